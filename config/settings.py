@@ -1,0 +1,244 @@
+"""Every setting of the shop, read once from the environment and `.env`, validated, and frozen.
+
+The environment wins over `.env` beside `main.py`. An empty value means "not set", except for
+`RATE_LIMIT_EXEMPT`, where it means "nobody". A value that cannot be used raises `SettingsError`,
+whose text is one line for the operator: the variable, what it holds and what it may hold.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, model_validator
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Enough threads to keep PostgreSQL busy; more of them only fight for the interpreter lock.
+DEFAULT_DATABASE_THREADS = 6
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|)")
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message is one line that names the variable and its remedy."""
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip().lower())
+    if match is None:
+        raise ValueError("a time in seconds, such as 5 or 0.5 or 500ms")
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def _boolean(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() not in _BOOLEANS:
+        raise ValueError("true or false")
+    return _BOOLEANS[value.strip().lower()]
+
+
+def _items(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+
+
+def _networks(value: object) -> object:
+    items = _items(value)
+    if not isinstance(items, tuple):
+        return items
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in items)
+    except ValueError:
+        raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and value not in ("", "/"):
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
+            raise ValueError("a path such as /api/v1")
+        return value.rstrip("/")
+    return ""
+
+
+def _database_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.match(r"(postgres|postgresql|postgresql\+psycopg2)://", value)
+    if match is None:
+        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
+    return "postgresql+psycopg2://" + value[match.end() :]
+
+
+def _redis_url(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"(redis|rediss|unix)://", value):
+        raise ValueError("a URL such as redis://host:6379/0, rediss://… or unix:///path")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=86_400)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Count = Annotated[int, Field(ge=1)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+
+
+class Settings(BaseModel):
+    """The validated settings; a field's name is its variable's name in lower case.
+
+    Durations are seconds, sizes bytes. `*_url` fields hold the outside servers, or None where the
+    embedded one serves.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+
+    database_url: Annotated[str | None, BeforeValidator(_database_url)] = None
+    postgres_host: str | None = None
+    postgres_port: Port = 5432
+    postgres_db: str = "postgres"
+    postgres_user: str = "postgres"
+    postgres_password: str | None = None
+    db_pool_size: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_DATABASE_THREADS
+    db_max_overflow: Annotated[int, Field(ge=0, le=1000)] = 10
+    db_pool_timeout: Seconds = 2.0
+    db_pool_recycle: Seconds = 3600.0
+    db_statement_timeout: Seconds = 5.0
+    db_lock_timeout: Seconds = 3.0
+    db_echo: Boolean = False
+
+    redis_url: Annotated[str | None, BeforeValidator(_redis_url)] = None
+    redis_host: str | None = None
+    redis_port: Port = 6379
+    redis_db: Annotated[int, Field(ge=0)] = 0
+    redis_password: str | None = None
+    redis_enabled: Boolean = True
+    redis_cache_ttl: Seconds = 300.0
+    redis_max_connections: Count = 50
+
+    embedded: Annotated[bool | None, BeforeValidator(_boolean)] = None
+    allow_insecure: Boolean = False
+    data_dir: Path = Path(".data")
+
+    api_host: str | None = None
+    api_port: Port = 8000
+    api_prefix: Annotated[str, BeforeValidator(_prefix)] = ""
+    uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    backlog: Count = 2048
+    timeout_keep_alive: Seconds = 5.0
+    limit_concurrency: Count = 1000
+    limit_max_requests: Count | None = None
+    reload: Boolean = False
+    drain_seconds: Annotated[float, BeforeValidator(_duration), Field(ge=0, le=600)] = 2.0
+
+    rate_limit_enabled: Boolean = True
+    rate_limit_calls: Count = 100
+    rate_limit_period: Annotated[int, BeforeValidator(_duration), Field(ge=1, le=86_400)] = 60
+    rate_limit_exempt: Annotated[tuple[Network, ...] | None, BeforeValidator(_networks)] = None
+    trusted_proxies: Networks = ()
+
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_items)] = ()
+    cors_credentials: Boolean = False
+    max_body_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(1024 * 1024)
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        default_factory=lambda: "text" if sys.stdout.isatty() else "json"
+    )
+    access_log: Boolean = True
+    log_dir: Path = Path("logs")
+
+    @model_validator(mode="after")
+    def _no_credentials_for_any_origin(self) -> "Settings":
+        if "*" in self.cors_origins and self.cors_credentials:
+            raise ValueError(
+                "CORS_ORIGINS=* cannot be combined with CORS_CREDENTIALS=true: name the origins, or drop the credentials"
+            )
+        return self
+
+    @property
+    def outside_database_url(self) -> str | None:
+        """The URL of the outside PostgreSQL that the settings name, or None."""
+        if self.database_url is not None:
+            return self.database_url
+        if self.postgres_host is None:
+            return None
+        password = f":{quote(self.postgres_password, safe='')}" if self.postgres_password else ""
+        # A host that is a path is a Unix socket's folder, which a URL carries as a parameter.
+        socket = self.postgres_host.startswith("/")
+        host = f"[{self.postgres_host}]" if ":" in self.postgres_host else self.postgres_host
+        place = f":{self.postgres_port}" if socket else f"{host}:{self.postgres_port}"
+        tail = f"?host={quote(self.postgres_host, safe='')}" if socket else ""
+        return (
+            f"postgresql+psycopg2://{quote(self.postgres_user, safe='')}{password}@"
+            f"{place}/{quote(self.postgres_db, safe='')}{tail}"
+        )
+
+    @property
+    def outside_redis_url(self) -> str | None:
+        """The URL of the outside Redis or Valkey that the settings name, or None."""
+        if self.redis_url is not None:
+            return self.redis_url
+        if self.redis_host is None:
+            return None
+        password = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{password}{host}:{self.redis_port}/{self.redis_db}"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings held by `environment`, a mapping of variable names to texts.
+
+    Raises `SettingsError` with one line when a value cannot be used.
+    """
+    given: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        text = environment.get(name.upper())
+        if text is None or (not text.strip() and name != "rate_limit_exempt"):
+            continue
+        given[name] = text
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_in_one_line(error, environment)) from None
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    beside_main = {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
+    return read_settings({**beside_main, **os.environ})
+
+
+def _in_one_line(error: ValidationError, environment: Mapping[str, str]) -> str:
+    problem = error.errors()[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    variable = str(problem["loc"][0]).upper()
+    held = environment.get(variable, "")
+    if "password" in variable.lower() or "url" in variable.lower():
+        held = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", held)
+    held = held.encode("unicode_escape").decode()
+    may = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]
+    return f"{variable} holds {held!r}, which cannot be used: {may}"

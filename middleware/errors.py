@@ -1,0 +1,136 @@
+"""The one place that turns an error into an answer: `application/problem+json` (RFC 9457).
+
+Domain errors, malformed requests, unknown paths and the unexpected all end here, so that no
+controller catches anything and every refusal has the same shape.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.errors import ShopError
+
+log = logging.getLogger("shop.errors")
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limit_exceeded",
+    500: "internal_error",
+    503: "service_unavailable",
+}
+
+
+def problem(
+    scope: Scope,
+    status: int,
+    detail: Any,
+    *,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """The error answer of `status` for the request of `scope`.
+
+    `detail` is a text, or the list of `{loc, msg, type}` of a malformed request; `extra` are more
+    members of the body.
+    """
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": scope.get("shop.path") or scope["path"],
+        "code": code or _CODES.get(status, "error"),
+        "request_id": scope.get("shop.request_id"),
+        **(extra or {}),
+    }
+    return Response(_json(body), status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body, default=str)
+    except (TypeError, ValueError):
+        # A lone surrogate from the request: say it escaped rather than not at all.
+        return orjson.dumps(_printable(body))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_printable(str(key)): _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value if value is None or isinstance(value, bool | float) else _printable(str(value))
+
+
+def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
+    """422 with FastAPI's list of errors, without the input, which may hold a secret."""
+    detail = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in errors]
+    return problem(scope, 422, detail)
+
+
+class UnexpectedErrors:
+    """Answers 500 for whatever no layer below foresaw, and logs it once under an `error_id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception("Unexpected error %s on %s %r", error_id, scope["method"], scope["path"])
+            if started:
+                raise
+            response = problem(scope, 500, "Internal server error", extra={"error_id": error_id})
+            await response(scope, receive, send)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Route every kind of refusal of `app` to its answer."""
+
+    async def on_shop_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ShopError)
+        return problem(
+            request.scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.body
+        )
+
+    async def on_malformed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return malformed(request.scope, error.errors())
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        extra = {"message": error.detail} if error.status_code == 404 else None
+        return problem(request.scope, error.status_code, error.detail, headers=error.headers, extra=extra)
+
+    app.add_exception_handler(ShopError, on_shop_error)
+    app.add_exception_handler(RequestValidationError, on_malformed)
+    app.add_exception_handler(HTTPException, on_http_error)

@@ -1,0 +1,1 @@
+"""The rules of the shop: what may happen, in which order, and what each refusal is called."""

@@ -1,0 +1,289 @@
+"""The one tree of domain errors. Each carries data; its text is made in one place, here.
+
+    ShopError
+    ├── NotFound                    404  a row or a reference that does not exist
+    ├── RuleBroken                  400  a rule of the shop refuses
+    │   ├── InsufficientStock            less in stock than asked for
+    │   ├── ProductNotAvailable          an inactive product
+    │   ├── PriceMismatch                a price that is not the shop's
+    │   ├── TotalMismatch                a total that is not the server's
+    │   ├── AmountTooLarge               a sum that NUMERIC(12,2) cannot hold
+    │   ├── ReturnExceedsSale            more goods returned than were sold
+    │   └── DiscountTooLarge             a discount above the sum of the lines
+    ├── Conflict                    409  the state of a row forbids it
+    │   ├── AlreadyExists                a unique value is taken
+    │   ├── HasChanged                   the row changed since the client read it
+    │   ├── StatusConflict               an order cannot go from one status to another
+    │   ├── ProductHasSales              a product with sales history is not deleted
+    │   └── RequestInProgress            the first request with this Idempotency-Key still runs
+    ├── PreconditionFailed          412  If-Match names another version
+    ├── InvalidField                422  a well-formed value that this row cannot take
+    ├── KeyReused                   422  an Idempotency-Key that came with another request
+    └── Unavailable                 503  the database is away or too busy
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+
+class ShopError(Exception):
+    """The root: a refusal with an HTTP status, a code for programs and a text for people.
+
+    `body` adds members to the answer's JSON, `headers` to its headers.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "error"
+
+    @property
+    def message(self) -> str:
+        """The text for people, without SQL, paths or secrets."""
+        return str(self.args[0]) if self.args else self.code
+
+    @property
+    def detail(self) -> Any:
+        """What the answer carries as `detail`; the message unless a subclass has more to say."""
+        return self.message
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NotFound(ShopError):
+    status, code = 404, "not_found"
+
+    def __init__(self, thing: str, row_id: object) -> None:
+        super().__init__(thing, row_id)
+        self.thing, self.row_id = thing, row_id
+
+    @property
+    def message(self) -> str:
+        return f"{self.thing} with id {self.row_id} not found"
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return {"message": self.message}
+
+
+class RuleBroken(ShopError):
+    status, code = 400, "rule_broken"
+
+
+class InsufficientStock(RuleBroken):
+    """The shelf is short. `others` lists every short product where one request asks for several."""
+
+    code = "insufficient_stock"
+
+    def __init__(
+        self, product_id: int, requested: int, available: int, others: Sequence["InsufficientStock"] = ()
+    ) -> None:
+        super().__init__(product_id, requested, available)
+        self.product_id, self.requested, self.available, self.others = product_id, requested, available, others
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Insufficient stock for product {self.product_id}. "
+            f"Requested: {self.requested}, Available: {self.available}"
+        )
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return {
+            "errors": [
+                {"product_id": short.product_id, "requested": short.requested, "available": short.available}
+                for short in (self.others or (self,))
+            ]
+        }
+
+
+class ProductNotAvailable(RuleBroken):
+    code = "product_not_available"
+
+    def __init__(self, product_id: int) -> None:
+        super().__init__(product_id)
+        self.product_id = product_id
+
+    @property
+    def message(self) -> str:
+        return f"Product {self.product_id} is not available"
+
+
+class PriceMismatch(RuleBroken):
+    code = "price_mismatch"
+
+    def __init__(self, expected: Decimal, got: Decimal) -> None:
+        super().__init__(expected, got)
+        self.expected, self.got = expected, got
+
+    @property
+    def message(self) -> str:
+        return f"Price mismatch. Expected {self.expected:.2f}, got {self.got:.2f}"
+
+
+class TotalMismatch(RuleBroken):
+    code = "total_mismatch"
+
+    def __init__(self, expected: Decimal, got: Decimal) -> None:
+        super().__init__(expected, got)
+        self.expected, self.got = expected, got
+
+    @property
+    def message(self) -> str:
+        return f"Total mismatch. Expected {self.expected:.2f}, got {self.got:.2f}"
+
+
+class AmountTooLarge(RuleBroken):
+    code = "amount_too_large"
+
+    def __init__(self, message: str = "The sum is larger than 9999999999.99") -> None:
+        super().__init__(message)
+
+
+class ReturnExceedsSale(RuleBroken):
+    code = "return_exceeds_sale"
+
+    def __init__(self, detail_id: int, requested: int, returnable: int) -> None:
+        super().__init__(detail_id, requested, returnable)
+        self.detail_id, self.requested, self.returnable = detail_id, requested, returnable
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Cannot return {self.requested} of order detail {self.detail_id}. "
+            f"At most {self.returnable} can still be returned"
+        )
+
+
+class DiscountTooLarge(RuleBroken):
+    code = "discount_too_large"
+
+    def __init__(self, discount: Decimal, total: Decimal) -> None:
+        super().__init__(discount, total)
+        self.discount, self.total = discount, total
+
+    @property
+    def message(self) -> str:
+        return f"Discount {self.discount:.2f} exceeds the sum of the lines {self.total:.2f}"
+
+
+class Conflict(ShopError):
+    status, code = 409, "conflict"
+
+
+class AlreadyExists(Conflict):
+    code = "already_exists"
+
+    def __init__(self, thing: str, field: str, value: object) -> None:
+        super().__init__(thing, field, value)
+        self.thing, self.field, self.value = thing, field, value
+
+    @property
+    def message(self) -> str:
+        return f"{self.thing} with {self.field} '{self.value}' already exists"
+
+
+class HasChanged(Conflict):
+    code = "has_changed"
+
+    def __init__(self, thing: str, row_id: int) -> None:
+        super().__init__(thing, row_id)
+        self.thing, self.row_id = thing, row_id
+
+    @property
+    def message(self) -> str:
+        return f"{self.thing} {self.row_id} has changed since it was read"
+
+
+class StatusConflict(Conflict):
+    code = "status_conflict"
+
+    def __init__(self, order_id: int, current: str, wanted: str) -> None:
+        super().__init__(order_id, current, wanted)
+        self.order_id, self.current, self.wanted = order_id, current, wanted
+
+    @property
+    def message(self) -> str:
+        return f"Order {self.order_id} cannot go from {self.current} to {self.wanted}"
+
+
+class ProductHasSales(Conflict):
+    code = "product_has_sales"
+
+    def __init__(self, product_id: int) -> None:
+        super().__init__(product_id)
+        self.product_id = product_id
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Cannot delete product {self.product_id}: product has associated sales history. "
+            "Consider marking as inactive instead of deleting."
+        )
+
+
+class RequestInProgress(Conflict):
+    code = "request_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is still in progress")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "1"}
+
+
+class PreconditionFailed(ShopError):
+    status, code = 412, "precondition_failed"
+
+    def __init__(self, thing: str, row_id: int) -> None:
+        super().__init__(thing, row_id)
+        self.thing, self.row_id = thing, row_id
+
+    @property
+    def message(self) -> str:
+        return f"{self.thing} {self.row_id} is not at the version that If-Match names"
+
+
+class InvalidField(ShopError):
+    """A value refused for a reason that only the stored row or the server can know."""
+
+    status, code = 422, "validation_error"
+
+    def __init__(self, loc: Sequence[str | int], text: str, kind: str = "value_error") -> None:
+        super().__init__(text)
+        self.loc, self.kind = tuple(loc), kind
+
+    @property
+    def detail(self) -> Any:
+        return [{"loc": list(self.loc), "msg": self.message, "type": self.kind}]
+
+
+class KeyReused(InvalidField):
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(("header", "Idempotency-Key"), "This key was used for another request")
+
+
+class Unavailable(ShopError):
+    """The database is away, or too busy to answer in time; the same request may succeed later."""
+
+    status, code = 503, "service_unavailable"
+
+    def __init__(self, message: str = "The database is not available, try again later", retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after)}
