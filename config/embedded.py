@@ -1,0 +1,188 @@
+"""The embedded servers: a real PostgreSQL and a real Valkey from wheels, for a machine where nothing is installed.
+
+Every process that needs them enters `running_servers`, in one of two roles, told apart by locks in DATA_DIR:
+
+- The *owner* (main.py, run_production.py) has DATA_DIR for itself and stops the servers when it ends.
+- A *guest* (alembic, `uvicorn main:app`, scripts) uses the servers that run, and starts them if none do. The last
+  guest out stops them, unless an owner lives.
+
+Locks die with their process. So after any crash the next one in takes over or ends what was left running.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.locks import FileLock
+from config.postgres_server import PostgresServer
+from config.server_process import START_SECONDS, EmbeddedServerError, ServerProcess
+from config.settings import PROJECT_ROOT, Settings, SettingsError
+from config.valkey_server import ValkeyServer
+
+__all__ = ["EmbeddedServerError", "ServerUrls", "embedded_urls", "running_servers"]
+
+# Longer than a start and a stop together: whoever waits this long waits for something broken.
+_MUTEX_SECONDS = START_SECONDS + 60
+
+
+@dataclass(frozen=True)
+class ServerUrls:
+    """Where the shop finds its servers; `redis_url` is None when it runs without Redis."""
+
+    database_url: str
+    redis_url: str | None
+
+
+def embedded_urls(settings: Settings) -> ServerUrls:
+    """The URLs that `running_servers` gives for `settings`; nothing is opened, started or checked."""
+    data_dir = data_folder(settings)
+    redis_url = settings.outside_redis_url
+    if redis_url is None and settings.embedded is not False:
+        redis_url = ValkeyServer(data_dir).url
+    return ServerUrls(
+        database_url=settings.outside_database_url or PostgresServer(data_dir).url,
+        redis_url=redis_url if settings.redis_enabled else None,
+    )
+
+
+def data_folder(settings: Settings) -> Path:
+    """The absolute DATA_DIR; a relative one is below the project, wherever the shop is started from."""
+    return (PROJECT_ROOT / settings.data_dir.expanduser()).resolve()
+
+
+def never() -> bool:
+    """The answer of somebody who does not want to stop."""
+    return False
+
+
+@contextmanager
+def running_servers(
+    settings: Settings,
+    *,
+    owner: bool = False,
+    durable: bool = True,
+    stopping: Callable[[], bool] = never,
+) -> Iterator[ServerUrls]:
+    """Have the servers of `settings` running for a block; those that the settings name are only passed on.
+
+    A start is given up when `stopping()` says so. `durable=False` is for tests: it does not wait for the disk.
+    Raises `SettingsError` when no PostgreSQL is named and EMBEDDED is false, `EmbeddedServerError` when a server
+    cannot be used; both with one line.
+    """
+    if settings.outside_database_url is None and settings.embedded is False:
+        raise SettingsError(
+            "No PostgreSQL is named and EMBEDDED is false: set DATABASE_URL or POSTGRES_HOST, or EMBEDDED=true"
+        )
+    servers = _needed_servers(settings, durable)
+    if not servers:
+        yield embedded_urls(settings)
+        return
+    with ExitStack() as stack:
+        directory = _DataDirectory(data_folder(settings), stopping, stack)
+        with directory.owned(servers) if owner else directory.visited(servers):
+            yield embedded_urls(settings)
+
+
+def _needed_servers(settings: Settings, durable: bool) -> list[ServerProcess]:
+    data_dir = data_folder(settings)
+    servers: list[ServerProcess] = []
+    if settings.embedded is False:
+        return servers
+    if settings.redis_enabled and settings.outside_redis_url is None:
+        servers.append(ValkeyServer(data_dir))
+    if settings.outside_database_url is None:
+        servers.append(PostgresServer(data_dir, durable=durable))
+    return servers
+
+
+@contextmanager
+def _told_in_one_line(data_dir: Path) -> Iterator[None]:
+    """What the operating system refuses, as an `EmbeddedServerError`."""
+    try:
+        yield
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename and str(error.filename) != str(data_dir) else ""
+        raise EmbeddedServerError(
+            f"DATA_DIR {data_dir} cannot be used: {error.strerror}{place}; set DATA_DIR to a folder that can be written"
+        ) from None
+
+
+class _DataDirectory:
+    """DATA_DIR with its locks: who owns it, who visits it, and who is starting or stopping servers right now."""
+
+    def __init__(self, path: Path, stopping: Callable[[], bool], stack: ExitStack) -> None:
+        self._path, self._stopping = path, stopping
+        with _told_in_one_line(path):
+            # Others may pass but not look: PostgreSQL has a user of its own when the shop is started by root. What
+            # is inside is closed to everybody.
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            self._mutex = stack.enter_context(closing(FileLock(path / "mutex.lock")))
+            self._owner = stack.enter_context(closing(FileLock(path / "owner.lock")))
+            self._guests = stack.enter_context(closing(FileLock(path / "guests.lock")))
+
+    @contextmanager
+    def owned(self, servers: list[ServerProcess]) -> Iterator[None]:
+        with self._undisturbed(self._stopping):
+            if not self._owner.acquire():
+                raise EmbeddedServerError(
+                    f"DATA_DIR {self._path} is in use by the shop that runs as process {self._owner.read()}: "
+                    "stop that one, or set another DATA_DIR"
+                )
+            self._owner.write(str(os.getpid()))
+        try:
+            with self._undisturbed(self._stopping):
+                self._start(servers, may_end=True)
+            yield
+        finally:
+            with self._undisturbed(never):
+                self._stop_all()
+                self._owner.release()
+
+    @contextmanager
+    def visited(self, servers: list[ServerProcess]) -> Iterator[None]:
+        try:
+            with self._undisturbed(self._stopping):
+                alone = self._guests.acquire() and self._no_owner()
+                self._guests.acquire(shared=True)
+                self._start(servers, may_end=alone)
+            yield
+        finally:
+            with self._undisturbed(never):
+                if self._guests.acquire() and self._no_owner():
+                    self._stop_all()
+                self._guests.release()
+
+    @contextmanager
+    def _undisturbed(self, give_up: Callable[[], bool]) -> Iterator[None]:
+        if not self._mutex.wait(_MUTEX_SECONDS, give_up):
+            raise EmbeddedServerError(f"Another process is starting or stopping the servers of DATA_DIR {self._path}")
+        try:
+            yield
+        finally:
+            self._mutex.release()
+
+    def _no_owner(self) -> bool:
+        # Owners take their lock under the mutex, which is held here: this look cannot turn one away.
+        if not self._owner.acquire():
+            return False
+        self._owner.release()
+        return True
+
+    def _start(self, servers: list[ServerProcess], *, may_end: bool) -> None:
+        with _told_in_one_line(self._path):
+            try:
+                for server in servers:
+                    server.begin(may_end=may_end, stopping=self._stopping)
+                for server in servers:
+                    server.wait_until_ready(self._stopping)
+            except BaseException:
+                for server in servers:
+                    server.undo()
+                raise
+
+    def _stop_all(self) -> None:
+        with _told_in_one_line(self._path):
+            for server in (ValkeyServer(self._path), PostgresServer(self._path)):
+                server.stop()

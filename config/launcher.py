@@ -1,0 +1,247 @@
+"""Starts the shop and ends it: `main.py` and `run_production.py` both call `main` here.
+
+In this order: bind the port, start the embedded servers, start the workers (they import the application meanwhile),
+migrate, let the workers serve, and say where once the shop answers. SIGTERM, Ctrl-C and a closed terminal undo all
+of it in the opposite order. Whatever prevents a start is one line on standard error and an exit code of 1.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.announcement import FirstAnswer, web_address
+from config.database import migrate
+from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.production import (
+    DATABASE_WAIT_SECONDS,
+    DatabaseAway,
+    check_database_url,
+    first_line,
+    refuse_weak_password,
+    wait_for_database,
+)
+from config.reloader import serve_with_reload
+from config.settings import Settings, SettingsError, get_settings
+from config.supervisor import ApplicationFailed, Supervisor, stop_seconds
+
+_POLL_SECONDS = 0.05
+_LOOPBACK = "127.0.0.0/8,::1"
+
+_EXPECTED = (SettingsError, EmbeddedServerError, ApplicationFailed, DatabaseAway, SQLAlchemyError, CommandError)
+
+
+class CannotListen(SettingsError):
+    """API_HOST and API_PORT name no address that this process may have."""
+
+
+class StopRequests:
+    """Counts the requests to stop: signals, from the first on. A second one asks to hurry."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def requested(self) -> bool:
+        return self._count > 0
+
+    def urgent(self) -> bool:
+        return self._count > 1
+
+    def note(self, signal_number: int, frame: FrameType | None) -> None:
+        self._count += 1
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Count signals for a block, instead of ending or raising anything."""
+        signals = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            signals.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self.note) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def main(*, production: bool) -> int:
+    """Run the shop with the settings of the environment until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description="Run the shop. Its settings are environment variables, see .env.example."
+    )
+    if not production:
+        parser.add_argument("--demo", action="store_true", help="load a small catalog once the shop answers")
+    arguments = parser.parse_args()
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return launch(settings, production=production, demo=getattr(arguments, "demo", False))
+
+
+def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
+    """Run the shop until a signal ends it; returns the exit code.
+
+    `production` asks for outside servers unless EMBEDDED is true. `demo` loads a small catalog at first.
+    """
+    stop = StopRequests()
+    with stop.heard():
+        try:
+            _Launch(_with_defaults(settings, production), production, demo, stop).run()
+        except _EXPECTED as error:
+            if not stop.requested():
+                sys.stderr.write(f"{first_line(error)}\n")
+                return 1
+    return 0
+
+
+def _with_defaults(settings: Settings, production: bool) -> Settings:
+    """The settings with the defaults of this way to run. Raises `SettingsError` for what it does not allow."""
+    check_database_url(settings)
+    if not production:
+        return settings.model_copy(update={"api_host": settings.api_host or "127.0.0.1"})
+    settings = settings.model_copy(
+        update={"api_host": settings.api_host or "0.0.0.0", "embedded": bool(settings.embedded)}  # noqa: S104 (meant)
+    )
+    refuse_weak_password(settings)
+    missing = [
+        *(["PostgreSQL"] if settings.outside_database_url is None else []),
+        *(["Redis"] if settings.redis_enabled and settings.outside_redis_url is None else []),
+    ]
+    if missing and settings.embedded:
+        _say(f"EMBEDDED=true: this process itself runs what is not named, {' and '.join(missing)}")
+    elif missing == ["Redis"]:
+        _say("No Redis is named: running without a cache, rate limits are counted per worker")
+    return settings
+
+
+class _Launch:
+    """One run of the shop, from the bound port to the last process ended."""
+
+    def __init__(self, settings: Settings, production: bool, demo: bool, stop: StopRequests) -> None:
+        self._settings, self._production, self._demo, self._stop = settings, production, demo, stop
+
+    def run(self) -> None:
+        with (
+            _bound_socket(self._settings) as listener,
+            running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls,
+        ):
+            self._hand_to_workers(urls)
+            if self._settings.reload:
+                self._serve_reloading(listener, urls)
+            else:
+                self._serve(listener, urls)
+
+    def _serve(self, listener: socket.socket, urls: ServerUrls) -> None:
+        supervisor = Supervisor(self._settings.uvicorn_workers, listener)
+        try:
+            self._prepare_database(urls, supervisor.tick)
+            if self._stop.requested():
+                return
+            _listen(self._settings, listener)
+            supervisor.serve()
+            with FirstAnswer(self._settings, listener, demo=self._demo, banner=not self._production):
+                _until(self._stop.requested, supervisor.tick)
+        finally:
+            supervisor.stop(stop_seconds(self._settings.drain_seconds), self._stop.urgent)
+
+    def _serve_reloading(self, listener: socket.socket, urls: ServerUrls) -> None:
+        self._prepare_database(urls, _nothing)
+        if self._stop.requested():
+            return
+        _listen(self._settings, listener)
+        with FirstAnswer(self._settings, listener, demo=self._demo, banner=True):
+            serve_with_reload(self._settings, listener)
+
+    def _hand_to_workers(self, urls: ServerUrls) -> None:
+        """Put into the environment of the workers where the servers are, so that none starts its own."""
+        os.environ["EMBEDDED"] = "false"
+        os.environ["DATABASE_URL"] = urls.database_url
+        if urls.redis_url is None:
+            os.environ["REDIS_ENABLED"] = "false"
+        else:
+            os.environ["REDIS_URL"] = urls.redis_url
+        alone = not self._production and self._settings.outside_database_url is None
+        if alone and self._settings.rate_limit_exempt is None:
+            os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK
+
+    def _prepare_database(self, urls: ServerUrls, meanwhile: Callable[[], None]) -> None:
+        """Wait for an outside PostgreSQL and migrate; `meanwhile` is called many times a second.
+
+        That happens in a thread, because a thread that waits for the database takes no notice of signals.
+        """
+        failures: list[Exception] = []
+
+        def prepare() -> None:
+            try:
+                if self._settings.outside_database_url is not None:
+                    patience = DATABASE_WAIT_SECONDS if self._production else 0.0
+                    wait_for_database(urls.database_url, patience, self._stop.requested)
+                if not self._stop.requested():
+                    migrate(urls.database_url)
+            except Exception as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=prepare, daemon=True)
+        thread.start()
+        _until(lambda: self._stop.requested() or not thread.is_alive(), meanwhile)
+        if failures:
+            raise failures[0]
+
+
+def _bound_socket(settings: Settings) -> socket.socket:
+    """A socket on API_HOST and API_PORT that refuses connections until the shop can answer them."""
+    try:
+        found = socket.getaddrinfo(
+            settings.api_host, settings.api_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        # "localhost" may be both; clients that try 127.0.0.1 first are more than those that try ::1 alone.
+        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise _cannot_listen(settings, error) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(settings, error) from None
+    return listener
+
+
+def _listen(settings: Settings, listener: socket.socket) -> None:
+    try:
+        listener.listen(settings.backlog)
+    except OSError as error:  # Somebody who started at the same time was first.
+        raise _cannot_listen(settings, error) from None
+
+
+def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
+    reason = getattr(error, "strerror", None) or "not the name of a host"
+    address = web_address(str(settings.api_host), settings.api_port)
+    return CannotListen(f"The shop cannot listen on {address} ({reason}): set API_HOST or API_PORT to a free address")
+
+
+def _until(done: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+    while not done():
+        meanwhile()
+        time.sleep(_POLL_SECONDS)
+
+
+def _nothing() -> None:
+    """What there is to do while a database is prepared and no worker runs."""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

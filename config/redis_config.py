@@ -1,0 +1,315 @@
+"""Redis as the shop uses it: where it is, whether it answers, and the guarded way to ask it.
+
+Redis is a help, never a need: every call through the `RedisGateway` is bounded in time, fails with one
+kind of error, and is refused at once while Redis is known to be away.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Any
+
+import redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from config.settings import SettingsError, get_settings
+
+log = logging.getLogger("shop.redis")
+
+CALL_SECONDS = 0.1
+PROBE_SECONDS = 1.0
+FAILURES_BEFORE_OPEN = 3
+
+# An event loop that was busy may not have read an answer that is already there. Before a call is given
+# up the loop gets this many turns: nothing while it is idle, and enough to connect while it is not.
+_LAST_TURNS = 8
+
+# Closing a connection may wait for its last bytes to leave; a frozen server must not hold that up.
+_CLOSE_SECONDS = 1.0
+
+Argument = str | bytes | int
+
+
+class RedisConfig:
+    """Where Redis is, by the settings of this process."""
+
+    def get_connection_url(self) -> str | None:
+        """The URL of the outside Redis, else of the embedded one; None when Redis is switched off."""
+        settings = get_settings()
+        if not settings.redis_enabled:
+            return None
+        if settings.outside_redis_url is not None:
+            return settings.outside_redis_url
+        # Only here, so that a shop with outside servers never loads the embedded ones.
+        from config.embedded import embedded_urls
+
+        return embedded_urls(settings).redis_url
+
+
+redis_config = RedisConfig()
+
+
+def check_redis_connection() -> bool:
+    """Whether Redis answers a PING within a second, for people and scripts.
+
+    Starts the embedded server for the time of the call when no outside one is named and none runs.
+    """
+    settings = get_settings()
+    if not settings.redis_enabled:
+        return False
+    if settings.outside_redis_url is not None:
+        return _answers(settings.outside_redis_url)
+    from config.embedded import EmbeddedServerError, running_servers
+
+    try:
+        with running_servers(settings) as servers:
+            return servers.redis_url is not None and _answers(servers.redis_url)
+    except (EmbeddedServerError, SettingsError) as error:
+        log.error("Redis does not answer: %s", error)
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except RedisError as error:
+        log.error("Redis does not answer: %s", error)
+        return False
+
+
+class RedisUnavailable(Exception):
+    """Redis is switched off, away, too slow, or answered with an error."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, sent by its digest; it may touch the keys it is given and no others."""
+
+    source: str
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", sha1(self.source.encode(), usedforsecurity=False).hexdigest())
+
+
+# It writes, and by a script, because a server may answer PING while it refuses what the shop needs:
+# a read-only replica, one out of memory or one that cannot save.
+_PROBE = Script("return redis.call('SET', KEYS[1], '1', 'PX', 1000)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    command: bytes
+    answer: asyncio.Future[Any]
+
+
+class RedisGateway:
+    """The guarded access to one Redis, for one event loop. It opens nothing until its first call.
+
+    Calls made in the same turn of the event loop travel together, in a task of their own. A caller
+    only waits for a future and never holds a connection, so a caller that is cancelled cannot leave
+    its answer on a connection for somebody else; the task's own end closes the connection it was
+    reading from.
+
+    After three failures in a row, or one answer that is an error, the gateway is open: calls fail at
+    once, and one probe a second finds out when Redis is back.
+    """
+
+    def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
+        self.enabled = url is not None
+        self._timeout = timeout
+        self._pool = None if url is None else _pool(url, max_connections)
+        self._waiting: list[_Call] = []
+        self._exchanges: set[asyncio.Task[None]] = set()
+        self._failures = 0
+        self._probe: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def available(self) -> bool:
+        """Whether a call would be tried, as far as is known."""
+        return self.enabled and self._probe is None and not self._closed
+
+    async def call(self, *command: Argument) -> Any:
+        """The answer to one command. Raises `RedisUnavailable` for every failure, within 100 ms."""
+        self._refuse_unless_available()
+        try:
+            return await self._ask(command)
+        except RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        """The answer of `script`. Raises `RedisUnavailable`."""
+        self._refuse_unless_available()
+        return await self._run(script, keys, arguments)
+
+    async def ping(self) -> float:
+        """The milliseconds that Redis takes to answer. Raises `RedisUnavailable`."""
+        started = time.perf_counter()
+        await self.call("PING")
+        return (time.perf_counter() - started) * 1000
+
+    async def close(self) -> None:
+        """End what is under way and close the connections; later calls are refused."""
+        self._closed = True
+        tasks = [*self._exchanges, *([self._probe] if self._probe else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # An exchange that was ended before its first step has not taken them along.
+        self._fail(self._waiting, RedisError("the shop is stopping"))
+        if self._pool is not None:
+            try:
+                await self._pool.aclose()
+            except (RedisError, OSError) as error:
+                log.debug("A connection to Redis did not close in order: %s", error)
+
+    def _refuse_unless_available(self) -> None:
+        if not self.enabled:
+            raise RedisUnavailable("Redis is switched off")
+        if not self.available:
+            raise RedisUnavailable("Redis is away")
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        try:
+            try:
+                return await self._ask(("EVALSHA", script.digest, len(keys), *keys, *arguments))
+            except NoScriptError:
+                # A restarted or flushed server; EVAL also makes it remember the script.
+                return await self._ask(("EVAL", script.source, len(keys), *keys, *arguments))
+        except RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+    def _ask(self, command: Sequence[Argument]) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        call = _Call(_packed(command), loop.create_future())
+        self._waiting.append(call)
+        if len(self._waiting) == 1:
+            # The task takes its first step after this turn of the loop, and then takes along
+            # every call that was made until then.
+            exchange = loop.create_task(self._exchange())
+            self._exchanges.add(exchange)
+            exchange.add_done_callback(self._exchanges.discard)
+        return call.answer
+
+    async def _exchange(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        calls = [call for call in waiting if not call.answer.done()]
+        if not calls:
+            return
+        exchange = asyncio.current_task()
+        assert exchange is not None
+        timer = exchange.get_loop().call_later(self._timeout, _give_up, exchange, _LAST_TURNS)
+        try:
+            answers = await self._converse([call.command for call in calls])
+        except asyncio.CancelledError:
+            self._fail(calls, RedisError(f"no answer within {self._timeout * 1000:.0f} ms"))
+        except (RedisError, OSError) as error:
+            self._fail(calls, RedisError(str(error)))
+        else:
+            self._deliver(calls, answers)
+        finally:
+            timer.cancel()
+
+    async def _converse(self, commands: Sequence[bytes]) -> list[Any]:
+        """The answers to `commands`, in order; an answer that is an error is returned, not raised."""
+        assert self._pool is not None
+        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(b"".join(commands), check_health=False)
+            return [await _answer(connection) for _ in commands]
+        except BaseException:
+            # Answers that nobody read must not wait on the connection for the next one who uses it.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    def _deliver(self, calls: Sequence[_Call], answers: Sequence[Any]) -> None:
+        refusal: ResponseError | None = None
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, ResponseError):
+                if not isinstance(answer, NoScriptError):
+                    refusal = answer
+                if not call.answer.done():
+                    call.answer.set_exception(answer)
+            elif not call.answer.done():
+                call.answer.set_result(answer)
+        if refusal is None:
+            self._failures = 0
+        else:
+            # Out of memory, read-only, cannot save: it will say the same to the next one.
+            self._open(refusal)
+
+    def _fail(self, calls: Sequence[_Call], error: RedisError) -> None:
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(error)
+        self._failures += 1
+        if self._failures >= FAILURES_BEFORE_OPEN:
+            self._open(error)
+
+    def _open(self, error: RedisError) -> None:
+        if self._probe is None and not self._closed:
+            log.warning("Redis is not available, serving without it: %s", error)
+            self._probe = asyncio.get_running_loop().create_task(self._wait_until_back())
+
+    async def _wait_until_back(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            try:
+                await self._run(_PROBE, ["shop:probe"], ())
+            except RedisUnavailable:
+                continue
+            self._failures = 0
+            self._probe = None
+            log.info("Redis is available again")
+            return
+
+
+def _give_up(exchange: asyncio.Task[Any], turns: int) -> None:
+    if exchange.done():
+        return
+    if turns:
+        exchange.get_loop().call_soon(_give_up, exchange, turns - 1)
+    else:
+        exchange.cancel()
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _packed(command: Sequence[Argument]) -> bytes:
+    """`command` as it travels. A text that is not UTF-8 raises here, in its caller, not in the others'."""
+    parts = [b"*%d\r\n" % len(command)]
+    for argument in command:
+        data = argument if isinstance(argument, bytes) else str(argument).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
+
+
+def _pool(url: str, max_connections: int) -> ConnectionPool:
+    """A pool that refuses when it is exhausted, retries nothing and says nothing it need not.
+
+    The time of a call is bounded once, by the exchange; the library's own timeouts would start one
+    more task for each command.
+    """
+    return ConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        socket_timeout=None,
+        socket_connect_timeout=_CLOSE_SECONDS,
+        protocol=2,
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )

@@ -1,0 +1,278 @@
+"""What the embedded PostgreSQL and Valkey have in common: found, taken over, started, waited for and ended.
+
+A server outlives the process that started it when that is killed. Whoever comes next finds it by the pid file it
+wrote itself, after checking that the pid still is that server.
+"""
+
+import hashlib
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from stat import S_IMODE, S_ISDIR
+from typing import ClassVar
+
+from config.privileges import Account
+
+# Replaying the log after a crash counts as starting and may take a while.
+START_SECONDS = 120.0
+_TAKE_OVER_SECONDS = 3.0
+_POLL_SECONDS = 0.01
+_LOG_BYTES = 1024 * 1024
+
+# A Unix socket's path may have 107 bytes on Linux and 103 on macOS; its name in the folder takes up to 19.
+_SOCKET_FOLDER_BYTES = 84
+
+
+class EmbeddedServerError(RuntimeError):
+    """An embedded server cannot be used; the message is one line that says why and what helps."""
+
+
+def packaged_program(package: str, pattern: str, remedy: str) -> Path:
+    """The program that the wheel `package` brings, found without importing the package.
+
+    Raises `EmbeddedServerError`, ending in `remedy`, when the wheel is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for program in Path(folder).glob(pattern):
+            return program
+    raise EmbeddedServerError(
+        f"The package {package.replace('_', '-')} is not installed (it may not exist for this platform): {remedy}"
+    )
+
+
+def socket_folder(folder: Path) -> Path:
+    """Where the server of `folder` puts its Unix socket: there, or below /tmp when that path cannot name a socket.
+
+    The answer depends on `folder` alone, so that every process finds the same socket.
+    """
+    if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES and re.fullmatch(r"[\w./ @+-]+", str(folder), re.ASCII):
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path("/tmp") / f"shop-{digest}"  # noqa: S108 (the folder's owner is checked before it is used)
+
+
+def make_private_folder(folder: Path, account: Account | None) -> None:
+    """Create `folder`, closed to everybody but `account`; raises `EmbeddedServerError` if it is somebody else's."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    ours = {os.geteuid(), *((account.uid,) if account else ())}
+    if not S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise EmbeddedServerError(f"The folder {folder} belongs to another user: remove it, or set another DATA_DIR")
+    if S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
+    give_to(account, folder)
+
+
+def give_to(account: Account | None, folder: Path) -> None:
+    """Make `folder` and what is in it the account's own, where it still is root's."""
+    if account is None:
+        return
+    for path in (folder, *folder.rglob("*")):
+        if path.lstat().st_uid == account.uid:
+            continue
+        try:
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+        except PermissionError:
+            raise EmbeddedServerError(
+                f"PostgreSQL does not run as root, and root may not give {folder} to user {account.uid} here: "
+                "start the shop as an ordinary user, or set DATABASE_URL or POSTGRES_HOST"
+            ) from None
+
+
+def is_running_with(pid: int, argument: str) -> bool:
+    """Whether the process `pid` lives and was started with `argument`."""
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False  # It was our child, and a zombie until just now.
+        mine = True
+    except ChildProcessError:
+        mine = False
+    if not Path("/proc/self").exists():
+        return argument in _shown_by_ps(pid)
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    # A zombie shows no words, and neither does a child while it turns into the program it was started for.
+    return os.fsencode(argument) in words.split(b"\0") or (mine and not words)
+
+
+def _shown_by_ps(pid: int) -> str:
+    command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 (nothing foreign)
+
+
+class ServerProcess(ABC):
+    """One embedded server of one data folder. A subclass says how it is started, asked and ended."""
+
+    name: ClassVar[str]
+    # Each signal with the seconds it is given before the next. The first ends the server in good order.
+    endings: ClassVar[Sequence[tuple[signal.Signals, float]]]
+    # A last word that only means: somebody of a killed predecessor is still leaving.
+    passing_trouble: ClassVar[str | None] = None
+
+    def __init__(self, data_dir: Path, name: str) -> None:
+        self.folder = data_dir / name
+        self.socket_folder = socket_folder(self.folder)
+        self.log_file = data_dir / f"{name}.log"
+        self._log_start = 0
+        self._pid = 0  # of the server that `begin` took over or started
+        self._started = False
+
+    @property
+    @abstractmethod
+    def pid_file(self) -> Path:
+        """The file in which the server itself notes its pid, on the first line."""
+
+    @abstractmethod
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Make the folders and whatever else the server needs before it is started."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command line of the server; one of its words is `folder`."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether a client is served now."""
+
+    def environment(self) -> dict[str, str]:
+        """What the server sees of the environment: nothing of the user's locale or `PG*` variables."""
+        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+    def is_starting(self) -> bool:
+        """Whether the running server says of itself that it is not ready yet."""
+        return False
+
+    def noted_pid(self) -> int | None:
+        """The pid in the pid file, whether or not it is still that server."""
+        try:
+            pid = int(self.pid_file.read_text().split("\n", 1)[0])
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        return pid if pid > 0 else None
+
+    def running_pid(self) -> int | None:
+        """The pid of the running server, or None."""
+        pid = self.noted_pid()
+        return pid if pid is not None and self._is_ours(pid) else None
+
+    def begin(self, *, may_end: bool, stopping: Callable[[], bool]) -> None:
+        """Take over the running server, or start one without waiting for it.
+
+        One that runs but serves nobody is ended first if `may_end`, else `EmbeddedServerError` is raised.
+        """
+        pid = self.running_pid()
+        if pid is not None and self._can_be_taken_over(pid, stopping):
+            return
+        if pid is not None and self._is_ours(pid):
+            if not may_end:
+                raise EmbeddedServerError(f"{self.name} (process {pid}) runs but does not answer: try again later")
+            self._end(pid, self.endings[1:])
+        self.prepare(stopping)
+        self._launch()
+
+    def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
+        """Return as soon as the server begun serves; raises `EmbeddedServerError` when it does not."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if stopping():
+                raise EmbeddedServerError(f"Stopped while {self.name} was starting")
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(f"{self.name} did not start within {START_SECONDS:.0f} s: {self.log_file}")
+            if not self._is_ours(self._pid):
+                self._launch_again_or_say_why()
+            time.sleep(_POLL_SECONDS)
+
+    def undo(self) -> None:
+        """End the server if this object started it; it need not have written its pid file yet."""
+        if self._started and self._is_ours(self._pid):
+            self._end(self._pid, self.endings)
+
+    def stop(self) -> None:
+        """End the server, whoever started it, and wait until it is gone."""
+        pid = self.running_pid()
+        if pid is not None:
+            self._end(pid, self.endings)
+        if self.socket_folder != self.folder:
+            with suppress(OSError):  # It is not there, or not empty and then not only ours.
+                self.socket_folder.rmdir()
+
+    def spawn(self, command: list[str]) -> int:
+        """Start `command` in a session of its own, out of reach of the terminal's Ctrl-C; returns its pid.
+
+        What it prints goes to the log file. It may outlive this process, which `subprocess.Popen` would warn of.
+        """
+        with suppress(FileNotFoundError):
+            if self.log_file.stat().st_size > _LOG_BYTES:
+                self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        self.log_file.touch(mode=0o600)
+        self._log_start = self.log_file.stat().st_size
+        return os.posix_spawn(
+            command[0],
+            command,
+            self.environment(),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), os.O_WRONLY | os.O_APPEND, 0),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            # Python ignores these two; a program expects the system's default.
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+        )
+
+    def last_words(self) -> str:
+        """The line of the log, since the last start, that best tells why the server gave up."""
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_start)
+            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        telling = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|[Ee]rror|[Cc]ould not", line)]
+        line = (telling or lines or ["it left no message"])[-1]
+        return re.sub(r"^.*?(FATAL|PANIC|ERROR):\s+", "", line).strip()
+
+    def _launch(self) -> None:
+        self._pid = self.spawn(self.command())
+        self._started = True
+
+    def _launch_again_or_say_why(self) -> None:
+        words = self.last_words()
+        if self.passing_trouble is None or self.passing_trouble not in words:
+            raise EmbeddedServerError(f"{self.name} did not start: {words}")
+        time.sleep(10 * _POLL_SECONDS)
+        self._launch()
+
+    def _is_ours(self, pid: int) -> bool:
+        return is_running_with(pid, str(self.folder))
+
+    def _can_be_taken_over(self, pid: int, stopping: Callable[[], bool]) -> bool:
+        patience = START_SECONDS if self.is_starting() else _TAKE_OVER_SECONDS
+        deadline = time.monotonic() + patience
+        while not self.answers():
+            if time.monotonic() > deadline or stopping() or not self._is_ours(pid):
+                return False
+            time.sleep(_POLL_SECONDS)
+        self._pid = pid
+        return True
+
+    def _end(self, pid: int, endings: Sequence[tuple[signal.Signals, float]]) -> None:
+        for ending, seconds in endings:
+            with suppress(ProcessLookupError):
+                os.kill(pid, ending)
+                # A stopped process takes note of the signal only when it is continued.
+                os.kill(pid, signal.SIGCONT)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if not self._is_ours(pid):
+                    return
+                time.sleep(_POLL_SECONDS)
+        raise EmbeddedServerError(f"{self.name} (process {pid}) cannot be ended")

@@ -1,0 +1,1 @@
+"""HTTP only: routes, their parameters, and answers made of what the services return."""

@@ -1,0 +1,250 @@
+"""The routes that every entity has, built from the class attributes of its controller.
+
+A subclass names its service and its schemas; it adds routes of its own by extending `routes`. Every
+endpoint hands a function of a session to the executor and turns what comes back into an answer.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from controllers import documentation
+from controllers.answers import as_response, page_answer, read_response, row_answer, row_reply, versions_in
+from controllers.idempotency import keyed_request
+from controllers.routing import RowId, ShopRoute, parse_query, query_parameters
+from schemas.base import Create, ListQuery, Read, Update
+from services.base import BaseService
+from services.cache_key import build_key
+from services.cache_service import Answer
+from services.executor import Executor
+from services.idempotency import Reply
+
+Endpoint = Callable[..., Any]
+
+
+class BaseController:
+    """List, get, create, change and delete the rows of one entity over HTTP."""
+
+    service: ClassVar[type[BaseService[Any]]]
+    create_schema: ClassVar[type[Create]]
+    update_schema: ClassVar[type[Update]]
+    read_schema: ClassVar[type[Read]]
+    query_schema: ClassVar[type[ListQuery]]
+    # Requests and answers shown in the documentation.
+    example: ClassVar[dict[str, Any]]
+
+    def __init__(self, prefix: str = "") -> None:
+        self.path = f"{prefix}/{self.service.resource}"
+        self.fields = tuple(self.read_schema.model_fields)
+        self.plural = self.service.resource
+        self.singular = re.sub(r"(?<!^)(?=[A-Z])", "_", self.service.thing).lower()
+
+    def routes(self) -> list[APIRoute]:
+        """The routes of the entity."""
+        one = f"{self.path}/{{id_key}}"
+        return [
+            self.list_route(self.path, self.list_rows, f"list_{self.plural}", f"List {self.words(self.plural)}"),
+            self.route("POST", self.path, self.create_row, f"create_{self.singular}", body=self.create_schema),
+            self.route("GET", one, self.get_row, f"get_{self.singular}"),
+            self.route("PUT", one, self.update_row, f"update_{self.singular}", body=self.update_schema),
+            self.route("PATCH", one, self.update_row, f"patch_{self.singular}", body=self.update_schema),
+            self.route("DELETE", one, self.delete_row, f"delete_{self.singular}"),
+        ]
+
+    # -- endpoints ---------------------------------------------------------------------------------
+
+    async def list_rows(self, request: Request) -> Response:
+        return await self.show_page(request, parse_query(request, self.query_schema))
+
+    async def get_row(self, request: Request, id_key: RowId) -> Response:
+        def work(session: Session) -> Answer:
+            return self.row_answer(self.service(session).read(id_key, self.fields))
+
+        key = build_key(self.service.resource, "id", id_key)
+        return await self.show(request, key, self.service.row_tag(id_key), work)
+
+    async def create_row(self, request: Request, body: Any) -> Response:
+        def work(session: Session) -> Reply:
+            row = self.service(session).create(body.sent())
+            return row_reply(201, row, self.fields, self.location(row.id_key))
+
+        return await self.write(request, work)
+
+    async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
+        if_match = versions_in(request.headers.get("if-match"))
+
+        def work(session: Session) -> Reply:
+            return row_reply(200, self.service(session).update(id_key, body.sent(), if_match), self.fields)
+
+        return await self.write(request, work)
+
+    async def delete_row(self, request: Request, id_key: RowId) -> Response:
+        if_match = versions_in(request.headers.get("if-match"))
+
+        def work(session: Session) -> Reply:
+            self.service(session).delete(id_key, if_match)
+            return Reply(204)
+
+        return await self.write(request, work)
+
+    # -- for subclasses ----------------------------------------------------------------------------
+
+    async def show_page(self, request: Request, query: ListQuery) -> Response:
+        """The page that `query` asks for."""
+
+        def work(session: Session) -> Answer:
+            page = self.service(session).page(query, self.fields)
+            return page_answer(page, self.fields, query, self.path, self.given(request, query))
+
+        return await self.show(request, self.list_key(query), self.service.list_tag(), work)
+
+    def row_answer(self, row: Any) -> Answer:
+        """One row of the entity, rendered."""
+        return row_answer(row, self.fields)
+
+    @staticmethod
+    def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:
+        """The parameters of a list as the client wrote them, for the links between its pages."""
+        return [item for item in request.query_params.multi_items() if item[0] in type(query).model_fields]
+
+    def list_key(self, query: ListQuery) -> str:
+        """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for."""
+        paging = {"skip": query.skip, "limit": query.limit}
+        if query.after is not None:
+            paging = {"after": query.after, "limit": query.limit}
+        order = {} if query.sort is None else {"sort": query.sort}
+        return build_key(self.service.resource, "list", **paging, **order, **query.filters())
+
+    async def show(self, request: Request, key: str, tag: str, work: Callable[[Session], Answer]) -> Response:
+        """The answer that `work` reads, from the cache where the entity is cached."""
+        executor = executor_of(request)
+        caching = self.service.caching
+        if caching is None:
+            return read_response(request, await executor.read(work))
+        answer, hit = await executor.read_cached(key, [tag], caching.ttl, work)
+        return read_response(request, answer, hit)
+
+    async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
+        """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
+        return as_response(await executor_of(request).write(work, await keyed_request(request)))
+
+    def location(self, row_id: int) -> str:
+        """The path of a row."""
+        return f"{self.path}/{row_id}"
+
+    # -- how routes are made -----------------------------------------------------------------------
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        endpoint: Endpoint,
+        operation_id: str,
+        *,
+        summary: str | None = None,
+        body: type[Any] | None = None,
+        answer: Any = None,
+        status: int | None = None,
+        errors: Sequence[int] = (),
+        example: Any = None,
+        body_example: Any = None,
+    ) -> ShopRoute:
+        """A documented route. What is not given follows from the method and the entity."""
+        status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
+        endpoint = _with_body(endpoint, body)
+        return ShopRoute(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=operation_id,
+            name=operation_id,
+            tags=[self.plural],
+            summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
+            status_code=status,
+            response_model=None,
+            responses=documentation.responses(
+                method,
+                status,
+                None if status == 204 else answer or self.read_schema,
+                example or self.row_example(),
+                row_in_path="{" in path,
+                more_errors=errors,
+            ),
+            openapi_extra=documentation.request_extra(method, body, body_example or self.body_example(method)),
+        )
+
+    def list_route(
+        self,
+        path: str,
+        endpoint: Endpoint,
+        operation_id: str,
+        summary: str,
+        query: type[ListQuery] | None = None,
+        answer: Any = None,
+        example: Any = None,
+        more_parameters: Sequence[dict[str, Any]] = (),
+    ) -> ShopRoute:
+        """A documented route that answers a page of rows."""
+        query = query or self.query_schema
+        route = ShopRoute(
+            path,
+            endpoint,
+            methods=["GET"],
+            operation_id=operation_id,
+            name=operation_id,
+            tags=[self.plural],
+            summary=summary,
+            response_model=None,
+            responses=documentation.responses(
+                "GET", 200, list[answer or self.read_schema], [example or self.row_example()], row_in_path="{" in path
+            ),
+            openapi_extra={"parameters": [*query_parameters(query), *more_parameters]},
+        )
+        route.query_fields = frozenset(query.model_fields) | {parameter["name"] for parameter in more_parameters}
+        return route
+
+    def row_example(self) -> dict[str, Any]:
+        """The example of a stored row."""
+        return {**documentation.STORED, **self.example}
+
+    def body_example(self, method: str) -> dict[str, Any]:
+        """The example of a body: a whole one to create a row, one field of it to change a row."""
+        sent = {name: value for name, value in self.example.items() if name in self.create_schema.model_fields}
+        if method in ("PUT", "PATCH"):
+            name = next(iter(sent))
+            return {name: sent[name]}
+        return sent
+
+    @staticmethod
+    def words(name: str) -> str:
+        return name.replace("_", " ")
+
+
+def executor_of(request: Request) -> Executor:
+    """The executor of this worker."""
+    executor: Executor = request.app.state.executor
+    return executor
+
+
+def _with_body(endpoint: Endpoint, body: type[Any] | None) -> Endpoint:
+    """The endpoint with its `body` declared as `body`: FastAPI reads the schema from the annotation."""
+    if body is None:
+        return endpoint
+
+    async def with_body(*args: Any, **kwargs: Any) -> Any:
+        return await endpoint(*args, **kwargs)
+
+    signature = inspect.signature(endpoint)
+    parameters = [
+        parameter.replace(annotation=body) if parameter.name == "body" else parameter
+        for parameter in signature.parameters.values()
+    ]
+    with_body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_body.__name__ = endpoint.__name__
+    return with_body

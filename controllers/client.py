@@ -1,0 +1,12 @@
+"""Routes of clients."""
+
+from controllers.bulk import BulkController
+from schemas.client import ClientCreate, ClientQuery, ClientRead, ClientUpdate
+from services.client import ClientService
+
+
+class ClientController(BulkController):
+    service = ClientService
+    create_schema, update_schema = ClientCreate, ClientUpdate
+    read_schema, query_schema = ClientRead, ClientQuery
+    example = {"name": "Ada", "lastname": "Lovelace", "email": "ada@example.com", "telephone": "+442071234567"}

@@ -1,0 +1,150 @@
+"""Routes of orders: beside the usual ones, their status, their returns, and what hangs on them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from controllers.answers import as_dict, expanded_answer, list_answer, read_response, row_reply
+from controllers.base import BaseController, executor_of
+from controllers.bill import BillController
+from controllers.routing import RowId, malformed_query, parse_query
+from schemas.base import Page
+from schemas.bill import BillRead
+from schemas.checkout import Return
+from schemas.order import ClientOrdersQuery, Expand, ExpandedOrderRead, OrderCreate, OrderQuery, OrderRead, OrderUpdate
+from services.cache_service import Answer
+from services.client import ClientService
+from services.idempotency import Reply
+from services.order import BILL_FIELDS, OrderService
+from services.returns import ReturnService
+
+_EXPAND = TypeAdapter(Expand)
+
+
+class OrderController(BaseController):
+    service = OrderService
+    create_schema, update_schema = OrderCreate, OrderUpdate
+    read_schema, query_schema = OrderRead, OrderQuery
+    example = {
+        "date": "2026-11-16T10:00:00Z",
+        "total": 79.98,
+        "returned_total": 0,
+        "delivery_method": 3,
+        "status": 1,
+        "client_id": 1,
+        "bill_id": 1,
+        "address_id": None,
+    }
+
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__(prefix)
+        self.prefix = prefix
+        self.bills = BillController(prefix)
+
+    def routes(self) -> list[APIRoute]:
+        one = f"{self.path}/{{id_key}}"
+        return [
+            *super().routes(),
+            self.route(
+                "POST", f"{one}/cancel", self.cancel, "cancel_order", summary="Cancel an order", status=200
+            ),
+            self.route(
+                "POST", f"{one}/advance", self.advance, "advance_order", summary="Move an order on", status=200
+            ),
+            self.route(
+                "POST",
+                f"{one}/returns",
+                self.take_back,
+                "return_order",
+                summary="Return goods of an order",
+                body=Return,
+                body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
+                answer=BillRead,
+                example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
+            ),
+            self.list_route(
+                f"{self.prefix}/clients/{{id_key}}/orders",
+                self.list_of_client,
+                "list_client_orders",
+                "List the orders of a client",
+                query=ClientOrdersQuery,
+                answer=ExpandedOrderRead,
+            ),
+        ]
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def list_rows(self, request: Request) -> Response:
+        query: OrderQuery = parse_query(request, OrderQuery)
+
+        def work(session: Session) -> Answer:
+            return self._page(request, OrderService(session), query, OrderService(session).page(query, self.fields), self.path)
+
+        return read_response(request, await executor_of(request).read(work))
+
+    async def list_of_client(self, request: Request, id_key: RowId) -> Response:
+        query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
+        path = f"{self.prefix}/clients/{id_key}/orders"
+
+        def work(session: Session) -> Answer:
+            ClientService(session).read(id_key, ("id_key",))
+            orders = OrderService(session)
+            return self._page(request, orders, query, orders.page(query, self.fields, client_id=id_key), path)
+
+        return read_response(request, await executor_of(request).read(work))
+
+    async def get_row(
+        self,
+        request: Request,
+        id_key: RowId,
+        expand: Annotated[str | None, Query(description="Objects to show inside, such as order_details,bill,client")] = None,
+    ) -> Response:
+        names = _expansion(expand)
+
+        def work(session: Session) -> Answer:
+            orders = OrderService(session)
+            row = orders.read(id_key, self.fields)
+            if not names:
+                return self.row_answer(row)
+            return expanded_answer(as_dict(row, self.fields) | orders.expanded([row], names)[0])
+
+        return read_response(request, await executor_of(request).read(work))
+
+    def _page(
+        self, request: Request, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str
+    ) -> Answer:
+        inside = orders.expanded(page.rows, query.expand)
+        content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
+        return list_answer(content, page, query, path, self.given(request, query))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def cancel(self, request: Request, id_key: RowId) -> Response:
+        return await self.write(request, lambda session: self._reply(OrderService(session).cancel(id_key)))
+
+    async def advance(self, request: Request, id_key: RowId) -> Response:
+        return await self.write(request, lambda session: self._reply(OrderService(session).advance(id_key)))
+
+    async def take_back(self, request: Request, id_key: RowId, body: Any) -> Response:
+        def work(session: Session) -> Reply:
+            bill = ReturnService(session).take_back(id_key, body)
+            return row_reply(201, bill, BILL_FIELDS, self.bills.location(bill.id_key))
+
+        return await self.write(request, work)
+
+    def _reply(self, order: Any) -> Reply:
+        return row_reply(200, order, self.fields)
+
+
+def _expansion(text: str | None) -> Sequence[str]:
+    if text is None:
+        return ()
+    try:
+        return _EXPAND.validate_python(text)
+    except ValidationError as error:
+        raise malformed_query(error, "expand") from None

@@ -1,0 +1,12 @@
+"""Routes of order details."""
+
+from controllers.base import BaseController
+from schemas.order_detail import OrderDetailCreate, OrderDetailQuery, OrderDetailRead, OrderDetailUpdate
+from services.order_detail import OrderDetailService
+
+
+class OrderDetailController(BaseController):
+    service = OrderDetailService
+    create_schema, update_schema = OrderDetailCreate, OrderDetailUpdate
+    read_schema, query_schema = OrderDetailRead, OrderDetailQuery
+    example = {"quantity": 2, "returned_quantity": 0, "price": 39.99, "order_id": 1, "product_id": 1}

@@ -1,0 +1,94 @@
+"""Routes of products, of their stock and of its ledger."""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from controllers.answers import page_answer, read_response, row_reply
+from controllers.base import executor_of
+from controllers.bulk import BulkController
+from controllers.routing import RowId, parse_query
+from models.stock_movement import StockReason
+from schemas.product import (
+    ProductCreate,
+    ProductQuery,
+    ProductRead,
+    ProductUpdate,
+    StockChange,
+    StockMovementQuery,
+    StockMovementRead,
+)
+from services.cache_service import Answer
+from services.idempotency import Reply
+from services.product import ProductService
+
+_LEDGER_FIELDS = tuple(StockMovementRead.model_fields)
+_LEDGER_EXAMPLE = {
+    "id_key": 1,
+    "product_id": 1,
+    "delta": -2,
+    "reason": "sale",
+    "order_detail_id": 1,
+    "created_at": "2026-11-16T10:00:00.123456Z",
+}
+
+
+class ProductController(BulkController):
+    service = ProductService
+    create_schema, update_schema = ProductCreate, ProductUpdate
+    read_schema, query_schema = ProductRead, ProductQuery
+    example = {
+        "name": "Desk lamp",
+        "sku": "LAMP-01",
+        "description": "Warm white, 8 W",
+        "price": 39.99,
+        "stock": 25,
+        "category_id": 1,
+        "image": "https://example.com/lamp.jpg",
+        "active": True,
+    }
+
+    def routes(self) -> list[APIRoute]:
+        one = f"{self.path}/{{id_key}}"
+        return [
+            *super().routes(),
+            self.route(
+                "POST",
+                f"{one}/stock",
+                self.change_stock,
+                "change_product_stock",
+                summary="Change the stock of a product",
+                body=StockChange,
+                body_example={"delta": 5, "reason": "receipt"},
+                status=200,
+            ),
+            self.list_route(
+                f"{one}/stock_movements",
+                self.list_movements,
+                "list_product_stock_movements",
+                "List the stock movements of a product",
+                query=StockMovementQuery,
+                answer=StockMovementRead,
+                example=_LEDGER_EXAMPLE,
+            ),
+        ]
+
+    async def change_stock(self, request: Request, id_key: RowId, body: Any) -> Response:
+        def work(session: Session) -> Reply:
+            product = ProductService(session).change_stock(id_key, body.delta, StockReason(body.reason))
+            return row_reply(200, product, self.fields)
+
+        return await self.write(request, work)
+
+    async def list_movements(self, request: Request, id_key: RowId) -> Response:
+        query = parse_query(request, StockMovementQuery)
+        path = f"{self.location(id_key)}/stock_movements"
+
+        def work(session: Session) -> Answer:
+            page = ProductService(session).ledger(id_key, query, _LEDGER_FIELDS)
+            return page_answer(page, _LEDGER_FIELDS, query, path, self.given(request, query))
+
+        return read_response(request, await executor_of(request).read(work))

@@ -1,0 +1,78 @@
+"""What HTTP asks of a server and the routes need not know: Host, trailing slashes, HEAD, broken paths."""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from middleware.errors import problem
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?")
+_HIGHEST_PORT = 65_535
+
+
+class HttpRules:
+    """Makes requests uniform before they are routed.
+
+    A malformed or missing `Host` is 400, a path that is no text is 404, one trailing slash is dropped
+    without a redirect, and HEAD runs as GET with the body kept back. The routes see a copy of the scope;
+    the layers outside still see what the client sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if not _is_host_valid(scope):
+            response = problem(scope, 400, "The Host header is missing or malformed")
+            await response(scope, receive, send)
+            return
+        if not _is_text(scope):
+            response = problem(scope, 404, "Not Found", extra={"message": "Not Found"})
+            await response(scope, receive, send)
+            return
+        if scope["path"].endswith("/") and scope["path"] != "/":
+            scope = _without_trailing_slash(scope)
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        await self.app(scope, receive, send)
+
+
+def _is_host_valid(scope: Scope) -> bool:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts:
+        return bool(scope.get("http_version") == "1.0")
+    match = _HOST.fullmatch(hosts[0])
+    return len(hosts) == 1 and match is not None and int(match[1] or 0) <= _HIGHEST_PORT
+
+
+def _is_text(scope: Scope) -> bool:
+    """Whether the path is UTF-8 without NUL. The server has put replacement signs for what is not."""
+    raw = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return "\0" not in scope["path"]
+    try:
+        return "\0" not in unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _without_trailing_slash(scope: Scope) -> Scope:
+    trimmed = {**scope, "path": scope["path"][:-1]}
+    if scope.get("raw_path"):
+        trimmed["raw_path"] = scope["raw_path"].removesuffix(b"/")
+    return trimmed
+
+
+def _without_body(send: Send) -> Send:
+    """`send`, with empty bodies: the headers still say what GET would have sent, as HEAD asks."""
+
+    async def send_headers_only(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_headers_only

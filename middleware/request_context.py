@@ -1,0 +1,110 @@
+"""The outermost layer: who this request is, how long it took, and the headers that every answer has."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Protocol
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.logging import access_line, request_id
+
+log = logging.getLogger("shop.access")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+_POLICY_OF_DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# The pages of /docs and /redoc start their scripts inline and show images from data: URLs.
+_POLICY_OF_PAGES = (
+    b"content-security-policy",
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; worker-src blob:; frame-ancestors 'none'",
+)
+_CLOSE = (b"connection", b"close")
+
+
+class Service(Protocol):
+    """What this layer asks about the service: whether it is about to stop."""
+
+    @property
+    def draining(self) -> bool: ...
+
+
+class RequestContext:
+    """Gives a request its id, and its answer the headers of the contract and a line in the access log.
+
+    Sets `scope["shop.request_id"]` and `scope["shop.path"]`, the path as the client sent it. While
+    `service` is draining, answers ask clients to close their connection.
+    """
+
+    def __init__(self, app: ASGIApp, *, service: Service, access_log: bool = True) -> None:
+        self.app = app
+        self._service = service
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        identity = _identity(scope)
+        scope["shop.request_id"] = identity
+        scope["shop.path"] = _path_as_sent(scope)
+        # What the log says of an answer that never began.
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._completed(message.get("headers", ()), identity, started)
+            await send(message)
+
+        token = request_id.set(identity)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            if self._access_log:
+                milliseconds = (time.perf_counter() - started) * 1000
+                log.info("%s", access_line(identity, scope["method"], scope["shop.path"], status, milliseconds))
+            request_id.reset(token)
+
+    def _completed(
+        self, headers: Iterable[tuple[bytes, bytes]], identity: str, started: float
+    ) -> list[tuple[bytes, bytes]]:
+        policy = _POLICY_OF_DATA
+        for name, value in headers:
+            if name == b"content-type" and value.startswith(b"text/html"):
+                policy = _POLICY_OF_PAGES
+        completed = [
+            *headers,
+            (b"x-request-id", identity.encode()),
+            (b"x-response-time", b"%.2f" % ((time.perf_counter() - started) * 1000)),
+            *_HEADERS,
+            policy,
+        ]
+        if self._service.draining and _CLOSE not in completed:
+            completed.append(_CLOSE)
+        return completed
+
+
+def _identity(scope: Scope) -> str:
+    """The client's request id where it is one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return str(uuid.uuid4())
+
+
+def _path_as_sent(scope: Scope) -> str:
+    raw = scope.get("raw_path")
+    # Still percent-encoded, so that no path can break a line of the log.
+    return raw.decode("latin-1") if raw else quote(scope["path"])

@@ -1,0 +1,29 @@
+"""The tables. Importing this package registers every one of them with `Base.metadata`."""
+
+from models.address import Address
+from models.base import Base, Row
+from models.bill import Bill, BillCounter
+from models.category import Category
+from models.client import Client
+from models.idempotency_key import IdempotencyKey
+from models.order import Order
+from models.order_detail import OrderDetail
+from models.product import Product
+from models.review import Review
+from models.stock_movement import StockMovement
+
+__all__ = [
+    "Address",
+    "Base",
+    "Bill",
+    "BillCounter",
+    "Category",
+    "Client",
+    "IdempotencyKey",
+    "Order",
+    "OrderDetail",
+    "Product",
+    "Review",
+    "Row",
+    "StockMovement",
+]

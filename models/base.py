@@ -1,0 +1,60 @@
+"""What every table shares: the key, the timestamps, the names of constraints, the column types used twice."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, MetaData, Numeric, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
+
+# A row's version: it moves with every change, even when two changes fall into one microsecond.
+_NEXT_VERSION = text("GREATEST(clock_timestamp(), updated_at + interval '1 microsecond')")
+
+
+class Base(DeclarativeBase):
+    """The declarative root. Constraint names follow one convention, which `services/integrity.py` reads."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+
+
+class Row(Base):
+    """A table whose rows have a key of the database's and remember when they were made and changed."""
+
+    __abstract__ = True
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  (SQLAlchemy's own idiom)
+
+    id_key: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, sort_order=-1)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=100)
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=_NEXT_VERSION, sort_order=101
+    )
+
+    @property
+    def version(self) -> str:
+        """A text that differs between any two states of the row; its ETag without the quotes."""
+        return version(self.id_key, self.updated_at)
+
+
+def version(id_key: int, updated_at: datetime) -> str:
+    """The version of a row with this key, last changed at this time."""
+    return f"{id_key:x}-{int(updated_at.timestamp()) * 1_000_000 + updated_at.microsecond:x}"
+
+
+def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
+    """A foreign key to `table.column`; RESTRICT unless the row dies with the one it points to."""
+    return ForeignKey(column, ondelete=ondelete)
+
+
+def listed_by(table: str, column: str) -> Index:
+    """An index for lists filtered or sorted by `column`; the key behind it keeps pages in order without a sort."""
+    return Index(f"ix_{table}_{column}", column, "id_key")

@@ -1,0 +1,65 @@
+"""What is to be paid, and the counter that numbers bills without gaps."""
+
+import datetime as dt
+import re
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Date, Index, Integer, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, Money, Row, listed_by, reference
+
+_SERVER_NUMBER = re.compile(r"(BILL|CREDIT)-\d{4}-\d{6,}", re.ASCII)
+
+
+class BillKind(StrEnum):
+    """A bill of a sale, or one that gives money back for returned goods."""
+
+    SALE = "sale"
+    CREDIT = "credit"
+
+    @property
+    def prefix(self) -> str:
+        """How the numbers of this kind begin."""
+        return "BILL" if self is BillKind.SALE else "CREDIT"
+
+
+def is_server_number(bill_number: str) -> bool:
+    """Whether the number has the form that the server alone gives."""
+    return _SERVER_NUMBER.fullmatch(bill_number) is not None
+
+
+class Bill(Row):
+    __tablename__ = "bills"
+
+    bill_number: Mapped[str] = mapped_column(String(50), unique=True)
+    discount: Mapped[Money] = mapped_column(server_default="0")
+    date: Mapped[dt.date] = mapped_column(Date, server_default=text("((now() AT TIME ZONE 'UTC')::date)"))
+    total: Mapped[Money]
+    payment_type: Mapped[str] = mapped_column(String(10))
+    client_id: Mapped[int | None] = mapped_column(reference("clients.id_key"))
+    kind: Mapped[str] = mapped_column(String(10), server_default=BillKind.SALE.value)
+    refunds_bill_id: Mapped[int | None] = mapped_column(reference("bills.id_key"))
+
+    __table_args__ = (
+        CheckConstraint("discount >= 0", name="discount_not_negative"),
+        CheckConstraint("total >= 0", name="total_not_negative"),
+        CheckConstraint("payment_type IN ('cash', 'card')", name="payment_type_known"),
+        CheckConstraint("kind IN ('sale', 'credit')", name="kind_known"),
+        CheckConstraint("(kind = 'credit') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
+        listed_by("bills", "client_id"),
+        listed_by("bills", "date"),
+        listed_by("bills", "payment_type"),
+        listed_by("bills", "refunds_bill_id"),
+        Index("ix_bills_bill_number_lower", func.lower(bill_number), "id_key"),
+    )
+
+
+class BillCounter(Base):
+    """The last number given to a kind of bill in a year; its row is locked until the bill is committed."""
+
+    __tablename__ = "bill_counters"
+
+    kind: Mapped[str] = mapped_column(String(10), primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    last_number: Mapped[int] = mapped_column(Integer)

@@ -1,0 +1,73 @@
+"""What a client bought in one go, and the way it takes to the client."""
+
+import datetime as dt
+from enum import IntEnum
+
+from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Money, Row, listed_by, reference
+
+
+class OrderStatus(IntEnum):
+    """Where an order stands. It moves one way only."""
+
+    PENDING = 1
+    IN_PROGRESS = 2
+    DELIVERED = 3
+    CANCELED = 4
+
+    def may_become(self, other: "OrderStatus") -> bool:
+        return other in _MOVES[self]
+
+    @property
+    def next(self) -> "OrderStatus | None":
+        """The step forward, or None at the end of the way."""
+        return _STEPS.get(self)
+
+
+_STEPS = {OrderStatus.PENDING: OrderStatus.IN_PROGRESS, OrderStatus.IN_PROGRESS: OrderStatus.DELIVERED}
+_MOVES = {
+    OrderStatus.PENDING: {OrderStatus.IN_PROGRESS, OrderStatus.CANCELED},
+    OrderStatus.IN_PROGRESS: {OrderStatus.DELIVERED, OrderStatus.CANCELED},
+    OrderStatus.DELIVERED: set(),
+    OrderStatus.CANCELED: set(),
+}
+
+
+class DeliveryMethod(IntEnum):
+    """How the goods reach the client."""
+
+    DRIVE_THRU = 1
+    ON_HAND = 2
+    HOME_DELIVERY = 3
+
+
+class Order(Row):
+    __tablename__ = "orders"
+
+    date: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    total: Mapped[Money] = mapped_column(server_default="0")
+    returned_total: Mapped[Money] = mapped_column(server_default="0")
+    delivery_method: Mapped[int] = mapped_column(SmallInteger)
+    status: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
+    bill_id: Mapped[int] = mapped_column(reference("bills.id_key"), unique=True)
+    address_id: Mapped[int | None] = mapped_column(reference("addresses.id_key", ondelete="SET NULL"))
+
+    __table_args__ = (
+        CheckConstraint("total >= 0", name="total_not_negative"),
+        CheckConstraint("returned_total >= 0", name="returned_total_not_negative"),
+        CheckConstraint("delivery_method BETWEEN 1 AND 3", name="delivery_method_known"),
+        CheckConstraint("status BETWEEN 1 AND 4", name="status_known"),
+        listed_by("orders", "date"),
+        listed_by("orders", "delivery_method"),
+        listed_by("orders", "status"),
+        listed_by("orders", "client_id"),
+        listed_by("orders", "address_id"),
+    )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether goods are still on their way: only then may lines change, and stock come back by a deletion."""
+        return self.status in (OrderStatus.PENDING, OrderStatus.IN_PROGRESS)

@@ -1,0 +1,29 @@
+"""What is sold: its price now, and how much of it is left."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, func, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Money, Row, listed_by, reference
+
+
+class Product(Row):
+    __tablename__ = "products"
+
+    name: Mapped[str] = mapped_column(String(200))
+    sku: Mapped[str | None] = mapped_column(String(64), unique=True)
+    description: Mapped[str | None] = mapped_column(Text)
+    price: Mapped[Money]
+    stock: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
+    image: Mapped[str | None] = mapped_column(String(500))
+    active: Mapped[bool] = mapped_column(server_default=true())
+
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("price > 0", name="price_positive"),
+        listed_by("products", "category_id"),
+        listed_by("products", "price"),
+        listed_by("products", "name"),
+        Index("ix_products_sku_lower", func.lower(sku), "id_key"),
+        Index("ix_products_name_trigram", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
+    )

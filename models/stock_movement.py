@@ -1,0 +1,42 @@
+"""The ledger of the stock: every change of a product's stock is a row here, written in the same transaction."""
+
+import datetime as dt
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, String, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, listed_by, reference
+
+
+class StockReason(StrEnum):
+    """Why a stock changed."""
+
+    INITIAL = "initial"
+    SALE = "sale"
+    CANCEL = "cancel"
+    RETURN = "return"
+    RECEIPT = "receipt"
+    EDIT = "edit"
+
+
+class StockMovement(Base):
+    """One change. Rows are never updated; they leave only with their product.
+
+    `order_detail_id` is kept after its detail was deleted, hence no foreign key.
+    """
+
+    __tablename__ = "stock_movements"
+
+    id_key: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    product_id: Mapped[int] = mapped_column(reference("products.id_key", ondelete="CASCADE"))
+    delta: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(String(10))
+    order_detail_id: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+
+    __table_args__ = (
+        CheckConstraint("delta <> 0", name="delta_not_zero"),
+        CheckConstraint("reason IN ('initial', 'sale', 'cancel', 'return', 'receipt', 'edit')", name="reason_known"),
+        listed_by("stock_movements", "product_id"),
+    )

@@ -1,0 +1,18 @@
+"""Queries on addresses."""
+
+from sqlalchemy import bindparam, func, update
+
+from models import Address, Order
+from repositories.base import BaseRepository
+
+
+class AddressRepository(BaseRepository[Address]):
+    model = Address
+    filters = {
+        "client_id": Address.client_id == bindparam("client_id"),
+        "city": func.lower(Address.city) == func.lower(bindparam("city")),
+    }
+
+    def forget_in_orders(self, address_id: int) -> None:
+        """Take the address off the orders that name it; each of them has then changed."""
+        self.session.execute(update(Order).where(Order.address_id == address_id).values(address_id=None))

@@ -1,0 +1,34 @@
+"""Queries on bills, and the counter that numbers them."""
+
+from sqlalchemy import bindparam, func
+from sqlalchemy.dialects.postgresql import insert
+
+from models import Bill, BillCounter
+from models.bill import BillKind
+from repositories.base import BaseRepository, database_year
+
+
+class BillRepository(BaseRepository[Bill]):
+    model = Bill
+    filters = {
+        "client_id": Bill.client_id == bindparam("client_id"),
+        "payment_type": Bill.payment_type == bindparam("payment_type"),
+        "bill_number": func.lower(Bill.bill_number) == func.lower(bindparam("bill_number")),
+        "date_from": Bill.date >= bindparam("date_from"),
+        "date_to": Bill.date <= bindparam("date_to"),
+    }
+
+    def next_number(self, kind: BillKind) -> str:
+        """The next number of this kind and year, which nobody else gets unless this transaction fails.
+
+        Others wait for it until this transaction ends: ask for it last.
+        """
+        year = database_year(self.session)
+        statement = insert(BillCounter).values(kind=kind.value, year=year, last_number=1)
+        statement = statement.on_conflict_do_update(
+            index_elements=[BillCounter.kind, BillCounter.year], set_={"last_number": BillCounter.last_number + 1}
+        )
+        number = self.session.scalars(statement.returning(BillCounter.last_number)).one()
+        return f"{kind.prefix}-{year}-{number:06d}"
+
+

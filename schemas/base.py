@@ -1,0 +1,130 @@
+"""What the schemas of all entities share: bodies, answers, list queries and pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from schemas.fields import QueryCount, QueryReference, Timestamp
+
+# More rows than this are counted by estimate: an exact count would have to visit them all.
+EXACT_COUNT_LIMIT = 10_000
+MAX_PAGE = 1000
+# OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
+MAX_SKIP = 2**63 - 1
+
+READ_ONLY = frozenset({"id_key", "created_at", "updated_at"})
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+# The default of a field that may be left out and must not be null: what was left out is never read
+# (see `Body.sent`), so it has no value of its own.
+LEFT_OUT: Any = Field(default=None, json_schema_extra=_without_default)
+
+
+class Body(BaseModel):
+    """A request body. Unknown fields are refused; what a GET shows and nobody may write is ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read_only: ClassVar[frozenset[str]] = READ_ONLY
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_read_only(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if name not in cls.read_only}
+        return data
+
+    def sent(self) -> dict[str, Any]:
+        """The fields that the client sent, by name, and no others."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Create(Body):
+    """A body that makes a row."""
+
+
+class Update(Body):
+    """A body that changes the fields it names. `updated_at` says which version of the row its sender had read."""
+
+    read_only: ClassVar[frozenset[str]] = READ_ONLY - {"updated_at"}
+
+    updated_at: Timestamp = LEFT_OUT
+
+
+def update_of(create: type[Create]) -> type[Update]:
+    """The `Update` schema that goes with `create`: the same fields, each of them optional.
+
+    A field that was not sent stays as it is; `null` is accepted only where `create` accepts it.
+    """
+    fields: dict[str, Any] = {
+        name: (Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation, LEFT_OUT)
+        for name, info in create.model_fields.items()
+    }
+    thing = create.__name__.removesuffix("Create")
+    schema = create_model(f"{thing}Update", __base__=Update, __module__=create.__module__, **fields)
+    schema.read_only = create.read_only - {"updated_at"}
+    schema.__doc__ = f"The fields of a {thing} that are to change."
+    return schema
+
+
+class Read(BaseModel):
+    """An answer: every field is always there. Its fields are the columns that a query selects."""
+
+    id_key: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ListQuery(BaseModel):
+    """The query of a list. A subclass adds the filters of its entity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # What shapes the answer without choosing rows.
+    shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort"})
+
+    skip: QueryCount = Field(default=0, ge=0, description="How many rows to pass over")
+    limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show")
+    after: QueryReference | None = Field(
+        default=None, description="Only rows with a larger id_key; not together with skip or sort"
+    )
+    sort: str | None = Field(
+        default=None, max_length=200, description="Columns to order by, such as price or -price,name"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_of_paging(self) -> Self:
+        if self.after is not None and {"skip", "sort"} & self.model_fields_set:
+            raise ValueError("after cannot be combined with skip or sort")
+        return self
+
+    def filters(self) -> dict[str, Any]:
+        """The filters that were asked for, by name."""
+        return {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name not in self.shaping and getattr(self, name) is not None
+        }
+
+    def sort_keys(self) -> tuple[tuple[str, bool], ...]:
+        """The columns to order by, each with whether it descends."""
+        if self.sort is None:
+            return ()
+        return tuple((key.removeprefix("-"), key.startswith("-")) for key in self.sort.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list, and how many there are in all."""
+
+    rows: Sequence[Any]
+    total: int
+    estimated: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)

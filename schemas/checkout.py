@@ -1,0 +1,81 @@
+"""Bodies and answers of placing an order and of returning goods."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from schemas.base import LEFT_OUT, Body
+from schemas.bill import BillRead
+from schemas.fields import (
+    Amount,
+    DeliveryMethod,
+    Name50,
+    PaymentType,
+    Price,
+    Quantity,
+    Reference,
+    Text2000,
+    start_of,
+)
+from schemas.order import OrderRead
+from schemas.order_detail import OrderDetailRead
+
+MAX_LINES = 1000
+
+Moment = Annotated[
+    dt.datetime, BeforeValidator(start_of), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+
+
+class CheckoutLine(Body):
+    """So many of a product. Without a `price` it takes the product's; another price is refused."""
+
+    product_id: Reference
+    quantity: Quantity
+    price: Price = LEFT_OUT
+
+    @property
+    def offered(self) -> Decimal | None:
+        """The price that the client believes in, if it sent one."""
+        return self.price if "price" in self.model_fields_set else None
+
+
+class Checkout(Body):
+    """An order to be placed in one go. `expected_total` is what the client believes is to be paid."""
+
+    client_id: Reference
+    delivery_method: DeliveryMethod
+    payment_type: PaymentType
+    lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES)]
+    discount: Amount = Decimal("0.00")
+    bill_number: Name50 = LEFT_OUT
+    date: Moment = LEFT_OUT
+    address_id: Reference | None = None
+    expected_total: Amount = LEFT_OUT
+
+    def optional(self, name: str) -> Any:
+        """The field, or None where it was left out."""
+        return getattr(self, name) if name in self.model_fields_set else None
+
+
+class PlacedOrderRead(OrderRead):
+    """An order with its details and its bill inside."""
+
+    order_details: list[OrderDetailRead]
+    bill: BillRead
+
+
+class ReturnLine(Body):
+    """So many pieces of a line that come back."""
+
+    order_detail_id: Reference
+    quantity: Quantity
+
+
+class Return(Body):
+    """Goods of an order that come back."""
+
+    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES)]
+    reason: Text2000 = LEFT_OUT

@@ -1,0 +1,33 @@
+"""Bodies, answers and filters of clients."""
+
+from schemas.base import Create, ListQuery, Read, update_of
+from schemas.fields import Email, Name100, QueryText, Telephone
+
+
+class ClientCreate(Create):
+    """A new client."""
+
+    name: Name100
+    lastname: Name100
+    email: Email
+    telephone: Telephone | None = None
+
+
+ClientUpdate = update_of(ClientCreate)
+
+
+class ClientRead(Read):
+    """A client."""
+
+    name: str
+    lastname: str
+    email: str
+    telephone: str | None
+
+
+class ClientQuery(ListQuery):
+    """Filters of the list of clients."""
+
+    email: QueryText | None = None
+    name: QueryText | None = None
+    lastname: QueryText | None = None

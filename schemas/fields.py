@@ -1,0 +1,228 @@
+"""The field types that schemas share. Each takes JSON values only of its own kind: a number is not a text."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from annotated_types import GroupedMetadata
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
+
+MAX_MONEY = Decimal("9999999999.99")
+MAX_QUANTITY = 1_000_000
+# What JSON readers that use binary floats can still tell apart.
+MAX_STOCK = 2**53 - 1
+
+_CENT = Decimal("0.01")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+_URL = TypeAdapter(AnyHttpUrl)
+
+
+# -- Text ------------------------------------------------------------------------------------------
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain NUL")
+    return text
+
+
+def _email(text: str) -> str:
+    try:
+        checked = validate_email(text, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        raise ValueError("must be a valid e-mail address") from None
+    if "." not in (checked.ascii_domain or ""):
+        raise ValueError("must be a valid e-mail address")
+    return text
+
+
+def _url(text: str) -> str:
+    # Checked, but kept as it was written: a parser would change it.
+    try:
+        _URL.validate_python(text)
+    except ValueError:
+        raise ValueError("must be an http or https URL") from None
+    return text
+
+
+@dataclass(frozen=True)
+class Trimmed(GroupedMetadata):
+    """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL."""
+
+    longest: int
+    shortest: int = 0
+
+    def __iter__(self) -> Iterator[object]:
+        yield StringConstraints(strict=True, strip_whitespace=True, min_length=self.shortest, max_length=self.longest)
+        yield AfterValidator(_without_nul)
+
+
+Text20 = Annotated[str, Trimmed(20)]
+Text64 = Annotated[str, Trimmed(64)]
+Text2000 = Annotated[str, Trimmed(2000)]
+Text5000 = Annotated[str, Trimmed(5000)]
+Name50 = Annotated[str, Trimmed(50, shortest=1)]
+Name100 = Annotated[str, Trimmed(100, shortest=1)]
+Name200 = Annotated[str, Trimmed(200, shortest=1)]
+Email = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=3, max_length=254),
+    AfterValidator(_email),
+    Field(json_schema_extra={"format": "email"}),
+]
+Telephone = Annotated[
+    str, StringConstraints(strict=True, strip_whitespace=True, pattern=r"^\+?[1-9][0-9]{6,19}$", max_length=21)
+]
+Url = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(_without_nul),
+    AfterValidator(_url),
+    Field(json_schema_extra={"format": "uri"}),
+]
+
+
+# -- Numbers ---------------------------------------------------------------------------------------
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("must be a number")
+    return Decimal(value)
+
+
+def _cents(value: Decimal) -> Decimal:
+    if value.normalize().as_tuple().exponent < -2:  # type: ignore[operator]  # it is finite: the bounds were checked
+        raise ValueError("must have at most two decimals")
+    return value.quantize(_CENT)
+
+
+def _money_schema(**bounds: float) -> WithJsonSchema:
+    return WithJsonSchema({"type": "number", "multipleOf": 0.01, "maximum": float(MAX_MONEY), **bounds})
+
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(gt=0, le=MAX_MONEY),
+    AfterValidator(_cents),
+    _money_schema(exclusiveMinimum=0),
+]
+Amount = Annotated[
+    Decimal, BeforeValidator(_number), Field(ge=0, le=MAX_MONEY), AfterValidator(_cents), _money_schema(minimum=0)
+]
+Rating = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, le=5),
+    AfterValidator(_cents),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.01}),
+]
+Reference = Annotated[int, Field(strict=True)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _plain_integer(value: Any) -> Any:
+    if type(value) is not int:
+        raise ValueError("must be an integer")
+    return value
+
+
+DeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_plain_integer)]
+OrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_plain_integer)]
+PaymentType = Literal["cash", "card"]
+
+
+# -- Times -----------------------------------------------------------------------------------------
+
+
+def _rfc3339(value: Any) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+        raise ValueError("must be a time such as 2026-11-16T10:00:00Z")
+    try:
+        moment = dt.datetime.fromisoformat(value.upper())
+        # A time without offset is UTC; the year must survive the way there.
+        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time such as 2026-11-16T10:00:00Z") from None
+
+
+def _iso_date(value: Any) -> dt.date:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise ValueError("must be a date such as 2026-11-16")
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be a date such as 2026-11-16") from None
+
+
+Timestamp = Annotated[dt.datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
+Date = Annotated[dt.date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+# -- Values of a query, which are always text ------------------------------------------------------
+
+
+def _query_integer(value: Any) -> Any:
+    if isinstance(value, str):
+        if not re.fullmatch(r"-?[0-9]{1,100}", value):
+            raise ValueError("must be an integer")
+        return int(value)
+    return value
+
+
+def _query_number(value: Any) -> Any:
+    if isinstance(value, str):
+        if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", value):
+            raise ValueError("must be a number such as 9.99")
+        return Decimal(value)
+    return value
+
+
+def _query_flag(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return value == "true"
+    return value
+
+
+def start_of(value: Any) -> dt.datetime:
+    """The first moment that a date or time names, in UTC."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return dt.datetime.combine(_iso_date(value), dt.time.min, dt.UTC)
+    return _rfc3339(value)
+
+
+def end_of(value: Any) -> dt.datetime:
+    """The last moment (to the microsecond) that a date or time names, in UTC."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return dt.datetime.combine(_iso_date(value), dt.time.max, dt.UTC)
+    return _rfc3339(value)
+
+
+_TIME_OR_DATE = WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]})
+_INTEGER = WithJsonSchema({"type": "integer"})
+
+QueryText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=320), AfterValidator(_without_nul)
+]
+QueryReference = Annotated[int, BeforeValidator(_query_integer), _INTEGER]
+QueryNumber = Annotated[Decimal, BeforeValidator(_query_number), WithJsonSchema({"type": "number"})]
+QueryFlag = Annotated[bool, BeforeValidator(_query_flag), WithJsonSchema({"type": "boolean"})]
+QueryFrom = Annotated[dt.datetime, BeforeValidator(start_of), _TIME_OR_DATE]
+QueryTo = Annotated[dt.datetime, BeforeValidator(end_of), _TIME_OR_DATE]
+QueryDeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_query_integer)]
+QueryOrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_query_integer)]
+QueryCount = Annotated[int, BeforeValidator(_query_integer)]

@@ -1,0 +1,116 @@
+"""The error body, after RFC 9457: one shape for every refusal, and what some of them add to it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from schemas.json_codec import to_json
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limit_exceeded",
+    500: "internal_error",
+    503: "service_unavailable",
+}
+
+
+def problem_json(
+    status: int,
+    detail: Any,
+    *,
+    instance: str,
+    request_id: str | None,
+    code: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The JSON of an error. `instance` is the request's path, `extra` more members of the object."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code or _CODES.get(status, "error"),
+        "request_id": request_id,
+        **(extra or {}),
+    }
+    try:
+        return to_json(body)
+    except (TypeError, ValueError):
+        # A lone surrogate from the request: say it escaped rather than not at all.
+        return to_json(_printable(body))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_printable(str(key)): _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else _printable(str(value))
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path of the request")
+    code: str = Field(description="The name of the error, for programs")
+    request_id: str | None
+
+
+class NotFoundProblem(Problem):
+    """Something that does not exist; `message` repeats `detail` for clients of the first version."""
+
+    message: str
+
+
+class ErrorLocation(BaseModel):
+    """One thing that is wrong with a request, and where."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class MalformedProblem(Problem):
+    """A malformed request."""
+
+    detail: list[ErrorLocation]  # type: ignore[assignment]  # the contract keeps FastAPI's list here
+
+
+class RateLimitProblem(Problem):
+    """Too many requests; `retry_after` is in seconds."""
+
+    retry_after: int
+
+
+class ShortProduct(BaseModel):
+    """A product of which less is left than was asked for."""
+
+    product_id: int
+    requested: int
+    available: int
+
+
+class RuleProblem(Problem):
+    """A rule of the shop refused the request."""
+
+    errors: list[ShortProduct] | None = Field(default=None, description="Every short product, when stock is short")
+
+
+class UnexpectedProblem(Problem):
+    """A fault of the server; the log has more under `error_id`."""
+
+    error_id: str

@@ -1,0 +1,32 @@
+"""Bodies, answers and filters of reviews."""
+
+from decimal import Decimal
+
+from schemas.base import Create, ListQuery, Read, update_of
+from schemas.fields import QueryNumber, QueryReference, Rating, Reference, Text2000
+
+
+class ReviewCreate(Create):
+    """A new review of a product."""
+
+    rating: Rating
+    comment: Text2000 | None = None
+    product_id: Reference
+
+
+ReviewUpdate = update_of(ReviewCreate)
+
+
+class ReviewRead(Read):
+    """A review of a product."""
+
+    rating: Decimal
+    comment: str | None
+    product_id: int
+
+
+class ReviewQuery(ListQuery):
+    """Filters of the list of reviews."""
+
+    product_id: QueryReference | None = None
+    min_rating: QueryNumber | None = None

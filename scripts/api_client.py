@@ -1,0 +1,316 @@
+"""The HTTP client of the scripts: exact money, patient with faults, honest about refusals.
+
+    ScriptError                 a script cannot go on; its text is one line for the person who ran it
+    ├── ApiUnreachable          no answer, or "not now", for longer than the client is patient
+    ├── RateLimited             the API answered 429
+    ├── Refused                 the API answered anything else but 2xx; carries its status and code
+    └── Mismatch                what the API holds is not what it should hold
+
+A lost answer (a broken connection, a timeout, a 502, 503 or 504) does not say whether the work was done.
+Reads and changes to a given value are simply repeated; a POST is repeated under the same
+`Idempotency-Key`, so that the API does it once and answers the same.
+"""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from decimal import Decimal
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import httpx
+import orjson
+
+Row = dict[str, Any]
+
+PAGE_ROWS = 1000
+"""The largest page the API gives."""
+
+BULK_ROWS = 1000
+"""Rows sent in one bulk request: large enough to be quick, small enough to be repeated at little cost."""
+
+NOT_NOW = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
+PATIENCE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 5.0
+MOST_ATTEMPTS = 20
+
+EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+class ScriptError(Exception):
+    """A script cannot go on. The text is one line for the person who ran it."""
+
+    exit_code = EXIT_CANNOT
+
+
+class ApiUnreachable(ScriptError):
+    """The API does not answer."""
+
+
+class RateLimited(ScriptError):
+    """The API limits this machine; the text says how to exempt it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The API limits the requests of this machine (429). Start the API with this machine's network in "
+            "RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128, and run this again: "
+            "it goes on where it stopped."
+        )
+
+
+class Mismatch(ScriptError):
+    """What the API holds is not what it should hold."""
+
+    exit_code = EXIT_MISMATCH
+
+
+class Refused(ScriptError):
+    """The API refused a request.
+
+    `code` is the error's name for programs. `replayed` says that this is the stored answer to an earlier
+    request with the same `Idempotency-Key`, which may no longer be true.
+    """
+
+    def __init__(self, method: str, path: str, status: int, code: str, detail: object, replayed: bool) -> None:
+        super().__init__(f"{method} {path} was refused with {status}: {' '.join(str(detail).split())}")
+        self.status, self.code, self.replayed = status, code, replayed
+
+
+class _LostAnswer(Exception):
+    """Nobody knows whether the request was done. `pause` is how long the API asks to wait, in seconds."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class ApiClient:
+    """An asynchronous client of one shop; use it as `async with ApiClient(url) as api`.
+
+    `patience` is how long, in seconds, one request is repeated while no answer comes.
+    """
+
+    def __init__(self, base_url: str, connections: int = 8, patience: float = PATIENCE_SECONDS) -> None:
+        self.base_url = base_url
+        self._patience = patience
+        # The shop is named by its own address: a proxy meant for the outside world must not be asked for it.
+        # An idle connection is given up before the server does it (uvicorn: 5 s), lest a request meets its end.
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=2.0)
+        timeout = httpx.Timeout(30.0, connect=5.0)
+        try:
+            self._http = httpx.AsyncClient(base_url=base_url, limits=limits, timeout=timeout, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise ApiUnreachable(f"{base_url!r} is not an address: {error}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def check(self) -> None:
+        """Raise at once, instead of being patient, if no shop answers at this address."""
+        try:
+            _parse(await self._send("GET", "/categories", params={"limit": 1}))
+        except _LostAnswer as lost:
+            raise ApiUnreachable(f"No shop answers at {self.base_url} ({lost})") from None
+
+    async def get(self, path: str, **params: str | int) -> Any:
+        """The JSON at `path`: a row, or a list of rows."""
+        return _parse(await self._repeat("GET", path, params=params))
+
+    async def pages(self, path: str, **filters: str | int) -> AsyncIterator[Row]:
+        """Every row of a collection that matches, in the order of the keys, read page by page with `after`."""
+        position: dict[str, str | int] = {}
+        while True:
+            rows: list[Row] = await self.get(path, limit=PAGE_ROWS, **filters, **position)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_ROWS:
+                return
+            position = {"after": rows[-1]["id_key"]}
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> Row:
+        """Change the fields in `body` and give the stored row."""
+        row: Row = _parse(await self._repeat("PUT", path, body=body))
+        return row
+
+    async def post(self, path: str, body: object) -> Any:
+        """Create what `body` describes, once, however often the answer is lost; give what is stored."""
+        return _parse(await self._repeat("POST", path, body=body, key=str(uuid.uuid4())))
+
+    async def create_once(self, path: str, body: Mapping[str, Any], key: str) -> Row:
+        """Create a row that nothing but `key` makes unique, even if an earlier run was killed doing the same.
+
+        `key` must be the same in every run that means this row. A stored answer is believed only where it
+        still holds: a replayed refusal may have been remedied since, and a replayed row may have been
+        deleted, so then a new attempt is numbered.
+        """
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                answer = await self._repeat("POST", path, body=body, key=f"{key}-{attempt}")
+            except Refused as refusal:
+                if refusal.replayed:
+                    continue
+                raise
+            row: Row = _parse(answer)
+            if not _is_replayed(answer) or await self._exists(f"{path}/{row['id_key']}"):
+                return row
+        raise Mismatch(f"POST {path} did not create a row in {MOST_ATTEMPTS} attempts")
+
+    async def ensure_rows(self, path: str, rows: Mapping[str, Row], natural_key: str) -> dict[str, Row]:
+        """The stored rows whose field `natural_key` is a key of `rows`; those that were missing are created.
+
+        What exists is left as it is. E-mails, which the shop compares without case, must be given in lower case.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            stored: dict[str, Row] = {}
+            async for row in self.pages(path):
+                value = row[natural_key].lower() if natural_key == "email" else row[natural_key]
+                if value in rows:
+                    stored[value] = row
+            missing = [row for key, row in rows.items() if key not in stored]
+            if not missing:
+                return stored
+            await self._create_all(path, missing)
+        raise Mismatch(f"{path} still lacks {len(missing)} rows after {MOST_ATTEMPTS} attempts to create them")
+
+    async def _create_all(self, path: str, rows: list[Row]) -> None:
+        for start in range(0, len(rows), BULK_ROWS):
+            try:
+                await self.post(f"{path}/bulk", rows[start : start + BULK_ROWS])
+            except Refused as refusal:
+                # Somebody else created one of them meanwhile: the caller looks again at what is missing.
+                if refusal.code != "already_exists":
+                    raise
+                return
+
+    async def _exists(self, path: str) -> bool:
+        try:
+            await self.get(path)
+        except Refused as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _repeat(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        key: str | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
+        """Send until there is an answer; only for requests that may be done twice without harm."""
+        deadline = time.monotonic() + self._patience
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await self._send(method, path, body=body, key=key, params=params)
+            except _LostAnswer as lost:
+                pause = max(pause, lost.pause)
+                if time.monotonic() + pause > deadline:
+                    raise ApiUnreachable(
+                        f"The API at {self.base_url} gave no answer to {method} {path} "
+                        f"for {self._patience:.0f} s ({lost}); run this again to go on"
+                    ) from None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        key: str | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        content = to_json(body) if body is not None else None
+        try:
+            answer = await self._http.request(method, path, content=content, headers=headers, params=params or None)
+        except httpx.RequestError as error:
+            raise _LostAnswer(str(error) or type(error).__name__) from error
+        if answer.is_success:
+            return answer
+        raise _failure(method, path, answer)
+
+
+def to_json(value: object) -> bytes:
+    """`value` as JSON, with each Decimal as the number it is, digit by digit."""
+    return orjson.dumps(value, default=_decimal_as_number)
+
+
+def _decimal_as_number(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def _parse(answer: httpx.Response) -> Any:
+    try:
+        return json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        raise ScriptError(f"{answer.url} did not answer with JSON: is this the address of the shop's API?") from None
+
+
+def _is_replayed(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("Idempotent-Replayed") == "true")
+
+
+def _failure(method: str, path: str, answer: httpx.Response) -> Exception:
+    """The error that an answer other than 2xx stands for."""
+    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited()
+    problem = _problem(answer)
+    code = str(problem.get("code", ""))
+    # 409 `request_in_progress`: an earlier sending of this very request still runs, so its answer is to come.
+    if answer.status_code in NOT_NOW or code == "request_in_progress":
+        retry_after = answer.headers.get("Retry-After", "")
+        return _LostAnswer(
+            f"{answer.status_code} {problem.get('detail', '')}", float(retry_after) if retry_after.isdigit() else 0.0
+        )
+    return Refused(method, path, answer.status_code, code, problem.get("detail", ""), _is_replayed(answer))
+
+
+def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+    """The members of an error's body; a proxy's or uvicorn's own answer is plain text and becomes the detail."""
+    try:
+        problem = json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        problem = None
+    return problem if isinstance(problem, dict) else {"detail": answer.text[:200] or answer.reason_phrase}
+
+
+def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> int:
+    """Run `work` and give its exit code; an expected failure is one line on `errors` and no traceback."""
+    try:
+        return asyncio.run(work())
+    except KeyboardInterrupt:
+        print("Interrupted; run this again to go on where it stopped.", file=errors)
+        return EXIT_INTERRUPTED
+    except ScriptError as error:
+        print(f"Stopped: {error}", file=errors)
+        return error.exit_code
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run `work` concurrently; the first failure ends the rest and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in work:
+                group.create_task(part)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,15 @@
+"""Rules of addresses."""
+
+from models import Address
+from repositories.address import AddressRepository
+from services.base import BaseService
+from services.client import ClientService
+
+
+class AddressService(BaseService[Address]):
+    thing, resource = "Address", "addresses"
+    repository_type = AddressRepository
+    references = {"client_id": ClientService}
+
+    def before_delete(self, row: Address) -> None:
+        AddressRepository(self.session).forget_in_orders(row.id_key)

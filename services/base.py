@@ -1,0 +1,213 @@
+"""The rules that hold for every entity: existence, references, uniqueness, versions, partial changes.
+
+A subclass names its repository and what it refers to, and adds its own rules in the hooks
+`before_create`, `after_create`, `before_update`, `after_update` and `before_delete`. A service lives
+as long as the transaction of its session; nothing here commits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from models import Row
+from repositories.base import BaseRepository
+from schemas.base import ListQuery, Page
+from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
+from services.integrity import references_to, violations_of
+
+M = TypeVar("M", bound=Row)
+
+STALE = "stale_tags"
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """How the answers of an entity are kept in Redis. `ttl` is in seconds; None is the setting's."""
+
+    ttl: float | None = None
+
+
+class BaseService(Generic[M]):
+    """Create, read, change and delete the rows of one entity."""
+
+    # The singular in messages ("Order detail" would be "OrderDetail") and the collection's name in URLs and keys.
+    thing: ClassVar[str]
+    resource: ClassVar[str]
+    repository_type: ClassVar[type[BaseRepository[Any]]]
+    # Field of a body -> the service of the entity it points to.
+    references: ClassVar[Mapping[str, type["BaseService[Any]"]]] = {}
+    # Unique column -> the field of the body it is made of; and what the database puts into a field left out.
+    unique: ClassVar[Mapping[str, str]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    caching: ClassVar[Caching | None] = None
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.repository: BaseRepository[M] = self.repository_type(session)
+
+    # -- what clients ask for ----------------------------------------------------------------------
+
+    def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
+        """The named columns of the row. Raises `NotFound`."""
+        row = self.repository.row(row_id, fields)
+        if row is None:
+            raise NotFound(self.thing, row_id)
+        return row
+
+    def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
+        """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
+        require_sortable(self.repository, query)
+        return self.repository.page(query, fields, **fixed)
+
+    def create(self, values: dict[str, Any]) -> M:
+        """The new row."""
+        self.before_create(values)
+        self._hold_references(values)
+        with violations_of(values):
+            row = self.repository.add(values)
+        self.after_create(row)
+        self.has_changed(row)
+        return row
+
+    def update(self, row_id: int, changes: dict[str, Any], if_match: frozenset[str] | None = None) -> M:
+        """The row with `changes` applied. What equals the stored value is no change and is not checked.
+
+        `if_match` holds the versions that the client accepts. Raises `NotFound`,
+        `PreconditionFailed`, `HasChanged`.
+        """
+        row = self.lock(row_id)
+        self._require_version(row, if_match)
+        read_at = changes.pop("updated_at", None)
+        if isinstance(read_at, datetime) and read_at != row.updated_at:
+            raise HasChanged(self.thing, row_id)
+        changes = {name: value for name, value in changes.items() if value != getattr(row, name)}
+        if not changes:
+            return row
+        self.before_update(row, changes)
+        self._hold_references(changes)
+        self.apply(row, changes)
+        self.after_update(row)
+        self.has_changed(row)
+        return row
+
+    def delete(self, row_id: int, if_match: frozenset[str] | None = None) -> None:
+        """Remove the row. Raises `NotFound`, `PreconditionFailed`, or `Conflict` when something points to it."""
+        row = self.lock(row_id)
+        self._require_version(row, if_match)
+        self.before_delete(row)
+        with references_to(self.thing, row_id):
+            self.repository.delete(row)
+        self.has_changed(row)
+
+    def create_many(self, rows: list[dict[str, Any]]) -> Sequence[M]:
+        """The new rows, all of them or none. Raises what `create` would raise, with the row's place in `rows`."""
+        for values in rows:
+            self.before_create(values)
+        self._hold_all_references(rows)
+        self._require_unique(rows)
+        every_field = {name for values in rows for name in values}
+        complete = [{**self._defaults(every_field), **values} for values in rows]
+        with violations_of({}):
+            created = self.repository.add_all(complete)
+        self.after_create_many(created)
+        for row in created:
+            self.has_changed(row)
+        return created
+
+    # -- hooks -------------------------------------------------------------------------------------
+
+    def before_create(self, values: dict[str, Any]) -> None:
+        """Check or complete the values of a new row."""
+
+    def after_create(self, row: M) -> None:
+        """Do what follows from a new row, in the same transaction."""
+
+    def after_create_many(self, rows: Sequence[M]) -> None:
+        """Do what follows from many new rows; one by one unless a subclass knows better."""
+        for row in rows:
+            self.after_create(row)
+
+    def before_update(self, row: M, changes: dict[str, Any]) -> None:
+        """Check or complete real changes of a locked row."""
+
+    def after_update(self, row: M) -> None:
+        """Do what follows from a change, in the same transaction."""
+
+    def before_delete(self, row: M) -> None:
+        """Refuse, or tidy up before, the deletion of a locked row."""
+
+    # -- for subclasses ----------------------------------------------------------------------------
+
+    def lock(self, row_id: int) -> M:
+        """The row, locked. A subclass whose rows hang on others locks those first."""
+        row = self.repository.lock(row_id)
+        if row is None:
+            raise NotFound(self.thing, row_id)
+        return row
+
+    def apply(self, row: M, changes: Mapping[str, Any]) -> None:
+        """Write the changes to the locked row."""
+        for name, value in changes.items():
+            setattr(row, name, value)
+        with violations_of(changes):
+            self.session.flush()
+
+    def has_changed(self, row: M) -> None:
+        """Tell, once this transaction is committed, that cached answers with this row are out of date."""
+        if self.caching is not None:
+            self.session.info.setdefault(STALE, set()).update((self.list_tag(), self.row_tag(row.id_key)))
+
+    @classmethod
+    def list_tag(cls) -> str:
+        """What cached lists of this entity depend on."""
+        return f"{cls.resource}:list"
+
+    @classmethod
+    def row_tag(cls, row_id: int) -> str:
+        """What the cached answer of one row depends on."""
+        return f"{cls.resource}:id:{row_id}"
+
+    def _require_version(self, row: M, if_match: frozenset[str] | None) -> None:
+        if if_match is not None and row.version not in if_match:
+            raise PreconditionFailed(self.thing, row.id_key)
+
+    def _hold_references(self, values: Mapping[str, Any]) -> None:
+        """Make sure that what the row points to exists, and stays until the transaction ends."""
+        for field, service in self.references.items():
+            row_id = values.get(field)
+            if row_id is not None and not service.repository_type(self.session).hold(row_id):
+                raise NotFound(service.thing, row_id)
+
+    def _hold_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for field, service in self.references.items():
+            wanted = [values.get(field) for values in rows]
+            existing = service.repository_type(self.session).hold_many({key for key in wanted if key is not None})
+            for place, key in enumerate(wanted):
+                if key is not None and key not in existing:
+                    raise NotFound(service.thing, key).at(place, field)
+
+    def _require_unique(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Look before the insert, to be able to say which row is in the way; the index has the last word."""
+        for column, field in self.unique.items():
+            keys = [values.get(column) for values in rows]
+            seen = self.repository.taken(column, [key for key in keys if key is not None])
+            for place, key in enumerate(keys):
+                if key in seen:
+                    raise AlreadyExists(self.thing, field, rows[place][field]).at(place, field)
+                if key is not None:
+                    seen.add(key)
+
+    def _defaults(self, fields: set[str]) -> dict[str, Any]:
+        """What the database would put into those of the fields that a row leaves out."""
+        return {name: self.defaults.get(name) for name in fields}
+
+
+def require_sortable(repository: BaseRepository[Any], query: ListQuery) -> None:
+    """Raise `InvalidField`, which names the allowed columns, for a column that nobody may sort by."""
+    allowed = repository.sortable()
+    for name, _ in query.sort_keys():
+        if name not in allowed:
+            raise InvalidField(("query", "sort"), f"cannot sort by {name[:50]!r}; allowed: {', '.join(allowed)}")

@@ -1,0 +1,85 @@
+"""Rules of bills: numbers without gaps, and totals that follow the order."""
+
+from decimal import Decimal
+from typing import Any
+
+from models import Bill, Order
+from models.bill import BillKind, is_server_number
+from models.order import OrderStatus
+from repositories.bill import BillRepository
+from repositories.order import OrderRepository
+from repositories.order_detail import OrderDetailRepository
+from services.base import BaseService
+from services.client import ClientService
+from services.errors import Conflict, InvalidField, TotalMismatch
+
+ZERO = Decimal("0.00")
+
+
+class BillService(BaseService[Bill]):
+    thing, resource = "Bill", "bills"
+    repository_type = BillRepository
+    references = {"client_id": ClientService}
+
+    def lock(self, row_id: int) -> Bill:
+        # The order comes before its bill in the order of locks; its state decides what may change.
+        OrderRepository(self.session).lock_of_bill(row_id)
+        return super().lock(row_id)
+
+    def before_create(self, values: dict[str, Any]) -> None:
+        number = values.get("bill_number")
+        if number is None:
+            # Everything else that can fail is looked at first: the counter serializes whoever asks.
+            self._hold_references(values)
+            values["bill_number"] = BillRepository(self.session).next_number(BillKind.SALE)
+        else:
+            _require_client_number(number)
+
+    def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
+        order = OrderRepository(self.session).lock_of_bill(row.id_key)
+        self._require_changeable(row, order)
+        if "bill_number" in changes:
+            if is_server_number(row.bill_number):
+                raise Conflict(f"The number of bill {row.id_key} was given by the server and stays")
+            _require_client_number(changes["bill_number"])
+        if order is not None and OrderDetailRepository(self.session).exist(order.id_key):
+            total = amount_to_pay(order.total, changes.get("discount", row.discount))
+            if changes.get("total", total) != total:
+                raise TotalMismatch(total, changes["total"])
+            changes["total"] = total
+
+    def before_delete(self, row: Bill) -> None:
+        if is_server_number(row.bill_number):
+            raise Conflict(f"Bill {row.id_key} was numbered by the server and cannot be deleted")
+
+    def follow(self, order: Order) -> None:
+        """Set the total of the order's bill to what the order now says. Lock the order and its products first."""
+        bill = super().lock(order.bill_id)
+        total = amount_to_pay(order.total, bill.discount)
+        if bill.total != total:
+            self.apply(bill, {"total": total})
+
+    def settle_at_zero(self, order: Order) -> None:
+        """Leave nothing to pay on the bill of an order that is being deleted."""
+        bill = super().lock(order.bill_id)
+        if bill.total != ZERO:
+            self.apply(bill, {"total": ZERO})
+
+    def _require_changeable(self, row: Bill, order: Order | None) -> None:
+        if row.kind == BillKind.CREDIT:
+            raise Conflict(f"Bill {row.id_key} is a credit bill and does not change")
+        if order is not None and not order.is_open:
+            status = OrderStatus(order.status).name
+            raise Conflict(f"Bill {row.id_key} belongs to a {status} order and does not change")
+
+
+def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
+    """What is left to pay of `total`; never below zero."""
+    return max(ZERO, total - discount)
+
+
+def _require_client_number(number: str) -> None:
+    if is_server_number(number):
+        raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
+
+

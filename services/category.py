@@ -1,0 +1,14 @@
+"""Rules of categories."""
+
+from models import Category
+from repositories.category import CategoryRepository
+from services.base import BaseService, Caching
+
+ONE_HOUR = 3600.0
+
+
+class CategoryService(BaseService[Category]):
+    thing, resource = "Category", "categories"
+    repository_type = CategoryRepository
+    unique = {"name": "name"}
+    caching = Caching(ttl=ONE_HOUR)

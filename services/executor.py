@@ -1,0 +1,75 @@
+"""Runs the work of services: one hop to a database thread, one transaction, and the news for the cache.
+
+Controllers hand over functions of a session; what these return was committed before it comes back,
+and cached answers that it made old are out of date on every worker by then.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from config.database import Database, DatabaseUnavailable, sqlstate
+from services.base import STALE
+from services.cache_service import Answer, CacheService
+from services.errors import AmountTooLarge, Unavailable
+from services.idempotency import Idempotency, KeyedRequest, Reply
+
+T = TypeVar("T")
+NUMERIC_OUT_OF_RANGE = "22003"
+
+
+class Executor:
+    """The services' way to the database and the cache of one worker."""
+
+    def __init__(self, database: Database, cache: CacheService) -> None:
+        self.database = database
+        self.cache = cache
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` reads from committed data. Raises `Unavailable` with the database away."""
+        return await self._run(lambda: self.database.read(work))
+
+    async def read_cached(
+        self, key: str, tags: Sequence[str], ttl: float | None, work: Callable[[Session], Answer]
+    ) -> tuple[Answer, bool]:
+        """The answer under `key`, made by `work` when it is missing or old; and whether it was there."""
+        return await self.cache.answer(key, tags, lambda: self.read(work), ttl)
+
+    async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
+        """The reply of `work`, after its commit. With `keyed`, at most once for that key.
+
+        Not interrupted when the client goes: what was committed is always told to the cache.
+        """
+        return await asyncio.shield(self._write(work, keyed))
+
+    async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Reply:
+        stale: set[str] = set()
+
+        def transact(part: Callable[[Session], Reply]) -> Reply:
+            def attempt(session: Session) -> Reply:
+                session.info[STALE] = stale
+                return part(session)
+
+            return self.database.transact(attempt)
+
+        try:
+            if keyed is None:
+                return await self._run(lambda: transact(work))
+            return await self._run(lambda: Idempotency(keyed, transact).once(work))
+        finally:
+            # Also after a failure: a connection lost during COMMIT may have committed.
+            if stale:
+                await self.cache.invalidate(stale)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await self.database.run(work)
+        except DatabaseUnavailable as error:
+            raise Unavailable from error
+        except DBAPIError as error:
+            if sqlstate(error) == NUMERIC_OUT_OF_RANGE:
+                raise AmountTooLarge from error
+            raise

@@ -1,0 +1,115 @@
+"""One request, one effect: what an Idempotency-Key promises.
+
+The answer is stored in the transaction that does the work, so that both exist or neither. While it
+runs, an advisory lock of that transaction tells repeats to wait; it cannot be left behind by a
+killed worker, because PostgreSQL ends the transaction with the connection.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from repositories.idempotency_key import IdempotencyKeyRepository
+from schemas.json_codec import to_json
+from schemas.problem import problem_json
+from services.errors import KeyReused, RequestInProgress, ShopError
+
+PROBLEM = "application/problem+json"
+# The refusals of the rules are answers like any other; what may succeed when repeated is not kept.
+_KEPT_REFUSALS = {400, 404, 409}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The finished answer to a write: status, body and headers."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """A request with an Idempotency-Key, and what an error body says about it."""
+
+    key: str
+    fingerprint: bytes
+    path: str
+    request_id: str | None
+
+
+def fingerprint(method: str, path: str, body: Any) -> bytes:
+    """SHA-256 over method, path and the body in canonical form (sorted keys, no insignificant space)."""
+    canonical = orjson.dumps(orjson.loads(to_json(body)), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), canonical))).digest()
+
+
+class Idempotency:
+    """The work of one keyed request. `transact` runs a function in a transaction of its own."""
+
+    def __init__(self, request: KeyedRequest, transact: Callable[[Callable[[Session], Reply]], Reply]) -> None:
+        self.request = request
+        self._transact = transact
+
+    def once(self, work: Callable[[Session], Reply]) -> Reply:
+        """The reply of `work`, done now or earlier. Raises `RequestInProgress`, `KeyReused`, and refusals not kept."""
+
+        def first_time(session: Session) -> Reply:
+            kept = self._kept(session)
+            if kept is not None:
+                return kept
+            reply = work(session)
+            self._keep(session, reply)
+            return reply
+
+        try:
+            return self._transact(first_time)
+        except ShopError as refusal:
+            if refusal.status not in _KEPT_REFUSALS or isinstance(refusal, RequestInProgress):
+                raise
+            return self._transact(self._refusal(refusal))
+
+    def _refusal(self, refusal: ShopError) -> Callable[[Session], Reply]:
+        """Keep a refusal in a second transaction: the first took back everything, its lock included.
+
+        Should a twin have done the work in between, its answer is the one that counts.
+        """
+
+        def keep_refusal(session: Session) -> Reply:
+            kept = self._kept(session)
+            if kept is not None:
+                return kept
+            body = problem_json(
+                refusal.status,
+                refusal.detail,
+                code=refusal.code,
+                instance=self.request.path,
+                request_id=self.request.request_id,
+                extra=refusal.members,
+            )
+            reply = Reply(refusal.status, body, {"Content-Type": PROBLEM, **refusal.headers})
+            self._keep(session, reply)
+            return reply
+
+        return keep_refusal
+
+    def _kept(self, session: Session) -> Reply | None:
+        keys = IdempotencyKeyRepository(session)
+        if not keys.try_lock(self.request.key):
+            raise RequestInProgress
+        kept = keys.find(self.request.key)
+        if kept is None:
+            return None
+        if bytes(kept.fingerprint) != self.request.fingerprint:
+            raise KeyReused
+        return Reply(kept.status, bytes(kept.body), {**kept.headers, "Idempotent-Replayed": "true"})
+
+    def _keep(self, session: Session, reply: Reply) -> None:
+        request = self.request
+        IdempotencyKeyRepository(session).keep(
+            request.key, request.fingerprint, reply.status, reply.headers, reply.body
+        )

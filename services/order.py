@@ -1,0 +1,141 @@
+"""Rules of orders: the way of their status, and what is fixed once they have details."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models import Address, Order, OrderDetail
+from models.order import OrderStatus
+from models.stock_movement import StockReason
+from repositories.address import AddressRepository
+from repositories.bill import BillRepository
+from repositories.client import ClientRepository
+from repositories.order import OrderRepository
+from repositories.order_detail import OrderDetailRepository
+from schemas.bill import BillRead
+from schemas.client import ClientRead
+from schemas.order_detail import OrderDetailRead
+from services.base import BaseService
+from services.bill import BillService
+from services.client import ClientService
+from services.errors import Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
+from services.product import ProductService
+
+
+DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
+BILL_FIELDS = tuple(BillRead.model_fields)
+CLIENT_FIELDS = tuple(ClientRead.model_fields)
+
+
+class OrderService(BaseService[Order]):
+    thing, resource = "Order", "orders"
+    repository_type = OrderRepository
+    references = {"client_id": ClientService, "bill_id": BillService}
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.details = OrderDetailRepository(session)
+
+    def before_create(self, values: dict[str, Any]) -> None:
+        if values.get("status", OrderStatus.PENDING) != OrderStatus.PENDING:
+            raise Conflict("An order starts as PENDING")
+        self._require_address(values.get("address_id"), values["client_id"])
+
+    def before_update(self, row: Order, changes: dict[str, Any]) -> None:
+        if self.details.exist(row.id_key):
+            self._require_fixed(row, changes)
+        if "address_id" in changes or "client_id" in changes:
+            self._require_address(changes.get("address_id", row.address_id), changes.get("client_id", row.client_id))
+        if "status" in changes:
+            self._leave_for(row, OrderStatus(changes["status"]))
+
+    def before_delete(self, row: Order) -> None:
+        if row.status == OrderStatus.DELIVERED:
+            raise Conflict(f"Order {row.id_key} is DELIVERED and cannot be deleted")
+        details = self.details.of_order(row.id_key)
+        _require_no_returns(row, details)
+        if row.is_open:
+            self._give_back(details)
+        # The details themselves go with the order, by the foreign key.
+        BillService(self.session).settle_at_zero(row)
+
+    def move_to(self, order_id: int, status: OrderStatus) -> Order:
+        """The order in its new status; the same status again is no change. Raises `StatusConflict`."""
+        return self.update(order_id, {"status": int(status)})
+
+    def advance(self, order_id: int) -> Order:
+        """The order one step further. Raises `StatusConflict` at the end of the way."""
+        order = self.lock(order_id)
+        current = OrderStatus(order.status)
+        if current.next is None:
+            wanted = OrderStatus.IN_PROGRESS if current is OrderStatus.CANCELED else OrderStatus.DELIVERED
+            raise StatusConflict(order_id, current.name, wanted.name)
+        return self.move_to(order_id, current.next)
+
+    def cancel(self, order_id: int) -> Order:
+        """The order, CANCELED, with its goods back on the shelf."""
+        return self.move_to(order_id, OrderStatus.CANCELED)
+
+    def require_client(self, client_id: int, address_id: int | None) -> None:
+        """Raise `NotFound` unless the client exists, and unless the address, if any, is one of its own."""
+        self._hold_references({"client_id": client_id})
+        self._require_address(address_id, client_id)
+
+    def expanded(self, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
+        """For each order the named objects to show inside it, with one query per name."""
+        inside: list[dict[str, Any]] = [{} for _ in orders]
+        if "order_details" in names:
+            rows = self.details.rows("order_id", [order.id_key for order in orders], DETAIL_FIELDS)
+            by_order: dict[int, list[dict[str, Any]]] = {}
+            for row in rows:
+                by_order.setdefault(row.order_id, []).append(dict(row._mapping))
+            for order, found in zip(orders, inside, strict=True):
+                found["order_details"] = by_order.get(order.id_key, [])
+        for name, repository, fields in (("bill", BillRepository, BILL_FIELDS), ("client", ClientRepository, CLIENT_FIELDS)):
+            if name in names:
+                keys = [getattr(order, f"{name}_id") for order in orders]
+                objects = {row.id_key: dict(row._mapping) for row in repository(self.session).rows("id_key", keys, fields)}
+                for key, found in zip(keys, inside, strict=True):
+                    found[name] = objects[key]
+        return inside
+
+    # -- the parts ---------------------------------------------------------------------------------
+
+    def _require_fixed(self, row: Order, changes: dict[str, Any]) -> None:
+        for field in ("client_id", "bill_id"):
+            if field in changes:
+                raise Conflict(f"The {field} of order {row.id_key} is fixed: the order has details")
+        if "total" in changes:
+            raise TotalMismatch(row.total, changes["total"])
+
+    def _require_address(self, address_id: int | None, client_id: int) -> None:
+        if address_id is None:
+            return
+        addresses = AddressRepository(self.session)
+        if not addresses.hold(address_id):
+            raise NotFound("Address", address_id)
+        owner = self.session.get(Address, address_id)
+        assert owner is not None, "it is held"
+        if owner.client_id != client_id:
+            raise RuleBroken(f"Address {address_id} is not one of client {client_id}")
+
+    def _leave_for(self, row: Order, status: OrderStatus) -> None:
+        current = OrderStatus(row.status)
+        if not current.may_become(status):
+            raise StatusConflict(row.id_key, current.name, status.name)
+        if status is OrderStatus.CANCELED:
+            details = self.details.of_order(row.id_key)
+            _require_no_returns(row, details)
+            self._give_back(details)
+
+    def _give_back(self, details: Sequence[OrderDetail]) -> None:
+        products = ProductService(self.session)
+        shelf = products.lock_all({detail.product_id for detail in details})
+        for detail in details:
+            products.move_stock(shelf[detail.product_id], detail.quantity, StockReason.CANCEL, detail.id_key)
+
+
+def _require_no_returns(row: Order, details: Sequence[OrderDetail]) -> None:
+    if any(detail.returned_quantity for detail in details):
+        raise Conflict(f"Order {row.id_key} has returns and can be neither canceled nor deleted")

@@ -1,0 +1,142 @@
+"""Rules of order details: exact stock, the shop's prices, and totals that follow every change."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models import Order, OrderDetail, Product
+from models.order import OrderStatus
+from models.stock_movement import StockReason
+from repositories.order import OrderRepository
+from repositories.order_detail import OrderDetailRepository
+from schemas.fields import MAX_MONEY
+from services.base import BaseService
+from services.bill import ZERO, BillService
+from services.errors import AmountTooLarge, Conflict, NotFound, PriceMismatch, ProductNotAvailable
+from services.product import ProductService
+
+
+class OrderDetailService(BaseService[OrderDetail]):
+    """Locks go from the order over its products to its bill, everywhere, so that nobody deadlocks."""
+
+    thing, resource = "OrderDetail", "order_details"
+    repository_type = OrderDetailRepository
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.orders = OrderRepository(session)
+        self.products = ProductService(session)
+
+    def lock(self, row_id: int) -> OrderDetail:
+        found = self.repository.row(row_id, ("order_id",))
+        if found is not None:
+            self.orders.lock(found.order_id)
+        return super().lock(row_id)
+
+    # -- create ------------------------------------------------------------------------------------
+
+    def create(self, values: dict[str, Any]) -> OrderDetail:
+        order = self._open_order(values["order_id"])
+        product = self.products.lock_all([values["product_id"]])[values["product_id"]]
+        values["price"] = sale_price(product, values.get("price"))
+        first = not OrderDetailRepository(self.session).exist(order.id_key)
+        total = _sum((ZERO if first else order.total), values["quantity"] * values["price"])
+        row = super().create(values)
+        self.products.move_stock(product, -row.quantity, StockReason.SALE, row.id_key)
+        self._set_total(order, total)
+        return row
+
+    # -- change ------------------------------------------------------------------------------------
+
+    def before_update(self, row: OrderDetail, changes: dict[str, Any]) -> None:
+        if "order_id" in changes:
+            raise Conflict(f"The order_id of order detail {row.id_key} is fixed")
+        order = self._open_order(row.order_id)
+        _require_not_returned(row)
+        target = changes.get("product_id", row.product_id)
+        shelf = self.products.lock_all({row.product_id, target})
+        quantity = changes.get("quantity", row.quantity)
+        if target != row.product_id:
+            changes["price"] = sale_price(shelf[target], changes.get("price"))
+        elif "price" in changes:
+            require_price(shelf[target], changes["price"])
+        price = changes.get("price", row.price)
+        total = _sum(order.total - row.quantity * row.price, quantity * price)
+        self._move(row, shelf, target, quantity)
+        self._set_total(order, total)
+
+    def _move(self, row: OrderDetail, shelf: dict[int, Product], target: int, quantity: int) -> None:
+        """Take and give back what the change of product and quantity asks for."""
+        if target != row.product_id:
+            require_active(shelf[target])
+            self.products.move_stock(shelf[target], -quantity, StockReason.SALE, row.id_key)
+            self.products.move_stock(shelf[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
+            return
+        more = quantity - row.quantity
+        if more > 0:
+            require_active(shelf[target])
+        reason = StockReason.SALE if more > 0 else StockReason.CANCEL
+        self.products.move_stock(shelf[target], -more, reason, row.id_key)
+
+    # -- delete ------------------------------------------------------------------------------------
+
+    def before_delete(self, row: OrderDetail) -> None:
+        self._open_order(row.order_id)
+        _require_not_returned(row)
+        shelf = self.products.lock_all([row.product_id])
+        self.products.move_stock(shelf[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
+
+    def delete(self, row_id: int, if_match: frozenset[str] | None = None) -> None:
+        row = self.lock(row_id)
+        super().delete(row_id, if_match)
+        order = self._open_order(row.order_id)
+        left = OrderDetailRepository(self.session).exist(order.id_key)
+        self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
+
+    # -- the order around it -----------------------------------------------------------------------
+
+    def _open_order(self, order_id: int) -> Order:
+        order = self.orders.lock(order_id)
+        if order is None:
+            raise NotFound("Order", order_id)
+        if not order.is_open:
+            raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: its details do not change")
+        return order
+
+    def _set_total(self, order: Order, total: Decimal) -> None:
+        order.total = total
+        self.session.flush()
+        BillService(self.session).follow(order)
+
+
+def require_active(product: Product) -> None:
+    """Raise `ProductNotAvailable` unless the product is on sale."""
+    if not product.active:
+        raise ProductNotAvailable(product.id_key)
+
+
+def require_price(product: Product, price: Decimal) -> None:
+    """Raise `PriceMismatch` unless `price` is what the product costs now."""
+    if price != product.price:
+        raise PriceMismatch(product.price, price)
+
+
+def sale_price(product: Product, offered: Decimal | None) -> Decimal:
+    """The price at which the product is sold now; `offered` must not be another one."""
+    require_active(product)
+    if offered is not None:
+        require_price(product, offered)
+    return product.price
+
+
+def _require_not_returned(row: OrderDetail) -> None:
+    if row.returned_quantity:
+        raise Conflict(f"Order detail {row.id_key} has returns and does not change")
+
+
+def _sum(left: Decimal, right: Decimal) -> Decimal:
+    total = left + right
+    if total > MAX_MONEY:
+        raise AmountTooLarge
+    return total

@@ -1,0 +1,98 @@
+"""Rules of products: what may be sold, and how its stock moves."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models import Product
+from models.stock_movement import StockReason
+from repositories.product import ProductRepository, StockMovementRepository
+from schemas.base import ListQuery, Page
+from schemas.fields import MAX_STOCK
+from services.base import BaseService, Caching, require_sortable
+from services.category import CategoryService
+from services.errors import AmountTooLarge, InsufficientStock, NotFound, ProductHasSales
+
+
+class ProductService(BaseService[Product]):
+    thing, resource = "Product", "products"
+    repository_type = ProductRepository
+    unique = {"sku": "sku"}
+    defaults = {"stock": 0, "active": True}
+    references = {"category_id": CategoryService}
+    caching = Caching()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.movements = StockMovementRepository(session)
+
+    def before_create(self, values: dict[str, Any]) -> None:
+        _blank_sku_is_none(values)
+
+    def after_create(self, row: Product) -> None:
+        self._record(row, row.stock, StockReason.INITIAL)
+
+    def after_create_many(self, rows: Sequence[Product]) -> None:
+        self.movements.record([movement(row.id_key, row.stock, StockReason.INITIAL) for row in rows if row.stock])
+
+    def before_update(self, row: Product, changes: dict[str, Any]) -> None:
+        _blank_sku_is_none(changes)
+        if "stock" in changes:
+            self._record(row, changes["stock"] - row.stock, StockReason.EDIT)
+
+    def before_delete(self, row: Product) -> None:
+        if ProductRepository(self.session).was_sold(row.id_key):
+            raise ProductHasSales(row.id_key)
+
+    def lock_all(self, product_ids: Iterable[int]) -> dict[int, Product]:
+        """The products by id, locked in the order of their ids. Raises `NotFound` for the first that is missing."""
+        wanted = list(product_ids)
+        products = self.repository.lock_many(wanted)
+        for product_id in wanted:
+            if product_id not in products:
+                raise NotFound(self.thing, product_id)
+        return products
+
+    def move_stock(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:
+        """Add `delta` pieces to a locked product's stock, and say so in the ledger.
+
+        Raises `InsufficientStock` when there are fewer than a negative `delta` takes.
+        """
+        if delta == 0:
+            return
+        if product.stock + delta < 0:
+            raise InsufficientStock(product.id_key, -delta, product.stock)
+        if product.stock + delta > MAX_STOCK:
+            raise AmountTooLarge(f"The stock of product {product.id_key} would exceed {MAX_STOCK}")
+        product.stock += delta
+        self.session.flush()
+        self._record(product, delta, reason, order_detail_id)
+        self.has_changed(product)
+
+    def change_stock(self, product_id: int, delta: int, reason: StockReason) -> Product:
+        """The product after a change of its stock by hand."""
+        product = self.lock(product_id)
+        self.move_stock(product, delta, reason)
+        return product
+
+    def ledger(self, product_id: int, query: ListQuery, fields: tuple[str, ...]) -> Page:
+        """The entries of the product's ledger."""
+        self.read(product_id, ("id_key",))
+        require_sortable(self.movements, query)
+        return self.movements.page(query, fields, product_id=product_id)
+
+    def _record(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:
+        if delta != 0:
+            self.movements.record([movement(product.id_key, delta, reason, order_detail_id)])
+
+
+def movement(product_id: int, delta: int, reason: StockReason, order_detail_id: int | None = None) -> dict[str, Any]:
+    """An entry for the ledger."""
+    return {"product_id": product_id, "delta": delta, "reason": reason.value, "order_detail_id": order_detail_id}
+
+
+def _blank_sku_is_none(values: dict[str, Any]) -> None:
+    # Products without a code are many; the unique index must not see their blanks as equal.
+    if values.get("sku") == "":
+        values["sku"] = None

@@ -1,0 +1,88 @@
+"""Returning goods: back on the shelf, and a credit bill for what they cost."""
+
+from collections import Counter
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+
+from sqlalchemy.orm import Session
+
+from models import Bill, Order, OrderDetail
+from models.bill import BillKind
+from models.order import OrderStatus
+from models.stock_movement import StockReason
+from repositories.bill import BillRepository
+from repositories.order_detail import OrderDetailRepository
+from schemas.checkout import Return
+from services.bill import ZERO
+from services.errors import Conflict, NotFound, ReturnExceedsSale
+from services.order import OrderService
+from services.product import ProductService
+
+_CENT = Decimal("0.01")
+_RETURNABLE = (OrderStatus.IN_PROGRESS, OrderStatus.DELIVERED)
+
+
+class ReturnService:
+    """Locks the order, then its products by id, then the bill, then the counter: as everybody does."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.bills = BillRepository(session)
+
+    def take_back(self, order_id: int, request: Return) -> Bill:
+        """The credit bill for the returned lines."""
+        order = OrderService(self.session).lock(order_id)
+        if order.status not in _RETURNABLE:
+            raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: nothing of it can be returned")
+        details = {detail.id_key: detail for detail in OrderDetailRepository(self.session).of_order(order_id)}
+        returned = _quantities(request, details)
+        self._to_the_shelf(returned, details)
+        sale = self.bills.lock(order.bill_id)
+        assert sale is not None, "an order's bill cannot be deleted"
+        refund = _refund(order, sale, details.values())
+        order.returned_total += refund
+        self.session.flush()
+        return self.bills.add(
+            {
+                "total": refund,
+                "payment_type": sale.payment_type,
+                "client_id": order.client_id,
+                "kind": BillKind.CREDIT.value,
+                "refunds_bill_id": sale.id_key,
+                "bill_number": self.bills.next_number(BillKind.CREDIT),
+            }
+        )
+
+    def _to_the_shelf(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
+        products = ProductService(self.session)
+        shelf = products.lock_all({details[detail_id].product_id for detail_id in returned})
+        for detail_id, quantity in returned.items():
+            detail = details[detail_id]
+            detail.returned_quantity += quantity
+            products.move_stock(shelf[detail.product_id], quantity, StockReason.RETURN, detail_id)
+
+
+def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int]:
+    """How many pieces of which line come back, never more than are still out."""
+    returned: Counter[int] = Counter()
+    for line in request.lines:
+        if line.order_detail_id not in details:
+            raise NotFound("OrderDetail", line.order_detail_id)
+        returned[line.order_detail_id] += line.quantity
+    for detail_id, quantity in returned.items():
+        returnable = details[detail_id].quantity - details[detail_id].returned_quantity
+        if quantity > returnable:
+            raise ReturnExceedsSale(detail_id, quantity, returnable)
+    return returned
+
+
+def _refund(order: Order, sale: Bill, details: Iterable[OrderDetail]) -> Decimal:
+    """What to refund now: all that was returned so far, less its share of the discount, less earlier refunds.
+
+    Rounding the sum of all returns, not each of them, keeps many small returns from adding up to a
+    cent too much or too little.
+    """
+    gross = sum((detail.price * detail.returned_quantity for detail in details), ZERO)
+    # Multiplied before it is divided: a rounded share would be off for large sums.
+    refunded = (gross * max(ZERO, order.total - sale.discount) / order.total).quantize(_CENT, ROUND_HALF_UP)
+    return max(ZERO, refunded - order.returned_total)

@@ -1,0 +1,67 @@
+"""What every test may ask for: real servers, a migrated database of its own process, and a Redis database.
+
+All processes of a run (pytest-xdist starts several) are guests of one PostgreSQL and one Valkey in a temporary
+folder: the first starts them, the last one out stops them, also after failures.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from psycopg2 import sql
+from sqlalchemy import make_url
+
+from config.embedded import ServerUrls, running_servers
+from config.settings import Settings, read_settings
+
+# The settings of the developer's shell must not reach the tests, least of all the address of a real database.
+for _variable in Settings.model_fields:
+    os.environ.pop(_variable.upper(), None)
+
+
+def _worker_number() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that all processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def servers(shared_folder: Path) -> Iterator[ServerUrls]:
+    """The PostgreSQL and the Valkey of this run, which do not wait for the disk."""
+    settings = read_settings({"DATA_DIR": str(shared_folder / "servers")})
+    with running_servers(settings, durable=False) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def database_url(servers: ServerUrls) -> str:
+    """The URL of a migrated, empty database that only this process uses."""
+    from config.database import migrate
+
+    name = f"shop_{_worker_number()}"
+    connection = psycopg2.connect(servers.database_url.replace("+psycopg2", ""))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    connection.close()
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: ServerUrls) -> str:
+    """The URL of a Redis database that only this process uses."""
+    assert servers.redis_url is not None
+    url = servers.redis_url.replace("db=0", f"db={_worker_number()}")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url

