@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from config.embedded import running_servers
 from sqlalchemy import Connection
 
 import models
 from alembic import context
 from config.database import maintenance_engine
+from config.embedded import running_servers
 from config.settings import get_settings
 
 

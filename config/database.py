@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from alembic.config import Config as AlembicConfig
@@ -26,7 +27,7 @@ from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from alembic import command
 from config.settings import PROJECT_ROOT, Settings, get_settings
@@ -76,10 +77,19 @@ class Database:
         event.listen(self.engine, "connect", self._guard_connection)
         event.listen(self.engine, "before_cursor_execute", _remember_start)
         event.listen(self.engine, "after_cursor_execute", _warn_if_slow)
+        # Not one of the pool's connections: a busy shop must not look like a dead one.
+        self._probe = create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop health"},
+        )
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
+        """Bound what one connection may take, and set what the shop relies on."""
         milliseconds = {
             "statement_timeout": self.settings.db_statement_timeout,
             "lock_timeout": self.settings.db_lock_timeout,
@@ -88,6 +98,8 @@ class Database:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SET TIME ZONE 'UTC'; "
+                # How alike words must be for the search to forgive a typing error (pg_trgm).
+                "SET pg_trgm.word_similarity_threshold = 0.4; "
                 + "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in milliseconds.items())
             )
         connection.commit()
@@ -183,22 +195,48 @@ class Database:
         return error
 
     async def ping(self) -> float:
-        """The time in milliseconds that PostgreSQL takes to answer, on a pooled connection."""
-        loop = asyncio.get_running_loop()
+        """The time in milliseconds that PostgreSQL takes to answer."""
 
-        def probe() -> float:
-            with self._reader.connect() as connection:
-                start = time.perf_counter()
-                connection.execute(text("SELECT 1"))
-                return (time.perf_counter() - start) * 1000
+        def probe(connection: Connection) -> float:
+            start = time.perf_counter()
+            connection.execute(text("SELECT 1"))
+            return (time.perf_counter() - start) * 1000
 
-        # Not one of the database threads: a busy shop must not look like a dead one.
-        return await loop.run_in_executor(None, probe)
+        return await self._probed(probe)
+
+    async def is_at_head(self) -> bool:
+        """Whether the database has every migration of this code."""
+        return await self._probed(at_head)
+
+    async def _probed(self, probe: Callable[[Connection], T]) -> T:
+        def connected() -> T:
+            try:
+                with self._probe.connect() as connection:
+                    return probe(connection)
+            except DBAPIError:
+                # The one connection may have outlived a restart of the server; a new one has the last word.
+                with self._probe.connect() as connection:
+                    return probe(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(None, connected)
+
+    def pool_usage(self) -> dict[str, int]:
+        """How many connections the pool has, and how many of them are in use."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return {
+            "size": pool.size(),
+            "checked_in": pool.checkedin(),
+            "checked_out": pool.checkedout(),
+            "overflow": max(0, pool.overflow()),
+            "total_capacity": pool.size() + self.settings.db_max_overflow,
+        }
 
     def close(self) -> None:
         """Wait for running work, then close every connection."""
         self._threads.shutdown(wait=True)
         self.engine.dispose()
+        self._probe.dispose()
 
 
 class _Retry(Exception):
@@ -243,13 +281,15 @@ def alembic_config(database_url: str) -> AlembicConfig:
     return config
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(PROJECT_ROOT / "alembic"))
+@lru_cache(maxsize=1)
+def _heads() -> frozenset[str]:
+    scripts = ScriptDirectory(str(PROJECT_ROOT / "alembic"))
+    return frozenset(scripts.get_heads())
 
 
 def at_head(connection: Connection) -> bool:
     """Whether the database has every migration of this code."""
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(_scripts().get_heads())
+    return set(MigrationContext.configure(connection).get_current_heads()) == _heads()
 
 
 def migrate(database_url: str, revision: str = "head") -> None:

@@ -118,7 +118,11 @@ def line_of(record: logging.LogRecord) -> Line:
         request_id=request_id.get(),
         message=cut(_message(record)),
         exception=_exception(record),
-        extra={name: redact_value(value) for name, value in vars(record).items() if name not in _STANDARD},
+        extra={
+            name: kind_of_secret(name) or redact_value(value)
+            for name, value in vars(record).items()
+            if name not in _STANDARD
+        },
     )
 
 

@@ -66,7 +66,7 @@ class PostgresServer(ServerProcess):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "fsync": "on" if self._durable else "off",
-            "synchronous_commit": "on" if self._durable else "off",
+            "synchronous_commit": "on",
             "full_page_writes": "on" if self._durable else "off",
             # Starts, stops and what ends a server or a session. An error of a statement is its client's to log:
             # written here too, a busy shop's refused duplicates would fill the disk.

@@ -202,7 +202,11 @@ class BaseController:
             summary=summary,
             response_model=None,
             responses=documentation.responses(
-                "GET", 200, list[answer or self.read_schema], [example or self.row_example()], row_in_path="{" in path
+                "GET",
+                200,
+                documentation.list_of(answer or self.read_schema),
+                [example or self.row_example()],
+                row_in_path="{" in path,
             ),
             openapi_extra={"parameters": [*query_parameters(query), *more_parameters]},
         )

@@ -8,6 +8,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from controllers import documentation
 from controllers.answers import JSON, as_dict
 from controllers.base import BaseController
 from schemas.json_codec import to_json
@@ -28,9 +29,9 @@ class BulkController(BaseController):
                 self.create_rows,
                 f"create_{self.plural}_in_bulk",
                 summary=f"Create many {self.words(self.plural)}, all or none",
-                body=Annotated[list[self.create_schema], Field(min_length=1, max_length=MAX_BULK)],  # type: ignore[name-defined,arg-type]  # the schema is known at run time only
+                body=Annotated[documentation.list_of(self.create_schema), Field(min_length=1, max_length=MAX_BULK)],
                 body_example=[self.body_example("POST")],
-                answer=list[self.read_schema],  # type: ignore[name-defined]  # likewise
+                answer=documentation.list_of(self.read_schema),
                 example=[self.row_example()],
             ),
         ]

@@ -1,6 +1,7 @@
 """What the routes say of themselves in OpenAPI: answers, errors with their shapes, examples, headers."""
 
 from collections.abc import Sequence
+from types import GenericAlias
 from typing import Any
 
 from schemas.problem import MalformedProblem, NotFoundProblem, Problem, RateLimitProblem, RuleProblem, UnexpectedProblem
@@ -39,6 +40,11 @@ _IDEMPOTENCY_KEY = {
     "description": "Makes a repeat of the request harmless: it gets the answer of the first",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+
+
+def list_of(schema: Any) -> Any:
+    """The type `list[schema]` for a schema that is known at run time only."""
+    return GenericAlias(list, (schema,))
 
 
 def responses(

@@ -27,6 +27,4 @@ async def keyed_request(request: Request) -> KeyedRequest | None:
         )
     body = await request.json() if await request.body() else None
     path = request.scope.get("path", "")
-    return KeyedRequest(
-        key, fingerprint(request.method, path, body), path, request.scope.get("shop.request_id")
-    )
+    return KeyedRequest(key, fingerprint(request.method, path, body), path, request.scope.get("shop.request_id"))

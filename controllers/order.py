@@ -50,12 +50,8 @@ class OrderController(BaseController):
         one = f"{self.path}/{{id_key}}"
         return [
             *super().routes(),
-            self.route(
-                "POST", f"{one}/cancel", self.cancel, "cancel_order", summary="Cancel an order", status=200
-            ),
-            self.route(
-                "POST", f"{one}/advance", self.advance, "advance_order", summary="Move an order on", status=200
-            ),
+            self.route("POST", f"{one}/cancel", self.cancel, "cancel_order", summary="Cancel an order", status=200),
+            self.route("POST", f"{one}/advance", self.advance, "advance_order", summary="Move an order on", status=200),
             self.route(
                 "POST",
                 f"{one}/returns",
@@ -83,7 +79,9 @@ class OrderController(BaseController):
         query: OrderQuery = parse_query(request, OrderQuery)
 
         def work(session: Session) -> Answer:
-            return self._page(request, OrderService(session), query, OrderService(session).page(query, self.fields), self.path)
+            return self._page(
+                request, OrderService(session), query, OrderService(session).page(query, self.fields), self.path
+            )
 
         return read_response(request, await executor_of(request).read(work))
 
@@ -102,7 +100,9 @@ class OrderController(BaseController):
         self,
         request: Request,
         id_key: RowId,
-        expand: Annotated[str | None, Query(description="Objects to show inside, such as order_details,bill,client")] = None,
+        expand: Annotated[
+            str | None, Query(description="Objects to show inside, such as order_details,bill,client")
+        ] = None,
     ) -> Response:
         names = _expansion(expand)
 
@@ -115,9 +115,7 @@ class OrderController(BaseController):
 
         return read_response(request, await executor_of(request).read(work))
 
-    def _page(
-        self, request: Request, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str
-    ) -> Answer:
+    def _page(self, request: Request, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str) -> Answer:
         inside = orders.expanded(page.rows, query.expand)
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
         return list_answer(content, page, query, path, self.given(request, query))

@@ -90,10 +90,7 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
     ]
     if unknown:
         raise RequestValidationError(
-            [
-                {"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"}
-                for name in unknown
-            ]
+            [{"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"} for name in unknown]
         )
 
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.problem import problem_json
@@ -95,9 +96,26 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            allowed = {"Allow": ", ".join(_allowed_methods(request))}
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=allowed)
+            return problem(request.scope, 405, error.detail, headers=allowed)
         extra = {"message": error.detail} if error.status_code == 404 else None
         return problem(request.scope, error.status_code, error.detail, headers=error.headers, extra=extra)
 
     app.add_exception_handler(ShopError, on_shop_error)
     app.add_exception_handler(RequestValidationError, on_malformed)
     app.add_exception_handler(HTTPException, on_http_error)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Every method that some route has for the request's path; the router only knows the first such route."""
+    path = request.scope["path"]
+    allowed = {"OPTIONS"}
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            allowed |= route.methods or set()
+    if "GET" in allowed:
+        allowed.add("HEAD")
+    return sorted(allowed)

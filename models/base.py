@@ -31,7 +31,7 @@ class Row(Base):
     """A table whose rows have a key of the database's and remember when they were made and changed."""
 
     __abstract__ = True
-    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  (SQLAlchemy's own idiom)
+    __mapper_args__ = {"eager_defaults": True}
 
     id_key: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=100)

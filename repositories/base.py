@@ -4,9 +4,9 @@ A subclass states its `model` and its `filters`: named SQL conditions whose boun
 filter's name. Statements are built once per shape and reused, because building costs more than running.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, literal_column, select, text
 from sqlalchemy.orm import Session
@@ -43,7 +43,9 @@ class BaseRepository(Generic[M]):
         table = cls.model.__table__
         indexed = {index.columns.keys()[0] for index in table.indexes if len(index.columns) == len(index.expressions)}
         unique = {
-            constraint.columns.keys()[0] for constraint in table.constraints if constraint.__visit_name__ == "unique_constraint"
+            constraint.columns.keys()[0]
+            for constraint in table.constraints
+            if constraint.__visit_name__ == "unique_constraint"
         }
         return ("id_key", "created_at", *sorted(indexed | unique))
 
@@ -94,7 +96,11 @@ class BaseRepository(Generic[M]):
     def taken(self, field: str, values: Sequence[Any]) -> set[Any]:
         """Those of `values` that some row already has in `field`."""
         column = getattr(self.model, field)
-        return set(self.session.scalars(select(column).where(column == func.any(bindparam("values"))), {"values": list(values)}))
+        return set(
+            self.session.scalars(
+                select(column).where(column == func.any(bindparam("values"))), {"values": list(values)}
+            )
+        )
 
     def delete(self, row: M) -> None:
         """Remove the row at once, and what depends on it."""
@@ -129,21 +135,30 @@ class BaseRepository(Generic[M]):
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
 
 
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+def memoized(build: Callable[P, S]) -> Callable[P, S]:
+    """Remember what `build` made for the last thousand different arguments."""
+    return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
+
+
 # -- statements, one per shape ---------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
+@memoized
 def _row_statement(model: type[Any], fields: tuple[str, ...]) -> Select[Any]:
     return select(*(getattr(model, name) for name in fields)).where(model.id_key == bindparam("id_key"))
 
 
-@lru_cache(maxsize=64)
+@memoized
 def _rows_statement(model: type[Any], column: str, fields: tuple[str, ...]) -> Select[Any]:
     wanted = getattr(model, column) == func.any(bindparam("keys"))
     return select(*(getattr(model, name) for name in fields)).where(wanted).order_by(model.id_key)
 
 
-@lru_cache(maxsize=64)
+@memoized
 def _lock_statement(model: type[Any]) -> Select[Any]:
     # FOR NO KEY UPDATE: a plain FOR UPDATE would fight the locks that foreign keys take.
     return (
@@ -155,12 +170,12 @@ def _lock_statement(model: type[Any]) -> Select[Any]:
     )
 
 
-@lru_cache(maxsize=64)
+@memoized
 def _hold_statement(model: type[Any]) -> Select[Any]:
     return select(model.id_key).where(model.id_key == bindparam("id_key")).with_for_update(read=True, key_share=True)
 
 
-@lru_cache(maxsize=64)
+@memoized
 def _hold_many_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
     return select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
@@ -170,13 +185,13 @@ def _filtered(repository: type[BaseRepository[Any]], statement: Select[Any], fil
     return statement.where(*(repository.filters[name] for name in filters))
 
 
-@lru_cache(maxsize=512)
+@memoized
 def _count_statement(repository: type[BaseRepository[Any]], filters: tuple[str, ...]) -> Select[Any]:
     rows = _filtered(repository, select(literal_column("1")).select_from(repository.model), filters)
     return select(func.count()).select_from(rows.limit(EXACT_COUNT_LIMIT + 1).subquery())
 
 
-@lru_cache(maxsize=1024)
+@memoized
 def _page_statement(
     repository: type[BaseRepository[Any]], fields: tuple[str, ...], filters: tuple[str, ...], sort: Sort, by_key: bool
 ) -> Select[Any]:

@@ -30,5 +30,3 @@ class BillRepository(BaseRepository[Bill]):
         )
         number = self.session.scalars(statement.returning(BillCounter.last_number)).one()
         return f"{kind.prefix}-{year}-{number:06d}"
-
-

@@ -67,7 +67,7 @@ WITH line AS (
 )
 SELECT {_columns(Order)}, {_columns(Bill)}, {_columns(OrderDetail)}
 FROM orders, bills, order_details ORDER BY order_details.id_key
-"""
+"""  # noqa: S608  (names of columns only; every value is a parameter)
 _EXECUTE = (
     "EXECUTE place_order (%(product_ids)s, %(quantities)s, %(prices)s, %(bill_number)s, %(discount)s, %(date)s, "
     "%(total)s, %(payment_type)s, %(client_id)s, %(delivery_method)s, %(address_id)s)"

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from models import IdempotencyKey
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_FIND = select(
-    IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.headers, IdempotencyKey.body
-).where(IdempotencyKey.key == bindparam("key"))
+_FIND = select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.headers, IdempotencyKey.body).where(
+    IdempotencyKey.key == bindparam("key")
+)
 _KEEP = insert(IdempotencyKey)
 
 

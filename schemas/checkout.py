@@ -24,9 +24,7 @@ from schemas.order_detail import OrderDetailRead
 
 MAX_LINES = 1000
 
-Moment = Annotated[
-    dt.datetime, BeforeValidator(start_of), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Moment = Annotated[dt.datetime, BeforeValidator(start_of), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class CheckoutLine(Body):

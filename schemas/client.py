@@ -1,5 +1,10 @@
 """Bodies, answers and filters of clients."""
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from models.client import email_key
 from schemas.base import Create, ListQuery, Read, update_of
 from schemas.fields import Email, Name100, QueryText, Telephone
 
@@ -28,6 +33,6 @@ class ClientRead(Read):
 class ClientQuery(ListQuery):
     """Filters of the list of clients."""
 
-    email: QueryText | None = None
+    email: Annotated[QueryText, AfterValidator(email_key)] | None = None
     name: QueryText | None = None
     lastname: QueryText | None = None

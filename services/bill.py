@@ -81,5 +81,3 @@ def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
 def _require_client_number(number: str) -> None:
     if is_server_number(number):
         raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
-
-

@@ -20,7 +20,7 @@ import inspect
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -71,15 +71,11 @@ Tokens = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A rendered answer: the bytes of its body, its entity tag, and for a list the count of all rows.
-
-    `estimated` says that the count is an estimate.
-    """
+    """A rendered answer: the bytes of its body, its entity tag, and the headers that belong to them."""
 
     body: bytes
     etag: str
-    total: int | None = None
-    estimated: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class CacheService:
@@ -310,8 +306,7 @@ def _encoded(answer: Answer, tokens: Tokens) -> bytes:
     about = {
         "tokens": [token.decode("latin-1") for token in tokens],
         "etag": answer.etag,
-        "total": answer.total,
-        "estimated": answer.estimated,
+        "headers": answer.headers,
     }
     return orjson.dumps(about) + b"\n" + answer.body
 
@@ -325,7 +320,7 @@ def _decoded(entry: bytes, tokens: Sequence[bytes]) -> Answer | None:
         return None
     if not isinstance(about, dict) or about.get("tokens") != [token.decode("latin-1") for token in tokens]:
         return None
-    etag, total, estimated = about.get("etag"), about.get("total"), about.get("estimated")
-    if not isinstance(etag, str) or not isinstance(total, int | None) or not isinstance(estimated, bool):
+    etag, headers = about.get("etag"), about.get("headers")
+    if not isinstance(etag, str) or not isinstance(headers, dict):
         return None
-    return Answer(body, etag, total, estimated)
+    return Answer(body, etag, headers)

@@ -1,10 +1,11 @@
 """Placing an order: bill, order and details in one transaction, or nothing at all."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import RowMapping
 from sqlalchemy.orm import Session
 
 from models.bill import is_server_number
@@ -28,8 +29,6 @@ from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
 
-Placed = Mapping[str, Any]
-
 
 class CheckoutService:
     """Checks everything on locked products first, and writes once all rules agree."""
@@ -38,7 +37,7 @@ class CheckoutService:
         self.session = session
         self.repository = CheckoutRepository(session)
 
-    def place(self, checkout: Checkout) -> list[Placed]:
+    def place(self, checkout: Checkout) -> Sequence[RowMapping]:
         """The stored order: one mapping per detail, with the columns of order, bill and detail."""
         bill_number = checkout.optional("bill_number")
         if bill_number is not None and is_server_number(bill_number):
@@ -65,7 +64,7 @@ class CheckoutService:
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
             placed = self.repository.place(order)
         self._tell_the_cache(shelf)
-        return list(placed)
+        return placed
 
     def _locked_shelf(self, checkout: Checkout) -> dict[int, Any]:
         shelf = self.repository.lock_shelf([line.product_id for line in checkout.lines if is_key(line.product_id)])

@@ -272,7 +272,8 @@ class InvalidField(ShopError):
 
     def __init__(self, loc: Sequence[str | int], text: str, kind: str = "value_error") -> None:
         super().__init__(text)
-        self.loc, self.kind = tuple(loc), kind
+        self.loc: tuple[str | int, ...] = tuple(loc)
+        self.kind = kind
 
     @property
     def detail(self) -> Any:

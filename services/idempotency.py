@@ -6,21 +6,22 @@ killed worker, because PostgreSQL ends the transaction with the connection.
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-import orjson
 from sqlalchemy.orm import Session
 
 from repositories.idempotency_key import IdempotencyKeyRepository
-from schemas.json_codec import to_json
 from schemas.problem import problem_json
-from services.errors import KeyReused, RequestInProgress, ShopError
+from services.errors import InvalidField, KeyReused, RequestInProgress, ShopError
 
 PROBLEM = "application/problem+json"
 # The refusals of the rules are answers like any other; what may succeed when repeated is not kept.
 _KEPT_REFUSALS = {400, 404, 409}
+_EXACT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,21 @@ class KeyedRequest:
 
 
 def fingerprint(method: str, path: str, body: Any) -> bytes:
-    """SHA-256 over method, path and the body in canonical form (sorted keys, no insignificant space)."""
-    canonical = orjson.dumps(orjson.loads(to_json(body)), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), canonical))).digest()
+    """SHA-256 over method, path and the body in canonical form: sorted keys, no space, 5.0 the same as 5."""
+    try:
+        canonical = json.dumps(body, default=_canonical, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise InvalidField(("body",), "the nesting is too deep") from None
+    return hashlib.sha256("\n".join((method, path, canonical)).encode()).digest()
+
+
+def _canonical(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    if abs(value) < _EXACT and value == value.to_integral_value():
+        return int(value)
+    # With its exponent: written out, a number such as 1e999999999 would fill the memory.
+    return str(value.normalize())
 
 
 class Idempotency:

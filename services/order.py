@@ -22,7 +22,6 @@ from services.client import ClientService
 from services.errors import Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
 from services.product import ProductService
 
-
 DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
 BILL_FIELDS = tuple(BillRead.model_fields)
 CLIENT_FIELDS = tuple(ClientRead.model_fields)
@@ -92,10 +91,15 @@ class OrderService(BaseService[Order]):
                 by_order.setdefault(row.order_id, []).append(dict(row._mapping))
             for order, found in zip(orders, inside, strict=True):
                 found["order_details"] = by_order.get(order.id_key, [])
-        for name, repository, fields in (("bill", BillRepository, BILL_FIELDS), ("client", ClientRepository, CLIENT_FIELDS)):
+        for name, repository, fields in (
+            ("bill", BillRepository, BILL_FIELDS),
+            ("client", ClientRepository, CLIENT_FIELDS),
+        ):
             if name in names:
                 keys = [getattr(order, f"{name}_id") for order in orders]
-                objects = {row.id_key: dict(row._mapping) for row in repository(self.session).rows("id_key", keys, fields)}
+                objects = {
+                    row.id_key: dict(row._mapping) for row in repository(self.session).rows("id_key", keys, fields)
+                }
                 for key, found in zip(keys, inside, strict=True):
                     found[name] = objects[key]
         return inside

@@ -32,16 +32,15 @@ def write_sample(folder: Path, invoices: int = 40) -> Sample:
     codes = [f"{10 + number % 3}{tag}{number}B" for number in range(PRODUCTS - 1)]
     codes.append(codes[0].lower())
     expected = tuple(_invoice(number, tag, codes) for number in range(invoices))
+    rows = [
+        _row(invoice.number, line, "" if line.sku == codes[1] else f"Gift voucher £{line.sku}", invoice.customer_id)
+        for invoice in expected
+        for line in invoice.lines
+    ]
+    credit = _row(f"C{tag}", SaleLine(codes[0], -1, Decimal("9.99")), "Discount", f"{tag}0")
+    rows += [credit, credit, _row(f"{tag}-adjusted", SaleLine(codes[0], 5, Decimal("0.0")), "", "")]
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for invoice in expected:
-        for line in invoice.lines:
-            name = f" Gift voucher £{line.sku} " if line.sku != codes[1] else " "
-            _write(writer, invoice.number, line.sku, name, line.quantity, f"{line.price:f}", invoice.customer_id)
-    for _ in range(2):
-        _write(writer, f"C{tag}", codes[0], "Discount", -1, "9.99", f"{tag}0")
-    _write(writer, f"{tag}-adjusted", codes[0], "", 5, "0.0", "")
+    csv.writer(text).writerows([COLUMNS, *rows])
     path = folder / f"{tag}.csv.gz"
     path.write_bytes(gzip.compress(text.getvalue().encode(ENCODING)))
     return Sample(path, expected)
@@ -57,5 +56,6 @@ def _invoice(number: int, tag: str, codes: list[str]) -> Invoice:
     return Invoice(f"{tag}-{number}", customer, tuple(lines))
 
 
-def _write(writer: "csv.Writer", number: str, sku: str, name: str, quantity: int, price: str, customer: str) -> None:
-    writer.writerow([number, sku, name, quantity, price, customer, "United Kingdom"])
+def _row(number: str, line: SaleLine, description: str, customer: str) -> tuple[str, ...]:
+    spaced = f" {description} "
+    return number, line.sku, spaced, str(line.quantity), str(line.price), customer, "United Kingdom"

@@ -1,0 +1,112 @@
+"""Puts the application together: resources, routes, and the layers of middleware around them."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from config.settings import Settings
+from controllers.address import AddressController
+from controllers.base import BaseController
+from controllers.bill import BillController
+from controllers.category import CategoryController
+from controllers.checkout import CheckoutController
+from controllers.client import ClientController
+from controllers.health import HealthController
+from controllers.lifecycle import Worker
+from controllers.order import OrderController
+from controllers.order_detail import OrderDetailController
+from controllers.pages import add_pages
+from controllers.product import ProductController
+from controllers.review import ReviewController
+from middleware.body_limit import BodyLimit
+from middleware.errors import UnexpectedErrors, install_error_handlers
+from middleware.http_rules import HttpRules
+from middleware.rate_limit import RateLimit
+from middleware.request_context import RequestContext
+from services.health import HealthService
+
+# A new entity is registered here. What is asked for most stands first: routes are tried in this order.
+CONTROLLERS: tuple[type[BaseController], ...] = (
+    ProductController,
+    CheckoutController,
+    CategoryController,
+    ClientController,
+    OrderController,
+    OrderDetailController,
+    BillController,
+    AddressController,
+    ReviewController,
+)
+
+BULK_BYTES = 16 * 1024 * 1024
+EXPOSED_HEADERS = (
+    "X-Total-Count",
+    "Link",
+    "ETag",
+    "Location",
+    "X-Request-ID",
+    "X-Cache-Hit",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+    "Idempotent-Replayed",
+)
+
+
+def assemble(settings: Settings) -> FastAPI:
+    """The application with these settings. Opens nothing."""
+    worker = Worker(settings)
+    app = FastAPI(
+        title="Shop",
+        version="1.0.0",
+        summary="Catalog, clients, orders and bills: exact, fast, instant.",
+        lifespan=worker.running,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.worker = worker
+    app.state.executor = worker.executor
+    app.state.health = HealthService(worker.database, worker.gateway)
+    for controller in CONTROLLERS:
+        app.router.routes.extend(controller(settings.api_prefix).routes())
+    app.router.routes.extend(HealthController().routes())
+    add_pages(app)
+    install_error_handlers(app)
+    _add_middleware(app, worker)
+    return app
+
+
+def _add_middleware(app: FastAPI, worker: Worker) -> None:
+    """Wrap the routes, the innermost layer first: the last one added sees a request first."""
+    settings = worker.settings
+
+    def limit_of(path: str) -> int:
+        # A limit that was raised for every body is not lowered for those that may be the largest.
+        return (
+            max(BULK_BYTES, settings.max_body_bytes) if path.rstrip("/").endswith("/bulk") else settings.max_body_bytes
+        )
+
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(HttpRules)
+    if settings.rate_limit_enabled:
+        app.add_middleware(
+            RateLimit,
+            gateway=worker.gateway,
+            calls=settings.rate_limit_calls,
+            period=settings.rate_limit_period,
+            trusted=settings.trusted_proxies,
+            exempt=settings.rate_limit_exempt or (),
+        )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_credentials=settings.cors_credentials,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(RequestContext, service=worker, access_log=settings.access_log)

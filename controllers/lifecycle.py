@@ -1,0 +1,103 @@
+"""What one worker process owns, from its first request to its last: database, Redis, cache, and its drain."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from types import FrameType
+from typing import Any
+
+from fastapi import FastAPI
+
+from config.database import Database, DatabaseUnavailable, database_uri, migrate
+from config.embedded import running_servers
+from config.logging import configure_logging, stop_logging
+from config.redis_config import RedisGateway, redis_config
+from config.settings import Settings
+from repositories.idempotency_key import IdempotencyKeyRepository
+from services.cache_service import CacheService
+from services.executor import Executor
+
+log = logging.getLogger("shop.lifecycle")
+
+KEEP_ANSWERS_HOURS = 24
+PURGE_SECONDS = 600.0
+PURGE_BATCH = 1000
+
+
+class Worker:
+    """The resources of one worker process. Making it opens nothing; `running` opens and closes everything."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.draining = False
+        self.database = Database(database_uri(), settings)
+        self.gateway = RedisGateway(redis_config.get_connection_url(), settings.redis_max_connections)
+        self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
+        self.executor = Executor(self.database, self.cache)
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """The lifespan of the application."""
+        configure_logging(self.settings)
+        with ExitStack() as stack:
+            await asyncio.to_thread(self._attach_to_servers, stack)
+            self._drain_on_sigterm()
+            await self.cache.start()
+            purge = asyncio.create_task(self._purge_old_answers())
+            try:
+                yield
+            finally:
+                purge.cancel()
+                await self.cache.close()
+                await self.gateway.close()
+                await asyncio.to_thread(self.database.close)
+        stop_logging()
+
+    def _attach_to_servers(self, stack: ExitStack) -> None:
+        # The launcher names its servers; only a bare `uvicorn main:app` without outside ones starts its own.
+        if self.settings.outside_database_url is None:
+            servers = stack.enter_context(running_servers(self.settings))
+            migrate(servers.database_url)
+
+    def _drain_on_sigterm(self) -> None:
+        """Between SIGTERM and the end of accepting, tell everybody that this worker is about to go.
+
+        The server's own handler ends idle connections at once, which a client or a load balancer
+        that has just chosen one of them would see as a reset.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        stop = signal.getsignal(signal.SIGTERM)
+        if not callable(stop):
+            return
+        loop = asyncio.get_running_loop()
+
+        def drain(number: int, frame: FrameType | None) -> None:
+            if self.draining:
+                stop(number, frame)
+                return
+            self.draining = True
+            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_seconds, stop, number, frame)
+
+        signal.signal(signal.SIGTERM, drain)
+
+    async def _purge_old_answers(self) -> None:
+        """Forget, batch by batch, the answers whose Idempotency-Keys nobody will repeat any more."""
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            try:
+                while await self.database.run(self._purge_batch) == PURGE_BATCH:
+                    pass
+            except DatabaseUnavailable:
+                log.debug("The database is away: old Idempotency-Keys stay a little longer")
+            except Exception:
+                log.exception("Old Idempotency-Keys could not be removed")
+
+    def _purge_batch(self) -> int:
+        def work(session: Any) -> int:
+            return IdempotencyKeyRepository(session).purge(KEEP_ANSWERS_HOURS, PURGE_BATCH)
+
+        return self.database.transact(work)
