@@ -369,9 +369,8 @@ def check_connection() -> bool:
     return True
 
 
-def database_uri() -> str:
+def database_uri(settings: Settings) -> str:
     """The URL of the outside server, or of the embedded one that would be started. Opens nothing."""
-    settings = get_settings()
     if settings.outside_database_url is not None:
         return settings.outside_database_url
     from config.embedded import embedded_urls
@@ -382,5 +381,5 @@ def database_uri() -> str:
 def __getattr__(name: str) -> str:
     # DATABASE_URI is part of this module's contract, but importing must not read any setting.
     if name == "DATABASE_URI":
-        return database_uri()
+        return database_uri(get_settings())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from config.settings import SettingsError, get_settings
+from config.settings import Settings, SettingsError, get_settings
 
 log = logging.getLogger("shop.redis")
 
@@ -40,15 +40,19 @@ class RedisConfig:
 
     def get_connection_url(self) -> str | None:
         """The URL of the outside Redis, else of the embedded one; None when Redis is switched off."""
-        settings = get_settings()
-        if not settings.redis_enabled:
-            return None
-        if settings.outside_redis_url is not None:
-            return settings.outside_redis_url
-        # Only here, so that a shop with outside servers never loads the embedded ones.
-        from config.embedded import embedded_urls
+        return redis_uri(get_settings())
 
-        return embedded_urls(settings).redis_url
+
+def redis_uri(settings: Settings) -> str | None:
+    """The URL of the outside Redis, else of the embedded one that would be started. Opens nothing."""
+    if not settings.redis_enabled:
+        return None
+    if settings.outside_redis_url is not None:
+        return settings.outside_redis_url
+    # Only here, so that a shop with outside servers never loads the embedded ones.
+    from config.embedded import embedded_urls
+
+    return embedded_urls(settings).redis_url
 
 
 redis_config = RedisConfig()

@@ -97,6 +97,10 @@ class Supervisor:
         self._has_served = False
         self._not_before = 0.0
 
+    def workers(self) -> list[int]:
+        """The pids of the workers there are."""
+        return [worker.process.pid for worker in self._workers]
+
     def serve(self) -> None:
         """Let the workers serve, as soon as they can."""
         self._open = True

@@ -148,7 +148,7 @@ class BaseController:
         operation_id: str,
         *,
         summary: str | None = None,
-        body: type[Any] | None = None,
+        body: Any = None,
         answer: Any = None,
         status: int | None = None,
         errors: Sequence[int] = (),
@@ -236,7 +236,7 @@ def executor_of(request: Request) -> Executor:
     return executor
 
 
-def _with_body(endpoint: Endpoint, body: type[Any] | None) -> Endpoint:
+def _with_body(endpoint: Endpoint, body: Any) -> Endpoint:
     """The endpoint with its `body` declared as `body`: FastAPI reads the schema from the annotation."""
     if body is None:
         return endpoint

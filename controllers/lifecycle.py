@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from config.database import Database, DatabaseUnavailable, database_uri, migrate
 from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
-from config.redis_config import RedisGateway, redis_config
+from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from repositories.idempotency_key import IdempotencyKeyRepository
 from services.cache_service import CacheService
@@ -33,8 +33,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.draining = False
-        self.database = Database(database_uri(), settings)
-        self.gateway = RedisGateway(redis_config.get_connection_url(), settings.redis_max_connections)
+        self.database = Database(database_uri(settings), settings)
+        self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
         self.executor = Executor(self.database, self.cache)
 

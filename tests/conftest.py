@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg2
 import pytest
 import redis
@@ -16,6 +17,7 @@ from sqlalchemy import make_url
 
 from config.embedded import ServerUrls, running_servers
 from config.settings import Settings, read_settings
+from tests.shop import environment_of, shop_in_thread, shop_processes
 
 # The settings of the developer's shell must not reach the tests, least of all the address of a real database.
 for _variable in Settings.model_fields:
@@ -65,3 +67,24 @@ def redis_url(servers: ServerUrls) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture(scope="session")
+def shop_url(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a shop within this process, on real servers: the quick one, and the one that coverage sees."""
+    with shop_in_thread(environment_of(database_url, redis_url, tmp_path_factory.mktemp("shop"))) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def client(shop_url: str) -> Iterator[httpx.Client]:
+    """An HTTP client of that shop."""
+    with httpx.Client(base_url=shop_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def live_server(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a production server with two worker processes, on the same database and Redis as `client`."""
+    with shop_processes(environment_of(database_url, redis_url, tmp_path_factory.mktemp("live"))) as (url, _):
+        yield url

@@ -134,10 +134,27 @@ async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[
     early = asyncio.ensure_future(workers[reader].cache.answer("products:list", TAGS, load))
     await load.taken.wait()
     written = await workers[0].write()
+    assert await workers[1 - reader].read() == (written, False)
     load.through.set()
     await early
 
-    assert [await worker.read() for worker in workers] == [(written, False), (written, True)]
+    assert [await worker.read() for worker in workers] == [(written, True), (written, True)]
+
+
+@pytest.mark.race
+async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+    load = Gated()
+    early = asyncio.ensure_future(worker.cache.answer("products:list", TAGS, load))
+    await load.taken.wait()
+    written = await other.write()
+    await other.gateway.call("FLUSHALL")
+    # Somebody makes new tokens without storing anything under the key.
+    await other.cache.answer("products:id:1", TAGS, other.load)
+    load.through.set()
+    await early
+
+    assert await other.read() == (written, False)
 
 
 @pytest.mark.race
@@ -148,7 +165,8 @@ async def test_who_asks_after_a_write_joins_no_load_from_before_it(workers: tupl
     await load.taken.wait()
     written = await other.write()
 
-    assert await worker.read() == (written, False)
+    async with asyncio.timeout(5):
+        assert await worker.read() == (written, False)
     load.through.set()
     await early
 
@@ -308,6 +326,19 @@ async def test_news_that_redis_did_not_hear_are_told_later(valkey: Valkey, worke
     await eventually(is_hit)
     assert await worker.read() == (written, True)
     assert await other.read() == (written, True)
+
+
+async def test_untold_news_are_no_secret_to_their_own_worker(workers: tuple[Worker, Worker]) -> None:
+    """Redis answers again, but has not been told yet: its answers are not to be believed, nor replaced."""
+    worker, other = workers
+    before, _ = await worker.read()
+    Worker.database += 1
+    worker.cache._keep(TAGS)
+
+    assert await worker.read() == (before + 1, False)
+    assert await other.read() == (before, True)
+    await asyncio.sleep(2 * module._TELL_SECONDS)
+    assert await other.read() == (before + 1, False)
 
 
 async def test_news_of_a_writer_who_left_are_told_too(workers: tuple[Worker, Worker]) -> None:

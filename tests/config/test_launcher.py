@@ -1,0 +1,206 @@
+"""The shop as its operators see it: started, stopped, killed, and refused, with nothing left behind."""
+
+import os
+import signal
+import socket
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from config.embedded import ServerUrls
+from config.launcher import StopRequests
+from tests.config.processes import Shop, free_port, postgres_pid, processes_of, wait_for
+
+pytestmark = pytest.mark.integration
+
+
+def refusal(shop: Shop) -> str:
+    """The one line of a shop that does not start."""
+    assert shop.exit_code() not in (0, None)
+    lines = shop.output.splitlines()
+    assert len(lines) == 1, shop.output
+    assert processes_of(shop.data_dir) == {}
+    return lines[0]
+
+
+def get(shop: Shop, path: str) -> tuple[int, bytes]:
+    connection = HTTPConnection("127.0.0.1", shop.port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+class TestStopping:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_ends_every_process_and_is_no_failure(self, data_dir: Path, number: signal.Signals) -> None:
+        shop = Shop("main.py", data_dir, API_PREFIX="/api/v1", UVICORN_WORKERS="2")
+        shop.until_it_says("Health ")
+        assert shop.answers()
+        assert f"API     http://127.0.0.1:{shop.port}/api/v1\n" in shop.output
+        assert f"Docs    http://127.0.0.1:{shop.port}/docs\n" in shop.output
+        assert f"Health  http://127.0.0.1:{shop.port}/health_check\n" in shop.output
+        assert get(shop, "/api/v1/products")[0] == 200
+        assert shop.end(number) == 0
+        assert processes_of(data_dir) == {}
+        assert "Traceback" not in shop.output
+        assert "Warning" not in shop.output
+
+    def test_while_it_is_still_starting(self, empty_dir: Path) -> None:
+        shop = Shop("main.py", empty_dir)
+        wait_for(lambda: list(empty_dir.glob("postgres.new.*/base")), "initdb to be at work")
+        assert shop.end() == 0
+        assert processes_of(empty_dir) == {}
+        assert shop.output == ""
+
+    def test_while_it_migrates(self, data_dir: Path) -> None:
+        shop = Shop("main.py", data_dir)
+        wait_for(shop.workers, "a worker to be started")
+        assert shop.end() == 0
+        assert processes_of(data_dir) == {}
+        assert "Traceback" not in shop.output
+
+    def test_a_second_ctrl_c_does_not_wait_for_the_drain(self, data_dir: Path) -> None:
+        shop = Shop("main.py", data_dir, DRAIN_SECONDS="60").until_it_answers()
+        start = time.monotonic()
+        shop.process.send_signal(signal.SIGINT)
+        wait_for(lambda: get(shop, "/health/ready")[0] == 503, "the drain to be announced")
+        assert shop.end(signal.SIGINT) == 0
+        assert time.monotonic() - start < 20
+        assert processes_of(data_dir) == {}
+
+
+class TestKilled:
+    def test_launcher_takes_its_workers_along_and_starts_again(self, data_dir: Path) -> None:
+        killed = Shop("main.py", data_dir, UVICORN_WORKERS="2").until_it_answers()
+        killed.kill()
+        wait_for(lambda: not killed.workers(), "the workers to end by themselves", seconds=2)
+        orphan = postgres_pid(data_dir)
+        shop = Shop("main.py", data_dir).until_it_answers()
+        assert postgres_pid(data_dir) == orphan
+        assert shop.end() == 0
+        assert processes_of(data_dir) == {}
+
+    def test_launcher_that_imports_takes_its_workers_along(self, data_dir: Path) -> None:
+        killed = Shop("main.py", data_dir)
+        wait_for(killed.workers, "a worker to be started")
+        killed.kill()
+        wait_for(lambda: not killed.workers(), "the worker to end by itself", seconds=5)
+
+    def test_worker_is_replaced(self, data_dir: Path) -> None:
+        shop = Shop("main.py", data_dir).until_it_answers()
+        (first,) = shop.workers()
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: shop.workers() - {first}, "another worker", seconds=2)
+        shop.until_it_answers()
+        assert shop.end() == 0
+        assert processes_of(data_dir) == {}
+
+
+class TestRefusedAtStart:
+    def test_a_port_in_use(self, data_dir: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = refusal(Shop("main.py", data_dir, API_PORT=str(port)))
+        assert f"127.0.0.1:{port}" in line
+        assert "API_PORT" in line
+
+    @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b"])
+    def test_a_host_that_is_not_this_machine(self, data_dir: Path, host: str) -> None:
+        line = refusal(Shop("main.py", data_dir, API_HOST=host))
+        assert host in line
+        assert "API_HOST" in line
+
+    def test_a_setting_that_cannot_be_used(self, data_dir: Path) -> None:
+        line = refusal(Shop("main.py", data_dir, DB_POOL_SIZE="many"))
+        assert "DB_POOL_SIZE" in line
+        assert "'many'" in line
+
+    def test_a_data_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        line = refusal(Shop("main.py", tmp_path / "file" / ".." / "file", LOG_DIR=str(tmp_path / "logs")))
+        assert "DATA_DIR" in line
+
+    def test_a_data_folder_in_use(self, data_dir: Path) -> None:
+        first = Shop("main.py", data_dir).until_it_answers()
+        second = Shop("main.py", data_dir.parent / "second", DATA_DIR=str(data_dir))
+        assert second.exit_code() == 1
+        assert f"process {first.process.pid}" in second.output
+        assert second.output.count("\n") == 1
+        assert first.answers()
+        assert first.end() == 0
+
+    def test_an_outside_database_that_is_away(self, empty_dir: Path) -> None:
+        url = f"postgresql://u:secret@127.0.0.1:{free_port()}/shop"
+        line = refusal(Shop("main.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false"))
+        assert "PostgreSQL did not answer" in line
+        assert "secret" not in line
+
+    def test_a_database_url_that_cannot_be_read(self, empty_dir: Path) -> None:
+        line = refusal(Shop("main.py", empty_dir, DATABASE_URL="postgresql://u:secret@db:port/shop"))
+        assert "DATABASE_URL" in line
+        assert "secret" not in line
+
+
+class TestProduction:
+    def test_wants_its_servers_named(self, empty_dir: Path) -> None:
+        line = refusal(Shop("run_production.py", empty_dir))
+        assert all(name in line for name in ("DATABASE_URL", "POSTGRES_HOST", "EMBEDDED=true"))
+        assert not empty_dir.exists()
+
+    def test_refuses_an_empty_password(self, empty_dir: Path) -> None:
+        line = refusal(Shop("run_production.py", empty_dir, POSTGRES_HOST="db.example", REDIS_ENABLED="false"))
+        assert "POSTGRES_PASSWORD" in line
+
+    def test_says_what_it_embeds_and_serves_everybody(self, data_dir: Path) -> None:
+        shop = Shop("run_production.py", data_dir, EMBEDDED="true")
+        shop.until_it_says("The shop serves on")
+        assert "EMBEDDED=true" in shop.output.splitlines()[0]
+        listening = Path("/proc/net/tcp").read_text()
+        assert f"00000000:{shop.port:04X} 00000000:0000 0A" in listening
+        assert get(shop, "/products")[0] == 200
+        assert shop.end() == 0
+        assert processes_of(data_dir) == {}
+
+    def test_runs_without_redis_and_says_so_once(self, empty_dir: Path, servers: ServerUrls) -> None:
+        database = f"production_{os.getpid()}"
+        connection = psycopg2.connect(servers.database_url.replace("+psycopg2", ""))
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {database}")
+        connection.close()
+        url = servers.database_url.replace("/postgres?", f"/{database}?")
+        shop = Shop("run_production.py", empty_dir, DATABASE_URL=url).until_it_answers()
+        assert shop.output.count("No Redis is named") == 1
+        assert b'"disabled"' in get(shop, "/health_check")[1]
+        assert shop.end() == 0
+        assert not empty_dir.exists()
+
+    def test_stops_while_it_waits_for_its_database(self, empty_dir: Path) -> None:
+        url = f"postgresql://u:p@127.0.0.1:{free_port()}/shop"
+        shop = Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false")
+        shop.until_it_says("Waiting up to 60 s for PostgreSQL")
+        assert shop.end() == 0
+        assert processes_of(empty_dir) == {}
+
+
+@pytest.mark.unit
+def test_a_closed_terminal_does_not_end_what_nohup_protects() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequests().heard():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_reload_serves_and_ends(data_dir: Path) -> None:
+    shop = Shop("main.py", data_dir, RELOAD="true").until_it_answers()
+    assert shop.end(signal.SIGINT) == 0
+    wait_for(lambda: not processes_of(data_dir), "the resource tracker of multiprocessing to end", seconds=2)

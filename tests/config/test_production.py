@@ -1,0 +1,96 @@
+"""Which outside databases production accepts (I19), and how long it waits for them."""
+
+import time
+
+import pytest
+
+from config.announcement import web_address
+from config.embedded import ServerUrls, never
+from config.production import DatabaseAway, check_database_url, refuse_weak_password, wait_for_database
+from config.settings import SettingsError, read_settings
+from tests.config.processes import free_port
+
+REFUSED = [
+    {"POSTGRES_HOST": "db.example"},
+    {"POSTGRES_HOST": "db.example", "POSTGRES_PASSWORD": "postgres"},
+    {"POSTGRES_HOST": "10.0.0.1", "POSTGRES_PASSWORD": ""},
+    {"DATABASE_URL": "postgresql://u@db.example/shop"},
+    {"DATABASE_URL": "postgresql://u:postgres@db.example/shop"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=db.example"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=localhost,db.example"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=localhost&host=db.example"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop?hostaddr=10.0.0.1"},
+]
+ACCEPTED = [
+    {},
+    {"POSTGRES_HOST": "db.example", "POSTGRES_PASSWORD": "s3cret"},
+    {"POSTGRES_HOST": "localhost"},
+    {"POSTGRES_HOST": "127.0.0.2"},
+    {"POSTGRES_HOST": "::1", "POSTGRES_PASSWORD": "postgres"},
+    {"POSTGRES_HOST": "/run/postgresql"},
+    {"POSTGRES_HOST": "db.example", "ALLOW_INSECURE": "true"},
+    {"DATABASE_URL": "postgresql://u:s3cret@db.example/shop"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?password=s3cret"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=/run/postgresql"},
+    {"DATABASE_URL": "postgresql:///shop"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?sslmode=verify-full&sslcert=/c.pem&sslkey=/k.pem"},
+]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("environment", REFUSED)
+def test_an_empty_or_default_password_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as error:
+        refuse_weak_password(read_settings(environment))
+    line = str(error.value)
+    assert ("DATABASE_URL" if "DATABASE_URL" in environment else "POSTGRES_PASSWORD") in line
+    assert "ALLOW_INSECURE=true" in line
+    assert "\n" not in line
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("environment", ACCEPTED)
+def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str]) -> None:
+    refuse_weak_password(read_settings(environment))
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("url", ["postgresql://u:secret@db:port/shop", "postgresql://u:secret@[::1/shop"])
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        check_database_url(read_settings({"DATABASE_URL": url}))
+    assert "DATABASE_URL" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.integration
+def test_a_database_that_answers_is_not_waited_for(servers: ServerUrls) -> None:
+    start = time.monotonic()
+    wait_for_database(servers.database_url, 60, never)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.unit
+def test_a_database_that_does_not_answer_is_waited_for_so_long(capsys: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    with pytest.raises(DatabaseAway, match="did not answer within 1 s"):
+        wait_for_database(f"postgresql+psycopg2://u:secret@127.0.0.1:{free_port()}/shop", 1, never)
+    assert 1 <= time.monotonic() - start < 5
+    said = capsys.readouterr().err
+    assert said.count("Waiting up to 1 s for PostgreSQL") == 1
+    assert "secret" not in said
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1:8000"),
+        ("0.0.0.0", "127.0.0.1:8000"),
+        ("::", "[::1]:8000"),
+        ("2001:db8::1", "[2001:db8::1]:8000"),
+        ("shop.example", "shop.example:8000"),
+    ],
+)
+def test_addresses_are_shown_as_one_can_open_them(host: str, shown: str) -> None:
+    assert web_address(host, 8000) == shown

@@ -1,0 +1,105 @@
+"""The shop as tests meet it: in a thread of the test's process, or as real worker processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from config.settings import PROJECT_ROOT, read_settings
+from main import create_fastapi_app
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def environment_of(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> dict[str, str]:
+    """The settings of a shop on these servers; rate limits do not apply to the test unless it asks for them."""
+    redis = {"REDIS_ENABLED": "false"} if redis_url is None else {"REDIS_URL": redis_url}
+    return {
+        "DATABASE_URL": database_url,
+        **redis,
+        "LOG_DIR": str(folder / "logs"),
+        "RATE_LIMIT_EXEMPT": "127.0.0.0/8",
+        "DRAIN_SECONDS": "0.1",
+        **settings,
+    }
+
+
+@contextmanager
+def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
+    """The URL of a shop that one thread of this process serves, where coverage sees it."""
+    app = create_fastapi_app(read_settings(environment))
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            port=port,
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The URL of a production server with real worker processes, and its launcher."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT_ROOT / "run_production.py")],
+        env={
+            **os.environ,
+            **environment,
+            "API_HOST": "127.0.0.1",
+            "API_PORT": str(port),
+            "UVICORN_WORKERS": str(workers),
+        },
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url, process)
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return once the shop can serve; fail when it does not within the bound."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process is None or process.poll() is None, "the shop ended at its start"
+        try:
+            if httpx.get(f"{url}/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"the shop was not ready within {START_SECONDS} s")
