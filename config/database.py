@@ -86,6 +86,8 @@ class Database:
             connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop health"},
         )
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
+        # Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
+        self._deadline = 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
@@ -120,7 +122,11 @@ class Database:
             self._free_threads.release()
             raise
         future.add_done_callback(self._release_thread)
-        return await asyncio.shield(future)
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise DatabaseUnavailable("the database does not answer") from None
 
     def _release_thread(self, future: "asyncio.Future[Any]") -> None:
         self._free_threads.release()

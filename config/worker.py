@@ -88,9 +88,10 @@ def main() -> None:
     server = Server(config)
     may_serve = threading.Event()
     threading.Thread(target=_report, args=(control, server, may_serve), daemon=True).start()
-    config.load()
-    may_serve.wait()
-    server.run([listener])
+    with listener:
+        config.load()
+        may_serve.wait()
+        server.run([listener])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import Address, Order, OrderDetail
+from models.bill import BillKind
 from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.address import AddressRepository
@@ -39,11 +40,14 @@ class OrderService(BaseService[Order]):
     def before_create(self, values: dict[str, Any]) -> None:
         if values.get("status", OrderStatus.PENDING) != OrderStatus.PENDING:
             raise Conflict("An order starts as PENDING")
+        self._require_sale_bill(values["bill_id"])
         self._require_address(values.get("address_id"), values["client_id"])
 
     def before_update(self, row: Order, changes: dict[str, Any]) -> None:
         if self.details.exist(row.id_key):
             self._require_fixed(row, changes)
+        if "bill_id" in changes:
+            self._require_sale_bill(changes["bill_id"])
         if "address_id" in changes or "client_id" in changes:
             self._require_address(changes.get("address_id", row.address_id), changes.get("client_id", row.client_id))
         if "status" in changes:
@@ -112,6 +116,11 @@ class OrderService(BaseService[Order]):
                 raise Conflict(f"The {field} of order {row.id_key} is fixed: the order has details")
         if "total" in changes:
             raise TotalMismatch(row.total, changes["total"])
+
+    def _require_sale_bill(self, bill_id: int) -> None:
+        bill = BillRepository(self.session).row(bill_id, ("kind",))
+        if bill is not None and bill.kind == BillKind.CREDIT:
+            raise Conflict(f"Bill {bill_id} is a credit bill and settles no order")
 
     def _require_address(self, address_id: int | None, client_id: int) -> None:
         if address_id is None:

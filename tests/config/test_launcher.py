@@ -123,7 +123,7 @@ class TestRefusedAtStart:
 
     def test_a_data_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        line = refusal(Shop("main.py", tmp_path / "file" / ".." / "file", LOG_DIR=str(tmp_path / "logs")))
+        line = refusal(Shop("main.py", tmp_path / "d", DATA_DIR=str(tmp_path / "file" / "d")))
         assert "DATA_DIR" in line
 
     def test_a_data_folder_in_use(self, data_dir: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is fast, measured: each module prints its figures and says how to reproduce them."""

@@ -1,0 +1,247 @@
+"""Orders a second, with the proof that none was lost, doubled or oversold.
+
+    python -m benchmarks.checkout --seconds 30 --buyers 64 --products 1000 --lines 3 --hot 0.2 --kill
+
+Starts the production server on embedded servers, lets buyers race for limited stock, with repeated
+keys, price changes, cancellations and returns mixed in, and (`--kill`) ends one worker by SIGKILL in
+the middle. Then every acknowledged answer is compared with the database, and `scripts.verify` proves
+the invariants. Exits with 1 unless everything agrees.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import uvloop
+
+from benchmarks.http_load import Connection, Reply, percentile
+from benchmarks.production_shop import Shop, production_shop
+from config.settings import PROJECT_ROOT
+
+RETRY_SECONDS = 0.1
+MAX_TRIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What buyers do: how many lines an order has, which share of them is of the hot product, and what comes beside."""
+
+    lines: int
+    hot: float
+    repeats: float = 0.05
+    price_changes: float = 0.02
+    cancellations: float = 0.03
+    returns: float = 0.02
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the shop said: the acknowledged orders by key, and how long the first answers took."""
+
+    orders: dict[str, int] = field(default_factory=dict)
+    units: Counter[int] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
+    replays: int = 0
+    unknown: int = 0
+    seconds: list[float] = field(default_factory=list)
+    contradictions: list[str] = field(default_factory=list)
+
+
+class Buyer:
+    """One client with a connection of its own, who buys until the time is up."""
+
+    def __init__(self, shop: Shop, catalog: list[dict[str, Any]], client_id: int, mix: Mix, tally: Tally) -> None:
+        self.connection = Connection(shop.host, shop.port)
+        self.catalog, self.client_id, self.mix, self.tally = catalog, client_id, mix, tally
+
+    async def buy_until(self, deadline: float) -> None:
+        async with self.connection:
+            while time.monotonic() < deadline:
+                await self._buy()
+                if random.random() < self.mix.price_changes:
+                    await self._change_a_price()
+
+    async def _buy(self) -> None:
+        key = uuid.uuid4().hex
+        body = {
+            "client_id": self.client_id,
+            "delivery_method": 1,
+            "payment_type": "card",
+            "lines": [
+                {"product_id": self._product()["id_key"], "quantity": random.randint(1, 3)}
+                for _ in range(self.mix.lines)
+            ],
+        }
+        started = time.perf_counter()
+        reply = await self._until_answered(body, key)
+        self.tally.seconds.append(time.perf_counter() - started)
+        if reply.status != 201:
+            self.tally.refused[reply.status] += 1
+        else:
+            await self._note_order(key, body, reply)
+        if random.random() < self.mix.repeats:
+            await self._repeat(key, body, reply)
+
+    def _product(self) -> dict[str, Any]:
+        return self.catalog[0] if random.random() < self.mix.hot else random.choice(self.catalog)
+
+    async def _until_answered(self, body: dict[str, Any], key: str) -> Reply:
+        """The first answer that says what happened. A broken connection or a 503 does not: the key is repeated."""
+        for _ in range(MAX_TRIES):
+            try:
+                reply = await self.connection.request("POST", "/checkout", body, {"Idempotency-Key": key})
+            except ConnectionError:
+                self.tally.unknown += 1
+            else:
+                if reply.status != 503 and not (reply.status == 409 and b"retry-after" in reply.headers):
+                    return reply
+                self.tally.unknown += reply.status == 503
+            await asyncio.sleep(RETRY_SECONDS)
+        raise SystemExit("the shop did not answer any more")
+
+    async def _note_order(self, key: str, body: dict[str, Any], reply: Reply) -> None:
+        order = reply.json()
+        self.tally.orders[key] = order["id_key"]
+        dice = random.random()
+        if dice < self.mix.cancellations:
+            await self._post(f"/orders/{order['id_key']}/cancel")
+        elif dice < self.mix.cancellations + self.mix.returns:
+            await self._post(f"/orders/{order['id_key']}/advance")
+            line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}
+            await self._post(f"/orders/{order['id_key']}/returns", {"lines": [line]})
+
+    async def _repeat(self, key: str, body: dict[str, Any], first: Reply) -> None:
+        again = await self._until_answered(body, key)
+        self.tally.replays += 1
+        if (again.status, again.body) != (first.status, first.body):
+            self.tally.contradictions.append(f"key {key} was answered {first.status}, then {again.status}")
+
+    async def _change_a_price(self) -> None:
+        product = random.choice(self.catalog)
+        await self._call("PUT", f"/products/{product['id_key']}", {"price": random.randint(100, 9999) / 100})
+
+    async def _post(self, path: str, body: Any = None) -> None:
+        await self._call("POST", path, body, {"Idempotency-Key": uuid.uuid4().hex})
+
+    async def _call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> None:
+        try:
+            await self.connection.request(method, path, body, headers)
+        except ConnectionError:
+            self.tally.unknown += 1
+
+
+async def fill(shop: Shop, products: int, stock: int) -> tuple[list[dict[str, Any]], int]:
+    """A catalog of so many products with so much stock each, and a client."""
+    async with Connection(shop.host, shop.port) as connection:
+        category = (await connection.request("POST", "/categories", {"name": "Benchmark"})).json()
+        rows = [
+            {"name": f"Product {number}", "price": 9.99, "stock": stock, "category_id": category["id_key"]}
+            for number in range(products)
+        ]
+        catalog = (await connection.request("POST", "/products/bulk", rows)).json()
+        person = {"name": "Demo", "lastname": "Buyer", "email": "buyer@example.com"}
+        client = (await connection.request("POST", "/clients", person)).json()
+    return catalog, client["id_key"]
+
+
+async def race(shop: Shop, options: argparse.Namespace) -> Tally:
+    """What all buyers together were told."""
+    catalog, client_id = await fill(shop, options.products, options.stock)
+    mix = Mix(options.lines, options.hot) if options.mixed else Mix(options.lines, options.hot, 0, 0, 0, 0)
+    tally = Tally()
+    deadline = time.monotonic() + options.seconds
+    buyers = [Buyer(shop, catalog, client_id, mix, tally).buy_until(deadline) for _ in range(options.buyers)]
+    if options.kill:
+        asyncio.get_running_loop().call_later(options.seconds / 2, shop.kill_a_worker)
+    await asyncio.gather(*buyers)
+    return tally
+
+
+def judge(shop: Shop, tally: Tally) -> dict[str, int]:
+    """How far the database is from what was acknowledged: everything but zero is a fault."""
+    with psycopg2.connect(shop.database_url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id_key FROM orders")
+        stored = {row[0] for row in cursor.fetchall()}
+        cursor.execute("SELECT count(*) FROM products WHERE stock < 0")
+        oversold = cursor.fetchone()
+    connection.close()
+    acknowledged = set(tally.orders.values())
+    assert oversold is not None
+    return {
+        "oversold": oversold[0],
+        "lost": len(acknowledged - stored),
+        "doubled": len(stored - acknowledged) + len(tally.orders) - len(acknowledged) + len(tally.contradictions),
+    }
+
+
+def verified(shop: Shop) -> bool:
+    """Whether the invariants hold, by a command of its own."""
+    command = [sys.executable, "-m", "scripts.verify"]
+    environment = {**os.environ, "DATABASE_URL": shop.database_url, "REDIS_ENABLED": "false"}
+    return subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False).returncode == 0
+
+
+def main() -> int:
+    options = _options()
+    with production_shop(options.workers) as shop:
+        tally = uvloop.run(race(shop, options))
+        verdict = judge(shop, tally)
+        sound = verified(shop)
+    tally.seconds.sort()
+    figures = {
+        "orders_per_second": round(len(tally.orders) / options.seconds, 1),
+        "p50_ms": round(percentile(tally.seconds, 0.5) * 1000, 1),
+        "p99_ms": round(percentile(tally.seconds, 0.99) * 1000, 1),
+        "orders": len(tally.orders),
+        "refusals": sum(tally.refused.values()),
+        "replays": tally.replays,
+        "unknown_resolved": tally.unknown,
+        **verdict,
+        "invariants_hold": sound,
+    }
+    for name, value in figures.items():
+        print(f"{name:20} {value}")
+    print(", ".join(f"{name} {count}" for name, count in verdict.items()))
+    for contradiction in tally.contradictions[:10]:
+        print(contradiction)
+    _keep(options, figures)
+    return 0 if sound and not any(verdict.values()) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30, help="how long to buy")
+    parser.add_argument("--buyers", type=int, default=64, help="how many buy at once")
+    parser.add_argument("--products", type=int, default=1000, help="how many products there are")
+    parser.add_argument("--stock", type=int, default=1_000, help="how many pieces of each there are")
+    parser.add_argument("--lines", type=int, default=3, help="how many lines an order has")
+    parser.add_argument("--hot", type=float, default=0.2, help="the share of lines that is of one hot product")
+    parser.add_argument("--workers", type=int, default=2, help="how many worker processes serve")
+    parser.add_argument("--kill", action="store_true", help="end a worker by SIGKILL in the middle")
+    parser.add_argument(
+        "--only-orders", dest="mixed", action="store_false", help="no repeats, price changes, cancellations, returns"
+    )
+    return parser.parse_args()
+
+
+def _keep(options: argparse.Namespace, figures: dict[str, Any]) -> None:
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    record = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "options": vars(options), "figures": figures}
+    (folder / "checkout.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

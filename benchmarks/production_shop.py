@@ -1,0 +1,83 @@
+"""A production server on embedded servers of its own, for one benchmark run."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from config.embedded import embedded_urls
+from config.settings import PROJECT_ROOT, read_settings
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Where the running shop is."""
+
+    host: str
+    port: int
+    launcher: subprocess.Popen[bytes]
+    database_url: str
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        children = psutil.Process(self.launcher.pid).children()
+        return [child.pid for child in children if "config.worker" in " ".join(child.cmdline())]
+
+    def kill_a_worker(self) -> None:
+        """End one worker in the middle of whatever it does."""
+        os.kill(self.workers()[0], signal.SIGKILL)
+
+
+@contextmanager
+def production_shop(workers: int, **variables: str) -> Iterator[Shop]:
+    """The shop with `workers` processes on an empty database in a temporary folder; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="shop-benchmark-") as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        settings = {
+            "EMBEDDED": "true",
+            "DATA_DIR": str(Path(folder) / "data"),
+            "LOG_DIR": str(Path(folder) / "logs"),
+            "LOG_LEVEL": "WARNING",
+            "API_HOST": "127.0.0.1",
+            "API_PORT": str(port),
+            "UVICORN_WORKERS": str(workers),
+            "RATE_LIMIT_CALLS": "1000000000",
+            **variables,
+        }
+        launcher = subprocess.Popen(
+            [sys.executable, str(PROJECT_ROOT / "run_production.py")], env={**os.environ, **settings}
+        )
+        try:
+            _wait(launcher, f"http://127.0.0.1:{port}/health/ready")
+            yield Shop("127.0.0.1", port, launcher, embedded_urls(read_settings(settings)).database_url)
+        finally:
+            launcher.terminate()
+            launcher.wait(60)
+
+
+def _wait(launcher: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if launcher.poll() is not None:
+            raise SystemExit("the shop ended at its start")
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  (our own loopback server)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise SystemExit(f"the shop was not ready within {START_SECONDS} s")

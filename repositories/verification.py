@@ -1,0 +1,174 @@
+"""The queries behind `python -m scripts.verify`: rows whose figures, computed in two ways, do not agree.
+
+Each `broken_*` method gives the rows in the order of their keys, at most `limit` of them, or all when it is None.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, func, select, text
+from sqlalchemy.orm import Session
+
+from models import OrderDetail, Product, StockMovement
+
+# The ledger summed up movement by movement, beside what the details of orders that stand have taken.
+_STOCK = text("""
+    WITH movement AS (
+        SELECT product_id, delta, reason, sum(delta) OVER (PARTITION BY product_id ORDER BY id_key) AS balance
+        FROM stock_movements
+    ), ledger AS (
+        SELECT product_id, sum(delta) AS stock, min(balance) AS lowest,
+            sum(delta) FILTER (WHERE reason IN ('initial', 'receipt', 'edit')) AS put_in
+        FROM movement GROUP BY product_id
+    ), sold AS (
+        SELECT d.product_id, sum(d.quantity - d.returned_quantity) AS quantity
+        FROM order_details d JOIN orders o ON o.id_key = d.order_id
+        WHERE o.status <> 4 GROUP BY d.product_id
+    ), compared AS (
+        SELECT p.id_key, p.stock, coalesce(ledger.stock, 0) AS ledger, coalesce(ledger.lowest, 0) AS lowest,
+            coalesce(ledger.put_in, 0) AS put_in, coalesce(sold.quantity, 0) AS sold
+        FROM products p LEFT JOIN ledger ON ledger.product_id = p.id_key LEFT JOIN sold ON sold.product_id = p.id_key
+    )
+    SELECT id_key, stock, ledger, lowest, put_in, sold FROM compared
+    WHERE stock < 0 OR lowest < 0 OR stock <> ledger OR put_in <> stock + sold
+    ORDER BY id_key LIMIT :limit
+""")
+
+_TOTALS = text("""
+    WITH summed AS (
+        SELECT order_id, sum(quantity * price) AS total FROM order_details GROUP BY order_id
+    )
+    SELECT o.id_key, o.total, summed.total AS details,
+        b.id_key AS bill_id, b.total AS bill_total, greatest(0, summed.total - b.discount) AS to_pay
+    FROM summed JOIN orders o ON o.id_key = summed.order_id JOIN bills b ON b.id_key = o.bill_id
+    WHERE o.total <> summed.total OR b.total <> greatest(0, summed.total - b.discount)
+    ORDER BY o.id_key LIMIT :limit
+""")
+
+_LOST_DETAILS = text("""
+    SELECT d.id_key, d.order_id FROM order_details d LEFT JOIN orders o ON o.id_key = d.order_id
+    WHERE o.id_key IS NULL ORDER BY d.id_key LIMIT :limit
+""")
+
+# What the server numbered, per kind and year, beside its counters; `missing` is the first number left out.
+_NUMBERS = text("""
+    WITH given AS (
+        SELECT CASE split_part(bill_number, '-', 1) WHEN 'BILL' THEN 'sale' ELSE 'credit' END AS kind,
+            split_part(bill_number, '-', 2)::integer AS year, split_part(bill_number, '-', 3)::numeric AS number,
+            kind AS kept_as
+        FROM bills WHERE bill_number ~ '^(BILL|CREDIT)-[0-9]{4}-[0-9]{6,}$'
+    ), followed AS (
+        SELECT *, lead(number) OVER (PARTITION BY kind, year ORDER BY number) AS following FROM given
+    ), numbered AS (
+        SELECT kind, year, count(*) AS bills, count(DISTINCT number) AS numbers, min(number) AS lowest,
+            max(number) AS highest, min(number + 1) FILTER (WHERE following > number + 1) AS missing,
+            count(*) FILTER (WHERE kept_as <> kind) AS strangers
+        FROM followed GROUP BY kind, year
+    )
+    SELECT kind, year, coalesce(bills, 0) AS bills, lowest, highest, missing, coalesce(strangers, 0) AS strangers,
+        last_number
+    FROM numbered FULL JOIN bill_counters USING (kind, year)
+    WHERE bills IS NULL OR highest - lowest + 1 <> bills OR numbers <> bills OR strangers > 0
+        OR last_number IS DISTINCT FROM highest
+    ORDER BY kind, year LIMIT :limit
+""")
+
+_CHECKOUTS = """
+    SELECT key, convert_from(body, 'UTF8')::jsonb -> 'order_details' AS lines,
+        substring(headers ->> 'Location' FROM '/orders/([0-9]+)$')::bigint AS order_id
+    FROM idempotency_keys
+    WHERE status BETWEEN 200 AND 299 AND headers ->> 'Location' ~ '/orders/[0-9]+$'
+        AND convert_from(body, 'UTF8')::jsonb ? 'order_details'
+"""
+
+# An order that was deleted later has left its trace in the ledger: its goods went out and came back. Lines of
+# products that are gone, and their ledger with them, say nothing either way.
+_KEYS = text(f"""
+    WITH checkout AS ({_CHECKOUTS}), line AS (
+        SELECT key, (line ->> 'id_key')::bigint AS detail_id, (line ->> 'product_id')::bigint AS product_id
+        FROM checkout, jsonb_array_elements(lines) AS line
+        WHERE NOT EXISTS (SELECT FROM orders WHERE id_key = order_id)
+    ), lost AS (
+        SELECT DISTINCT key FROM line JOIN products p ON p.id_key = line.product_id
+        WHERE NOT EXISTS (
+            SELECT FROM stock_movements m WHERE m.product_id = p.id_key AND m.order_detail_id = line.detail_id
+            HAVING count(*) > 0 AND sum(m.delta) = 0)
+    ), counted AS (
+        SELECT key, order_id, count(*) OVER (PARTITION BY order_id) AS keys FROM checkout
+    )
+    SELECT key, order_id, keys, EXISTS (SELECT FROM lost WHERE lost.key = counted.key) AS lost FROM counted
+    WHERE keys > 1 OR key IN (SELECT key FROM lost)
+    ORDER BY key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
+# A transaction that is at work is idle between its statements too, but not for long.
+_IDLE = text("""
+    SELECT pid, application_name, extract(epoch FROM clock_timestamp() - state_change) AS seconds
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'shop%'
+        AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'
+    ORDER BY pid LIMIT :limit
+""")
+
+_COUNTS = {
+    "products": text("SELECT count(*) FROM products"),
+    "stock movements": text("SELECT count(*) FROM stock_movements"),
+    "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
+    "order details": text("SELECT count(*) FROM order_details"),
+    "numbered bills": text("SELECT count(*) FROM bills WHERE bill_number ~ '^(BILL|CREDIT)-[0-9]{4}-[0-9]{6,}$'"),
+    "keys of checkouts": text(f"SELECT count(*) FROM ({_CHECKOUTS}) AS checkout"),  # noqa: S608  (no value is in it)
+    "connections": text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'shop%'"
+    ),
+}
+
+Rows = Sequence[Row[Any]]
+
+
+class VerificationRepository:
+    """Looks over whole tables through one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def count(self, things: str) -> int:
+        """How many there are of `things`, one of the names that the invariants are about."""
+        return int(self.session.execute(_COUNTS[things]).scalar_one())
+
+    def broken_stock(self, limit: int | None) -> Rows:
+        """Products: `id_key, stock, ledger, lowest, put_in, sold`."""
+        return self._rows(_STOCK, limit)
+
+    def broken_totals(self, limit: int | None) -> Rows:
+        """Orders: `id_key, total, details` (their sum), `bill_id, bill_total, to_pay`."""
+        return self._rows(_TOTALS, limit)
+
+    def lost_details(self, limit: int | None) -> Rows:
+        """Details whose order is gone: `id_key, order_id`."""
+        return self._rows(_LOST_DETAILS, limit)
+
+    def broken_numbers(self, limit: int | None) -> Rows:
+        """Kinds and years: `kind, year, bills, lowest, highest, missing, strangers` (of another kind), `last_number`."""
+        return self._rows(_NUMBERS, limit)
+
+    def broken_keys(self, limit: int | None) -> Rows:
+        """Kept answers of checkouts: `key, order_id, keys` (with this order), `lost` (the order never was)."""
+        return self._rows(_KEYS, limit)
+
+    def idle_transactions(self, limit: int | None) -> Rows:
+        """Connections of the shop: `pid, application_name, seconds` (idle in a transaction)."""
+        return self._rows(_IDLE, limit)
+
+    def ledger_of(self, product_id: int) -> int:
+        """The stock of the product by its ledger; lock the product first."""
+        statement = select(func.coalesce(func.sum(StockMovement.delta), 0))
+        return int(self.session.scalar(statement.where(StockMovement.product_id == product_id)) or 0)
+
+    def sum_of_details(self, order_id: int) -> Decimal | None:
+        """The sum of the order's details, None without any; lock the order first."""
+        statement = select(func.sum(OrderDetail.quantity * OrderDetail.price))
+        return self.session.scalar(statement.where(OrderDetail.order_id == order_id))
+
+    def _rows(self, statement: Any, limit: int | None) -> Rows:
+        return self.session.execute(statement, {"limit": limit}).all()

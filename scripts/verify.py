@@ -1,0 +1,126 @@
+"""Prove by SQL that the shop's data keep its promises: `python -m scripts.verify [--repair [--yes]]`.
+
+Each of the five invariants is printed with the number of rows that were checked and the rows that break it. The
+shop may be at work meanwhile: everything is read from one snapshot. The database is the one that the settings name
+(DATABASE_URL or POSTGRES_*), else the embedded one. The exit code is 0 when all holds, 1 when something is broken,
+2 when it cannot be told.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from config.database import at_head, maintenance_engine
+from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.production import check_database_url, first_line
+from config.redis_config import RedisGateway
+from config.settings import SettingsError, get_settings
+from services.base import STALE
+from services.cache_service import CacheService
+from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
+
+EXIT_FINE, EXIT_BROKEN, EXIT_CANNOT = 0, 1, 2
+
+
+class CannotVerify(Exception):
+    """The database is not one that can be looked at; the message is one line."""
+
+
+def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
+    """What became of each invariant, and what can be repaired; both seen in one snapshot."""
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with Session(reader) as session:
+        if not at_head(session.connection()):
+            raise CannotVerify("The database is not at the newest migration: run `alembic upgrade head` first")
+        service = VerificationService(session)
+        return service.findings(), service.repairs()
+
+
+def repair(engine: Engine, repairs: Sequence[Repair]) -> set[str]:
+    """Apply the repairs, each in a transaction of its own; returns the tags of cached answers that are old now."""
+    stale: set[str] = set()
+    for one in repairs:
+        with Session(engine) as session:
+            one.apply(session)
+            session.commit()
+            stale |= session.info.get(STALE, set())
+    return stale
+
+
+async def _tell_the_cache(redis_url: str | None, stale: set[str]) -> None:
+    gateway = RedisGateway(redis_url)
+    cache = CacheService(gateway)
+    await cache.invalidate(stale)
+    await cache.close()
+    await gateway.close()
+
+
+def report(findings: Sequence[Finding]) -> bool:
+    """Print the findings; whether all is well."""
+    for number, finding in enumerate(findings, start=1):
+        checked = ", ".join(f"{count} {things}" for things, count in finding.checked.items())
+        verdict = "BROKEN" if finding.breaches else "holds"
+        print(f"{number}. {finding.invariant}: {verdict} ({checked} checked)")
+        for breach in finding.breaches:
+            print(f"   {breach}")
+        if finding.more:
+            print("   ... and more")
+    return not any(finding.breaches for finding in findings)
+
+
+def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
+    """Show what would be repaired, and whether the person at the terminal wants it."""
+    print(f"To be repaired ({len(repairs)}):")
+    for one in repairs[:SHOWN_BREACHES]:
+        print(f"   {one.text}")
+    if len(repairs) > SHOWN_BREACHES:
+        print(f"   ... and {len(repairs) - SHOWN_BREACHES} more")
+    if yes:
+        return True
+    try:
+        return input("Repair? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        # Nobody is there to ask.
+        print()
+        return False
+
+
+def verify(urls: ServerUrls, *, mend: bool, yes: bool) -> int:
+    """Verify, repair when `mend` says so, and verify again; the exit code."""
+    engine = maintenance_engine(urls.database_url)
+    try:
+        findings, repairs = inspect(engine)
+        fine = report(findings)
+        if mend and repairs and _confirmed(repairs, yes):
+            asyncio.run(_tell_the_cache(urls.redis_url, repair(engine, repairs)))
+            fine = report(inspect(engine)[0])
+    finally:
+        engine.dispose()
+    return EXIT_FINE if fine else EXIT_BROKEN
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.verify", description=__doc__.partition(":")[0])
+    parser.add_argument("--repair", action="store_true", help="set what has one right answer: stock and totals")
+    parser.add_argument("--yes", action="store_true", help="repair without asking")
+    options = parser.parse_args(arguments)
+    if options.yes and not options.repair:
+        parser.error("--yes goes with --repair")
+    try:
+        settings = get_settings()
+        check_database_url(settings)
+        with running_servers(settings) as urls:
+            return verify(urls, mend=options.repair, yes=options.yes)
+    except (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotVerify) as error:
+        print(f"Stopped: {first_line(error)}", file=sys.stderr)
+        return EXIT_CANNOT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

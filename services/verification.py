@@ -1,0 +1,180 @@
+"""The five promises about the data that hold after whatever happened, and the repair of what has one right answer.
+
+A verification reads; give it a session whose transaction is one snapshot, so that a shop at work looks the same to
+every query. A repair decides again under the locks that the shop itself takes, and in their order.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from repositories.order import OrderRepository
+from repositories.product import ProductRepository
+from repositories.verification import VerificationRepository
+from schemas.fields import MAX_MONEY
+from services.bill import BillService
+from services.product import ProductService
+
+SHOWN_BREACHES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one invariant: how many rows of each kind were looked at, and which of them break it.
+
+    `breaches` holds at most `SHOWN_BREACHES` lines; `more` says whether there are others.
+    """
+
+    invariant: str
+    checked: dict[str, int]
+    breaches: tuple[str, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A row that has one right answer. `apply` sets it, in a transaction of its own."""
+
+    text: str
+    apply: Callable[[Session], None]
+
+
+class VerificationService:
+    """The invariants, looked at through one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.repository = VerificationRepository(session)
+
+    def findings(self) -> list[Finding]:
+        """What became of each of the five invariants."""
+        limit = SHOWN_BREACHES + 1
+        rows = self.repository
+        return [
+            self._finding(
+                "Stock is what was put in less what is sold, and what its ledger says, movement by movement",
+                ["products", "stock movements"],
+                [_stock_breach(row) for row in rows.broken_stock(limit)],
+            ),
+            self._finding(
+                "Totals of orders and bills are the sums of their details, and no detail has lost its order",
+                ["orders with details", "order details"],
+                [
+                    *(_total_breach(row) for row in rows.broken_totals(limit)),
+                    *(
+                        f"order detail {row.id_key}: there is no order {row.order_id}"
+                        for row in rows.lost_details(limit)
+                    ),
+                ],
+            ),
+            self._finding(
+                "Numbers given to bills are unique and without a gap, per kind and year, up to the counter",
+                ["numbered bills"],
+                [_number_breach(row) for row in rows.broken_numbers(limit)],
+            ),
+            self._finding(
+                "Every kept answer of a checkout has its order, and no order has two keys",
+                ["keys of checkouts"],
+                [_key_breach(row) for row in rows.broken_keys(limit)],
+            ),
+            self._finding(
+                "No connection of the shop is idle in a transaction",
+                ["connections"],
+                [
+                    f"connection {row.pid} ({row.application_name}): idle in a transaction for {row.seconds:.0f} s"
+                    for row in rows.idle_transactions(limit)
+                ],
+            ),
+        ]
+
+    def repairs(self) -> list[Repair]:
+        """Everything that can be mended: totals from details, then stock from its ledger."""
+        return [
+            *(_total_repair(row) for row in self.repository.broken_totals(None) if row.details <= MAX_MONEY),
+            *(
+                _stock_repair(row)
+                for row in self.repository.broken_stock(None)
+                if row.stock != row.ledger and row.ledger >= 0
+            ),
+        ]
+
+    def _finding(self, invariant: str, things: Sequence[str], breaches: Sequence[str]) -> Finding:
+        checked = {name: self.repository.count(name) for name in things}
+        return Finding(invariant, checked, tuple(breaches[:SHOWN_BREACHES]), len(breaches) > SHOWN_BREACHES)
+
+
+def _stock_breach(row: Any) -> str:
+    reasons = []
+    if row.stock < 0:
+        reasons.append("it is below zero")
+    if row.stock != row.ledger:
+        reasons.append(f"its ledger says {row.ledger}")
+    if row.lowest < 0:
+        reasons.append(f"its ledger falls to {row.lowest} on the way")
+    if row.put_in != row.stock + row.sold:
+        reasons.append(f"{row.put_in} put in less {row.sold} sold are {row.put_in - row.sold}")
+    return f"product {row.id_key}: stock {row.stock}, but {'; '.join(reasons)}"
+
+
+def _total_breach(row: Any) -> str:
+    reasons = []
+    if row.total != row.details:
+        reasons.append(f"total {row.total}, but its details sum up to {row.details}")
+    if row.bill_total != row.to_pay:
+        reasons.append(f"bill {row.bill_id} has total {row.bill_total}, but {_money(row.to_pay)} is to be paid")
+    return f"order {row.id_key}: {'; '.join(reasons)}"
+
+
+def _number_breach(row: Any) -> str:
+    reasons = []
+    if row.bills and row.highest - row.lowest + 1 != row.bills:
+        reasons.append(f"{row.bills} bills numbered {row.lowest} to {row.highest}")
+    if row.missing is not None:
+        reasons.append(f"number {row.missing} is missing")
+    if row.strangers:
+        reasons.append(f"{row.strangers} of them are bills of another kind")
+    if row.last_number != row.highest:
+        reasons.append(f"the counter stands at {row.last_number}, the highest number is {row.highest}")
+    return f"{row.kind} bills of {row.year}: {'; '.join(reasons)}"
+
+
+def _key_breach(row: Any) -> str:
+    reason = f"order {row.order_id} never was" if row.lost else f"order {row.order_id} has {row.keys} keys"
+    return f"key {row.key!r}: {reason}"
+
+
+def _total_repair(row: Any) -> Repair:
+    order_id: int = row.id_key
+
+    def apply(session: Session) -> None:
+        order = OrderRepository(session).lock(order_id)
+        total = VerificationRepository(session).sum_of_details(order_id)
+        if order is None or total is None:
+            return
+        order.total = total
+        session.flush()
+        BillService(session).follow(order)
+
+    change = f"order {order_id}: total {row.total} -> {row.details}"
+    return Repair(f"{change}, bill {row.bill_id}: total {row.bill_total} -> {_money(row.to_pay)}", apply)
+
+
+def _stock_repair(row: Any) -> Repair:
+    product_id: int = row.id_key
+
+    def apply(session: Session) -> None:
+        product = ProductRepository(session).lock(product_id)
+        if product is None:
+            return
+        product.stock = VerificationRepository(session).ledger_of(product_id)
+        session.flush()
+        # Readers may have the wrong stock in their cache.
+        ProductService(session).has_changed(product)
+
+    return Repair(f"product {product_id}: stock {row.stock} -> {row.ledger}", apply)
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:.2f}"

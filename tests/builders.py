@@ -1,0 +1,157 @@
+"""Test data: one builder per entity, which makes a valid row through the API of a running shop.
+
+`a_client(http)` posts a client with a unique name and returns the stored row; named fields replace
+those of the sample: `a_product(http, price=5)`. A field that points to another row makes that row first,
+unless it is given. `a_client.body(http)` is the body alone. The tests in `tests/contract` that hold for
+every resource run over `BUILDERS`, so a new entity only needs its builder here.
+"""
+
+import itertools
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+Body = dict[str, Any]
+Row = dict[str, Any]
+
+_run = uuid.uuid4().hex[:8]
+_numbers = itertools.count(1)
+
+
+def unique(word: str) -> str:
+    """A text that no other row has, not even one of an earlier run or of a parallel process."""
+    return f"{word} {_run} {next(_numbers)}"
+
+
+class Builder:
+    """Makes rows of one resource, and says what the contract says of the fields in its sample.
+
+    `nullable` fields may be left out or null, `defaulted` ones may only be left out; all others are
+    required. `changing` is the field that a test may freely change.
+    """
+
+    def __init__(
+        self,
+        sample: Callable[[], Body],
+        path: str,
+        thing: str,
+        changing: str,
+        nullable: frozenset[str],
+        defaulted: frozenset[str],
+    ) -> None:
+        self.sample = sample
+        self.path, self.thing = path, thing
+        self.changing, self.nullable, self.defaulted = changing, nullable, defaulted
+
+    def __call__(self, http: httpx.Client, **given: Any) -> Row:
+        """The stored row."""
+        response = http.post(self.path, json=self.body(http, **given))
+        assert response.status_code == 201, response.text
+        row: Row = response.json()
+        return row
+
+    def body(self, http: httpx.Client, **given: Any) -> Body:
+        """A body that the shop accepts, if what is `given` is valid; the rows it points to are made."""
+        wanted = self.sample() | given
+        return {
+            name: value(http)["id_key"] if isinstance(value, Builder) else value for name, value in wanted.items()
+        }
+
+    def change(self, row: Row) -> Body:
+        """A body that changes one field of the row."""
+        old = row[self.changing]
+        return {self.changing: unique("Changed") if isinstance(old, str) else old + 1}
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The fields that point to other rows."""
+        return tuple(name for name in self.sample() if name.endswith("_id"))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields that a create must send."""
+        return tuple(name for name in self.sample() if name not in self.nullable | self.defaulted)
+
+
+BUILDERS: dict[str, Builder] = {}
+
+
+def builder(
+    path: str, thing: str, *, changing: str, nullable: str = "", defaulted: str = ""
+) -> Callable[[Callable[[], Body]], Builder]:
+    """Declare the builder of the resource at `path`; the function below it gives a sample body."""
+
+    def declare(sample: Callable[[], Body]) -> Builder:
+        BUILDERS[path] = Builder(
+            sample, path, thing, changing, frozenset(nullable.split()), frozenset(defaulted.split())
+        )
+        return BUILDERS[path]
+
+    return declare
+
+
+@builder("/clients", "Client", changing="name", nullable="telephone")
+def a_client() -> Body:
+    email = f"{unique('ada').replace(' ', '.')}@example.com"
+    return {"name": unique("Ada"), "lastname": unique("Lovelace"), "email": email, "telephone": "+442071234567"}
+
+
+@builder("/addresses", "Address", changing="street", nullable="number")
+def an_address() -> Body:
+    return {"street": unique("High Street"), "number": "12b", "city": unique("London"), "client_id": a_client}
+
+
+@builder("/categories", "Category", changing="name")
+def a_category() -> Body:
+    return {"name": unique("Lighting")}
+
+
+@builder("/products", "Product", changing="name", nullable="sku description image", defaulted="stock active")
+def a_product() -> Body:
+    return {
+        "name": unique("Desk lamp"),
+        "sku": unique("LAMP"),
+        "description": "Warm white, 8 W",
+        "price": 9.99,
+        "stock": 100,
+        "category_id": a_category,
+        "image": "https://example.com/lamp.jpg",
+        "active": True,
+    }
+
+
+@builder("/reviews", "Review", changing="comment", nullable="comment")
+def a_review() -> Body:
+    return {"rating": 4.5, "comment": "Sturdy foot", "product_id": a_product}
+
+
+@builder("/bills", "Bill", changing="total", nullable="client_id", defaulted="bill_number discount date")
+def a_bill() -> Body:
+    return {
+        "bill_number": unique("INV"),
+        "discount": 0,
+        "date": "2026-11-16",
+        "total": 19.98,
+        "payment_type": "card",
+        "client_id": a_client,
+    }
+
+
+@builder("/orders", "Order", changing="delivery_method", nullable="address_id", defaulted="date total status")
+def an_order() -> Body:
+    return {
+        "date": "2026-11-16T10:00:00Z",
+        "total": 19.98,
+        "delivery_method": 1,
+        "status": 1,
+        "client_id": a_client,
+        "bill_id": a_bill,
+        "address_id": None,
+    }
+
+
+@builder("/order_details", "OrderDetail", changing="quantity", defaulted="price")
+def an_order_detail() -> Body:
+    return {"quantity": 2, "price": 9.99, "order_id": an_order, "product_id": a_product}
