@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 import models
 from alembic import context
-from config.database import maintenance_engine
 from config.embedded import running_servers
+from config.migrations import maintenance_engine
 from config.settings import get_settings
 
 

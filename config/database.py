@@ -16,29 +16,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import lru_cache
 from typing import Any, TypeVar
 
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
-from alembic import command
-from config.settings import PROJECT_ROOT, Settings, get_settings
+from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
+from config.settings import Settings, get_settings
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
 
 MAX_RETRIES = 3
 SLOW_STATEMENT_SECONDS = 0.5
-CONNECT_TIMEOUT_SECONDS = 2
-MIGRATION_LOCK = 7_240_119
 
 # SQLSTATEs after which the whole transaction may be tried again: serialization failure, deadlock.
 _RETRIABLE = {"40001", "40P01"}
@@ -279,69 +273,6 @@ def _warn_if_slow(
 # -- The schema, for people and scripts ------------------------------------------------------------
 
 
-def alembic_config(database_url: str) -> AlembicConfig:
-    """Alembic's configuration for `database_url`."""
-    config = AlembicConfig(str(PROJECT_ROOT / "alembic.ini"))
-    config.set_main_option("script_location", str(PROJECT_ROOT / "alembic"))
-    config.attributes["database_url"] = database_url
-    return config
-
-
-@lru_cache(maxsize=1)
-def _heads() -> frozenset[str]:
-    scripts = ScriptDirectory(str(PROJECT_ROOT / "alembic"))
-    return frozenset(scripts.get_heads())
-
-
-def at_head(connection: Connection) -> bool:
-    """Whether the database has every migration of this code."""
-    return set(MigrationContext.configure(connection).get_current_heads()) == _heads()
-
-
-def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the schema to `revision`; safe to call from many processes at once.
-
-    The advisory lock lets one of them migrate while the others wait, for which the connection has
-    neither a statement nor a lock timeout.
-    """
-    with _maintenance_connection(database_url) as connection:
-        if revision == "head" and at_head(connection):
-            return
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-        try:
-            connection.commit()
-            config = alembic_config(database_url)
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-            connection.commit()
-
-
-@contextmanager
-def _maintenance_connection(database_url: str) -> Iterator[Connection]:
-    engine = maintenance_engine(database_url)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-def maintenance_engine(database_url: str) -> Engine:
-    """An engine without pool and timeouts, for migrations, checks and loads."""
-    return create_engine(
-        database_url,
-        poolclass=NullPool,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
-        },
-    )
-
-
 @contextmanager
 def _reachable_database() -> Iterator[str]:
     from config.embedded import running_servers
@@ -358,7 +289,7 @@ def create_tables() -> None:
 
 def drop_database() -> None:
     """Remove everything the shop keeps in the database: all tables and their rows, for good."""
-    with _reachable_database() as url, _maintenance_connection(url) as connection:
+    with _reachable_database() as url, maintenance_connection(url) as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
         connection.commit()
@@ -367,7 +298,7 @@ def drop_database() -> None:
 def check_connection() -> bool:
     """Whether the database that the settings name answers."""
     try:
-        with _reachable_database() as url, _maintenance_connection(url) as connection:
+        with _reachable_database() as url, maintenance_connection(url) as connection:
             connection.execute(text("SELECT 1"))
     except (DBAPIError, InvalidRequestError, RuntimeError, ValueError) as error:
         log.error("The database does not answer: %s", str(error).partition("\n")[0])

@@ -20,8 +20,8 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.announcement import FirstAnswer, web_address
-from config.database import migrate
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.migrations import migrate
 from config.production import (
     DATABASE_WAIT_SECONDS,
     DatabaseAway,

@@ -66,6 +66,11 @@ def _networks(value: object) -> object:
         raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
 
 
+def _usable_cores() -> int:
+    # Not every system tells which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
@@ -143,7 +148,7 @@ class Settings(BaseModel):
     api_host: str | None = None
     api_port: Port = 8000
     api_prefix: Annotated[str, BeforeValidator(_prefix)] = ""
-    uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_usable_cores)
     backlog: Count = 2048
     timeout_keep_alive: Seconds = 5.0
     limit_concurrency: Count = 1000
@@ -238,7 +243,7 @@ def _in_one_line(error: ValidationError, environment: Mapping[str, str]) -> str:
     variable = str(problem["loc"][0]).upper()
     held = environment.get(variable, "")
     if "password" in variable.lower() or "url" in variable.lower():
-        held = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", held)
+        held = re.sub(r":(?!//).*@", ":***@", held)
     held = held.encode("unicode_escape").decode()
     may = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]
     return f"{variable} holds {held!r}, which cannot be used: {may}"

@@ -11,9 +11,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from config.database import Database, DatabaseUnavailable, database_uri, migrate
+from config.database import Database, DatabaseUnavailable, database_uri
 from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
+from config.migrations import migrate
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from repositories.idempotency_key import IdempotencyKeyRepository

@@ -92,21 +92,21 @@ class NewOrder:
 
 
 class CheckoutRepository:
-    """Placing orders, seen through one session."""
+    """Placing orders, on the connection of one session: plain rows need none of what an ORM does with them."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self.connection = session.connection()
 
     def lock_shelf(self, product_ids: Sequence[int]) -> dict[int, Any]:
         """Price, stock and activity of the products that exist, by id; locked in the order of their ids."""
-        return {row.id_key: row for row in self.session.execute(_SHELF, {"keys": sorted(set(product_ids))})}
+        return {row.id_key: row for row in self.connection.execute(_SHELF, {"keys": sorted(set(product_ids))})}
 
     def place(self, order: NewOrder) -> Sequence[RowMapping]:
         """Write the order with its bill, details, stock and ledger. Lock the shelf first.
 
         One row per detail, in the order of the lines, with columns `orders.…`, `bills.…` and `order_details.…`.
         """
-        connection = self.session.connection()
+        connection = self.connection
         if not connection.info.get("place_order_prepared"):
             connection.exec_driver_sql(f"PREPARE place_order AS {_PLACE}")
             connection.info["place_order_prepared"] = True

@@ -16,23 +16,23 @@ _KEEP = insert(IdempotencyKey)
 
 
 class IdempotencyKeyRepository:
-    """The kept answers, seen through one session."""
+    """The kept answers, on the connection of one session: plain rows need none of what an ORM does with them."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self.connection = session.connection()
 
     def try_lock(self, key: str) -> bool:
         """Whether no other transaction is at work under this key. The lock ends with the transaction, however it ends."""
         number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
-        return bool(self.session.execute(_TRY_LOCK, {"lock": number}).scalar_one())
+        return bool(self.connection.execute(_TRY_LOCK, {"lock": number}).scalar_one())
 
     def find(self, key: str) -> Any | None:
         """The kept answer. It has to be asked for after the lock, in a statement of its own, to see what just committed."""
-        return self.session.execute(_FIND, {"key": key}).first()
+        return self.connection.execute(_FIND, {"key": key}).first()
 
     def keep(self, key: str, fingerprint: bytes, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer for whoever repeats the request."""
-        self.session.execute(
+        self.connection.execute(
             _KEEP, {"key": key, "fingerprint": fingerprint, "status": status, "headers": headers, "body": body}
         )
 
@@ -46,4 +46,4 @@ class IdempotencyKeyRepository:
             .with_for_update(skip_locked=True)
         )
         statement = delete(IdempotencyKey).where(IdempotencyKey.key.in_(old)).returning(IdempotencyKey.key)
-        return len(self.session.execute(statement, {"hours": older_than_hours}).all())
+        return len(self.connection.execute(statement, {"hours": older_than_hours}).all())

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import OrderDetail, Product, StockMovement
+from models import OrderDetail, StockMovement
 
 # The ledger summed up movement by movement, beside what the details of orders that stand have taken.
 _STOCK = text("""
@@ -167,7 +167,7 @@ class VerificationRepository:
 
     def sum_of_details(self, order_id: int) -> Decimal | None:
         """The sum of the order's details, None without any; lock the order first."""
-        statement = select(func.sum(OrderDetail.quantity * OrderDetail.price))
+        statement = select(func.sum(OrderDetail.price * OrderDetail.quantity))
         return self.session.scalar(statement.where(OrderDetail.order_id == order_id))
 
     def _rows(self, statement: Any, limit: int | None) -> Rows:

@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config.database import at_head, maintenance_engine
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.migrations import at_head, maintenance_engine
 from config.production import check_database_url, first_line
 from config.redis_config import RedisGateway
 from config.settings import SettingsError, get_settings

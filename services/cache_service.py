@@ -323,4 +323,6 @@ def _decoded(entry: bytes, tokens: Sequence[bytes]) -> Answer | None:
     etag, headers = about.get("etag"), about.get("headers")
     if not isinstance(etag, str) or not isinstance(headers, dict):
         return None
+    if not all(isinstance(value, str) for value in headers.values()):
+        return None
     return Answer(body, etag, headers)

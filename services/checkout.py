@@ -42,7 +42,8 @@ class CheckoutService:
         bill_number = checkout.optional("bill_number")
         if bill_number is not None and is_server_number(bill_number):
             raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
-        OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
+        if checkout.address_id is not None:
+            OrderService(self.session).require_address(checkout.address_id, checkout.client_id)
         shelf = self._locked_shelf(checkout)
         prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
         self._require_stock(checkout, shelf)
@@ -61,6 +62,7 @@ class CheckoutService:
             date=checkout.optional("date"),
             address_id=checkout.address_id,
         )
+        # The foreign key itself finds out whether the client exists, without a question of its own.
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
             placed = self.repository.place(order)
         self._tell_the_cache(shelf)

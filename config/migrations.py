@@ -1,0 +1,81 @@
+"""The schema's migrations: where a database stands, and how it gets to the newest state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
+
+from alembic import command
+from config.settings import PROJECT_ROOT
+
+CONNECT_TIMEOUT_SECONDS = 2
+MIGRATION_LOCK = 7_240_119
+
+
+def alembic_config(database_url: str) -> AlembicConfig:
+    """Alembic's configuration for `database_url`."""
+    config = AlembicConfig(str(PROJECT_ROOT / "alembic.ini"))
+    config.set_main_option("script_location", str(PROJECT_ROOT / "alembic"))
+    config.attributes["database_url"] = database_url
+    return config
+
+
+@lru_cache(maxsize=1)
+def _heads() -> frozenset[str]:
+    scripts = ScriptDirectory(str(PROJECT_ROOT / "alembic"))
+    return frozenset(scripts.get_heads())
+
+
+def at_head(connection: Connection) -> bool:
+    """Whether the database has every migration of this code."""
+    return set(MigrationContext.configure(connection).get_current_heads()) == _heads()
+
+
+def migrate(database_url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`; safe to call from many processes at once.
+
+    The advisory lock lets one of them migrate while the others wait, for which the connection has
+    neither a statement nor a lock timeout.
+    """
+    with maintenance_connection(database_url) as connection:
+        if revision == "head" and at_head(connection):
+            return
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        try:
+            connection.commit()
+            config = alembic_config(database_url)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+
+
+@contextmanager
+def maintenance_connection(database_url: str) -> Iterator[Connection]:
+    engine = maintenance_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def maintenance_engine(database_url: str) -> Engine:
+    """An engine without pool and timeouts, for migrations, checks and loads."""
+    return create_engine(
+        database_url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
+        },
+    )

@@ -1,0 +1,82 @@
+"""Migrated databases of a test's own, for what would disturb the tests that share one."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from sqlalchemy import make_url
+from sqlalchemy.orm import Session
+
+from config.migrations import maintenance_engine, migrate
+from services.verification import VerificationService
+
+_numbers = itertools.count()
+
+
+def process_number() -> int:
+    """0, 1, 2, … in the processes of pytest-xdist, 0 without it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """A psycopg2 connection to the database of this SQLAlchemy URL, which commits every statement."""
+    connection = psycopg2.connect(url.replace("+psycopg2", ""))
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def execute(url: str, statement: str, *parameters: object) -> None:
+    """Run one statement, or several without parameters."""
+    with connected(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+
+
+def rows_of(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """The rows that the query gives."""
+    with connected(url) as connection, connection.cursor() as cursor:
+        cursor.execute(query, parameters or None)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def new_database(server_url: str, source: str | None = None) -> str:
+    """The URL of a new database on the server of `server_url`: a copy of `source`, else migrated and empty.
+
+    Nobody may be connected to `source` meanwhile.
+    """
+    return _create(server_url, source or _empty_shop(server_url))
+
+
+def breaches(url: str) -> list[str]:
+    """Every line that the verification of the invariants has to say against this database."""
+    engine = maintenance_engine(url)
+    try:
+        with Session(engine.execution_options(isolation_level="REPEATABLE READ")) as session:
+            return [breach for finding in VerificationService(session).findings() for breach in finding.breaches]
+    finally:
+        engine.dispose()
+
+
+@lru_cache
+def _empty_shop(server_url: str) -> str:
+    url = _create(server_url, None)
+    migrate(url)
+    return url
+
+
+def _create(server_url: str, source: str | None) -> str:
+    name = f"own_{process_number()}_{next(_numbers)}"
+    template = "template1" if source is None else str(make_url(source).database)
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with connected(server_url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

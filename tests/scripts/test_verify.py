@@ -1,0 +1,268 @@
+"""`python -m scripts.verify`: sound data pass, every kind of damage is named, and what has one answer is mended."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg2
+import pytest
+from sqlalchemy import make_url
+
+from config.embedded import ServerUrls
+from config.settings import PROJECT_ROOT, get_settings
+from scripts.verify import EXIT_BROKEN, EXIT_CANNOT, EXIT_FINE, main
+from tests.race.databases import connected, execute, new_database, process_number, rows_of
+from tests.race.goods import Goods
+from tests.shop import environment_of, shop_in_thread
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def busy_shop(servers: ServerUrls, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database in which everything has happened once: sales, edits, a cancellation, a deletion, a return."""
+    url = new_database(servers.database_url)
+    environment = environment_of(url, None, tmp_path_factory.mktemp("busy"))
+    with shop_in_thread(environment) as shop_url, httpx.Client(base_url=shop_url) as http:
+        goods = Goods(http)
+        lamp, chair = goods.product(stock=50, price=9.99), goods.product(stock=10, price=100)
+        http.post(f"/products/{lamp}/stock", json={"delta": 5})
+        http.put(f"/products/{chair}", json={"stock": 20})
+        keyed = {"Idempotency-Key": "kept"}
+        order = http.post("/checkout", json=goods.cart((lamp, 3), (chair, 1), discount=5), headers=keyed).json()
+        http.post(f"/orders/{order['id_key']}/advance")
+        line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 2}
+        assert http.post(f"/orders/{order['id_key']}/returns", json={"lines": [line]}).status_code == 201
+        http.post(f"/orders/{goods.bought((lamp, 2))['id_key']}/cancel")
+        gone = http.post("/checkout", json=goods.cart((chair, 4)), headers={"Idempotency-Key": "deleted"}).json()
+        assert http.delete(f"/orders/{gone['id_key']}").status_code == 204
+        goods.detail(goods.order(), lamp, 4)
+    return url
+
+
+@pytest.fixture
+def database(busy_shop: str, servers: ServerUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A copy of it, which the settings of this process name."""
+    url = new_database(servers.database_url, busy_shop)
+    yield from _named_by_the_settings(url, monkeypatch)
+
+
+def _named_by_the_settings(url: str, monkeypatch: pytest.MonkeyPatch, redis_url: str | None = None) -> Iterator[str]:
+    monkeypatch.setenv("DATABASE_URL", url)
+    if redis_url is None:
+        monkeypatch.setenv("REDIS_ENABLED", "false")
+    else:
+        monkeypatch.setenv("REDIS_URL", redis_url)
+    get_settings.cache_clear()
+    yield url
+    get_settings.cache_clear()
+
+
+def verdicts(output: str) -> list[str]:
+    """What was said of each of the five invariants, the last time round."""
+    lines = [line for line in output.splitlines() if line[:2] in ("1.", "2.", "3.", "4.", "5.")]
+    return ["BROKEN" if ": BROKEN (" in line else "holds" for line in lines[-5:]]
+
+
+def test_sound_data_pass_with_their_counts(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == EXIT_FINE
+    output = capsys.readouterr().out
+    assert verdicts(output) == ["holds"] * 5
+    assert "(2 products, 12 stock movements checked)" in output
+    assert "(3 orders with details, 4 order details checked)" in output
+    assert "(5 numbered bills checked)" in output
+    assert "(2 keys of checkouts checked)" in output
+
+
+DAMAGE = {
+    "stock": (
+        1,
+        "UPDATE products SET stock = stock + 1 WHERE id_key = 1",
+        "product 1: stock 51, but its ledger says 50",
+    ),
+    "a lost movement": (1, "DELETE FROM stock_movements WHERE reason = 'receipt'", "product 1: stock 50, but"),
+    "a sale unbooked": (
+        1,
+        "UPDATE order_details SET quantity = quantity + 1 WHERE product_id = 2;"
+        "UPDATE orders SET total = total + 100 WHERE id_key = 1; UPDATE bills SET total = total + 100 WHERE id_key = 1",
+        "product 2: stock 19, but 20 put in less 2 sold are 18",
+    ),
+    "a ledger below zero": (
+        1,
+        "UPDATE stock_movements SET reason = 'sale', delta = -1 WHERE reason = 'initial' AND product_id = 2;"
+        "UPDATE stock_movements SET delta = 21 WHERE reason = 'edit' AND product_id = 2",
+        "falls to -1 on the way",
+    ),
+    "order total": (
+        2,
+        "UPDATE orders SET total = 1 WHERE id_key = 1",
+        "order 1: total 1.00, but its details sum up to",
+    ),
+    "bill total": (2, "UPDATE bills SET total = 1 WHERE id_key = 1", "bill 1 has total 1.00, but 124.97 is to be paid"),
+    "a detail without its order": (
+        2,
+        "SET session_replication_role = replica; UPDATE order_details SET order_id = 999 WHERE order_id = 2",
+        "there is no order 999",
+    ),
+    "a gap": (
+        3,
+        "UPDATE bills SET bill_number = 'mine' WHERE bill_number LIKE 'BILL-%-000002'",
+        "number 2 is missing",
+    ),
+    "a counter behind": (
+        3,
+        "UPDATE bill_counters SET last_number = 3 WHERE kind = 'sale'",
+        "the counter stands at 3, the highest number is 4",
+    ),
+    "a number of the other kind": (
+        3,
+        "UPDATE bills SET bill_number = replace(bill_number, 'CREDIT', 'BILL') || '9' WHERE kind = 'credit'",
+        "1 of them are bills of another kind",
+    ),
+    "an order that never was": (
+        4,
+        "UPDATE idempotency_keys SET headers = '{\"Location\": \"/orders/777\"}' WHERE key = 'kept'",
+        "key 'kept': order 777 never was",
+    ),
+    "two keys of one order": (
+        4,
+        "INSERT INTO idempotency_keys SELECT 'second', fingerprint, status, headers, body FROM idempotency_keys "
+        "WHERE key = 'kept'",
+        "key 'second': order 1 has 2 keys",
+    ),
+}
+
+
+@pytest.mark.parametrize(("number", "damage", "named"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_named(
+    database: str, capsys: pytest.CaptureFixture[str], number: int, damage: str, named: str
+) -> None:
+    execute(database, damage)
+    assert main([]) == EXIT_BROKEN
+    output = capsys.readouterr().out
+    assert verdicts(output)[number - 1] == "BROKEN"
+    assert named in output
+
+
+def test_a_stock_below_zero_is_named_where_no_constraint_holds(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(database, "ALTER TABLE products DROP CONSTRAINT ck_products_stock_not_negative")
+    execute(database, "UPDATE products SET stock = -2 WHERE id_key = 1")
+    assert main([]) == EXIT_BROKEN
+    assert "product 1: stock -2, but it is below zero" in capsys.readouterr().out
+
+
+def test_an_idle_transaction_is_named(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = psycopg2.connect(database.replace("+psycopg2", ""), application_name="shop")
+    try:
+        connection.cursor().execute("SELECT 1")
+        # It has been idle for over a second, by the clock that the query looks at.
+        execute(database, "SELECT pg_sleep(1.1)")
+        assert main([]) == EXIT_BROKEN
+    finally:
+        connection.close()
+    output = capsys.readouterr().out
+    assert verdicts(output) == ["holds"] * 4 + ["BROKEN"]
+    assert "(shop): idle in a transaction for 1 s" in output
+
+
+def test_the_list_of_breaches_is_bounded(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(
+        database,
+        "INSERT INTO products (name, price, stock, category_id) SELECT 'lamp', 1, 5, 1 FROM generate_series(1, 50)",
+    )
+    assert main([]) == EXIT_BROKEN
+    output = capsys.readouterr().out
+    assert output.count("its ledger says 0") == 20
+    assert "   ... and more" in output
+
+
+def test_stock_and_totals_are_repaired(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(database, "UPDATE products SET stock = 7 WHERE id_key = 1")
+    execute(database, "UPDATE orders SET total = 1 WHERE id_key = 1; UPDATE bills SET total = 2 WHERE id_key = 3")
+    assert main(["--repair", "--yes"]) == EXIT_FINE
+    output = capsys.readouterr().out
+    assert verdicts(output) == ["holds"] * 5
+    assert "product 1: stock 7 -> 50" in output
+    assert "order 1: total 1.00 -> 129.97, bill 1: total 124.97 -> 124.97" in output
+    assert "order 2: total 19.98 -> 19.98, bill 3: total 2.00 -> 19.98" in output
+
+
+def test_what_has_no_one_answer_is_left_alone(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(database, "UPDATE bill_counters SET last_number = 3 WHERE kind = 'sale'")
+    assert main(["--repair", "--yes"]) == EXIT_BROKEN
+    assert "To be repaired" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answer", "stock", "code"), [("n\n", 7, EXIT_BROKEN), ("", 7, EXIT_BROKEN), ("y\n", 50, EXIT_FINE)]
+)
+def test_a_repair_is_asked_for(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+    stock: int,
+    code: int,
+) -> None:
+    execute(database, "UPDATE products SET stock = 7 WHERE id_key = 1")
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert main(["--repair"]) == code
+    assert "To be repaired (1):\n   product 1: stock 7 -> 50\nRepair? [y/N]" in capsys.readouterr().out
+    assert rows_of(database, "SELECT stock FROM products WHERE id_key = 1") == [(stock,)]
+
+
+def test_readers_see_the_repaired_stock(
+    busy_shop: str, servers: ServerUrls, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = new_database(servers.database_url, busy_shop)
+    cache_url = redis_url.replace(f"db={process_number()}", f"db={process_number() + 8}")
+    with (
+        shop_in_thread(environment_of(url, cache_url, tmp_path)) as shop_url,
+        httpx.Client(base_url=shop_url) as http,
+    ):
+        execute(url, "UPDATE products SET stock = 7 WHERE id_key = 1")
+        assert [http.get("/products/1").json()["stock"] for _ in range(2)] == [7, 7]
+        for _ in _named_by_the_settings(url, monkeypatch, cache_url):
+            assert main(["--repair", "--yes"]) == EXIT_FINE
+        assert http.get("/products/1").json()["stock"] == 50
+
+
+@pytest.mark.parametrize("arguments", [["--wrong"], ["--yes"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == EXIT_CANNOT
+
+
+def test_an_unmigrated_database_is_one_line(
+    servers: ServerUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"bare_{process_number()}"
+    with connected(servers.database_url) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    for _ in _named_by_the_settings(url, monkeypatch):
+        assert main([]) == EXIT_CANNOT
+    assert capsys.readouterr().err.startswith("Stopped: The database is not at the newest migration")
+
+
+def test_an_unreachable_database_is_one_line_and_no_traceback() -> None:
+    environment = {"DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop", "REDIS_ENABLED": "false"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.verify"],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == EXIT_CANNOT
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("Stopped: ")
+    assert "secret" not in ended.stderr
