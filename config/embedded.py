@@ -90,10 +90,10 @@ def _needed_servers(settings: Settings, durable: bool) -> list[ServerProcess]:
     servers: list[ServerProcess] = []
     if settings.embedded is False:
         return servers
-    if settings.redis_enabled and settings.outside_redis_url is None:
-        servers.append(ValkeyServer(data_dir))
     if settings.outside_database_url is None:
         servers.append(PostgresServer(data_dir, durable=durable))
+    if settings.redis_enabled and settings.outside_redis_url is None:
+        servers.append(ValkeyServer(data_dir))
     return servers
 
 

@@ -64,7 +64,8 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
         except DBAPIError as error:
             reason = first_line(error)
         if time.monotonic() >= deadline:
-            raise DatabaseAway(f"PostgreSQL did not answer within {seconds:.0f} s: {reason}")
+            patience = f" within {seconds:.0f} s" if seconds else ""
+            raise DatabaseAway(f"PostgreSQL did not answer{patience}: {reason}")
         if not waiting:
             waiting = True
             sys.stderr.write(f"Waiting up to {seconds:.0f} s for PostgreSQL: {reason}\n")

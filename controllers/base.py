@@ -17,7 +17,7 @@ from starlette.responses import Response
 from controllers import documentation
 from controllers.answers import as_response, page_answer, read_response, row_answer, row_reply, versions_in
 from controllers.idempotency import keyed_request
-from controllers.routing import RowId, ShopRoute, parse_query, query_parameters
+from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
 from schemas.base import Create, ListQuery, Read, Update
 from services.base import BaseService
 from services.cache_key import build_key
@@ -36,6 +36,8 @@ class BaseController:
     update_schema: ClassVar[type[Update]]
     read_schema: ClassVar[type[Read]]
     query_schema: ClassVar[type[ListQuery]]
+    # What GET shows, where that can be more than a row.
+    shown_schema: ClassVar[type[Read] | None] = None
     # Requests and answers shown in the documentation.
     example: ClassVar[dict[str, Any]]
 
@@ -43,15 +45,18 @@ class BaseController:
         self.path = f"{prefix}/{self.service.resource}"
         self.fields = tuple(self.read_schema.model_fields)
         self.plural = self.service.resource
+        self.is_cached = self.service.caching is not None
         self.singular = re.sub(r"(?<!^)(?=[A-Z])", "_", self.service.thing).lower()
 
     def routes(self) -> list[APIRoute]:
         """The routes of the entity."""
-        one = f"{self.path}/{{id_key}}"
+        one = f"{self.path}/{ROW}"
         return [
             self.list_route(self.path, self.list_rows, f"list_{self.plural}", f"List {self.words(self.plural)}"),
             self.route("POST", self.path, self.create_row, f"create_{self.singular}", body=self.create_schema),
-            self.route("GET", one, self.get_row, f"get_{self.singular}"),
+            self.route(
+                "GET", one, self.get_row, f"get_{self.singular}", answer=self.shown_schema, cached=self.is_cached
+            ),
             self.route("PUT", one, self.update_row, f"update_{self.singular}", body=self.update_schema),
             self.route("PATCH", one, self.update_row, f"patch_{self.singular}", body=self.update_schema),
             self.route("DELETE", one, self.delete_row, f"delete_{self.singular}"),
@@ -151,7 +156,7 @@ class BaseController:
         body: Any = None,
         answer: Any = None,
         status: int | None = None,
-        errors: Sequence[int] = (),
+        cached: bool = False,
         example: Any = None,
         body_example: Any = None,
     ) -> ShopRoute:
@@ -174,7 +179,7 @@ class BaseController:
                 None if status == 204 else answer or self.read_schema,
                 example or self.row_example(),
                 row_in_path="{" in path,
-                more_errors=errors,
+                cached=cached,
             ),
             openapi_extra=documentation.request_extra(method, body, body_example or self.body_example(method)),
         )
@@ -188,10 +193,11 @@ class BaseController:
         query: type[ListQuery] | None = None,
         answer: Any = None,
         example: Any = None,
-        more_parameters: Sequence[dict[str, Any]] = (),
+        sortable: Sequence[str] = (),
     ) -> ShopRoute:
-        """A documented route that answers a page of rows."""
+        """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
         query = query or self.query_schema
+        sortable = sortable or self.service.repository_type.sortable()
         route = ShopRoute(
             path,
             endpoint,
@@ -204,13 +210,14 @@ class BaseController:
             responses=documentation.responses(
                 "GET",
                 200,
-                documentation.list_of(answer or self.read_schema),
+                documentation.list_of(answer or self.shown_schema or self.read_schema),
                 [example or self.row_example()],
                 row_in_path="{" in path,
+                cached=self.is_cached and path == self.path,
             ),
-            openapi_extra={"parameters": [*query_parameters(query), *more_parameters]},
+            openapi_extra={"parameters": [*query_parameters(query, sortable), documentation.IF_NONE_MATCH]},
         )
-        route.query_fields = frozenset(query.model_fields) | {parameter["name"] for parameter in more_parameters}
+        route.query_fields = frozenset(query.model_fields)
         return route
 
     def row_example(self) -> dict[str, Any]:

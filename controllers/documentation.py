@@ -1,10 +1,21 @@
 """What the routes say of themselves in OpenAPI: answers, errors with their shapes, examples, headers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import GenericAlias
 from typing import Any
 
-from schemas.problem import MalformedProblem, NotFoundProblem, Problem, RateLimitProblem, RuleProblem, UnexpectedProblem
+from schemas.problem import (
+    CODES,
+    MalformedProblem,
+    NotFoundProblem,
+    Problem,
+    RateLimitProblem,
+    RuleProblem,
+    UnexpectedProblem,
+)
+from services.errors import ShopError
 
 STORED = {
     "id_key": 1,
@@ -12,25 +23,169 @@ STORED = {
     "updated_at": "2026-11-16T10:00:00.123456Z",
 }
 
-_ERRORS: dict[int, tuple[str, type[Problem]]] = {
-    400: ("A rule of the shop refuses the request", RuleProblem),
-    404: ("There is no such row, or a reference points nowhere", NotFoundProblem),
-    405: ("The path has no such method", Problem),
-    409: ("The state of a row, or a unique value, forbids it", Problem),
-    412: ("The row is not at the version that If-Match names", Problem),
-    413: ("The body is too large", Problem),
-    415: ("The body is not JSON", Problem),
-    422: ("The request is malformed", MalformedProblem),
-    429: ("Too many requests", RateLimitProblem),
-    500: ("A fault of the server", UnexpectedProblem),
-    503: ("The database is away, or too busy", Problem),
+
+def list_of(schema: Any) -> Any:
+    """The type `list[schema]` for a schema that is known at run time only."""
+    return GenericAlias(list, (schema,))
+
+
+# -- Errors ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ErrorAnswer:
+    """What there is to say about the errors of one status; `members` are those of the example."""
+
+    description: str
+    members: dict[str, Any]
+    model: type[Problem] = Problem
+    headers: Sequence[str] = field(default=())
+
+
+_SHORT = "Insufficient stock for product 7. Requested: 5, Available: 2"
+_MISSING = "Product with id 7 not found"
+_LIMITED = "Rate limit exceeded. Maximum 100 requests per 60 seconds."
+_NOT_JSON = "The body must be JSON: send Content-Type: application/json"
+
+ERRORS: dict[int, ErrorAnswer] = {
+    400: ErrorAnswer(
+        "A rule of the shop refuses the request, or its Host or Content-Length is malformed",
+        {
+            "detail": _SHORT,
+            "code": "insufficient_stock",
+            "errors": [{"product_id": 7, "requested": 5, "available": 2}],
+        },
+        RuleProblem,
+    ),
+    404: ErrorAnswer(
+        "There is no such row, or a reference points nowhere",
+        {"detail": _MISSING, "code": "not_found", "message": _MISSING},
+        NotFoundProblem,
+    ),
+    409: ErrorAnswer(
+        "The state of a row, or a unique value, forbids it",
+        {"detail": "Product with sku 'LAMP-01' already exists", "code": "already_exists"},
+    ),
+    412: ErrorAnswer(
+        "The row is not at the version that If-Match names",
+        {"detail": "Product 7 is not at the version that If-Match names", "code": "precondition_failed"},
+    ),
+    413: ErrorAnswer("The body is too large", {"detail": "The body is larger than 1048576 bytes"}),
+    415: ErrorAnswer("The body is not JSON", {"detail": _NOT_JSON}),
+    422: ErrorAnswer(
+        "The request is malformed",
+        {"detail": [{"loc": ["body", "price"], "msg": "Field required", "type": "missing"}]},
+        MalformedProblem,
+    ),
+    429: ErrorAnswer(
+        "Too many requests",
+        {"detail": _LIMITED, "retry_after": 42},
+        RateLimitProblem,
+        ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+    ),
+    500: ErrorAnswer(
+        "A fault of the server", {"detail": "Internal server error", "error_id": "1f2e3d4c"}, UnexpectedProblem
+    ),
+    503: ErrorAnswer(
+        "The database is away, or too busy",
+        {"detail": "The database is not available, try again later"},
+        headers=("Retry-After",),
+    ),
 }
 
+
+def error_answer(status: int, description: str | None = None) -> dict[str, Any]:
+    """The OpenAPI answer for the errors of this status."""
+    error = ERRORS[status]
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{error.model.__name__}"},
+        "examples": {error.model.__name__: {"$ref": f"#/components/examples/{status}"}},
+    }
+    codes = ", ".join(f"`{code}`" for code in sorted({CODES.get(status, ""), *_codes(ShopError, status)} - {""}))
+    return {
+        "description": f"{description or error.description}. `code`: {codes}",
+        "headers": _headers(error.headers),
+        "content": {"application/problem+json": content},
+    }
+
+
+def _codes(error: type[ShopError], status: int) -> set[str]:
+    """The codes that the error tree knows for this status."""
+    codes = {error.code} if error.status == status and error is not ShopError else set()
+    return codes.union(*(_codes(child, status) for child in error.__subclasses__()))
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The components that the error answers refer to."""
+    schemas: dict[str, Any] = {}
+    for model in {error.model for error in ERRORS.values()}:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    return schemas
+
+
+def problem_examples() -> dict[str, Any]:
+    """An example of the errors of each status, by status."""
+    return {
+        str(status): {
+            "summary": error.description,
+            "value": {
+                "type": "about:blank",
+                "title": HTTPStatus(status).phrase,
+                "status": status,
+                "instance": "/products/7",
+                "code": CODES.get(status),
+                "request_id": "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
+                **error.members,
+            },
+        }
+        for status, error in ERRORS.items()
+    }
+
+
+# -- Headers ---------------------------------------------------------------------------------------
+
+
+def _header(description: str, example: Any, *, required: bool = True, **schema: Any) -> dict[str, Any]:
+    schema = schema or {"type": "string", "minLength": 1}
+    return {"description": description, "required": required, "schema": schema, "example": example}
+
+
+# The headers of answers. Those of every answer (X-Request-ID, X-Response-Time, X-RateLimit-…) are told once, on top.
+HEADERS = {
+    "ETag": _header("The version of what is answered", '"1-643a1b2c3d4e5"', type="string", pattern='^"[^"]+"$'),
+    "Location": _header("The path of the row that was made", "/products/1", type="string", pattern="^/"),
+    "Link": _header("The pages `first`, `prev`, `next` and `last` (RFC 8288)", '</products?skip=0>; rel="first"'),
+    "X-Total-Count": _header("How many rows match the filters", 42, type="integer", minimum=0),
+    "X-Total-Count-Estimated": _header(
+        "`true` when that is an estimate: with more than 10,000 rows", "true", required=False, const="true"
+    ),
+    "X-Cache-Hit": _header("Whether the cache had the answer", "true", type="string", enum=["true", "false"]),
+    "Idempotent-Replayed": _header(
+        "`true` on the kept answer to the first request with this Idempotency-Key",
+        "true",
+        required=False,
+        const="true",
+    ),
+    "Retry-After": _header("Seconds to wait", 1, type="integer", minimum=1),
+    "X-RateLimit-Limit": _header("Requests that a window allows", 100, type="integer", minimum=1),
+    "X-RateLimit-Remaining": _header("Requests that are left of them", 0, type="integer", minimum=0),
+    "X-RateLimit-Reset": _header("Seconds until the window ends", 42, type="integer", minimum=0),
+}
+
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Entity tags of what the client has already: the answer to them is 304",
+    "schema": {"type": "string"},
+}
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "Entity tags that the row must still have, else 412",
+    "description": "Entity tags, one of which the row must still have, else 412",
     "schema": {"type": "string"},
 }
 _IDEMPOTENCY_KEY = {
@@ -42,58 +197,70 @@ _IDEMPOTENCY_KEY = {
 }
 
 
-def list_of(schema: Any) -> Any:
-    """The type `list[schema]` for a schema that is known at run time only."""
-    return GenericAlias(list, (schema,))
+def _headers(names: Sequence[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+# -- Operations ------------------------------------------------------------------------------------
 
 
 def responses(
-    method: str, status: int, answer: Any, example: Any, *, row_in_path: bool, more_errors: Sequence[int] = ()
+    method: str,
+    status: int,
+    answer: Any,
+    example: Any,
+    *,
+    row_in_path: bool,
+    cached: bool = False,
 ) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI answers of an operation: its success, and every error it can give."""
-    success: dict[str, Any] = {"description": {201: "The stored row", 204: "Deleted"}.get(status, "Success")}
+    headers = _success_headers(method, status, isinstance(answer, GenericAlias), cached)
+    success: dict[str, Any] = {
+        "description": {201: "Stored", 204: "Deleted"}.get(status, "Success"),
+        "headers": _headers(headers),
+    }
     if answer is not None:
         success |= {"model": answer, "content": {"application/json": {"example": example}}}
     documented: dict[int | str, dict[str, Any]] = {status: success}
-    for error in sorted(_possible_errors(method, row_in_path) | set(more_errors)):
-        description, model = _ERRORS[error]
-        documented[error] = {
-            "description": description,
-            "content": {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}},
-        }
     if method == "GET":
-        documented[304] = {"description": "The client has it already"}
+        unchanged = [name for name in headers if name in ("ETag", "X-Cache-Hit")]
+        documented[304] = {"description": "The client has it already", "headers": _headers(unchanged)}
+    for error in sorted(_possible_errors(method, row_in_path)):
+        documented[error] = error_answer(error)
+        if method == "POST" and error in (400, 404, 409):
+            documented[error]["headers"] |= _headers(["Idempotent-Replayed"])
     return documented
 
 
+def _success_headers(method: str, status: int, is_list: bool, cached: bool) -> list[str]:
+    headers = ["Idempotent-Replayed"] if method == "POST" else []
+    if method == "GET" and is_list:
+        headers += ["X-Total-Count", "X-Total-Count-Estimated", "Link"]
+    if status == 201 and not is_list:
+        headers.append("Location")
+    if method == "GET" or (status != 204 and not is_list):
+        headers.append("ETag")
+    return [*headers, "X-Cache-Hit"] if cached else headers
+
+
 def _possible_errors(method: str, row_in_path: bool) -> set[int]:
-    errors = {422, 429, 500, 503}
+    # What the layers around the routes may say to any request, and 422 to an unknown query parameter.
+    errors = {400, 413, 422, 429, 500, 503}
     if row_in_path:
         errors.add(404)
     if method in ("POST", "PUT", "PATCH"):
-        errors |= {400, 404, 409, 413, 415}
+        errors |= {404, 415}
+    if method != "GET":
+        errors.add(409)
     if method in ("PUT", "PATCH", "DELETE"):
-        errors |= {409, 412}
+        errors.add(412)
     return errors
 
 
 def request_extra(method: str, body: Any, example: Any) -> dict[str, Any]:
     """The OpenAPI parts of a request that FastAPI does not know of: headers and the example of the body."""
-    extra: dict[str, Any] = {}
-    if method == "POST":
-        extra["parameters"] = [_IDEMPOTENCY_KEY]
-    if method in ("PUT", "PATCH", "DELETE"):
-        extra["parameters"] = [_IF_MATCH]
+    header = {"GET": IF_NONE_MATCH, "POST": _IDEMPOTENCY_KEY}.get(method, _IF_MATCH)
+    extra: dict[str, Any] = {"parameters": [header]}
     if body is not None:
         extra["requestBody"] = {"content": {"application/json": {"example": example}}}
     return extra
-
-
-def problem_schemas() -> dict[str, Any]:
-    """The components that the error answers refer to."""
-    schemas: dict[str, Any] = {}
-    for model in {model for _, model in _ERRORS.values()}:
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {})
-        schemas[model.__name__] = schema
-    return schemas

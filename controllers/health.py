@@ -4,10 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from controllers import documentation
 from middleware.errors import problem
-from schemas.problem import Problem
+from schemas.health import Alive, HealthReport, Ready
 from services.health import HealthService
 
 _EXAMPLE: dict[str, Any] = {
@@ -33,8 +35,19 @@ _EXAMPLE: dict[str, Any] = {
         },
     },
 }
-_SCHEMA = {"type": "object", "required": ["status", "timestamp", "checks"]}
 _NO_STORE = {"Cache-Control": "no-store"}
+
+
+_DATABASE_DOWN: dict[str, Any] = {
+    "description": "The database is down",
+    "model": HealthReport,
+    "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
+}
+
+
+def _answers(description: str, model: type[BaseModel], example: Any) -> dict[int | str, dict[str, Any]]:
+    success = {"description": description, "model": model, "content": {"application/json": {"example": example}}}
+    return {200: success, **{error: documentation.error_answer(error) for error in (400, 413, 500)}}
 
 
 class HealthController:
@@ -42,32 +55,27 @@ class HealthController:
 
     def routes(self) -> list[APIRoute]:
         router = APIRouter(tags=["health"])
-        report = {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}
         router.add_api_route(
             "/health_check",
             self.report,
             operation_id="health_check",
             summary="The state of the shop and of what it depends on",
-            responses={
-                200: {"description": "It serves", "content": report},
-                503: {"description": "The database is down", "content": report},
-            },
+            responses=_answers("It serves", HealthReport, _EXAMPLE) | {503: _DATABASE_DOWN},
         )
-        alive: dict[int | str, dict[str, Any]] = {
-            200: {"content": {"application/json": {"example": {"status": "alive"}}}}
-        }
         router.add_api_route(
-            "/health/live", self.live, operation_id="health_live", summary="Whether the process runs", responses=alive
+            "/health/live",
+            self.live,
+            operation_id="health_live",
+            summary="Whether the process runs",
+            responses=_answers("It runs", Alive, {"status": "alive"}),
         )
-        ready: dict[int | str, dict[str, Any]] = {
-            200: {"content": {"application/json": {"example": {"status": "ready"}}}},
-            503: {
-                "description": "Not now",
-                "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-            },
-        }
         router.add_api_route(
-            "/health/ready", self.ready, operation_id="health_ready", summary="Whether it can serve", responses=ready
+            "/health/ready",
+            self.ready,
+            operation_id="health_ready",
+            summary="Whether it can serve",
+            responses=_answers("It can", Ready, {"status": "ready"})
+            | {503: documentation.error_answer(503, "Not now: the database is away, or the process is about to stop")},
         )
         return [route for route in router.routes if isinstance(route, APIRoute)]
 

@@ -12,11 +12,20 @@ from starlette.responses import Response
 from controllers.answers import as_dict, expanded_answer, list_answer, read_response, row_reply
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
-from controllers.routing import RowId, malformed_query, parse_query
+from controllers.routing import ROW, RowId, malformed_query, parse_query
 from schemas.base import Page
 from schemas.bill import BillRead
 from schemas.checkout import Return
-from schemas.order import ClientOrdersQuery, Expand, ExpandedOrderRead, OrderCreate, OrderQuery, OrderRead, OrderUpdate
+from schemas.order import (
+    EXPAND_FORM,
+    ClientOrdersQuery,
+    Expand,
+    ExpandedOrderRead,
+    OrderCreate,
+    OrderQuery,
+    OrderRead,
+    OrderUpdate,
+)
 from services.cache_service import Answer
 from services.client import ClientService
 from services.idempotency import Reply
@@ -29,7 +38,7 @@ _EXPAND = TypeAdapter(Expand)
 class OrderController(BaseController):
     service = OrderService
     create_schema, update_schema = OrderCreate, OrderUpdate
-    read_schema, query_schema = OrderRead, OrderQuery
+    read_schema, query_schema, shown_schema = OrderRead, OrderQuery, ExpandedOrderRead
     example = {
         "date": "2026-11-16T10:00:00Z",
         "total": 79.98,
@@ -47,7 +56,7 @@ class OrderController(BaseController):
         self.bills = BillController(prefix)
 
     def routes(self) -> list[APIRoute]:
-        one = f"{self.path}/{{id_key}}"
+        one = f"{self.path}/{ROW}"
         return [
             *super().routes(),
             self.route("POST", f"{one}/cancel", self.cancel, "cancel_order", summary="Cancel an order", status=200),
@@ -64,12 +73,11 @@ class OrderController(BaseController):
                 example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
             ),
             self.list_route(
-                f"{self.prefix}/clients/{{id_key}}/orders",
+                f"{self.prefix}/clients/{ROW}/orders",
                 self.list_of_client,
                 "list_client_orders",
                 "List the orders of a client",
                 query=ClientOrdersQuery,
-                answer=ExpandedOrderRead,
             ),
         ]
 
@@ -100,9 +108,7 @@ class OrderController(BaseController):
         self,
         request: Request,
         id_key: RowId,
-        expand: Annotated[
-            str | None, Query(description="Objects to show inside, such as order_details,bill,client")
-        ] = None,
+        expand: Annotated[str | None, Query(description="Objects to show inside the order"), EXPAND_FORM] = None,
     ) -> Response:
         names = _expansion(expand)
 

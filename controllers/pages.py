@@ -1,17 +1,16 @@
 """/docs, /redoc and /openapi.json, with every script and style served from here: no network is needed."""
 
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import fastapi_offline
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from controllers.documentation import problem_schemas
+from controllers.openapi import openapi_document
 
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
@@ -45,20 +44,6 @@ def add_pages(app: FastAPI) -> None:
     app.add_route("/redoc", redoc, include_in_schema=False)
     app.add_route(OPENAPI, openapi, include_in_schema=False)
     app.mount(ASSETS, StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static"))
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            summary=app.summary,
-            description=app.description,
-            routes=app.routes,
-            tags=app.openapi_tags,
-        )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas |= problem_schemas()
-        app.openapi_schema = document
-    return app.openapi_schema
+    # FastAPI's own way to replace the document: whoever asks the application for it gets this one too.
+    app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]

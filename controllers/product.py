@@ -10,7 +10,7 @@ from starlette.responses import Response
 from controllers.answers import page_answer, read_response, row_reply
 from controllers.base import executor_of
 from controllers.bulk import BulkController
-from controllers.routing import RowId, parse_query
+from controllers.routing import ROW, RowId, parse_query
 from models.stock_movement import StockReason
 from schemas.product import (
     ProductCreate,
@@ -52,7 +52,7 @@ class ProductController(BulkController):
     }
 
     def routes(self) -> list[APIRoute]:
-        one = f"{self.path}/{{id_key}}"
+        one = f"{self.path}/{ROW}"
         return [
             *super().routes(),
             self.route(
@@ -73,6 +73,7 @@ class ProductController(BulkController):
                 query=StockMovementQuery,
                 answer=StockMovementRead,
                 example=_LEDGER_EXAMPLE,
+                sortable=ProductService.ledger_type.sortable(),
             ),
         ]
 

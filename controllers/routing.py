@@ -1,7 +1,7 @@
 """Routes as the contract wants them: strict JSON, no unknown query parameter, ids that are plain digits."""
 
 import re
-from collections.abc import Callable, Coroutine, Set
+from collections.abc import Callable, Coroutine, Sequence, Set
 from email.message import Message
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from fastapi import Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -24,6 +25,15 @@ def _plain_digits(value: Any) -> Any:
     return int(value)
 
 
+class _RowConvertor(StringConvertor):
+    # `bulk` is a path of its own, with methods of its own, and never the key of a row.
+    regex = "(?!bulk(?:/|$))[^/]+"
+
+
+register_url_convertor("row", _RowConvertor())
+
+# The part of a route's path that holds the key of a row.
+ROW = "{id_key:row}"
 RowId = Annotated[
     int,
     BeforeValidator(_plain_digits),
@@ -34,6 +44,8 @@ RowId = Annotated[
 
 class StrictRequest(Request):
     """A request whose JSON is read by `schemas.json_codec`, before FastAPI looks at it."""
+
+    _json: Any = None
 
     async def json(self) -> Any:
         return self._json
@@ -76,8 +88,10 @@ class ShopRoute(APIRoute):
             request = StrictRequest(request.scope, request.receive)
             if request.scope["query_string"]:
                 refuse_unknown(request, declared | self.query_fields)
-            if self.body_field is not None:
+            if request.method in ("POST", "PUT", "PATCH"):
                 await request.read_json()
+            if self.body_field is None:
+                await refuse_body(request)
             return await handle(request)
 
         return strictly
@@ -91,6 +105,15 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
     if unknown:
         raise RequestValidationError(
             [{"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"} for name in unknown]
+        )
+
+
+async def refuse_body(request: StrictRequest) -> None:
+    """Raise 422 for a body with anything in it: the route takes none."""
+    body = await request.json()
+    if body is not None and body != {}:
+        raise RequestValidationError(
+            [{"type": "extra_forbidden", "loc": ("body",), "msg": "This request takes no body"}]
         )
 
 
@@ -110,29 +133,25 @@ def malformed_query(error: ValidationError, *parameter: str) -> RequestValidatio
     )
 
 
-def query_parameters(schema: type[BaseModel]) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of a list whose query is `schema`."""
-    document = schema.model_json_schema()
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": _described(property_),
-            "schema": _parameter_schema(property_),
-        }
-        for name, property_ in document["properties"].items()
-    ]
-
-
-def _described(property_: dict[str, Any]) -> str:
-    return str(property_.get("description", "Only rows with this value"))
+def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of a list with this query, which can be ordered by the columns `sortable`."""
+    parameters = []
+    for name, property_ in query.model_json_schema()["properties"].items():
+        schema = _parameter_schema(property_)
+        if name == "sort":
+            column = f"-?({'|'.join(sortable)})"
+            schema |= {"pattern": f"^{column}(,{column})*$", "examples": [f"-{sortable[-1]},id_key"]}
+        description = property_.get("description", "Only rows with this value")
+        parameters.append(
+            {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+        )
+    return parameters
 
 
 def _parameter_schema(property_: dict[str, Any]) -> dict[str, Any]:
     # A query cannot say null: an optional parameter is one that may be left out.
-    options = [option for option in property_.get("anyOf", [property_]) if option.get("type") != "null"]
-    schema = dict(options[0])
-    for name in ("title", "description", "default"):
-        schema.pop(name, None)
-    return schema
+    options: list[dict[str, Any]] = [option for option in property_.pop("anyOf", [{}]) if option.get("type") != "null"]
+    schema = {name: value for name, value in property_.items() if name not in ("title", "description")}
+    if schema.get("default") in (None, []):
+        schema.pop("default", None)
+    return schema | options[0]

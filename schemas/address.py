@@ -1,7 +1,7 @@
 """Bodies, answers and filters of addresses."""
 
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Name100, Name200, QueryReference, QueryText, Reference, Text20
+from schemas.fields import Key, Name100, Name200, QueryReference, QueryText, Reference, Text20
 
 
 class AddressCreate(Create):
@@ -22,7 +22,7 @@ class AddressRead(Read):
     street: str
     number: str | None
     city: str
-    client_id: int
+    client_id: Key
 
 
 class AddressQuery(ListQuery):

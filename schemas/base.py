@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
-from schemas.fields import QueryCount, QueryReference, Timestamp
+from schemas.fields import Key, QueryCount, QueryReference, Timestamp
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
 MAX_PAGE = 1000
 # OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
-MAX_SKIP = 2**63 - 1
+_MAX_SKIP = 2**63 - 1
 
 READ_ONLY = frozenset({"id_key", "created_at", "updated_at"})
 
@@ -25,14 +26,21 @@ def _without_default(schema: dict[str, Any]) -> None:
 # The default of a field that may be left out and must not be null: what was left out is never read
 # (see `Body.sent`), so it has no value of its own.
 LEFT_OUT: Any = Field(default=None, json_schema_extra=_without_default)
+# Money that may be left out and then is nothing; for JSON the default is a number.
+NO_MONEY: Any = Field(default=Decimal("0.00"), json_schema_extra={"default": 0})
+
+
+def _show_read_only(schema: dict[str, Any], body: "type[Body]") -> None:
+    for name in sorted(body.read_only):
+        schema["properties"][name] = {"readOnly": True, "description": "Ignored"}
 
 
 class Body(BaseModel):
-    """A request body. Unknown fields are refused; what a GET shows and nobody may write is ignored."""
+    """A request body. Unknown fields are refused; those that are `read_only` are ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_show_read_only)
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY
+    read_only: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -47,7 +55,9 @@ class Body(BaseModel):
 
 
 class Create(Body):
-    """A body that makes a row."""
+    """A body that makes a row. What a GET of the row shows and nobody may write is read-only."""
+
+    read_only: ClassVar[frozenset[str]] = READ_ONLY
 
 
 class Update(Body):
@@ -55,7 +65,7 @@ class Update(Body):
 
     read_only: ClassVar[frozenset[str]] = READ_ONLY - {"updated_at"}
 
-    updated_at: Timestamp = LEFT_OUT
+    updated_at: Annotated[Timestamp, Field(description="The version that was read; any other is 409")] = LEFT_OUT
 
 
 def update_of(create: type[Create]) -> type[Update]:
@@ -70,16 +80,20 @@ def update_of(create: type[Create]) -> type[Update]:
     thing = create.__name__.removesuffix("Create")
     schema = create_model(f"{thing}Update", __base__=Update, __module__=create.__module__, **fields)
     schema.read_only = create.read_only - {"updated_at"}
-    schema.__doc__ = f"The fields of a {thing} that are to change."
+    schema.__doc__ = f"The fields of one {thing} that are to change; the others stay as they are."
     return schema
 
 
 class Read(BaseModel):
     """An answer: every field is always there. Its fields are the columns that a query selects."""
 
-    id_key: int
+    id_key: Key
     created_at: datetime
     updated_at: datetime
+
+
+def _reachable(skip: int) -> int:
+    return min(skip, _MAX_SKIP)
 
 
 class ListQuery(BaseModel):
@@ -90,7 +104,9 @@ class ListQuery(BaseModel):
     # What shapes the answer without choosing rows.
     shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort"})
 
-    skip: QueryCount = Field(default=0, ge=0, description="How many rows to pass over")
+    skip: Annotated[QueryCount, AfterValidator(_reachable)] = Field(
+        default=0, ge=0, description="How many rows to pass over"
+    )
     limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show")
     after: QueryReference | None = Field(
         default=None, description="Only rows with a larger id_key; not together with skip or sort"

@@ -1,11 +1,22 @@
 """Bodies, answers and filters of bills."""
 
 import datetime as dt
-from decimal import Decimal
 from typing import ClassVar, Literal
 
-from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.fields import Amount, Date, Name50, PaymentType, QueryFrom, QueryReference, QueryText, QueryTo, Reference
+from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
+from schemas.fields import (
+    Amount,
+    Date,
+    Key,
+    Money,
+    Name50,
+    PaymentType,
+    QueryFrom,
+    QueryReference,
+    QueryText,
+    QueryTo,
+    Reference,
+)
 
 
 class BillCreate(Create):
@@ -14,7 +25,7 @@ class BillCreate(Create):
     read_only: ClassVar[frozenset[str]] = READ_ONLY | {"kind", "refunds_bill_id"}
 
     bill_number: Name50 = LEFT_OUT
-    discount: Amount = Decimal("0.00")
+    discount: Amount = NO_MONEY
     date: Date = LEFT_OUT
     total: Amount
     payment_type: PaymentType
@@ -28,13 +39,13 @@ class BillRead(Read):
     """A bill; `total` is what is to be paid, after the discount."""
 
     bill_number: str
-    discount: Decimal
+    discount: Money
     date: dt.date
-    total: Decimal
+    total: Money
     payment_type: PaymentType
-    client_id: int | None
+    client_id: Key | None
     kind: Literal["sale", "credit"]
-    refunds_bill_id: int | None
+    refunds_bill_id: Key | None
 
 
 class BillQuery(ListQuery):

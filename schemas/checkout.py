@@ -1,30 +1,27 @@
 """Bodies and answers of placing an order and of returning goods."""
 
-import datetime as dt
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from schemas.base import LEFT_OUT, Body
+from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.fields import (
     Amount,
     DeliveryMethod,
+    Moment,
     Name50,
     PaymentType,
     Price,
     Quantity,
     Reference,
     Text2000,
-    start_of,
 )
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 
 MAX_LINES = 1000
-
-Moment = Annotated[dt.datetime, BeforeValidator(start_of), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class CheckoutLine(Body):
@@ -47,7 +44,7 @@ class Checkout(Body):
     delivery_method: DeliveryMethod
     payment_type: PaymentType
     lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES)]
-    discount: Amount = Decimal("0.00")
+    discount: Amount = NO_MONEY
     bill_number: Name50 = LEFT_OUT
     date: Moment = LEFT_OUT
     address_id: Reference | None = None

@@ -15,6 +15,8 @@ MAX_MONEY = Decimal("9999999999.99")
 MAX_QUANTITY = 1_000_000
 # What JSON readers that use binary floats can still tell apart.
 MAX_STOCK = 2**53 - 1
+# Beyond it, a number such as 1e999999999 would fill the memory when it is written out.
+_LONGEST_INTEGER = 4000
 
 _CENT = Decimal("0.01")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -50,6 +52,12 @@ def _url(text: str) -> str:
     return text
 
 
+def _text_schema(shortest: int, longest: int) -> WithJsonSchema:
+    # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can.
+    not_blank = {"minLength": shortest, "pattern": r"\S"} if shortest else {}
+    return WithJsonSchema({"type": "string", **not_blank, "maxLength": longest})
+
+
 @dataclass(frozen=True)
 class Trimmed(GroupedMetadata):
     """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL."""
@@ -60,6 +68,7 @@ class Trimmed(GroupedMetadata):
     def __iter__(self) -> Iterator[object]:
         yield StringConstraints(strict=True, strip_whitespace=True, min_length=self.shortest, max_length=self.longest)
         yield AfterValidator(_without_nul)
+        yield _text_schema(self.shortest, self.longest)
 
 
 Text20 = Annotated[str, Trimmed(20)]
@@ -73,7 +82,7 @@ Email = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=3, max_length=254),
     AfterValidator(_email),
-    Field(json_schema_extra={"format": "email"}),
+    WithJsonSchema({"type": "string", "format": "email", "minLength": 3, "maxLength": 254}),
 ]
 Telephone = Annotated[
     str, StringConstraints(strict=True, strip_whitespace=True, pattern=r"^\+?[1-9][0-9]{6,19}$", max_length=21)
@@ -83,7 +92,9 @@ Url = Annotated[
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(_without_nul),
     AfterValidator(_url),
-    Field(json_schema_extra={"format": "uri"}),
+    WithJsonSchema(
+        {"type": "string", "format": "uri", "minLength": 1, "maxLength": 500, "description": "An http or https URL"}
+    ),
 ]
 
 
@@ -123,21 +134,37 @@ Rating = Annotated[
     AfterValidator(_cents),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.01}),
 ]
-Reference = Annotated[int, Field(strict=True)]
-Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
-Flag = Annotated[bool, Field(strict=True)]
+
+
+def _whole(value: Any) -> Any:
+    # For JSON, as for JavaScript, 2.0 and 2 are one and the same integer.
+    if isinstance(value, Decimal) and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 def _plain_integer(value: Any) -> Any:
-    if type(value) is not int:
+    if type(_whole(value)) is not int:
         raise ValueError("must be an integer")
-    return value
+    return _whole(value)
+
+
+Reference = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(_whole)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(_whole)]
+StockDelta = Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(_whole)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 DeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_plain_integer)]
 OrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_plain_integer)]
 PaymentType = Literal["cash", "card"]
+
+
+# -- What answers hold: never validated, only documented -------------------------------------------
+
+Key = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64", "minimum": 1})]
+Money = Annotated[Decimal, WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(MAX_MONEY)})]
 
 
 # -- Times -----------------------------------------------------------------------------------------
@@ -184,7 +211,7 @@ def _query_integer(value: Any) -> Any:
 
 def _query_number(value: Any) -> Any:
     if isinstance(value, str):
-        if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", value):
+        if not re.fullmatch(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?", value, re.ASCII):
             raise ValueError("must be a number such as 9.99")
         return Decimal(value)
     return value
@@ -215,13 +242,17 @@ def end_of(value: Any) -> dt.datetime:
 _TIME_OR_DATE = WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]})
 _INTEGER = WithJsonSchema({"type": "integer"})
 
+Moment = Annotated[dt.datetime, BeforeValidator(start_of), _TIME_OR_DATE]
 QueryText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=320), AfterValidator(_without_nul)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=320),
+    AfterValidator(_without_nul),
+    _text_schema(1, 320),
 ]
 QueryReference = Annotated[int, BeforeValidator(_query_integer), _INTEGER]
 QueryNumber = Annotated[Decimal, BeforeValidator(_query_number), WithJsonSchema({"type": "number"})]
 QueryFlag = Annotated[bool, BeforeValidator(_query_flag), WithJsonSchema({"type": "boolean"})]
-QueryFrom = Annotated[dt.datetime, BeforeValidator(start_of), _TIME_OR_DATE]
+QueryFrom = Moment
 QueryTo = Annotated[dt.datetime, BeforeValidator(end_of), _TIME_OR_DATE]
 QueryDeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_query_integer)]
 QueryOrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_query_integer)]

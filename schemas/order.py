@@ -1,17 +1,18 @@
 """Bodies, answers and filters of orders."""
 
 import datetime as dt
-from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
+from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.bill import BillRead
 from schemas.client import ClientRead
 from schemas.fields import (
     Amount,
     DeliveryMethod,
+    Key,
+    Money,
     OrderStatus,
     QueryDeliveryMethod,
     QueryFrom,
@@ -32,7 +33,7 @@ class OrderCreate(Create):
     read_only: ClassVar[frozenset[str]] = READ_ONLY | {"returned_total", *EXPANDABLE}
 
     date: Timestamp = LEFT_OUT
-    total: Amount = Decimal("0.00")
+    total: Amount = NO_MONEY
     delivery_method: DeliveryMethod
     status: OrderStatus = 1
     client_id: Reference
@@ -47,21 +48,21 @@ class OrderRead(Read):
     """An order. Status: 1 PENDING, 2 IN_PROGRESS, 3 DELIVERED, 4 CANCELED."""
 
     date: dt.datetime
-    total: Decimal
-    returned_total: Decimal
+    total: Money
+    returned_total: Money
     delivery_method: DeliveryMethod
     status: OrderStatus
-    client_id: int
-    bill_id: int
-    address_id: int | None
+    client_id: Key
+    bill_id: Key
+    address_id: Key | None
 
 
 class ExpandedOrderRead(OrderRead):
     """An order with the objects that were asked for inside."""
 
-    order_details: list[OrderDetailRead] | None = Field(default=None)
-    bill: BillRead | None = Field(default=None)
-    client: ClientRead | None = Field(default=None)
+    order_details: list[OrderDetailRead] = LEFT_OUT
+    bill: BillRead = LEFT_OUT
+    client: ClientRead = LEFT_OUT
 
 
 def _names(value: Any) -> Any:
@@ -73,11 +74,9 @@ def _names(value: Any) -> Any:
     return names
 
 
-Expand = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_names),
-    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(EXPANDABLE)})(,({'|'.join(EXPANDABLE)}))*$"}),
-]
+_NAME = f"({'|'.join(EXPANDABLE)})"
+EXPAND_FORM = WithJsonSchema({"type": "string", "pattern": f"^{_NAME}(,{_NAME})*$", "examples": [",".join(EXPANDABLE)]})
+Expand = Annotated[tuple[str, ...], BeforeValidator(_names), EXPAND_FORM]
 
 
 class ClientOrdersQuery(ListQuery):

@@ -1,10 +1,9 @@
 """Bodies, answers and filters of order details."""
 
-from decimal import Decimal
 from typing import ClassVar
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.fields import Price, Quantity, QueryReference, Reference
+from schemas.fields import Key, Money, Price, Quantity, QueryReference, Reference
 
 
 class OrderDetailCreate(Create):
@@ -26,9 +25,9 @@ class OrderDetailRead(Read):
 
     quantity: int
     returned_quantity: int
-    price: Decimal
-    order_id: int
-    product_id: int
+    price: Money
+    order_id: Key
+    product_id: Key
 
 
 class OrderDetailQuery(ListQuery):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from schemas.json_codec import to_json
 
-_CODES = {
+# The codes of errors that have no class of their own, by status.
+CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
@@ -37,7 +38,7 @@ def problem_json(
         "status": status,
         "detail": detail,
         "instance": instance,
-        "code": code or _CODES.get(status, "error"),
+        "code": code or CODES.get(status, "error"),
         "request_id": request_id,
         **(extra or {}),
     }
@@ -58,16 +59,24 @@ def _printable(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else _printable(str(value))
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    # A member that has nothing to say is left out, not empty.
+    schema.pop("default", None)
+
+
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 
-    type: str = Field(examples=["about:blank"])
+    type: Literal["about:blank"]
     title: str
     status: int
     detail: str
     instance: str = Field(description="The path of the request")
     code: str = Field(description="The name of the error, for programs")
-    request_id: str | None
+    request_id: str | None = Field(description="The X-Request-ID of the answer")
+    loc: list[str | int] = Field(
+        default=[], description="Which row and field of a bulk request it is about", json_schema_extra=_without_default
+    )
 
 
 class NotFoundProblem(Problem):
@@ -107,7 +116,9 @@ class ShortProduct(BaseModel):
 class RuleProblem(Problem):
     """A rule of the shop refused the request."""
 
-    errors: list[ShortProduct] | None = Field(default=None, description="Every short product, when stock is short")
+    errors: list[ShortProduct] = Field(
+        default=[], description="Every short product, when stock is short", json_schema_extra=_without_default
+    )
 
 
 class UnexpectedProblem(Problem):

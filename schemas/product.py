@@ -1,15 +1,15 @@
 """Bodies, answers and filters of products, and of the changes of their stock."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from schemas.base import Body, Create, ListQuery, Read, update_of
 from schemas.fields import (
-    MAX_STOCK,
     Flag,
+    Key,
+    Money,
     Name200,
     Price,
     QueryFlag,
@@ -18,6 +18,7 @@ from schemas.fields import (
     QueryText,
     Reference,
     Stock,
+    StockDelta,
     Text64,
     Text5000,
     Url,
@@ -46,9 +47,9 @@ class ProductRead(Read):
     name: str
     sku: str | None
     description: str | None
-    price: Decimal
+    price: Money
     stock: int
-    category_id: int
+    category_id: Key
     image: str | None
     active: bool
 
@@ -58,9 +59,9 @@ class ProductQuery(ListQuery):
 
     sku: QueryText | None = None
     category_id: QueryReference | None = None
-    min_price: QueryNumber | None = None
-    max_price: QueryNumber | None = None
-    in_stock: QueryFlag | None = None
+    min_price: QueryNumber | None = Field(default=None, description="Only rows that cost at least this")
+    max_price: QueryNumber | None = Field(default=None, description="Only rows that cost at most this")
+    in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
     active: QueryFlag | None = None
     q: QueryText | None = Field(default=None, description="Words in the name; typing errors are forgiven")
 
@@ -68,18 +69,18 @@ class ProductQuery(ListQuery):
 class StockChange(Body):
     """A change of a product's stock by hand."""
 
-    delta: Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK, description="What comes in, or goes out")]
+    delta: StockDelta = Field(description="How many pieces come in, or go out")
     reason: Literal["receipt", "edit"] = "receipt"
 
 
 class StockMovementRead(BaseModel):
     """One entry of a product's ledger."""
 
-    id_key: int
-    product_id: int
+    id_key: Key
+    product_id: Key
     delta: int
     reason: Literal["initial", "sale", "cancel", "return", "receipt", "edit"]
-    order_detail_id: int | None
+    order_detail_id: Key | None
     created_at: datetime
 
 

@@ -59,7 +59,7 @@ class BaseService(Generic[M]):
 
     def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
         """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
-        require_sortable(self.repository, query)
+        require_sortable(self.repository, query, fields)
         return self.repository.page(query, fields, **fixed)
 
     def create(self, values: dict[str, Any]) -> M:
@@ -205,9 +205,9 @@ class BaseService(Generic[M]):
         return {name: self.defaults.get(name) for name in fields}
 
 
-def require_sortable(repository: BaseRepository[Any], query: ListQuery) -> None:
-    """Raise `InvalidField`, which names the allowed columns, for a column that nobody may sort by."""
-    allowed = repository.sortable()
+def require_sortable(repository: BaseRepository[Any], query: ListQuery, fields: tuple[str, ...]) -> None:
+    """Raise `InvalidField`, which names the allowed columns, for a column that is not indexed or not among `fields`."""
+    allowed = [name for name in repository.sortable() if name in fields]
     for name, _ in query.sort_keys():
         if name not in allowed:
             raise InvalidField(("query", "sort"), f"cannot sort by {name[:50]!r}; allowed: {', '.join(allowed)}")

@@ -1,16 +1,19 @@
 """The one place where a constraint of the database becomes a domain error.
 
-Services look before they write, so this speaks up only when two writers raced; then the database
-decided, and its verdict is read from the SQLSTATE and the constraint's name, never from its text.
+Whether a value is free only the database can say, so nobody looks before the write; a reference is held
+before, and may still be caught here. The verdict is read from the SQLSTATE and the constraint's name,
+never from its text. The names are those of the models, so a new entity needs nothing here.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 
 from config.database import sqlstate
+from models import Base
 from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound
 
 _UNIQUE = "23505"
@@ -18,24 +21,26 @@ _FOREIGN_KEY = {"23503", "23001"}
 _CHECK = "23514"
 _TOO_LARGE = "22003"
 
+_THINGS = {mapper.class_.__tablename__: mapper.class_.__name__ for mapper in Base.registry.mappers}
+
+
+def _constraints(kind: type[Any]) -> Iterator[tuple[str, Any]]:
+    for table in Base.metadata.tables.values():
+        for constraint in table.constraints:
+            if isinstance(constraint, kind):
+                yield str(constraint.name), constraint
+
+
 # What a unique constraint is about: the thing in messages, and the field of the client's body.
 _UNIQUE_FIELDS = {
+    **{name: (_THINGS[one.table.name], one.columns.keys()[0]) for name, one in _constraints(UniqueConstraint)},
+    # Both are made of the address as the client wrote it.
     "uq_clients_email_key": ("Client", "email"),
     "uq_clients_email": ("Client", "email"),
-    "uq_categories_name": ("Category", "name"),
-    "uq_products_sku": ("Product", "sku"),
-    "uq_bills_bill_number": ("Bill", "bill_number"),
-    "uq_orders_bill_id": ("Order", "bill_id"),
 }
-# What a foreign key points to.
-_TARGETS = {
-    "client_id": "Client",
-    "address_id": "Address",
-    "category_id": "Category",
-    "product_id": "Product",
-    "bill_id": "Bill",
-    "refunds_bill_id": "Bill",
-    "order_id": "Order",
+# What a foreign key points to, and the field of the client's body that does.
+_REFERENCES = {
+    name: (_THINGS[one.referred_table.name], one.column_keys[0]) for name, one in _constraints(ForeignKeyConstraint)
 }
 
 
@@ -59,10 +64,9 @@ def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> Exception | No
     if code == _UNIQUE and constraint in _UNIQUE_FIELDS:
         thing, field = _UNIQUE_FIELDS[constraint]
         return AlreadyExists(thing, field, values.get(field))
-    if code in _FOREIGN_KEY:
-        for field, thing in _TARGETS.items():
-            if constraint.startswith("fk_") and f"_{field}_" in constraint:
-                return NotFound(thing, values.get(field))
+    if code in _FOREIGN_KEY and constraint in _REFERENCES:
+        thing, field = _REFERENCES[constraint]
+        return NotFound(thing, values.get(field))
     if code == _CHECK:
         return Conflict("The change breaks a rule of the database")
     return None

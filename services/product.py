@@ -22,10 +22,11 @@ class ProductService(BaseService[Product]):
     defaults = {"stock": 0, "active": True}
     references = {"category_id": CategoryService}
     caching = Caching()
+    ledger_type = StockMovementRepository
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.movements = StockMovementRepository(session)
+        self.movements = self.ledger_type(session)
 
     def before_create(self, values: dict[str, Any]) -> None:
         _blank_sku_is_none(values)
@@ -79,7 +80,7 @@ class ProductService(BaseService[Product]):
     def ledger(self, product_id: int, query: ListQuery, fields: tuple[str, ...]) -> Page:
         """The entries of the product's ledger."""
         self.read(product_id, ("id_key",))
-        require_sortable(self.movements, query)
+        require_sortable(self.movements, query, fields)
         return self.movements.page(query, fields, product_id=product_id)
 
     def _record(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:

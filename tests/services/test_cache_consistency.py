@@ -101,9 +101,14 @@ class TwoWorkers(RuleBasedStateMachine):
     def finish_read(self, read: Read) -> None:
         async def finish() -> Answer:
             assert read.task is not None
-            # It may wait for the load of another read, which began before it.
-            for other in self.under_way[: self.under_way.index(read) + 1]:
+            read.through.set()
+            await asyncio.wait({read.task}, timeout=0.01)
+            # Still waiting: it has joined the load of another read.
+            for other in self.under_way:
+                if read.task.done():
+                    break
                 other.through.set()
+                await asyncio.wait({read.task}, timeout=0.01)
             return (await read.task)[0]
 
         self.check(self.runner.run(finish()), read.floor)

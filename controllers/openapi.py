@@ -1,0 +1,96 @@
+"""The OpenAPI document of the whole shop: what is told once on top, and what FastAPI leaves out."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from controllers.documentation import HEADERS, problem_examples, problem_schemas
+
+_DESCRIPTION = """
+Catalog, clients, orders and bills over HTTP and JSON.
+
+**Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
+rounded. Times are UTC, RFC 3339. `PUT` and `PATCH` are the same: only the fields sent change, and a fetched row can be
+changed and sent back whole. Unknown fields and unknown query parameters are refused.
+
+**Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
+`sort=-price,name` orders. Filters are combined with AND; text is compared ignoring case. `X-Total-Count` counts the
+matches, `Link` leads to the other pages.
+
+**Versions.** Every row has an `ETag`. `If-None-Match` saves a repeated answer (304); `If-Match`, or the `updated_at`
+in a body, keeps a change from undoing somebody else's (412, 409).
+
+**Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first answer with
+`Idempotent-Replayed: true`, for at least 24 hours.
+
+**Errors** have one shape, `application/problem+json` (RFC 9457); `code` names them for programs.
+
+**Every answer** carries `X-Request-ID` (yours, if you send one), `X-Response-Time` in milliseconds, and, while
+requests are limited, `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (seconds until the window
+ends). `HEAD` and `OPTIONS` work everywhere.
+"""
+
+_TAGS = {
+    "clients": "People who buy. Deleting a client deletes its addresses; one with orders or bills stays.",
+    "addresses": "Where clients live.",
+    "categories": "The shelves of the catalog.",
+    "products": "What is sold: the price now, the stock, and the ledger of every change of the stock.",
+    "reviews": "What people say of a product.",
+    "checkout": "The way to place an order: bill, order and details in one transaction.",
+    "orders": "What a client bought. PENDING (1), IN_PROGRESS (2), DELIVERED (3), or CANCELED (4).",
+    "order_details": "The lines of an order. They move the stock, and the totals of order and bill.",
+    "bills": "What is to be paid. Numbers given by the server have no gaps.",
+    "health": "What operations poll. Never limited, never cached.",
+}
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of `app`, whose routes must all be there."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION.strip(),
+        routes=app.routes,
+        tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
+    )
+    components = document.setdefault("components", {})
+    components["schemas"] = components.get("schemas", {}) | problem_schemas()
+    components |= {"headers": HEADERS, "examples": problem_examples()}
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in route.methods or ():
+                operation = document["paths"][route.path_format][method.lower()]
+                _restore_examples(operation, route)
+                _link_to_row(document["paths"], operation, route)
+    return document
+
+
+def _restore_examples(operation: dict[str, Any], route: APIRoute) -> None:
+    """Put the examples back as they were given: FastAPI drops every `null` in them."""
+    given = {str(status): response for status, response in route.responses.items()}
+    for status, response in operation["responses"].items():
+        _copy_examples(given.get(status, {}), response)
+    if "requestBody" in operation:
+        _copy_examples((route.openapi_extra or {}).get("requestBody", {}), operation["requestBody"])
+
+
+def _copy_examples(source: dict[str, Any], target: dict[str, Any]) -> None:
+    for media_type, content in source.get("content", {}).items():
+        if "example" in content:
+            target["content"][media_type]["example"] = content["example"]
+
+
+def _link_to_row(paths: dict[str, Any], operation: dict[str, Any], route: APIRoute) -> None:
+    """Say which operations take the key of the row that this one makes."""
+    of_row = paths.get(f"{route.path_format}/{{id_key}}", {})
+    if "201" in operation["responses"] and of_row:
+        operation["responses"]["201"]["links"] = {
+            other["operationId"]: {
+                "operationId": other["operationId"],
+                "parameters": {"id_key": "$response.body#/id_key"},
+            }
+            for other in of_row.values()
+        }

@@ -1,0 +1,328 @@
+"""The fields of every resource: what they take, what they refuse, and what comes back."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import (
+    BUILDERS,
+    Builder,
+    Row,
+    a_bill,
+    a_category,
+    a_client,
+    a_product,
+    a_review,
+    an_address,
+    an_order,
+    unique,
+)
+from tests.contract.answers import assert_malformed, assert_problem, exact
+
+pytestmark = pytest.mark.integration
+
+# A shop answers many examples in a row; the fixture of the client does not change between them.
+many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+WHITE = " \t\r\n\u00a0\u2003"
+TEXTS = [
+    (a_client, "name", 1, 100),
+    (a_client, "lastname", 1, 100),
+    (an_address, "street", 1, 200),
+    (an_address, "number", 0, 20),
+    (an_address, "city", 1, 100),
+    (a_category, "name", 1, 100),
+    (a_product, "name", 1, 200),
+    (a_product, "sku", 0, 64),
+    (a_product, "description", 0, 5000),
+    (a_review, "comment", 0, 2000),
+    (a_bill, "bill_number", 1, 50),
+]
+every_text = pytest.mark.parametrize(
+    ("resource", "name", "shortest", "longest"), TEXTS, ids=[f"{text[0].path}-{text[1]}" for text in TEXTS]
+)
+MONEY = [(a_product, "price"), (a_bill, "total"), (a_bill, "discount"), (an_order, "total")]
+every_amount = pytest.mark.parametrize(("resource", "name"), MONEY, ids=[f"{r.path}-{name}" for r, name in MONEY])
+
+
+def post_raw(client: httpx.Client, resource: Builder, name: str, literal: str) -> httpx.Response:
+    """Post a valid body in which the field has this JSON literal, to the letter."""
+    body = json.dumps(resource.body(client, **{name: "<here>"})).replace('"<here>"', literal)
+    return client.post(resource.path, content=body.encode(), headers={"Content-Type": "application/json"})
+
+
+def a_row_to_change(client: httpx.Client, resource: Builder) -> str:
+    return f"{resource.path}/{resource(client)['id_key']}"
+
+
+class TestText:
+    @every_text
+    def test_has_bounds_in_characters(
+        self, client: httpx.Client, resource: Builder, name: str, shortest: int, longest: int
+    ) -> None:
+        url = a_row_to_change(client, resource)
+        # Beyond the basic plane a character is two UTF-16 units and four bytes; it counts as one all the same.
+        for text in (unique("").strip().rjust(longest, "x"), unique("").strip().rjust(longest, "\U0001f4a1")):
+            response = client.put(url, json={name: f"  {text}\n"})
+            assert response.status_code == 200, response.text
+            assert response.json()[name] == text
+            assert_malformed(client.put(url, json={name: f"{text}y"}), "body", name)
+
+    @every_text
+    @pytest.mark.parametrize("blank", ["", " ", "\t\r\n "])
+    def test_is_not_blank_where_required(
+        self, client: httpx.Client, resource: Builder, name: str, shortest: int, longest: int, blank: str
+    ) -> None:
+        response = client.put(a_row_to_change(client, resource), json={name: blank})
+        if shortest:
+            assert_malformed(response, "body", name)
+        else:
+            assert response.status_code == 200
+            assert not response.json()[name]
+
+    @every_text
+    def test_holds_no_nul(
+        self, client: httpx.Client, resource: Builder, name: str, shortest: int, longest: int
+    ) -> None:
+        for text in ("a\0b", "\0", "a\0"):
+            assert_malformed(client.post(resource.path, json=resource.body(client, **{name: text})), "body", name)
+
+    @every_text
+    @pytest.mark.parametrize("value", [7, 7.5, True, ["a"], {"a": "b"}])
+    def test_is_a_text(
+        self, client: httpx.Client, resource: Builder, name: str, shortest: int, longest: int, value: Any
+    ) -> None:
+        assert_malformed(client.put(a_row_to_change(client, resource), json={name: value}), "body", name)
+
+    @many
+    @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=100), white=st.text(WHITE, max_size=3))
+    def test_comes_back_as_it_was_sent_but_trimmed(self, client: httpx.Client, text: str, white: str) -> None:
+        trimmed = text.strip()
+        if trimmed:
+            made = an_address(client, street=f"{white}{text}{white}", client_id=self.owner(client))
+            assert made["street"] == trimmed
+            assert client.get(f"/addresses/{made['id_key']}").json()["street"] == trimmed
+
+    _owner: int | None = None
+
+    def owner(self, client: httpx.Client) -> int:
+        """One client for all examples of a test."""
+        if type(self)._owner is None:
+            type(self)._owner = a_client(client)["id_key"]
+        assert type(self)._owner is not None
+        return type(self)._owner
+
+
+class TestMoney:
+    @every_amount
+    @pytest.mark.parametrize("literal", ["0.01", "0.10", "1", "2e2", "999.99", "4503599627370.49e-3", "9999999999.99"])
+    def test_is_a_number_with_all_its_digits(
+        self, client: httpx.Client, resource: Builder, name: str, literal: str
+    ) -> None:
+        response = post_raw(client, resource, name, literal)
+        expected = Decimal(literal)
+        if expected != expected.quantize(Decimal("0.01")):
+            assert_malformed(response, "body", name)
+            return
+        assert response.status_code == 201, response.text
+        assert exact(response)[name] == expected
+        assert exact(client.get(response.headers["Location"]))[name] == expected
+        assert f'"{name}":{expected:.2f}' in response.text.replace(" ", "")
+
+    @every_amount
+    @pytest.mark.parametrize(
+        "literal",
+        ["0.001", "9.999", "-0.01", "-1", "10000000000.00", "9999999999.991", "1e10", "1e400", "-1e400", "1e-400"]
+        + ["NaN", "Infinity", "-Infinity", '"9.99"', '""', "true", "null", "[9.99]", "{}", "9" * 5000, "1e999999999"],
+    )
+    def test_refuses_everything_else(self, client: httpx.Client, resource: Builder, name: str, literal: str) -> None:
+        assert_malformed(post_raw(client, resource, name, literal), "body")
+
+    def test_a_price_is_above_zero_and_the_rest_may_be_zero(self, client: httpx.Client) -> None:
+        for literal in ("0", "0.00", "-0.0"):
+            assert_malformed(post_raw(client, a_product, "price", literal), "body", "price")
+        for resource, name in ((a_bill, "total"), (a_bill, "discount"), (an_order, "total")):
+            assert exact(post_raw(client, resource, name, "0"))[name] == 0
+
+    @many
+    @given(cents=st.integers(1, 999_999_999_999))
+    def test_is_never_a_binary_float_in_between(self, client: httpx.Client, cents: int) -> None:
+        literal = f"{cents // 100}.{cents % 100:02d}"
+        response = post_raw(client, a_bill, "total", literal)
+        assert f'"total":{literal}' in response.text
+        listed = client.get("/bills", params={"after": response.json()["id_key"] - 1})
+        assert f'"total":{literal}' in listed.text
+
+
+class TestEmail:
+    @pytest.mark.parametrize(
+        "email",
+        ["{}@example.com", "{}+tag@sub.example.co.uk", "{}_O'Neil@example.com", "{}@xn--bcher-kva.example"]
+        + ["J\u00fcrgen{}@example.com", "{}@b\u00fccher.example", "UPPER{}@EXAMPLE.COM"],
+    )
+    def test_is_stored_as_given(self, client: httpx.Client, email: str) -> None:
+        email = email.replace("{}", unique("a").replace(" ", "."))
+        row = a_client(client, email=f" {email} ")
+        assert row["email"] == email
+        assert client.get(f"/clients/{row['id_key']}").json()["email"] == email
+
+    @pytest.mark.parametrize(
+        "email",
+        ["", " ", "ada", "ada@", "@example.com", "ada@@example.com", "ada@example", "ada example@example.com"]
+        + ["ada@exam ple.com", "ada@.com", "ada@example..com", ".ada@example.com", "ada.@example.com", "a\0@example.com"]
+        + ["ada@-example.com", "Ada <ada@example.com>", "ada@example.com, b@example.com", f"{'a' * 250}@example.com"]
+        + ["ada@example.com\nBcc: x@example.com", 7, None, True, ["ada@example.com"]],
+    )
+    def test_is_a_valid_address(self, client: httpx.Client, email: Any) -> None:
+        assert_malformed(client.post("/clients", json=a_client.body(client, email=email)), "body", "email")
+
+    # Upper and lower case; a letter with its accent in one character or in two; the sign of Kelvin; the sharp s.
+    WRITINGS = [
+        ("ada{}@example.com", "ADA{}@Example.COM"),
+        ("jos\u00e9{}@example.com", "jose\u0301{}@example.com"),
+        ("JOS\u00c9{}@example.com", "jose\u0301{}@example.com"),
+        ("kelvin{}@example.com", "\u212aelvin{}@example.com"),
+        ("stra\u00dfe{}@example.com", "STRASSE{}@example.com"),
+    ]
+
+    @pytest.mark.parametrize(("one", "other"), WRITINGS)
+    def test_is_unique_in_whatever_writing(self, client: httpx.Client, one: str, other: str) -> None:
+        tail = unique("").strip().replace(" ", ".")
+        one, other = one.replace("{}", tail), other.replace("{}", tail)
+        first = a_client(client, email=one)
+        message = f"Client with email '{other}' already exists"
+        assert_problem(client.post("/clients", json=a_client.body(client, email=other)), 409, message)
+        second = a_client(client)
+        assert_problem(client.put(f"/clients/{second['id_key']}", json={"email": other}), 409, message)
+        # The same person may write it in another way.
+        changed = client.put(f"/clients/{first['id_key']}", json={"email": other})
+        assert changed.status_code == 200
+        assert changed.json()["email"] == other
+        assert client.get("/clients", params={"email": one}).json() == [changed.json()]
+
+
+class TestOtherTexts:
+    @pytest.mark.parametrize("telephone", ["1234567", "+1234567", "+442071234567", "9" * 20, "+" + "9" * 20, " +1234567 "])
+    def test_telephone(self, client: httpx.Client, telephone: str) -> None:
+        assert a_client(client, telephone=telephone)["telephone"] == telephone.strip()
+
+    @pytest.mark.parametrize(
+        "telephone",
+        ["123456", "+123456", "0123456789", "+0123456789", "9" * 21, "++1234567", "12-34-567", "+44 20 7123 4567", "phone"]
+        + ["1234567+", "1234567x", "\u0661234567", "1234567\u0661", "1234567\n8", 12345678, True],
+    )
+    def test_no_telephone(self, client: httpx.Client, telephone: Any) -> None:
+        assert_malformed(client.post("/clients", json=a_client.body(client, telephone=telephone)), "body", "telephone")
+
+    @pytest.mark.parametrize(
+        "image", ["https://example.com/a.png", "http://example.com:8080/a%20b?c=d&e=f#g", "https://example.com/" + "a" * 480]
+    )
+    def test_image(self, client: httpx.Client, image: str) -> None:
+        assert a_product(client, image=image)["image"] == image
+
+    @pytest.mark.parametrize(
+        "image",
+        ["lamp.png", "/lamp.png", "javascript:alert(1)", "data:image/png;base64,AAAA", "ftp://example.com/a.png", "https://"]
+        + ["https://example.com/" + "a" * 481, "http://a\0b", 7, ["https://example.com"]],
+    )
+    def test_no_image(self, client: httpx.Client, image: Any) -> None:
+        assert_malformed(client.post("/products", json=a_product.body(client, image=image)), "body", "image")
+
+
+class TestNumbers:
+    BOUNDS = [
+        (a_product, "stock", [0, 2**31], [-1, 1.5, "1", True]),
+        (a_review, "rating", [0, 5, 4.5, 0.1], [-1, -0.01, 5.01, 6, "5", True]),
+        (an_order, "delivery_method", [1, 2, 3], [0, 4, -1, 1.5, "1", True]),
+        (an_order, "status", [1], [0, 5, -1, 1.5, "1", True]),
+        (a_bill, "payment_type", ["cash", "card"], ["", "crypto", 1, True]),
+        (a_product, "active", [True, False], ["true", 1, 0]),
+    ]
+
+    @pytest.mark.parametrize(("resource", "name", "good", "bad"), BOUNDS, ids=[bound[1] for bound in BOUNDS])
+    def test_bounds(
+        self, client: httpx.Client, resource: Builder, name: str, good: list[Any], bad: list[Any]
+    ) -> None:
+        for value in good:
+            assert resource(client, **{name: value})[name] == value
+        for value in bad:
+            assert_malformed(client.post(resource.path, json=resource.body(client, **{name: value})), "body", name)
+
+    @pytest.mark.parametrize("quantity", [1, 1_000_000])
+    def test_quantity(self, client: httpx.Client, quantity: int) -> None:
+        product = a_product(client, stock=1_000_000, price=1)
+        detail = BUILDERS["/order_details"](client, product_id=product["id_key"], quantity=quantity)
+        assert detail["quantity"] == quantity
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("sent", "shown"),
+        [
+            ("2026-11-16T10:00:00Z", "2026-11-16T10:00:00Z"),
+            ("2026-11-16T10:00:00", "2026-11-16T10:00:00Z"),
+            ("2026-11-16T10:00:00+02:00", "2026-11-16T08:00:00Z"),
+            ("2026-11-16T00:30:00.123456-05:30", "2026-11-16T06:00:00.123456Z"),
+            ("2024-02-29T23:59:59.5Z", "2024-02-29T23:59:59.500000Z"),
+        ],
+    )
+    def test_of_an_order_are_utc(self, client: httpx.Client, sent: str, shown: str) -> None:
+        made = an_order(client, date=sent)
+        assert made["date"] == shown
+        assert client.get(f"/orders/{made['id_key']}").json()["date"] == shown
+
+    @pytest.mark.parametrize(
+        "date",
+        ["", "yesterday", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-16T25:00:00Z", "16.11.2026", True]
+        + ["2026-11-16T10:00:00+99:00", "0001-01-01T00:00:00+14:00", "2026-11-16T10:00:00 Europe/London", 1731751200, []],
+    )
+    def test_of_an_order_are_rfc_3339(self, client: httpx.Client, date: Any) -> None:
+        assert_malformed(client.post("/orders", json=an_order.body(client, date=date)), "body", "date")
+
+    def test_of_an_order_is_now_when_left_out(self, client: httpx.Client) -> None:
+        row = self.without_date(client, an_order)
+        assert abs(dt.datetime.fromisoformat(row["date"]) - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+
+    @pytest.mark.parametrize("date", ["2026-11-16", "2024-02-29", "0001-01-01", "9999-12-31"])
+    def test_of_a_bill_is_a_day(self, client: httpx.Client, date: str) -> None:
+        assert a_bill(client, date=date)["date"] == date
+
+    @pytest.mark.parametrize("date", ["", "2026-02-30", "16.11.2026", "2026-11", 20261116, True])
+    def test_of_a_bill_is_nothing_else(self, client: httpx.Client, date: Any) -> None:
+        assert_malformed(client.post("/bills", json=a_bill.body(client, date=date)), "body", "date")
+
+    def test_of_a_bill_is_today_when_left_out(self, client: httpx.Client) -> None:
+        before = dt.datetime.now(dt.UTC).date()
+        row = self.without_date(client, a_bill)
+        assert before <= dt.date.fromisoformat(row["date"]) <= dt.datetime.now(dt.UTC).date()
+
+    def without_date(self, client: httpx.Client, resource: Builder) -> Row:
+        body = resource.body(client)
+        del body["date"]
+        row: Row = client.post(resource.path, json=body).json()
+        return row
+
+
+class TestDefaults:
+    def test_of_a_product(self, client: httpx.Client) -> None:
+        row = self.least(client, a_product)
+        assert (row["stock"], row["active"], row["sku"], row["image"]) == (0, True, None, None)
+
+    def test_of_a_bill(self, client: httpx.Client) -> None:
+        row = self.least(client, a_bill)
+        assert (row["discount"], row["kind"], row["refunds_bill_id"], row["client_id"]) == (0, "sale", None, None)
+
+    def test_of_an_order(self, client: httpx.Client) -> None:
+        row = self.least(client, an_order)
+        assert (row["total"], row["status"], row["returned_total"], row["address_id"]) == (0, 1, 0, None)
+
+    def least(self, client: httpx.Client, resource: Builder) -> Row:
+        body = resource.body(client)
+        row: Row = client.post(resource.path, json={name: body[name] for name in resource.required}).json()
+        return row

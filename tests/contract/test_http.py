@@ -1,0 +1,159 @@
+"""What HTTP itself asks: methods, media types, the headers of every answer, HEAD and OPTIONS."""
+
+import uuid
+
+import httpx
+import pytest
+
+from tests.builders import Builder, a_category, a_product
+from tests.contract.answers import assert_headers, assert_malformed, assert_problem
+
+pytestmark = pytest.mark.integration
+
+JSON = {"Content-Type": "application/json"}
+ON_LIST = {"GET", "HEAD", "POST", "OPTIONS"}
+ON_ROW = {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def allowed(response: httpx.Response) -> set[str]:
+    return {method.strip() for method in response.headers["Allow"].split(",")}
+
+
+class TestMethods:
+    def test_head_is_get_without_its_body(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        for path in (f"{resource.path}/{row['id_key']}", f"{resource.path}?limit=2"):
+            got, head = client.get(path), client.head(path)
+            assert head.status_code == 200
+            assert head.content == b""
+            assert_headers(head)
+            for name in ("Content-Type", "Content-Length", "ETag", "X-Total-Count", "Link"):
+                assert head.headers.get(name) == got.headers.get(name), name
+
+    def test_options_tells_the_methods(self, client: httpx.Client, resource: Builder) -> None:
+        for path, methods in ((resource.path, ON_LIST), (f"{resource.path}/1", ON_ROW), (f"{resource.path}/", ON_LIST)):
+            response = client.options(path)
+            assert response.status_code in (200, 204)
+            assert allowed(response) == methods
+            assert_headers(response)
+
+    def test_a_wrong_method_is_told_every_right_one(self, client: httpx.Client, resource: Builder) -> None:
+        for method in ("PUT", "PATCH", "DELETE"):
+            response = client.request(method, resource.path)
+            assert_problem(response, 405)
+            assert allowed(response) == ON_LIST
+        for path in (f"{resource.path}/1", f"{resource.path}/1/"):
+            response = client.post(path, json={})
+            assert_problem(response, 405)
+            assert allowed(response) == ON_ROW
+
+    @pytest.mark.parametrize("method", ["TRACE", "PROPFIND"])
+    def test_an_unheard_of_method(self, client: httpx.Client, resource: Builder, method: str) -> None:
+        response = client.request(method, resource.path)
+        assert_problem(response, 405)
+        assert allowed(response) == ON_LIST
+
+    @pytest.mark.parametrize(
+        ("path", "methods"),
+        [
+            ("/checkout", {"POST"}),
+            ("/orders/1/cancel", {"POST"}),
+            ("/orders/1/advance", {"POST"}),
+            ("/orders/1/returns", {"POST"}),
+            ("/products/1/stock", {"POST"}),
+            ("/products/1/stock_movements", {"GET", "HEAD"}),
+            ("/clients/1/orders", {"GET", "HEAD"}),
+            ("/health_check", {"GET", "HEAD"}),
+            ("/health/live", {"GET", "HEAD"}),
+            ("/health/ready", {"GET", "HEAD"}),
+            ("/docs", {"GET", "HEAD"}),
+            ("/redoc", {"GET", "HEAD"}),
+            ("/openapi.json", {"GET", "HEAD"}),
+            ("/docs-assets/swagger-ui.css", {"GET", "HEAD"}),
+        ],
+    )
+    def test_every_other_path(self, client: httpx.Client, path: str, methods: set[str]) -> None:
+        response = client.delete(path)
+        assert_problem(response, 405)
+        assert allowed(response) == methods | {"OPTIONS"}
+        assert allowed(client.options(path)) == methods | {"OPTIONS"}
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    @pytest.mark.parametrize("path", ["/", "/nothing", "/clients/1/nothing", "//clients", "/Clients", "/clients//"])
+    def test_an_unknown_path(self, client: httpx.Client, method: str, path: str) -> None:
+        # A URL of its own: joined to the base, "//clients" would be a host.
+        response = client.request(method, f"{str(client.base_url).rstrip('/')}{path}")
+        assert response.status_code == 404
+        if method != "HEAD":
+            assert_problem(response, 404, "Not Found")
+
+
+class TestMediaTypes:
+    @pytest.mark.parametrize(
+        "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "nonsense"]
+    )
+    def test_refuses_what_is_not_json(self, client: httpx.Client, resource: Builder, media_type: str) -> None:
+        headers = {"Content-Type": media_type}
+        assert_problem(client.post(resource.path, content=b'{"a": 1}', headers=headers), 415)
+        assert_problem(client.put(f"{resource.path}/1", content=b'{"a": 1}', headers=headers), 415)
+
+    def test_refuses_a_body_without_a_media_type(self, client: httpx.Client) -> None:
+        assert_problem(client.post("/categories", content=b'{"name": "Lamps"}'), 415)
+
+    @pytest.mark.parametrize(
+        "media_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
+    )
+    def test_takes_every_way_to_say_json(self, client: httpx.Client, media_type: str) -> None:
+        row = a_category(client)
+        response = client.patch(f"/categories/{row['id_key']}", content=b"{}", headers={"Content-Type": media_type})
+        assert response.status_code == 200
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"{", b"}", b'{"name": }', b"{'name': 'x'}", b'{"name": "x",}', b'{"name": "x"} x', b"\xef\xbb\xbf{}", b"nul"],
+    )
+    def test_malformed_json(self, client: httpx.Client, resource: Builder, body: bytes) -> None:
+        response = client.post(resource.path, content=body, headers=JSON)
+        assert assert_malformed(response, "body")["detail"][0]["type"] == "json_invalid"
+
+    def test_answers_json(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        for path in (resource.path, f"{resource.path}/{row['id_key']}"):
+            assert client.get(path).headers["Content-Type"] == "application/json"
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("request_id", ["a", "abc-123_X.7", "9" * 128])
+    def test_is_the_clients(self, client: httpx.Client, request_id: str) -> None:
+        headers = {"X-Request-ID": request_id}
+        assert client.get("/categories", headers=headers).headers["X-Request-ID"] == request_id
+        missing = client.get("/categories/0", headers=headers)
+        assert assert_problem(missing, 404)["request_id"] == request_id
+
+    @pytest.mark.parametrize("request_id", ["", "9" * 129, "a b", "a/b", "ä".encode(), b"a\tb", "<script>", "a;b", "{}"])
+    def test_is_a_new_uuid_where_the_client_sent_none(self, client: httpx.Client, request_id: str | bytes) -> None:
+        given = client.get("/categories", headers={"X-Request-ID": request_id}).headers["X-Request-ID"]
+        assert str(uuid.UUID(given)) == given
+
+    def test_differs_from_request_to_request(self, client: httpx.Client) -> None:
+        assert len({client.get("/health/live").headers["X-Request-ID"] for _ in range(5)}) == 5
+
+
+class TestCachedReads:
+    def test_say_whether_the_cache_had_them(self, client: httpx.Client) -> None:
+        product = a_product(client)
+        for path in (f"/products/{product['id_key']}", f"/products?category_id={product['category_id']}"):
+            answers = [client.get(path) for _ in range(2)]
+            assert [answer.headers["X-Cache-Hit"] for answer in answers] == ["false", "true"]
+            assert answers[0].content == answers[1].content
+            assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+            assert answers[0].headers.get("Link") == answers[1].headers.get("Link")
+
+    def test_are_never_older_than_a_write(self, client: httpx.Client) -> None:
+        product = a_product(client)
+        path = f"/products/{product['id_key']}"
+        for price in (1, 2, 3):
+            client.get(path)
+            client.put(path, json={"price": price})
+            assert client.get(path).json()["price"] == price
+            assert client.get("/products", params={"category_id": product["category_id"]}).json()[0]["price"] == price

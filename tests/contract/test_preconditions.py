@@ -1,0 +1,117 @@
+"""Entity tags: `If-None-Match` spares an answer, `If-Match` protects a change."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.builders import Builder, Row, a_category, a_client, a_product, an_order
+from tests.contract.answers import assert_headers, assert_problem
+
+pytestmark = pytest.mark.integration
+
+TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]+"')
+
+
+def url_of(resource: Builder, row: Row) -> str:
+    return f"{resource.path}/{row['id_key']}"
+
+
+class TestTag:
+    def test_is_on_every_answer_that_is_one_row(self, client: httpx.Client, resource: Builder) -> None:
+        made = client.post(resource.path, json=resource.body(client))
+        url = made.headers["Location"]
+        read = client.get(url)
+        changed = client.put(url, json=resource.change(made.json()))
+        tags = [answer.headers["ETag"] for answer in (made, read, changed, client.get(url))]
+        assert all(TAG.fullmatch(tag) for tag in tags)
+        assert tags[0] == tags[1] != tags[2] == tags[3]
+
+    def test_stays_while_nothing_changes(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        tag = client.get(url).headers["ETag"]
+        assert client.put(url, json={}).headers["ETag"] == tag
+
+    def test_differs_between_rows(self, client: httpx.Client, resource: Builder) -> None:
+        first, second = resource(client), resource(client)
+        tags = [client.get(url_of(resource, row)).headers["ETag"] for row in (first, second)]
+        assert tags[0] != tags[1]
+
+    @pytest.mark.parametrize("resource", [a_product, a_category], ids=["products", "categories"], indirect=False)
+    def test_is_on_cached_lists(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        listed = client.get(resource.path, params={"after": row["id_key"] - 1})
+        same = {"If-None-Match": listed.headers["ETag"]}
+        assert client.get(resource.path, params={"after": row["id_key"] - 1}, headers=same).status_code == 304
+        client.put(url_of(resource, row), json=resource.change(row))
+        changed = client.get(resource.path, params={"after": row["id_key"] - 1}, headers=same)
+        assert changed.status_code == 200
+        assert changed.headers["ETag"] != listed.headers["ETag"]
+
+
+class TestIfNoneMatch:
+    def test_answers_304_without_a_body(self, client: httpx.Client, resource: Builder) -> None:
+        url = url_of(resource, resource(client))
+        tag = client.get(url).headers["ETag"]
+        for header in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            response = client.get(url, headers={"If-None-Match": header})
+            assert response.status_code == 304, header
+            assert response.content == b""
+            assert response.headers["ETag"] == tag
+            assert_headers(response)
+        assert client.head(url, headers={"If-None-Match": tag}).status_code == 304
+
+    def test_answers_the_row_once_it_has_changed(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        tag = client.get(url).headers["ETag"]
+        changed = client.put(url, json=resource.change(row)).json()
+        response = client.get(url, headers={"If-None-Match": tag})
+        assert response.status_code == 200
+        assert response.json() == changed
+
+    @pytest.mark.parametrize("header", ['"other"', "", '""', "nonsense", ","])
+    def test_a_tag_of_something_else_spares_nothing(self, client: httpx.Client, header: str) -> None:
+        url = url_of(a_client, a_client(client))
+        assert client.get(url, headers={"If-None-Match": header}).status_code == 200
+
+    def test_follows_what_is_expanded(self, client: httpx.Client) -> None:
+        order = an_order(client)
+        url = f"/orders/{order['id_key']}"
+        expanded = client.get(url, params={"expand": "client"})
+        assert expanded.headers["ETag"] != client.get(url).headers["ETag"]
+        client.put(f"/clients/{order['client_id']}", json={"name": "Grace"})
+        again = client.get(url, params={"expand": "client"}, headers={"If-None-Match": expanded.headers["ETag"]})
+        assert again.status_code == 200
+        assert again.json()["client"]["name"] == "Grace"
+
+
+class TestIfMatch:
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_refuses_when_the_row_has_changed(self, client: httpx.Client, resource: Builder, method: str) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        old = client.get(url).headers["ETag"]
+        changed = client.put(url, json=resource.change(row)).json()
+        body = None if method == "DELETE" else resource.change(changed)
+        for header in (old, '"other"', f'"other", {old}'):
+            response = client.request(method, url, json=body, headers={"If-Match": header})
+            assert_problem(response, 412)
+        assert client.get(url).json() == changed
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_lets_through_when_it_has_not(self, client: httpx.Client, resource: Builder, method: str) -> None:
+        for several in ("{}", '"other", {}', "*"):
+            row = resource(client)
+            url = url_of(resource, row)
+            header = several.replace("{}", client.get(url).headers["ETag"])
+            body = None if method == "DELETE" else resource.change(row)
+            response = client.request(method, url, json=body, headers={"If-Match": header})
+            assert response.is_success, response.text
+
+    def test_a_weak_tag_matches_nothing(self, client: httpx.Client) -> None:
+        row = a_client(client)
+        weak = f"W/{client.get(url_of(a_client, row)).headers['ETag']}"
+        response = client.put(url_of(a_client, row), json={"name": "Grace"}, headers={"If-Match": weak})
+        assert_problem(response, 412)

@@ -1,0 +1,235 @@
+"""The rate limit on a real Valkey: exact over all workers, and never in the way of the shop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from ipaddress import ip_address, ip_network
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.redis_config import RedisGateway
+from middleware.rate_limit import LocalWindows, RateLimit
+from tests.middleware.asgi import Echo, call, client_of, scope_of
+from tests.valkey import Valkey
+
+pytestmark = pytest.mark.anyio
+
+_hosts = count(1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def address(worker_number: int) -> str:
+    """An address that no other test counts for."""
+    return str(ip_address("198.18.0.0") + next(_hosts) + 10_000 * worker_number)
+
+
+@pytest.fixture
+def worker_number(request: pytest.FixtureRequest) -> int:
+    return int(getattr(request.config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture
+async def gateway(redis_url: str) -> AsyncIterator[RedisGateway]:
+    # A busy machine must not pass for a Redis that is away.
+    gateway = RedisGateway(redis_url, timeout=5)
+    yield gateway
+    await gateway.close()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    with Valkey(tmp_path) as server:
+        yield server
+
+
+def limits_of(response: httpx.Response) -> tuple[int, int, int]:
+    limit, remaining, reset = (response.headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Reset"))
+    return int(limit), int(remaining), int(reset)
+
+
+@pytest.mark.integration
+async def test_beyond_the_limit_the_answer_is_429_as_the_contract_has_it(gateway: RedisGateway, address: str) -> None:
+    app = Echo()
+    async with client_of(RateLimit(app, gateway=gateway, calls=3, period=60), address) as client:
+        allowed = [await client.get("/products") for _ in range(3)]
+        refused = await client.get("/products")
+
+    assert [response.status_code for response in allowed] == [200] * 3
+    assert [limits_of(response)[:2] for response in allowed] == [(3, 2), (3, 1), (3, 0)]
+    assert all(59 <= limits_of(response)[2] <= 60 for response in allowed)
+    assert len(app.scopes) == 3
+    limit, remaining, reset = limits_of(refused)
+    assert (refused.status_code, limit, remaining) == (429, 3, 0)
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.headers["Retry-After"] == str(reset)
+    body = refused.json()
+    assert body["detail"] == "Rate limit exceeded. Maximum 3 requests per 60 seconds."
+    assert body["retry_after"] == reset
+    assert (body["status"], body["instance"]) == (429, "/products")
+
+
+@pytest.mark.race
+@pytest.mark.integration
+async def test_it_is_exact_over_all_workers(redis_url: str, address: str) -> None:
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(4):
+            gateway = RedisGateway(redis_url, timeout=5)
+            stack.push_async_callback(gateway.close)
+            limit = RateLimit(Echo(), gateway=gateway, calls=50, period=60)
+            clients.append(await stack.enter_async_context(client_of(limit, address)))
+        responses = await asyncio.gather(*(client.get("/") for client in clients for _ in range(40)))
+
+    statuses = [response.status_code for response in responses]
+    assert statuses.count(200) == 50
+    assert statuses.count(429) == 110
+    remaining = sorted(limits_of(response)[1] for response in responses if response.status_code == 200)
+    assert remaining == list(range(50))
+
+
+@pytest.mark.integration
+async def test_refused_requests_do_not_extend_the_window(gateway: RedisGateway, address: str) -> None:
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=1, period=1), address) as client:
+        assert (await client.get("/")).status_code == 200
+        deadline = asyncio.get_running_loop().time() + 1.5
+        while (response := await client.get("/")).status_code == 429:
+            assert limits_of(response)[2] == 1
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("plant", "status"),
+    [
+        (["SET", "{key}", "99"], 429),
+        (["SET", "{key}", "99", "EX", "99999"], 429),
+        (["SET", "{key}", "garbage"], 200),
+        (["SET", "{key}", "9223372036854775807"], 200),
+        (["RPUSH", "{key}", "a"], 200),
+    ],
+)
+async def test_no_foreign_key_locks_a_client_out(
+    gateway: RedisGateway, address: str, plant: list[str], status: int
+) -> None:
+    """F11: a key without an end, or with one far away, gets an end; one that is no number starts again."""
+    key = f"ratelimit:{address}"
+    await gateway.call(*(part.replace("{key}", key) for part in plant))
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=5, period=60), address) as client:
+        response = await client.get("/")
+
+    assert response.status_code == status
+    assert 0 < await gateway.call("PTTL", key) <= 60_000
+    assert gateway.available
+
+
+@pytest.mark.integration
+async def test_exempt_clients_get_the_headers_and_are_not_counted(gateway: RedisGateway, address: str) -> None:
+    app = RateLimit(Echo(), gateway=gateway, calls=2, period=60, exempt=(ip_network(address),))
+    async with client_of(app, address) as client:
+        responses = [await client.get("/") for _ in range(5)]
+
+    assert [(response.status_code, limits_of(response)) for response in responses] == [(200, (2, 2, 60))] * 5
+    assert await gateway.call("EXISTS", f"ratelimit:{address}") == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("path", ["/health_check", "/health/live", "/health/ready", "/health_check/"])
+async def test_health_is_never_limited(gateway: RedisGateway, address: str, path: str) -> None:
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=1, period=60), address) as client:
+        assert [(await client.get(path)).status_code for _ in range(3)] == [200] * 3
+        assert [(await client.get("/")).status_code for _ in range(2)] == [200, 429]
+        assert limits_of(await client.get(path)) == (1, 1, 60)
+
+
+@pytest.mark.integration
+async def test_a_new_forwarded_for_in_every_request_is_the_same_bucket(gateway: RedisGateway, address: str) -> None:
+    """I10."""
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=2, period=60), address) as client:
+        statuses = [(await client.get("/", headers={"X-Forwarded-For": f"192.0.2.{n}"})).status_code for n in range(4)]
+
+    assert statuses == [200, 200, 429, 429]
+
+
+@pytest.mark.integration
+async def test_one_line_in_the_log_for_a_window(
+    gateway: RedisGateway, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=2, period=60), address) as client:
+        for _ in range(10):
+            await client.get("/")
+
+    assert [
+        (record.levelname, record.getMessage()) for record in caplog.records if record.name == "shop.rate_limit"
+    ] == [("WARNING", f"Rate limit exceeded for IP {address}")]
+
+
+@pytest.mark.unit
+async def test_without_redis_a_worker_limits_by_itself(address: str) -> None:
+    app = RateLimit(Echo(), gateway=RedisGateway(None), calls=2, period=60)
+    async with client_of(app, address) as client, client_of(app, "192.0.2.200") as other:
+        assert [(await client.get("/")).status_code for _ in range(4)] == [200, 200, 429, 429]
+        assert limits_of(await other.get("/"))[:2] == (2, 1)
+
+
+@pytest.mark.integration
+async def test_when_redis_goes_the_limit_stays(valkey: Valkey, address: str) -> None:
+    gateway = RedisGateway(valkey.url)
+    async with client_of(RateLimit(Echo(), gateway=gateway, calls=3, period=60), address) as client:
+        assert (await client.get("/")).status_code == 200
+        valkey.stop()
+        assert [(await client.get("/")).status_code for _ in range(6)] == [200] * 3 + [429] * 3
+    await gateway.close()
+
+
+@pytest.mark.unit
+async def test_other_protocols_pass() -> None:
+    app = Echo()
+    limit = RateLimit(app, gateway=RedisGateway(None), calls=1, period=60)
+    for _ in range(3):
+        await call(limit, scope_of(type="lifespan"))
+
+    assert len(app.scopes) == 3
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.unit
+def test_a_local_window_ends_when_its_period_is_over() -> None:
+    clock = Clock()
+    windows = LocalWindows(60, clock=clock)
+    assert (windows.count("a").count, windows.count("a").count) == (1, 2)
+    clock.now += 59.5
+    assert (windows.count("a").count, windows.count("a").reset) == (3, 1)
+    clock.now += 0.5
+    usage = windows.count("a")
+    assert (usage.count, usage.reset) == (1, 60)
+
+
+@pytest.mark.unit
+def test_local_windows_are_bounded_and_a_crowd_does_not_reset_a_counted_client() -> None:
+    clock = Clock()
+    windows = LocalWindows(60, most=100, clock=clock)
+    for n in range(1000):
+        windows.count(f"stranger {n}")
+        clock.now += 0.001
+    assert len(windows._windows) == 100
+    assert windows.count("stranger 999").count == 2
+    assert windows.count("stranger 900").count == 2
+    clock.now += 60
+    windows.count("first of a new day")
+    assert len(windows._windows) == 1

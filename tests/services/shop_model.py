@@ -1,0 +1,270 @@
+"""A shop in plain Python, and a machine that does the same to the real one and compares the two after every step.
+
+The model knows the rules of the contract and nothing of the code: no session, no lock, no cache.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any, ClassVar, TypeVar
+
+import httpx
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from models.order import OrderStatus
+from tests.race.goods import Goods, exact
+
+T = TypeVar("T")
+
+ZERO = Decimal(0)
+MAX_MONEY = Decimal("9999999999.99")
+OPEN = (OrderStatus.PENDING, OrderStatus.IN_PROGRESS)
+# What a refusal may be: its status, and how its text begins.
+Refusal = tuple[int, str]
+
+picks = st.integers(0, 11)
+quantities = st.integers(1, 8)
+# One price that a few pieces of are more than NUMERIC(12,2) can hold.
+prices = st.sampled_from([Decimal(text) for text in ("0.01", "3.33", "9.99", "100.00", "4999999999.99")])
+amounts = st.sampled_from([Decimal(text) for text in ("0.00", "0.01", "5.00", "12.34", "1000.00")])
+LIMITS = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass
+class Product:
+    id_key: int
+    price: Decimal
+    stock: int
+    active: bool = True
+
+
+@dataclass
+class Detail:
+    id_key: int
+    product: Product
+    quantity: int
+    price: Decimal
+    returned: int = 0
+
+
+@dataclass
+class Order:
+    """An order with its bill; `total` and `to_pay` are what a client sent, until there are details."""
+
+    id_key: int
+    bill_id: int
+    discount: Decimal
+    total: Decimal
+    to_pay: Decimal
+    status: OrderStatus = OrderStatus.PENDING
+    details: list[Detail] = field(default_factory=list)
+    refunded: Decimal = ZERO
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def has_returns(self) -> bool:
+        return any(detail.returned for detail in self.details)
+
+    def settle(self) -> None:
+        """Bring the totals to what the details say."""
+        self.total = sum((detail.quantity * detail.price for detail in self.details), ZERO)
+        self.to_pay = max(ZERO, self.total - self.discount)
+
+    def give_back(self) -> None:
+        for detail in self.details:
+            detail.product.stock += detail.quantity
+
+    def refund(self) -> Decimal:
+        """What the next credit bill is about, after `returned` of the details was raised."""
+        gross = sum((Fraction(detail.price) * detail.returned for detail in self.details), Fraction(0))
+        share = gross * Fraction(max(ZERO, self.total - self.discount)) / Fraction(self.total)
+        cents = Decimal(int(share * 100 + Fraction(1, 2))) / 100
+        refund = max(ZERO, cents.quantize(Decimal("0.01"), ROUND_HALF_UP) - self.refunded)
+        self.refunded += refund
+        return refund
+
+
+class ShopMachine(RuleBasedStateMachine):
+    """Products, orders and their bills, changed in the ways that every entity has."""
+
+    http: ClassVar[httpx.Client]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goods = Goods(self.http)
+        self.products: list[Product] = []
+        self.orders: list[Order] = []
+        # Bills that outlived their order.
+        self.left_bills: list[int] = []
+
+    # -- what rules are made of --------------------------------------------------------------------
+
+    @staticmethod
+    def one_of(things: Sequence[T], pick: int) -> T:
+        return things[pick % len(things)]
+
+    def all_details(self) -> list[tuple[Order, Detail]]:
+        return [(order, detail) for order in self.orders for detail in order.details]
+
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.http.request(method, path, json=None if body is None else _plain(body), headers=headers)
+
+    @staticmethod
+    def happened(answer: httpx.Response, refusals: Sequence[Refusal], status: int = 200) -> bool:
+        """Whether the request was carried out; it must have been unless the model has a reason against it."""
+        if not refusals:
+            assert answer.status_code == status, answer.text
+            return True
+        said = (answer.status_code, answer.json()["detail"])
+        assert any(said[0] == code and said[1].startswith(text) for code, text in refusals), (said, refusals)
+        return False
+
+    # -- products ----------------------------------------------------------------------------------
+
+    @initialize()
+    def first_products(self) -> None:
+        for stock, price in ((5, "9.99"), (12, "3.33")):
+            self.add_product(stock, Decimal(price))
+
+    def add_product(self, stock: int, price: Decimal) -> None:
+        self.products.append(Product(self.goods.product(stock=stock, price=float(price)), price, stock))
+
+    @precondition(lambda self: len(self.products) < 4)
+    @rule(stock=st.integers(0, 20), price=prices)
+    def new_product(self, stock: int, price: Decimal) -> None:
+        self.add_product(stock, price)
+
+    @rule(pick=picks, price=prices)
+    def change_price(self, pick: int, price: Decimal) -> None:
+        product = self.one_of(self.products, pick)
+        self.happened(self.send("PUT", f"/products/{product.id_key}", {"price": price}), [])
+        product.price = price
+
+    @rule(pick=picks, stock=st.integers(0, 20))
+    def count_stock(self, pick: int, stock: int) -> None:
+        product = self.one_of(self.products, pick)
+        self.happened(self.send("PUT", f"/products/{product.id_key}", {"stock": stock}), [])
+        product.stock = stock
+
+    @rule(pick=picks, delta=st.integers(-6, 6).filter(bool))
+    def move_stock(self, pick: int, delta: int) -> None:
+        product = self.one_of(self.products, pick)
+        refusals = [(400, f"Insufficient stock for product {product.id_key}. ")] if product.stock + delta < 0 else []
+        answer = self.send("POST", f"/products/{product.id_key}/stock", {"delta": delta, "reason": "receipt"})
+        if self.happened(answer, refusals):
+            product.stock += delta
+            assert answer.json()["stock"] == product.stock
+
+    @rule(pick=picks)
+    def switch(self, pick: int) -> None:
+        product = self.one_of(self.products, pick)
+        product.active = not product.active
+        self.happened(self.send("PUT", f"/products/{product.id_key}", {"active": product.active}), [])
+
+    # -- orders and bills --------------------------------------------------------------------------
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks, status=st.sampled_from(OrderStatus), by_name=st.booleans())
+    def move(self, pick: int, status: OrderStatus, by_name: bool) -> None:
+        order = self.one_of(self.orders, pick)
+        path = f"/orders/{order.id_key}"
+        if by_name and status is OrderStatus.CANCELED:
+            answer = self.send("POST", f"{path}/cancel")
+        elif by_name:
+            status = {OrderStatus.PENDING: OrderStatus.IN_PROGRESS}.get(order.status, OrderStatus.DELIVERED)
+            answer = self.send("POST", f"{path}/advance")
+            if not order.is_open:
+                # There is no next one, whatever it would be called.
+                self.happened(answer, [(409, f"Order {order.id_key} cannot go from {order.status.name} to ")])
+                return
+        else:
+            answer = self.send("PUT", path, {"status": int(status)})
+        if self.happened(answer, self._against_moving(order, status)):
+            if status is OrderStatus.CANCELED and order.status is not status:
+                order.give_back()
+            order.status = status
+
+    def _against_moving(self, order: Order, status: OrderStatus) -> list[Refusal]:
+        allowed = {
+            OrderStatus.PENDING: {OrderStatus.IN_PROGRESS, OrderStatus.CANCELED},
+            OrderStatus.IN_PROGRESS: {OrderStatus.DELIVERED, OrderStatus.CANCELED},
+        }
+        if status is order.status:
+            return []
+        if status not in allowed.get(order.status, ()):
+            return [(409, f"Order {order.id_key} cannot go from {order.status.name} to {status.name}")]
+        return [(409, "")] if status is OrderStatus.CANCELED and order.has_returns else []
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks)
+    def delete_order(self, pick: int) -> None:
+        order = self.one_of(self.orders, pick)
+        refusals = [(409, "")] if order.status is OrderStatus.DELIVERED or order.has_returns else []
+        if self.happened(self.send("DELETE", f"/orders/{order.id_key}"), refusals, 204):
+            if order.is_open:
+                order.give_back()
+            self.orders.remove(order)
+            self.left_bills.append(order.bill_id)
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks, discount=amounts)
+    def change_discount(self, pick: int, discount: Decimal) -> None:
+        order = self.one_of(self.orders, pick)
+        refusals = [(409, "")] if discount != order.discount and not order.is_open else []
+        if self.happened(self.send("PUT", f"/bills/{order.bill_id}", {"discount": discount}), refusals):
+            order.discount = discount
+            if order.details:
+                order.settle()
+
+    # -- the comparison ----------------------------------------------------------------------------
+
+    @invariant()
+    def the_stock_is_the_models(self) -> None:
+        shown = exact(self.http.get("/products", params={"category_id": self.goods.category_id}))
+        assert [(row["id_key"], row["stock"], row["price"]) for row in shown] == [
+            (product.id_key, product.stock, product.price) for product in self.products
+        ]
+        for product in self.products:
+            deltas = [row["delta"] for row in self.goods.ledger(product.id_key)]
+            assert sum(deltas) == product.stock
+            assert all(sum(deltas[:count]) >= 0 for count in range(len(deltas)))
+
+    @invariant()
+    def the_orders_are_the_models(self) -> None:
+        parameters: dict[str, str | int] = {"client_id": self.goods.client_id, "expand": "order_details,bill"}
+        shown = exact(self.http.get("/orders", params=parameters))
+        assert [_seen(row) for row in shown] == [_kept(order) for order in self.orders]
+        for bill_id in self.left_bills:
+            assert exact(self.http.get(f"/bills/{bill_id}"))["total"] == 0
+
+
+def _seen(row: dict[str, Any]) -> object:
+    details = [
+        (detail["id_key"], detail["product_id"], detail["quantity"], detail["price"], detail["returned_quantity"])
+        for detail in row["order_details"]
+    ]
+    bill = row["bill"]
+    return row["id_key"], row["status"], row["total"], row["returned_total"], bill["discount"], bill["total"], details
+
+
+def _kept(order: Order) -> object:
+    details = [
+        (detail.id_key, detail.product.id_key, detail.quantity, detail.price, detail.returned)
+        for detail in order.details
+    ]
+    return order.id_key, order.status, order.total, order.refunded, order.discount, order.to_pay, details
+
+
+def _plain(value: Any) -> Any:
+    """The value as plain JSON: these amounts survive being floats."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value

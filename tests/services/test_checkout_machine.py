@@ -1,0 +1,179 @@
+"""Placing orders against a model: checkouts, their keys, cancellations, and returns with their credit bills."""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+
+from models.order import OrderStatus
+from tests.race.goods import exact, unique
+from tests.services.shop_model import LIMITS, MAX_MONEY, Detail, Order, Product, Refusal, ShopMachine, amounts, picks
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+lines = st.lists(st.tuples(picks, st.integers(1, 5)), min_size=1, max_size=4)
+
+
+class CheckoutMachine(ShopMachine):
+    """Adds whole orders, placed in one request and taken back in parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What was sent under a key, and what the first answer was.
+        self.kept: list[tuple[dict[str, str], str, dict[str, Any], httpx.Response]] = []
+        self.credits: dict[int, Decimal] = {}
+
+    @precondition(lambda self: len(self.orders) < 5)
+    @rule(
+        wanted=lines,
+        discount=amounts,
+        expected=st.sampled_from(["none", "right", "wrong"]),
+        price=st.sampled_from(["none", "right", "wrong"]),
+        keyed=st.booleans(),
+    )
+    def check_out(
+        self, wanted: list[tuple[int, int]], discount: Decimal, expected: str, price: str, keyed: bool
+    ) -> None:
+        chosen = [(self.one_of(self.products, pick), quantity) for pick, quantity in wanted]
+        total = sum((product.price * quantity for product, quantity in chosen), Decimal(0))
+        body = self.goods.cart(*((product.id_key, quantity) for product, quantity in chosen), discount=discount)
+        refusals = _against_checkout(chosen, total, discount)
+        if price != "none":
+            stated = chosen[0][0].price + (1 if price == "wrong" else 0)
+            body["lines"][0]["price"] = stated
+        if price == "wrong":
+            refusals.append((400, f"Price mismatch. Expected {chosen[0][0].price:.2f}, got {stated:.2f}"))
+        if expected != "none":
+            to_pay = max(Decimal(0), total - discount)
+            body["expected_total"] = min(MAX_MONEY, to_pay + (1 if expected == "wrong" else 0))
+        if expected == "wrong":
+            refusals.append((400, f"Total mismatch. Expected {to_pay:.2f}, got {body['expected_total']:.2f}"))
+        headers = {"Idempotency-Key": unique("key")} if keyed else {}
+        answer = self.send("POST", "/checkout", body, headers)
+        if self.happened(answer, refusals, 201):
+            self._take(exact(answer), chosen, discount)
+        elif answer.json()["code"] == "insufficient_stock":
+            assert answer.json()["errors"] == _short(chosen)
+        if keyed:
+            self.kept.append((headers, "/checkout", body, answer))
+
+    def _take(self, row: dict[str, Any], chosen: list[tuple[Product, int]], discount: Decimal) -> None:
+        order = Order(row["id_key"], row["bill_id"], discount, Decimal(0), Decimal(0))
+        for (product, quantity), shown in zip(chosen, row["order_details"], strict=True):
+            product.stock -= quantity
+            order.details.append(Detail(shown["id_key"], product, quantity, product.price))
+        order.settle()
+        self.orders.append(order)
+        assert (row["total"], row["bill"]["total"]) == (order.total, order.to_pay)
+
+    @precondition(lambda self: self.kept)
+    @rule(pick=picks)
+    def repeat(self, pick: int) -> None:
+        headers, path, body, first = self.one_of(self.kept, pick)
+        again = self.send("POST", path, body, headers)
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers.get("Location") == first.headers.get("Location")
+
+    @precondition(lambda self: self.kept)
+    @rule(pick=picks, where=st.sampled_from(["body", "path"]))
+    def use_the_key_for_something_else(self, pick: int, where: str) -> None:
+        headers, path, body, _ = self.one_of(self.kept, pick)
+        if where == "body":
+            answer = self.send("POST", path, {**body, "reason" if "returns" in path else "delivery_method": 2}, headers)
+        else:
+            answer = self.send("POST", f"/products/{self.products[0].id_key}/stock", {"delta": 1}, headers)
+        assert answer.status_code == 422
+
+    @precondition(lambda self: self.all_details())
+    @rule(picked=st.lists(picks, min_size=1, max_size=3), quantity=st.integers(1, 4), keyed=st.booleans())
+    def take_back(self, picked: list[int], quantity: int, keyed: bool) -> None:
+        order, _ = self.one_of(self.all_details(), picked[0])
+        details = [self.one_of(order.details, pick) for pick in picked]
+        returned = Counter(detail.id_key for detail in details)
+        refusals: list[Refusal] = []
+        if order.status not in (OrderStatus.IN_PROGRESS, OrderStatus.DELIVERED):
+            refusals.append((409, ""))
+        elif any(detail.returned + quantity * returned[detail.id_key] > detail.quantity for detail in details):
+            refusals.append((400, ""))
+        body = {"lines": [{"order_detail_id": detail.id_key, "quantity": quantity} for detail in details]}
+        headers = {"Idempotency-Key": unique("key")} if keyed else {}
+        path = f"/orders/{order.id_key}/returns"
+        answer = self.send("POST", path, body, headers)
+        if self.happened(answer, refusals, 201):
+            for detail in details:
+                detail.returned += quantity
+                detail.product.stock += quantity
+            credit = exact(answer)
+            assert credit["total"] == order.refund()
+            assert (credit["kind"], credit["refunds_bill_id"]) == ("credit", order.bill_id)
+            assert answer.headers["Location"] == f"/bills/{credit['id_key']}"
+            self.credits[credit["id_key"]] = credit["total"]
+        if keyed:
+            self.kept.append((headers, path, body, answer))
+
+    @precondition(lambda self: self.all_details())
+    @rule(pick=picks, quantity=st.integers(1, 5))
+    def change_quantity(self, pick: int, quantity: int) -> None:
+        order, detail = self.one_of(self.all_details(), pick)
+        more = quantity - detail.quantity
+        refusals: list[Refusal] = [] if order.is_open and not detail.returned else [(409, "")]
+        if more > 0 and not detail.product.active:
+            refusals.append((400, f"Product {detail.product.id_key} is not available"))
+        if more > detail.product.stock:
+            refusals.append((400, f"Insufficient stock for product {detail.product.id_key}. "))
+        if order.total + more * detail.price > MAX_MONEY:
+            refusals.append((400, "The sum is larger"))
+        answer = self.send("PUT", f"/order_details/{detail.id_key}", {"quantity": quantity})
+        if self.happened(answer, refusals if more else []):
+            detail.product.stock -= more
+            detail.quantity = quantity
+            order.settle()
+
+    @precondition(lambda self: self.credits)
+    @rule(pick=picks, discount=amounts)
+    def change_a_credit_bill(self, pick: int, discount: Decimal) -> None:
+        bill_id = self.one_of(list(self.credits), pick)
+        answer = self.send("PUT", f"/bills/{bill_id}", {"discount": discount})
+        assert answer.status_code == (409 if discount else 200)
+        assert self.send("DELETE", f"/bills/{bill_id}").status_code == 409
+        assert exact(self.http.get(f"/bills/{bill_id}"))["total"] == self.credits[bill_id]
+
+
+def _short(chosen: list[tuple[Product, int]]) -> list[dict[str, int]]:
+    """All products that are short, each with all that its lines want, in the order of the lines."""
+    wanted: dict[int, int] = {}
+    for product, quantity in chosen:
+        wanted[product.id_key] = wanted.get(product.id_key, 0) + quantity
+    stock = {product.id_key: product.stock for product, _ in chosen}
+    return [
+        {"product_id": id_key, "requested": quantity, "available": stock[id_key]}
+        for id_key, quantity in wanted.items()
+        if quantity > stock[id_key]
+    ]
+
+
+def _against_checkout(chosen: list[tuple[Product, int]], total: Decimal, discount: Decimal) -> list[Refusal]:
+    refusals: list[Refusal] = [
+        (400, f"Product {product.id_key} is not available") for product, _ in chosen if not product.active
+    ]
+    if short := _short(chosen):
+        first = short[0]
+        text = "Insufficient stock for product {product_id}. Requested: {requested}, Available: {available}"
+        refusals.append((400, text.format(**first)))
+    if total > MAX_MONEY:
+        refusals.append((400, "The sum is larger"))
+    if discount > total:
+        refusals.append((400, "Discount"))
+    return refusals
+
+
+def test_placing_orders_keeps_to_the_model(client: httpx.Client) -> None:
+    class Machine(CheckoutMachine):
+        http = client
+
+    run_state_machine_as_test(Machine, settings=LIMITS)
