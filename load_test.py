@@ -159,9 +159,14 @@ def set_up(environment: Environment, **_: Any) -> None:
         shop = prepare(base_url)
     except httpx.HTTPStatusError as error:
         limited = error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        stop_test(environment, RATE_LIMITED if limited else f"The shop could not be prepared: {error}")
+        reason = RATE_LIMITED if limited else f"The shop could not be prepared: {error}"
     except httpx.RequestError as error:
-        stop_test(environment, f"No shop answers at {base_url} ({error})")
+        reason = f"No shop answers at {base_url} ({error})"
+    else:
+        return
+    stop_test(environment, reason)
+    # Locust goes on to start the visitors after any other exception; this one ends the starting, without a traceback.
+    raise gevent.GreenletExit
 
 
 @events.init.add_listener
@@ -192,9 +197,21 @@ def receive_cache_reads(data: dict[str, Any], **_: Any) -> None:
 
 
 @events.test_stop.add_listener
-def print_summary(environment: Environment, **_: Any) -> None:
-    if not isinstance(environment.runner, WorkerRunner):
-        print(summary(environment.stats.total, cache_reads), flush=True)
+def sum_up_test(environment: Environment, **_: Any) -> None:
+    """With the web page, several tests may follow each other."""
+    if environment.web_ui is not None:
+        print_summary(environment)
+
+
+@events.quitting.add_listener
+def sum_up_run(environment: Environment, **_: Any) -> None:
+    """Without it, the end of the run is also when the last worker processes have reported."""
+    if environment.web_ui is None and not isinstance(environment.runner, WorkerRunner):
+        print_summary(environment)
+
+
+def print_summary(environment: Environment) -> None:
+    print(summary(environment.stats.total, cache_reads), flush=True)
 
 
 def summary(total: StatsEntry, reads: CacheReads) -> str:

@@ -183,6 +183,8 @@ class Database:
         if code in _RETRIABLE:
             return _Retry()
         if code == _READ_ONLY:
+            # The pool only closes what it holds just now; this connection would come back to it.
+            session.invalidate()
             self.engine.dispose()
             log.warning("The database has become read-only; its connections were thrown away")
             return DatabaseUnavailable("the database is read-only")

@@ -92,9 +92,10 @@ class Supervisor:
 
     def __init__(self, count: int, listener: socket.socket) -> None:
         self._count, self._listener = count, listener
+        # Whether any worker ever came to serve, as far as the workers have told.
+        self.has_served = False
         self._workers: list[_Worker] = []
         self._open = False
-        self._has_served = False
         self._not_before = 0.0
 
     def workers(self) -> list[int]:
@@ -111,7 +112,7 @@ class Supervisor:
         """Look after every worker. Raises `ApplicationFailed` when one fails before any ever served."""
         for worker in list(self._workers):
             worker.attend()
-            self._has_served = self._has_served or worker.serves
+            self.has_served = self.has_served or worker.serves
             if worker.hangs() and worker.process.poll() is None:
                 log.error("Worker %d hangs and is ended", worker.process.pid)
                 worker.process.kill()
@@ -143,7 +144,7 @@ class Supervisor:
         code = worker.process.returncode
         worker.close()
         self._workers.remove(worker)
-        if not self._has_served and code > 0:
+        if not self.has_served and code > 0:
             raise ApplicationFailed(f"The application did not start (exit code {code}); what it said is above")
         if code != 0:
             log.warning("Worker %d died (exit code %d) and is replaced", worker.process.pid, code)

@@ -197,7 +197,8 @@ class BaseController:
     ) -> ShopRoute:
         """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
         query = query or self.query_schema
-        sortable = sortable or self.service.repository_type.sortable()
+        fields = (answer or self.read_schema).model_fields
+        columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
         route = ShopRoute(
             path,
             endpoint,
@@ -215,7 +216,7 @@ class BaseController:
                 row_in_path="{" in path,
                 cached=self.is_cached and path == self.path,
             ),
-            openapi_extra={"parameters": [*query_parameters(query, sortable), documentation.IF_NONE_MATCH]},
+            openapi_extra={"parameters": [*query_parameters(query, columns), documentation.IF_NONE_MATCH]},
         )
         route.query_fields = frozenset(query.model_fields)
         return route

@@ -140,7 +140,11 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
         schema = _parameter_schema(property_)
         if name == "sort":
             column = f"-?({'|'.join(sortable)})"
-            schema |= {"pattern": f"^{column}(,{column})*$", "examples": [f"-{sortable[-1]},id_key"]}
+            schema = {
+                "type": "string",
+                "pattern": f"^{column}(,{column})*$",
+                "examples": [f"-{sortable[-1]},id_key"],
+            }
         description = property_.get("description", "Only rows with this value")
         parameters.append(
             {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

@@ -56,7 +56,7 @@ def worker_of(supervisor: Supervisor) -> int:
 
 def ticking(supervisor: Supervisor, listener: socket.socket) -> bool:
     supervisor.tick()
-    return alive(listener)
+    return alive(listener) and supervisor.has_served
 
 
 def test_workers_import_at_once_and_serve_when_told(supervisor: Supervisor, listener: socket.socket) -> None:

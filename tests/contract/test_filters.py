@@ -1,0 +1,277 @@
+"""The filters of the lists: each alone, several together, their bounds, and the search by words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.builders import (
+    Builder,
+    Row,
+    a_bill,
+    a_category,
+    a_client,
+    a_product,
+    a_review,
+    an_address,
+    an_order,
+    an_order_detail,
+    unique,
+)
+from tests.contract.answers import assert_malformed
+
+pytestmark = pytest.mark.integration
+
+# What the contract lists, and a value that each filter takes.
+FILTERS: dict[str, dict[str, str]] = {
+    "/clients": {"email": "ada@example.com", "name": "Ada", "lastname": "Lovelace"},
+    "/addresses": {"client_id": "1", "city": "London"},
+    "/categories": {"name": "Lighting"},
+    "/products": {
+        "sku": "LAMP-01",
+        "category_id": "1",
+        "min_price": "9.99",
+        "max_price": "9.99",
+        "in_stock": "true",
+        "active": "false",
+        "q": "lamp",
+    },
+    "/reviews": {"product_id": "1", "min_rating": "4.5"},
+    "/bills": {
+        "client_id": "1",
+        "payment_type": "card",
+        "bill_number": "INV",
+        "date_from": "2026-11-16",
+        "date_to": "2026-11-16",
+    },
+    "/orders": {
+        "client_id": "1",
+        "status": "1",
+        "delivery_method": "1",
+        "bill_id": "1",
+        "date_from": "2026-11-16T00:00:00Z",
+        "date_to": "2026-11-16",
+    },
+    "/order_details": {"order_id": "1", "product_id": "1"},
+}
+EACH = [(path, name, value) for path, filters in FILTERS.items() for name, value in filters.items()]
+each_filter = pytest.mark.parametrize(("path", "name", "value"), EACH, ids=[f"{path}-{name}" for path, name, _ in EACH])
+
+
+def listed(client: httpx.Client, path: str, **parameters: Any) -> list[Row]:
+    response = client.get(path, params={"limit": 1000, **parameters})
+    assert response.status_code == 200, response.text
+    rows: list[Row] = response.json()
+    assert response.headers["X-Total-Count"] == str(len(rows))
+    return rows
+
+
+def keys(rows: Iterable[Row]) -> list[int]:
+    return [row["id_key"] for row in rows]
+
+
+@each_filter
+def test_may_be_combined_with_every_other_and_with_paging(
+    client: httpx.Client, path: str, name: str, value: str
+) -> None:
+    for paging in ({"skip": "0"}, {"after": "0"}, {"sort": "-id_key"}):
+        assert client.get(path, params=FILTERS[path] | paging).status_code == 200
+
+
+@each_filter
+def test_takes_only_values_of_its_kind(client: httpx.Client, path: str, name: str, value: str) -> None:
+    bad = ["", "\0"] if name in ("email", "name", "lastname", "city", "sku", "q", "bill_number") else ["", "x", "1,2", "\0"]
+    for text in bad:
+        assert_malformed(client.get(path, params={name: text}), "query", name)
+
+
+@pytest.mark.parametrize("path", FILTERS)
+@pytest.mark.parametrize("name", ["Name", "id_key", "created_at", "description", "limitt", "offset", "page", "__"])
+def test_no_other_parameter_is_a_filter(client: httpx.Client, path: str, name: str) -> None:
+    assert_malformed(client.get(path, params={name: "1"}), "query", name)
+
+
+TEXTS = [
+    (a_client, "name"),
+    (a_client, "lastname"),
+    (an_address, "city"),
+    (a_category, "name"),
+    (a_product, "sku"),
+    (a_bill, "bill_number"),
+]
+
+
+@pytest.mark.parametrize(("resource", "name"), TEXTS, ids=[f"{resource.path}-{name}" for resource, name in TEXTS])
+def test_texts_are_equal_whatever_their_case(client: httpx.Client, resource: Builder, name: str) -> None:
+    row = resource(client, **{name: unique("\u00c4pfel %_ O'Neil")})
+    resource(client, **{name: f"{row[name]} and more"})
+    for text in (row[name], row[name].lower(), row[name].upper(), f" {row[name]} "):
+        assert listed(client, resource.path, **{name: text}) == [row]
+    assert listed(client, resource.path, **{name: row[name][:-1]}) == []
+
+
+def test_an_email_is_found_in_whatever_writing(client: httpx.Client) -> None:
+    name = unique("jos\u00e9").replace(" ", ".")
+    row = a_client(client, email=f"{name}@example.com")
+    for text in (row["email"], row["email"].upper(), row["email"].replace("\u00e9", "e\u0301")):
+        assert listed(client, "/clients", email=text) == [row]
+
+
+REFERENCES = [
+    (an_address, "client_id"),
+    (a_product, "category_id"),
+    (a_review, "product_id"),
+    (a_bill, "client_id"),
+    (an_order, "client_id"),
+    (an_order, "bill_id"),
+    (an_order_detail, "order_id"),
+    (an_order_detail, "product_id"),
+]
+
+
+@pytest.mark.parametrize(("resource", "name"), REFERENCES, ids=[f"{r.path}-{name}" for r, name in REFERENCES])
+def test_references_are_equal(client: httpx.Client, resource: Builder, name: str) -> None:
+    row = resource(client)
+    resource(client)
+    assert keys(listed(client, resource.path, **{name: row[name]})) == [row["id_key"]]
+    for nowhere in (0, -1, 2**31, 2**63, 10**30):
+        assert listed(client, resource.path, **{name: nowhere}) == []
+
+
+class TestProducts:
+    @pytest.fixture(scope="module")
+    @classmethod
+    def category(cls, client: httpx.Client) -> int:
+        """A category with products at four prices, one of them sold out and one inactive."""
+        category: int = a_category(client)["id_key"]
+        for price, stock, active in ((9.99, 5, True), (10, 0, True), (10.01, 1, False), (20, 5, True)):
+            a_product(client, category_id=category, price=price, stock=stock, active=active)
+        return category
+
+    @pytest.mark.parametrize(
+        ("filters", "prices"),
+        [
+            ({"min_price": "10"}, [10, 10.01, 20]),
+            ({"min_price": "10.01"}, [10.01, 20]),
+            ({"min_price": "10.005"}, [10.01, 20]),
+            ({"max_price": "10"}, [9.99, 10]),
+            ({"min_price": "10", "max_price": "10.01"}, [10, 10.01]),
+            ({"min_price": "20.01"}, []),
+            ({"min_price": "-1"}, [9.99, 10, 10.01, 20]),
+            ({"in_stock": "true"}, [9.99, 10.01, 20]),
+            ({"in_stock": "false"}, [10]),
+            ({"active": "true"}, [9.99, 10, 20]),
+            ({"active": "false"}, [10.01]),
+            ({"active": "true", "in_stock": "true", "min_price": "10"}, [20]),
+        ],
+    )
+    def test_prices_and_flags(
+        self, client: httpx.Client, category: int, filters: dict[str, str], prices: list[float]
+    ) -> None:
+        assert [row["price"] for row in listed(client, "/products", category_id=category, **filters)] == prices
+
+
+class TestReviews:
+    @pytest.mark.parametrize(("least", "ratings"), [("0", [1, 4.5, 5]), ("4.5", [4.5, 5]), ("4.51", [5]), ("5", [5])])
+    def test_min_rating(self, client: httpx.Client, least: str, ratings: list[float]) -> None:
+        product = a_product(client)["id_key"]
+        for rating in (1, 4.5, 5):
+            a_review(client, product_id=product, rating=rating)
+        assert [row["rating"] for row in listed(client, "/reviews", product_id=product, min_rating=least)] == ratings
+
+
+class TestBills:
+    def test_dates_include_their_bounds(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        first, second, third = (a_bill(client, client_id=owner, date=f"2026-11-{day}") for day in (15, 16, 17))
+        assert listed(client, "/bills", client_id=owner, date_from="2026-11-16") == [second, third]
+        assert listed(client, "/bills", client_id=owner, date_to="2026-11-16") == [first, second]
+        both = {"date_from": "2026-11-16", "date_to": "2026-11-16"}
+        assert listed(client, "/bills", client_id=owner, **both) == [second]
+        assert listed(client, "/bills", client_id=owner, date_to="2026-11-16T00:00:00Z") == [first, second]
+        assert listed(client, "/bills", client_id=owner, date_from="2026-11-18") == []
+
+    def test_payment_type(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        cash, card = (a_bill(client, client_id=owner, payment_type=kind) for kind in ("cash", "card"))
+        assert listed(client, "/bills", client_id=owner, payment_type="cash") == [cash]
+        assert listed(client, "/bills", client_id=owner, payment_type="CARD") == [card]
+
+
+class TestOrders:
+    def test_dates_include_their_bounds(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        times = ("2026-11-15T23:59:59.999999Z", "2026-11-16T00:00:00Z", "2026-11-16T23:59:59.999999Z")
+        rows = [an_order(client, client_id=owner, date=time) for time in (*times, "2026-11-17T00:00:00Z")]
+        made = keys(rows)
+        for filters, expected in (
+            ({"date_from": "2026-11-16"}, made[1:]),
+            ({"date_to": "2026-11-16"}, made[:3]),
+            ({"date_from": "2026-11-16", "date_to": "2026-11-16"}, made[1:3]),
+            ({"date_from": "2026-11-16T23:59:59.999999Z"}, made[2:]),
+            ({"date_to": "2026-11-16T00:00:00"}, made[:2]),
+            ({"date_to": "2026-11-16T02:00:00+02:00"}, made[:2]),
+            ({"date_from": "2026-11-16T23:59:59.999999Z", "date_to": "2026-11-16T23:59:59.999999Z"}, made[2:3]),
+        ):
+            assert keys(listed(client, "/orders", client_id=owner, **filters)) == expected, filters
+
+    def test_status_and_delivery_method(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        orders = [an_order(client, client_id=owner, delivery_method=method) for method in (1, 2, 2)]
+        client.post(f"/orders/{orders[2]['id_key']}/advance")
+        made = keys(orders)
+        assert keys(listed(client, "/orders", client_id=owner, delivery_method=2)) == made[1:]
+        assert keys(listed(client, "/orders", client_id=owner, status=2)) == made[2:]
+        assert keys(listed(client, "/orders", client_id=owner, status=1, delivery_method=2)) == made[1:2]
+        assert keys(listed(client, "/orders", client_id=owner, status=4)) == []
+
+    def test_the_orders_of_a_client_are_a_list_like_any_other(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        orders = [an_order(client, client_id=owner, delivery_method=method) for method in (1, 2)]
+        path = f"/clients/{owner}/orders"
+        assert keys(listed(client, path)) == keys(orders)
+        assert keys(listed(client, path, delivery_method=2)) == keys(orders[1:])
+        page = client.get(path, params={"limit": 1})
+        assert keys(client.get(str(page.links["next"]["url"])).json()) == keys(orders[1:])
+        assert_malformed(client.get(path, params={"client_id": owner}), "query", "client_id")
+        assert client.get("/clients/0/orders").status_code == 404
+
+
+class TestSearch:
+    NAMES = ["Bluetooth headphones", "Headphone stand", "Blue tooth brush", "Garden hose"]
+
+    @pytest.fixture(scope="module")
+    @classmethod
+    def category(cls, client: httpx.Client) -> int:
+        """A category with products that resemble each other more or less."""
+        category: int = a_category(client)["id_key"]
+        for name in cls.NAMES:
+            a_product(client, category_id=category, name=name)
+        return category
+
+    def found(self, client: httpx.Client, category: int, q: str, **more: Any) -> list[str]:
+        return [row["name"] for row in listed(client, "/products", category_id=category, q=q, **more)]
+
+    @pytest.mark.parametrize("q", ["bluetooth headphones", "headphones bluetooth", "BLUETOOTH", "blutooth", "bluetoth hedphones"])
+    def test_forgives_typing_errors_and_shows_the_best_first(
+        self, client: httpx.Client, category: int, q: str
+    ) -> None:
+        found = self.found(client, category, q)
+        assert found[0] == "Bluetooth headphones"
+        assert "Garden hose" not in found
+
+    def test_finds_a_word_within_a_name(self, client: httpx.Client, category: int) -> None:
+        assert self.found(client, category, "garden") == ["Garden hose"]
+        assert self.found(client, category, "zzzzzz") == []
+
+    def test_leaves_the_order_to_sort_and_after(self, client: httpx.Client, category: int) -> None:
+        by_likeness = self.found(client, category, "headphone stand")
+        assert by_likeness == ["Headphone stand", "Bluetooth headphones"]
+        assert self.found(client, category, "headphone stand", sort="name") == sorted(by_likeness)
+        assert self.found(client, category, "headphone stand", sort="-name") == sorted(by_likeness)[::-1]
+        assert self.found(client, category, "headphone stand", after=0) == by_likeness[::-1]
+
+    @pytest.mark.parametrize("q", ["%", "_", "'", "\\", "100%", "a'; DROP TABLE products; --", "%s", "%(q)s", ":q", "\u00e9"])
+    def test_takes_signs_for_signs(self, client: httpx.Client, category: int, q: str) -> None:
+        assert self.found(client, category, q) == []

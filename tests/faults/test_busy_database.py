@@ -1,0 +1,187 @@
+"""The database is there but cannot do it now: collisions, locks, a full disk, a read-only replica, no free connection."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.faulty import (
+    SLACK_SECONDS,
+    do_on_insert,
+    goods_on,
+    heal,
+    locked_row,
+    require_unavailable,
+    seconds_until_placed,
+)
+from tests.race.databases import execute, rows_of
+
+pytestmark = pytest.mark.integration
+
+LOCK_TIMEOUT = POOL_TIMEOUT = 0.4
+
+
+def fail_first(times: int, code: str) -> str:
+    """A trigger's statement that raises the SQLSTATE the first times. A sequence keeps count through rollbacks."""
+    return f"IF nextval('failures') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'no'; END IF"
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+@pytest.mark.parametrize("table", ["bills", "idempotency_keys"])
+def test_f5_a_failed_serialization_is_retried(database: str, tmp_path: Path, code: str, table: str) -> None:
+    execute(database, "CREATE SEQUENCE failures")
+    with goods_on(database, tmp_path) as goods:
+        product = goods.product(stock=5)
+        do_on_insert(database, table, fail_first(3, code))
+        answer = goods.http.post("/checkout", json=goods.cart((product, 2)), headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 201
+        assert "Idempotent-Replayed" not in answer.headers
+        assert goods.stock(product) == 3
+    assert rows_of(database, "SELECT last_value FROM failures") == [(4,)]
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_f5_after_three_retries_it_is_503(database: str, tmp_path: Path, code: str) -> None:
+    execute(database, "CREATE SEQUENCE failures")
+    with goods_on(database, tmp_path) as goods:
+        product = goods.product(stock=5)
+        do_on_insert(database, "bills", fail_first(4, code))
+        cart, key = goods.cart((product, 2)), {"Idempotency-Key": "k"}
+        require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
+        assert rows_of(database, "SELECT last_value FROM failures") == [(4,)]
+        assert goods.stock(product) == 5
+        # The 503 was not kept under the key.
+        assert goods.http.post("/checkout", json=cart, headers=key).status_code == 201
+
+
+def test_f5_the_victim_of_a_deadlock_tries_again(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, DB_LOCK_TIMEOUT="10", DB_STATEMENT_TIMEOUT="10") as goods:
+        first, second = goods.product(stock=5), goods.product(stock=5)
+        with locked_row(database, "products", second) as foreign, ThreadPoolExecutor(1) as thread:
+            # The other session lets this one find out about the deadlock.
+            foreign.execute("SET LOCAL deadlock_timeout = '20s'")
+            placing = thread.submit(goods.http.post, "/checkout", json=goods.cart((first, 1), (second, 1)))
+            while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.01)
+            foreign.execute("SELECT 1 FROM products WHERE id_key = %s FOR UPDATE", (first,))
+            foreign.connection.rollback()
+            assert placing.result().status_code == 201
+        assert [goods.stock(first), goods.stock(second)] == [4, 4]
+    assert rows_of(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == [(1,)]
+
+
+def test_f6_a_row_locked_by_somebody_else(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, DB_LOCK_TIMEOUT=str(LOCK_TIMEOUT)) as goods:
+        product = goods.product(stock=5)
+        order = goods.order()
+        writes = {
+            "/checkout": goods.cart((product, 1)),
+            "/order_details": {"order_id": order, "product_id": product, "quantity": 1},
+            f"/products/{product}/stock": {"delta": 1},
+        }
+        with locked_row(database, "products", product):
+            for path, body in writes.items():
+                start = time.monotonic()
+                require_unavailable(goods.http.post(path, json=body))
+                assert LOCK_TIMEOUT <= time.monotonic() - start < LOCK_TIMEOUT + SLACK_SECONDS
+            assert goods.stock(product) == 5
+        assert [goods.http.post(path, json=body).status_code for path, body in writes.items()] == [201, 201, 200]
+
+
+def test_f7_no_free_connection(database: str, tmp_path: Path) -> None:
+    settings = {"DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "0", "DB_POOL_TIMEOUT": str(POOL_TIMEOUT)}
+    with goods_on(database, tmp_path, **settings, DB_LOCK_TIMEOUT="3") as goods, ThreadPoolExecutor(9) as threads:
+        product = goods.product(stock=5)
+        with locked_row(database, "products", product):
+            placing = threads.submit(goods.http.post, "/checkout", json=goods.cart((product, 1)))
+            while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.01)
+            start = time.monotonic()
+            waiting = [threads.submit(goods.http.get, f"/products/{product}") for _ in range(8)]
+            time.sleep(0.05)
+            alive = goods.http.get("/health/live")
+            assert (alive.status_code, time.monotonic() - start < POOL_TIMEOUT) == (200, True)
+            for request in waiting:
+                require_unavailable(request.result())
+            assert POOL_TIMEOUT <= time.monotonic() - start < POOL_TIMEOUT + SLACK_SECONDS
+        assert placing.result().status_code == 201
+        assert goods.stock(product) == 4
+        assert goods.http.get("/health_check").json()["checks"]["db_pool"]["checked_out"] == 0
+
+
+def test_f7_more_requests_than_connections_are_all_served(database: str, tmp_path: Path) -> None:
+    settings = {"DB_POOL_SIZE": "2", "DB_MAX_OVERFLOW": "0", "DB_POOL_TIMEOUT": "20"}
+    with goods_on(database, tmp_path, **settings) as goods:
+        product = goods.product(stock=60)
+        limits = httpx.Limits(max_connections=None)
+        with (
+            httpx.Client(base_url=goods.http.base_url, timeout=30, limits=limits) as http,
+            ThreadPoolExecutor(40) as threads,
+        ):
+            requests = [threads.submit(http.post, "/checkout", json=goods.cart((product, 1))) for _ in range(40)]
+            assert {request.result().status_code for request in requests} == {201}
+        assert goods.stock(product) == 20
+
+
+def test_f18_a_full_disk(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path) as goods:
+        product = goods.product(stock=5)
+        cart = goods.cart((product, 1))
+        do_on_insert(database, "stock_movements", "RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'disk full'")
+        require_unavailable(goods.http.post("/checkout", json=cart))
+        require_unavailable(goods.http.post(f"/products/{product}/stock", json={"delta": 1}))
+        assert goods.stock(product) == 5
+        assert goods.http.get("/products").status_code == 200
+        heal(database)
+        assert seconds_until_placed(goods.http, cart, 1) < 1
+
+
+def test_f17_an_answer_waits_for_the_disk(database: str, tmp_path: Path) -> None:
+    """`synchronous_commit` is on in the very transaction that is acknowledged."""
+    execute(database, "CREATE TABLE seen (setting text)")
+    with goods_on(database, tmp_path) as goods:
+        product = goods.product(stock=5)
+        do_on_insert(database, "bills", "INSERT INTO seen SELECT current_setting('synchronous_commit')")
+        goods.bought((product, 1))
+    assert rows_of(database, "SELECT setting FROM seen") == [("on",)]
+
+
+def test_a_statement_that_takes_too_long_is_given_up(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, DB_STATEMENT_TIMEOUT="0.5") as goods:
+        product = goods.product(stock=5)
+        do_on_insert(database, "bills", "PERFORM pg_sleep(5)")
+        start = time.monotonic()
+        require_unavailable(goods.http.post("/checkout", json=goods.cart((product, 1))))
+        assert 0.5 <= time.monotonic() - start < 0.5 + SLACK_SECONDS
+        assert goods.stock(product) == 5
+
+
+def test_f8_a_client_that_leaves(database: str, tmp_path: Path) -> None:
+    """Ten clients hang up while their checkouts are at work: each order is whole, and no connection is lost."""
+    with goods_on(database, tmp_path, DB_POOL_SIZE="2", DB_MAX_OVERFLOW="0", DB_POOL_TIMEOUT="5") as goods:
+        product = goods.product(stock=50)
+        do_on_insert(database, "bills", "PERFORM pg_sleep(0.1)")
+
+        def leave_early() -> None:
+            with (
+                httpx.Client(base_url=goods.http.base_url, timeout=0.05) as impatient,
+                pytest.raises(httpx.ReadTimeout),
+            ):
+                impatient.post("/checkout", json=goods.cart((product, 1)))
+
+        leaving = [threading.Thread(target=leave_early) for _ in range(10)]
+        for thread in leaving:
+            thread.start()
+        for thread in leaving:
+            thread.join()
+        deadline = time.monotonic() + 10
+        while goods.http.get("/health_check").json()["checks"]["db_pool"]["checked_out"]:
+            assert time.monotonic() < deadline, "a connection was not given back"
+            time.sleep(0.05)
+        # Nobody waits at the gate any more either: this one is served, and after all the others.
+        goods.bought((product, 1))
+        (placed,) = rows_of(database, "SELECT count(*) FROM orders")[0]
+        assert goods.stock(product) == 50 - placed

@@ -1,0 +1,159 @@
+"""PostgreSQL goes away, comes back, or becomes somebody else, while the shop serves."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.faults.faulty import OwnPostgres, do_on_insert, goods_on, heal, require_unavailable, seconds_until_placed
+from tests.race.databases import breaches, execute, rows_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+POOL_PIDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'shop'"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
+    with OwnPostgres(tmp_path_factory.mktemp("own") / "d") as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(running: OwnPostgres) -> Iterator[OwnPostgres]:
+    """A server of this module's own: up when a test begins, and sound when it ends."""
+    running.start()
+    yield running
+    running.start()
+    assert breaches(running.url) == []
+
+
+def test_f1_postgresql_is_down(postgres: OwnPostgres, tmp_path: Path) -> None:
+    with goods_on(postgres.url, tmp_path) as goods:
+        product = goods.product(stock=5)
+        cart = goods.cart((product, 1))
+        postgres.stop()
+        for method, path, body in (
+            ("GET", f"/products/{product}", None),
+            ("GET", "/orders", None),
+            ("POST", "/checkout", cart),
+            ("PUT", f"/products/{product}", {"name": "x"}),
+            ("DELETE", f"/products/{product}", None),
+        ):
+            start = time.monotonic()
+            require_unavailable(goods.http.request(method, path, json=body))
+            assert time.monotonic() - start < 3
+        assert goods.http.get("/health/live").status_code == 200
+        assert goods.http.get("/health/ready").status_code == 503
+        health = goods.http.get("/health_check")
+        assert (health.status_code, health.json()["status"]) == (503, "critical")
+        assert health.json()["checks"]["database"]["status"] == "down"
+        postgres.start()
+        assert seconds_until_placed(goods.http, cart, 5) < 5
+        assert goods.http.get("/health/ready").status_code == 200
+        assert goods.stock(product) == 4
+
+
+def test_f1_postgresql_hangs(postgres: OwnPostgres, tmp_path: Path) -> None:
+    """A stopped server accepts connections and answers nothing: health says so within its two seconds."""
+    with goods_on(postgres.url, tmp_path) as goods:
+        backends = [postgres.pid, *(pid for (pid,) in rows_of(postgres.url, "SELECT pid FROM pg_stat_activity"))]
+        try:
+            for pid in backends:
+                _signal(pid, signal.SIGSTOP)
+            for path, status in (("/health/live", 200), ("/health/ready", 503), ("/health_check", 503)):
+                start = time.monotonic()
+                assert goods.http.get(path).status_code == status
+                assert time.monotonic() - start < 2
+        finally:
+            for pid in backends:
+                _signal(pid, signal.SIGCONT)
+        goods.bought((goods.product(stock=1), 1))
+        assert goods.http.get("/health/ready").status_code == 200
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        # A connection that has ended since it was listed.
+        return
+
+
+def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(postgres: OwnPostgres, tmp_path: Path) -> None:
+    with goods_on(postgres.url, tmp_path) as goods, ThreadPoolExecutor(1) as thread:
+        product = goods.product(stock=5)
+        cart = goods.cart((product, 1))
+        do_on_insert(postgres.url, "order_details", "PERFORM pg_sleep(30)")
+        placing = thread.submit(goods.http.post, "/checkout", json=cart, headers={"Idempotency-Key": "restarted"})
+        while not rows_of(postgres.url, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            time.sleep(0.01)
+        postgres.stop()
+        require_unavailable(placing.result())
+        postgres.start()
+        back = time.monotonic()
+        heal(postgres.url)
+        assert goods.stock(product) == 5
+        assert seconds_until_placed(goods.http, cart, 5) < 5
+        assert time.monotonic() - back < 5
+        again = goods.http.post("/checkout", json=cart, headers={"Idempotency-Key": "restarted"})
+        assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, False)
+        assert goods.stock(product) == 3
+
+
+def test_f2_one_connection_is_broken(postgres: OwnPostgres, tmp_path: Path) -> None:
+    """Idle connections that died are noticed by whoever uses them next, and replaced without an error."""
+    with goods_on(postgres.url, tmp_path) as goods:
+        product = goods.product(stock=5)
+        execute(postgres.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'shop'")
+        assert goods.stock(product) == 5
+        execute(postgres.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'shop'")
+        goods.bought((product, 1))
+
+
+def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Path) -> None:
+    with goods_on(postgres.url, tmp_path) as goods:
+        product = goods.product(stock=5)
+        cart = goods.cart((product, 1))
+        before = set(rows_of(postgres.url, POOL_PIDS))
+        _set_read_only(postgres.url, "on")
+        try:
+            require_unavailable(goods.http.post("/checkout", json=cart))
+            assert goods.stock(product) == 5
+            deadline = time.monotonic() + 2
+            while before & set(rows_of(postgres.url, POOL_PIDS)):
+                assert time.monotonic() < deadline, "connections to the old primary are kept"
+                time.sleep(0.02)
+        finally:
+            _set_read_only(postgres.url, "off")
+        assert seconds_until_placed(goods.http, cart, 10) < 10
+        assert goods.stock(product) == 4
+
+
+def _set_read_only(url: str, value: str) -> None:
+    # In two statements, because ALTER SYSTEM refuses to be part of a transaction.
+    execute(url, f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+    execute(url, "SELECT pg_reload_conf()")
+    deadline = time.monotonic() + 5
+    while rows_of(url, "SHOW default_transaction_read_only") != [(value,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_f17_an_acknowledged_order_survives_a_killed_server(postgres: OwnPostgres, tmp_path: Path) -> None:
+    with goods_on(postgres.url, tmp_path) as goods:
+        product = goods.product(stock=5)
+        order = goods.bought((product, 1))["id_key"]
+        os.kill(postgres.pid, signal.SIGKILL)
+        time.sleep(0.05)
+        postgres.start()
+        start = time.monotonic()
+        while (answer := goods.http.get(f"/orders/{order}")).status_code == 503:
+            assert time.monotonic() - start < 5
+            time.sleep(0.02)
+        assert answer.json()["id_key"] == order
+        assert goods.stock(product) == 4

@@ -1,0 +1,188 @@
+"""The cache when Redis is away, slow, full of garbage, or has not heard of a write."""
+
+import asyncio
+import pickle
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from config.redis_config import CALL_SECONDS
+from services import cache_service as module
+from tests.services.cached_worker import TAGS, Worker, eventually
+from tests.valkey import Valkey
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        ["SET", "{key}", b"\x00\xffgarbage"],
+        ["SET", "{key}", b""],
+        ["SET", "{key}", b"[]\n{}"],
+        ["SET", "{key}", b'{"tokens":["a","b"],"etag":"x","headers":{}}\nevil'],
+        ["SET", "{key}", pickle.dumps({"a": 1})],
+        ["HSET", "{key}", "field", "value"],
+        ["RPUSH", "{key}", "a", "b"],
+        ["HSET", "version:products", "field", "value"],
+        ["SET", "version:products", b"\xff\n\x00"],
+    ],
+)
+async def test_what_others_plant_is_a_miss_and_is_replaced(
+    workers: tuple[Worker, Worker], plant: list[str | bytes]
+) -> None:
+    """F11, I15."""
+    worker, other = workers
+    await worker.read()
+    planted = [part.replace("{key}", "products:list") if isinstance(part, str) else part for part in plant]
+    await worker.gateway.call("DEL", planted[1])
+    await worker.gateway.call(*planted)
+
+    assert await worker.read() == (Worker.database, False)
+    assert await other.read() == (Worker.database, True)
+    assert worker.gateway.available
+
+
+@pytest.mark.parametrize("change", [{"etag": 1}, {"headers": []}, {"headers": {"X-Total-Count": 1}}, {"tokens": None}])
+async def test_an_entry_of_another_make_is_a_miss(workers: tuple[Worker, Worker], change: dict[str, Any]) -> None:
+    worker, _ = workers
+    await worker.read()
+    entry: bytes = await worker.gateway.call("GET", "products:list")
+    line, _, body = entry.partition(b"\n")
+    about = {**orjson.loads(line), **change}
+    await worker.gateway.call("SET", "products:list", orjson.dumps(about) + b"\n" + body)
+
+    assert await worker.read() == (Worker.database, False)
+
+
+async def seconds_of(call: Callable[[], Awaitable[Any]]) -> float:
+    started = time.perf_counter()
+    await call()
+    return time.perf_counter() - started
+
+
+async def test_a_frozen_redis_costs_little_and_then_nothing(
+    valkey: Valkey, hasty_workers: tuple[Worker, Worker]
+) -> None:
+    """F9: at most 250 ms on one request, then no more than the load itself, then hits again."""
+    worker, _ = hasty_workers
+    await worker.read()
+    valkey.freeze()
+    first = [await seconds_of(worker.read) for _ in range(3)]
+    later = [await seconds_of(worker.read) for _ in range(10)]
+    valkey.thaw()
+
+    assert statistics.median(first) < 0.25
+    assert sum(later) < len(later) * CALL_SECONDS / 2
+
+    async def is_hit() -> bool:
+        return (await worker.read())[1]
+
+    await eventually(is_hit)
+
+
+async def test_without_redis_every_request_loads_for_itself() -> None:
+    worker = Worker(None)
+    await worker.cache.start()
+
+    assert await asyncio.gather(*(worker.read() for _ in range(3))) == [(Worker.database, False)] * 3
+    assert worker.loads == 3
+    await worker.write()
+    await worker.close()
+
+
+async def test_news_that_redis_did_not_hear_are_told_later(
+    valkey: Valkey, hasty_workers: tuple[Worker, Worker]
+) -> None:
+    worker, other = hasty_workers
+    await worker.read()
+    assert (await other.read())[1] is True
+
+    valkey.freeze()
+    started = time.perf_counter()
+    written = await worker.write()
+    assert time.perf_counter() - started < 0.25
+    assert await worker.read() == (written, False)
+    valkey.thaw()
+
+    # The writer's own worker shows the new value at every moment, whether Redis has heard of it or not.
+    async def is_hit() -> bool:
+        value, hit = await worker.read()
+        assert value == written
+        return hit
+
+    await eventually(is_hit)
+    assert await worker.read() == (written, True)
+    assert await other.read() == (written, True)
+
+
+async def test_untold_news_are_no_secret_to_their_own_worker(
+    workers: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis answers again, but has not been told yet: its answers are not to be believed, nor replaced."""
+    monkeypatch.setattr(module, "_TELL_SECONDS", 1.0)
+    worker, other = workers
+    before, _ = await worker.read()
+    Worker.database += 1
+    worker.cache._keep(TAGS)
+
+    assert await worker.read() == (before + 1, False)
+    assert await other.read() == (before, True)
+    await asyncio.sleep(2 * module._TELL_SECONDS)
+    assert await other.read() == (before + 1, False)
+
+
+async def test_news_of_a_writer_who_left_are_told_too(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+    await other.read()
+    writing = asyncio.ensure_future(worker.write())
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await asyncio.sleep(2 * module._TELL_SECONDS)
+
+    assert await other.read() == (Worker.database, False)
+
+
+async def test_very_much_news_become_news_of_everything(valkey: Valkey, hasty_workers: tuple[Worker, Worker]) -> None:
+    worker, other = hasty_workers
+    await other.read()
+    valkey.freeze()
+    for batch in range(4):
+        await worker.cache.invalidate([f"products:{batch}:{n}" for n in range(400)])
+    assert len(worker.cache._untold) < module._MOST_UNTOLD_TAGS
+    valkey.thaw()
+
+    async def is_told() -> bool:
+        return not (worker.cache._untold or worker.cache._being_told)
+
+    await eventually(is_told)
+    assert (await other.read())[1] is False
+
+
+async def test_a_worker_that_starts_makes_everything_old(valkey: Valkey, workers: tuple[Worker, Worker]) -> None:
+    """F14: the worker before it may have been killed after its commit and before its news."""
+    worker, replacement = workers
+    await worker.read()
+    Worker.database += 1
+    await replacement.cache.start()
+
+    assert await worker.read() == (Worker.database, False)
+
+
+async def test_closing_tells_what_is_untold(valkey: Valkey) -> None:
+    worker, other = Worker(valkey.url, CALL_SECONDS), Worker(valkey.url, CALL_SECONDS)
+    await other.read()
+    valkey.freeze()
+    await worker.write()
+    valkey.thaw()
+    await worker.gateway.ping()
+    await worker.close()
+
+    assert await other.read() == (Worker.database, False)
+    await other.close()
