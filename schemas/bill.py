@@ -12,6 +12,7 @@ from schemas.fields import (
     Name50,
     PaymentType,
     QueryFrom,
+    QueryPaymentType,
     QueryReference,
     QueryText,
     QueryTo,
@@ -52,7 +53,7 @@ class BillQuery(ListQuery):
     """Filters of the list of bills."""
 
     client_id: QueryReference | None = None
-    payment_type: PaymentType | None = None
+    payment_type: QueryPaymentType | None = None
     bill_number: QueryText | None = None
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None

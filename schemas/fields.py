@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from annotated_types import GroupedMetadata
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
 
 MAX_MONEY = Decimal("9999999999.99")
@@ -22,6 +22,9 @@ _CENT = Decimal("0.01")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _URL = TypeAdapter(AnyHttpUrl)
+
+# Addresses below .test or .local cannot be reached from everywhere, but they are well-formed, and people have them.
+SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 # -- Text ------------------------------------------------------------------------------------------
@@ -225,6 +228,10 @@ def _query_flag(value: Any) -> Any:
     return value
 
 
+def _query_word(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def start_of(value: Any) -> dt.datetime:
     """The first moment that a date or time names, in UTC."""
     if isinstance(value, str) and _DATE.fullmatch(value):
@@ -252,6 +259,7 @@ QueryText = Annotated[
 QueryReference = Annotated[int, BeforeValidator(_query_integer), _INTEGER]
 QueryNumber = Annotated[Decimal, BeforeValidator(_query_number), WithJsonSchema({"type": "number"})]
 QueryFlag = Annotated[bool, BeforeValidator(_query_flag), WithJsonSchema({"type": "boolean"})]
+QueryPaymentType = Annotated[PaymentType, BeforeValidator(_query_word)]
 QueryFrom = Moment
 QueryTo = Annotated[dt.datetime, BeforeValidator(end_of), _TIME_OR_DATE]
 QueryDeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_query_integer)]

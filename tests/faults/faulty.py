@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psycopg2
 
-from config.database import migrate
+from config.migrations import migrate
 from config.embedded import never
 from config.postgres_server import PostgresServer
 from tests.race.databases import execute
