@@ -161,16 +161,26 @@ class Database:
 
     def read(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, reading committed data statement by statement. Blocks; call it in a thread."""
+        return self._autocommitted(work, repeatable=True)
+
+    def at_once(self, work: Callable[[Session], T]) -> T:
+        """What `work` returns, whose one writing statement is a transaction of its own. Blocks; call it in a thread.
+
+        When the connection breaks nobody knows whether it was committed: it is not tried again.
+        """
+        return self._autocommitted(work, repeatable=False)
+
+    def _autocommitted(self, work: Callable[[Session], T], repeatable: bool) -> T:
         for attempt in range(MAX_RETRIES + 1):
             session = Session(self._reader, expire_on_commit=False)
             try:
                 return work(session)
             except DBAPIError as error:
-                judged = self._judged(error, session, committing=False)
+                judged = self._judged(error, session, committing=not repeatable)
                 if not isinstance(judged, _Retry):
                     raise judged from error
                 if attempt == MAX_RETRIES:
-                    raise DatabaseUnavailable("the connection broke again and again") from error
+                    raise DatabaseUnavailable("the statement failed again and again") from error
             except PoolTimeout as error:
                 raise DatabaseUnavailable("no database connection free in time") from error
             finally:

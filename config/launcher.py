@@ -32,7 +32,7 @@ from config.production import (
 )
 from config.reloader import serve_with_reload
 from config.settings import Settings, SettingsError, get_settings
-from config.supervisor import ApplicationFailed, Supervisor, stop_seconds
+from config.supervisor import ApplicationFailed, Supervisor
 
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"
@@ -153,7 +153,7 @@ class _Launch:
             with FirstAnswer(self._settings, listener, demo=self._demo, banner=not self._production):
                 _until(self._stop.requested, supervisor.tick)
         finally:
-            supervisor.stop(stop_seconds(self._settings.drain_seconds), self._stop.urgent)
+            supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
 
     def _serve_reloading(self, listener: socket.socket, urls: ServerUrls) -> None:
         self._prepare_database(urls, _nothing)

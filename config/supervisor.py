@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from config.listener import turn_newcomers_away
 from config.settings import PROJECT_ROOT
 from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVE, SERVING
 
@@ -24,6 +25,8 @@ _PING_SECONDS = 1.0
 # Between attempts while workers die before they serve.
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+# What a worker may take to close its pools, after its last request.
+_CLOSING_SECONDS = 5.0
 
 
 class ApplicationFailed(RuntimeError):
@@ -124,21 +127,32 @@ class Supervisor:
             if self._open:
                 self._workers[-1].tell_to_serve()
 
-    def stop(self, seconds: float, hurry: Callable[[], bool]) -> None:
-        """Ask the workers to finish; kill those that have not after `seconds`, or when `hurry()` says so."""
-        # With the launcher's copy open, clients would go on queueing where nobody will accept them.
-        self._listener.close()
+    def stop(self, drain_seconds: float, hurry: Callable[[], bool]) -> None:
+        """Ask the workers to finish, and wait for them; kill them when they take too long, or `hurry()` says so.
+
+        They go on accepting for `drain_seconds`.
+        """
         for worker in self._workers:
             worker.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + seconds
+        drained = time.monotonic() + drain_seconds
+        deadline = drained + GRACEFUL_SECONDS + _CLOSING_SECONDS
         while any(worker.process.poll() is None for worker in self._workers):
-            if time.monotonic() > deadline or hurry():
+            now = time.monotonic()
+            if now >= drained:
+                self._close_listener()
+            if now > deadline or hurry():
                 for worker in self._workers:
                     worker.process.kill()
             time.sleep(_POLL_SECONDS)
+        self._close_listener()
         for worker in self._workers:
             worker.close()
         self._workers.clear()
+
+    def _close_listener(self) -> None:
+        if self._listener.fileno() != -1:
+            turn_newcomers_away(self._listener)
+            self._listener.close()
 
     def _bury(self, worker: _Worker) -> None:
         code = worker.process.returncode
@@ -150,11 +164,6 @@ class Supervisor:
             log.warning("Worker %d died (exit code %d) and is replaced", worker.process.pid, code)
         if not worker.serves:
             self._not_before = time.monotonic() + _RETRY_SECONDS
-
-
-def stop_seconds(drain_seconds: float) -> float:
-    """How long a worker may take to end: it drains, finishes its requests, and closes its pools."""
-    return drain_seconds + GRACEFUL_SECONDS + 5
 
 
 def _with_project(path: str | None) -> str:

@@ -6,6 +6,7 @@ importing and migrating can go on side by side. Nobody outlives the launcher: wh
 however that came about, the worker ends too.
 """
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -21,12 +22,23 @@ from config.settings import Settings, get_settings
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
+# After the launcher has shut the door: for those in the queue, and for their requests to arrive.
+_ARRIVAL_SECONDS = 0.3
 
 # What goes through the pair. The launcher asks, and each question is answered with the worker's state.
 PING = b"?"
 SERVE = b"!"
 NOT_SERVING = b"-"
 SERVING = b"+"
+
+
+class PatientServer(Server):
+    """uvicorn, but whoever has connected in the last moment is served and not reset."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.force_exit:
+            await asyncio.sleep(_ARRIVAL_SECONDS)
+        await super().shutdown(sockets)
 
 
 def uvicorn_config(settings: Settings) -> Config:
@@ -85,7 +97,7 @@ def main() -> None:
     # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
     signal.signal(signal.SIGTERM, _leave)
     config = uvicorn_config(get_settings())
-    server = Server(config)
+    server = PatientServer(config)
     may_serve = threading.Event()
     threading.Thread(target=_report, args=(control, server, may_serve), daemon=True).start()
     with listener:

@@ -1,7 +1,6 @@
 """Puts the application together: resources, routes, and the layers of middleware around them."""
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from config.settings import Settings
 from controllers.address import AddressController
@@ -18,6 +17,7 @@ from controllers.pages import add_pages
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from middleware.body_limit import BodyLimit
+from middleware.cors import Cors
 from middleware.errors import UnexpectedErrors, install_error_handlers
 from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
@@ -38,19 +38,6 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
 )
 
 BULK_BYTES = 16 * 1024 * 1024
-EXPOSED_HEADERS = (
-    "X-Total-Count",
-    "Link",
-    "ETag",
-    "Location",
-    "X-Request-ID",
-    "X-Cache-Hit",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-    "Retry-After",
-    "Idempotent-Replayed",
-)
 
 
 def assemble(settings: Settings) -> FastAPI:
@@ -102,11 +89,20 @@ def _add_middleware(app: FastAPI, worker: Worker) -> None:
         )
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials=settings.cors_credentials,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
+            Cors,
+            origins=settings.cors_origins,
+            credentials=settings.cors_credentials,
+            uncounted=_whole_limit(settings),
         )
     app.add_middleware(RequestContext, service=worker, access_log=settings.access_log)
+
+
+def _whole_limit(settings: Settings) -> dict[str, str]:
+    if not settings.rate_limit_enabled:
+        return {}
+    calls = str(settings.rate_limit_calls)
+    return {
+        "X-RateLimit-Limit": calls,
+        "X-RateLimit-Remaining": calls,
+        "X-RateLimit-Reset": str(settings.rate_limit_period),
+    }

@@ -7,6 +7,7 @@ endpoint hands a function of a session to the executor and turns what comes back
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from fastapi import Request
@@ -23,7 +24,7 @@ from services.base import BaseService
 from services.cache_key import build_key
 from services.cache_service import Answer
 from services.executor import Executor
-from services.idempotency import Reply
+from services.idempotency import KeyedRequest, Reply
 
 Endpoint = Callable[..., Any]
 
@@ -135,11 +136,18 @@ class BaseController:
         answer, hit = await executor.read_cached(key, [tag], caching.ttl, work)
         return read_response(request, answer, hit)
 
-    async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
+    async def write(
+        self,
+        request: Request,
+        work: Callable[[Session], Reply],
+        at_once: Callable[[KeyedRequest | None, Session], Reply | None] | None = None,
+    ) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
-        return as_response(await executor_of(request).write(work, await keyed_request(request)))
+        keyed = await keyed_request(request)
+        shortcut = None if at_once is None else partial(at_once, keyed)
+        return as_response(await executor_of(request).write(work, keyed, shortcut))
 
-    def location(self, row_id: int) -> str:
+    def location(self, row_id: int | str) -> str:
         """The path of a row."""
         return f"{self.path}/{row_id}"
 

@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers import documentation
-from controllers.answers import expanded_answer, reply
+from controllers.answers import reply
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from repositories.checkout import PlacedOrder
 from schemas.checkout import Checkout, PlacedOrderRead
+from services.cache_service import Answer
 from services.checkout import CheckoutService
-from services.idempotency import Reply
-from services.order import BILL_FIELDS, DETAIL_FIELDS
+from services.idempotency import KeyedRequest, Reply
 
 _EXAMPLE = {
     "client_id": 1,
@@ -54,16 +55,14 @@ class CheckoutController(OrderController):
         ]
 
     async def checkout(self, request: Request, body: Any) -> Response:
+        def at_once(keyed: KeyedRequest | None, session: Session) -> Reply | None:
+            placed = CheckoutService(session).place_at_once(body, keyed, self.location(""))
+            return None if placed is None else self._placed(placed)
+
         def work(session: Session) -> Reply:
-            placed = CheckoutService(session).place(body)
-            content = _part(placed[0], "orders", self.fields) | {
-                "order_details": [_part(row, "order_details", DETAIL_FIELDS) for row in placed],
-                "bill": _part(placed[0], "bills", BILL_FIELDS),
-            }
-            return reply(201, expanded_answer(content), self.location(content["id_key"]))
+            return self._placed(CheckoutService(session).place(body))
 
-        return await self.write(request, work)
+        return await self.write(request, work, at_once)
 
-
-def _part(row: Any, table: str, fields: tuple[str, ...]) -> dict[str, Any]:
-    return {name: row[f"{table}.{name}"] for name in fields}
+    def _placed(self, order: PlacedOrder) -> Reply:
+        return reply(201, Answer(order.body, order.etag), self.location(order.id_key))

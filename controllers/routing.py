@@ -142,7 +142,7 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
             column = f"-?({'|'.join(sortable)})"
             schema = {
                 "type": "string",
-                "pattern": f"^{column}(,{column})*$",
+                "pattern": f"^{column}(,{column}){{0,9}}$",
                 "examples": [f"-{sortable[-1]},id_key"],
             }
         description = property_.get("description", "Only rows with this value")

@@ -15,6 +15,11 @@ _FIND = select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey
 _KEEP = insert(IdempotencyKey)
 
 
+def lock_number(key: str) -> int:
+    """The number of the advisory lock of the key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
+
+
 class IdempotencyKeyRepository:
     """The kept answers, on the connection of one session: plain rows need none of what an ORM does with them."""
 
@@ -23,8 +28,7 @@ class IdempotencyKeyRepository:
 
     def try_lock(self, key: str) -> bool:
         """Whether no other transaction is at work under this key. The lock ends with the transaction, however it ends."""
-        number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
-        return bool(self.connection.execute(_TRY_LOCK, {"lock": number}).scalar_one())
+        return bool(self.connection.execute(_TRY_LOCK, {"lock": lock_number(key)}).scalar_one())
 
     def find(self, key: str) -> Any | None:
         """The kept answer. It has to be asked for after the lock, in a statement of its own, to see what just committed."""

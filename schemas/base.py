@@ -74,7 +74,7 @@ def update_of(create: type[Create]) -> type[Update]:
     A field that was not sent stays as it is; `null` is accepted only where `create` accepts it.
     """
     fields: dict[str, Any] = {
-        name: (Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation, LEFT_OUT)
+        name: (Annotated[(info.annotation, *info.metadata, Field(description=info.description))], LEFT_OUT)
         for name, info in create.model_fields.items()
     }
     thing = create.__name__.removesuffix("Create")

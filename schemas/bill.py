@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.fields import (
     Amount,
+    BillNumber,
     Date,
     Key,
     Money,
-    Name50,
     PaymentType,
     QueryFrom,
     QueryPaymentType,
@@ -25,7 +25,7 @@ class BillCreate(Create):
 
     read_only: ClassVar[frozenset[str]] = READ_ONLY | {"kind", "refunds_bill_id"}
 
-    bill_number: Name50 = LEFT_OUT
+    bill_number: BillNumber = LEFT_OUT
     discount: Amount = NO_MONEY
     date: Date = LEFT_OUT
     total: Amount

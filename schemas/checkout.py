@@ -9,9 +9,9 @@ from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.fields import (
     Amount,
+    BillNumber,
     DeliveryMethod,
     Moment,
-    Name50,
     PaymentType,
     Price,
     Quantity,
@@ -45,7 +45,7 @@ class Checkout(Body):
     payment_type: PaymentType
     lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES)]
     discount: Amount = NO_MONEY
-    bill_number: Name50 = LEFT_OUT
+    bill_number: BillNumber = LEFT_OUT
     date: Moment = LEFT_OUT
     address_id: Reference | None = None
     expected_total: Amount = LEFT_OUT

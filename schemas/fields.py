@@ -78,7 +78,11 @@ Text20 = Annotated[str, Trimmed(20)]
 Text64 = Annotated[str, Trimmed(64)]
 Text2000 = Annotated[str, Trimmed(2000)]
 Text5000 = Annotated[str, Trimmed(5000)]
-Name50 = Annotated[str, Trimmed(50, shortest=1)]
+BillNumber = Annotated[
+    str,
+    Trimmed(50, shortest=1),
+    Field(description="Left out, the server gives the next; BILL-2026-000001 and its like are the server's alone"),
+]
 Name100 = Annotated[str, Trimmed(100, shortest=1)]
 Name200 = Annotated[str, Trimmed(200, shortest=1)]
 Email = Annotated[

@@ -126,14 +126,14 @@ class ApiClient:
         """The JSON at `path`: a row, or a list of rows."""
         return _parse(await self._repeat("GET", path, params=params))
 
-    async def pages(self, path: str, **filters: str | int) -> AsyncIterator[Row]:
+    async def pages(self, path: str, page_rows: int = PAGE_ROWS, **filters: str | int) -> AsyncIterator[Row]:
         """Every row of a collection that matches, in the order of the keys, read page by page with `after`."""
         position: dict[str, str | int] = {}
         while True:
-            rows: list[Row] = await self.get(path, limit=PAGE_ROWS, **filters, **position)
+            rows: list[Row] = await self.get(path, limit=page_rows, **filters, **position)
             for row in rows:
                 yield row
-            if len(rows) < PAGE_ROWS:
+            if len(rows) < page_rows:
                 return
             position = {"after": rows[-1]["id_key"]}
 
@@ -146,10 +146,11 @@ class ApiClient:
         """Create what `body` describes, once, however often the answer is lost; give what is stored."""
         return _parse(await self._repeat("POST", path, body=body, key=str(uuid.uuid4())))
 
-    async def create_once(self, path: str, body: Mapping[str, Any], key: str) -> Row:
+    async def create_once(self, path: str, body: Mapping[str, Any], key: str, rows_at: str | None = None) -> Row:
         """Create a row that nothing but `key` makes unique, even if an earlier run was killed doing the same.
 
-        `key` must be the same in every run that means this row. A stored answer is believed only where it
+        `key` must be the same in every run that means this row. `rows_at` is the collection that the row is
+        found in, where it is not `path`: `/checkout` makes a row of `/orders`. A stored answer is believed only where it
         still holds: a replayed refusal may have been remedied since, and a replayed row may have been
         deleted, so then a new attempt is numbered.
         """
@@ -161,7 +162,7 @@ class ApiClient:
                     continue
                 raise
             row: Row = _parse(answer)
-            if not _is_replayed(answer) or await self._exists(f"{path}/{row['id_key']}"):
+            if not _is_replayed(answer) or await self._exists(f"{rows_at or path}/{row['id_key']}"):
                 return row
         raise Mismatch(f"POST {path} did not create a row in {MOST_ATTEMPTS} attempts")
 

@@ -2,95 +2,46 @@
 
     python -m scripts.load_online_retail FILE [--base-url URL] [--limit N] [--concurrency K]
 
-Categories, products and clients first; then, invoice by invoice, its bill, its order and its details,
-after changing a product's price wherever the file sells it at another one.
+Categories, products and clients first; then every invoice in one checkout, after changing the prices of
+its products wherever the file sells them at others; at last the returns that its credit notes tell of.
 
 It may be interrupted at any moment and run again. What exists is read back first and found by its natural
-key: category name, sku, e-mail, bill number, the order of that bill. The details of an order are created
-in file order, so those that exist must be the beginning of the invoice, and the run goes on behind them.
-At the end the API is read again and reconciled with the file, to the unit and to the cent.
+key: category name, sku, e-mail, bill number. An invoice that was sold in one checkout is there wholly or
+not at all. Of one that is sold line by line, and of the returns from an order, what exists must be the
+beginning of what the file says, and the run goes on behind it. At the end the API is read again and
+reconciled with the file, to the unit and to the cent.
 
 Exit code: 0 all is there; 1 something differs; 2 it could not be done; 130 interrupted.
 """
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scripts.api_client import (
-    EXIT_FINE,
-    EXIT_MISMATCH,
-    ApiClient,
-    Mismatch,
-    Refused,
-    Row,
-    ScriptError,
-    all_of,
-    run_script,
-)
-from scripts.online_retail_file import (
-    Invoice,
-    SalesFile,
-    SalesFileError,
-    Totals,
-    read_sales_file,
-    totals_of,
-)
+from scripts.api_client import EXIT_FINE, EXIT_MISMATCH, ApiClient, Row, ScriptError, all_of, run_script
+from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
+from scripts.online_retail_report import describe, reconcile
+from scripts.online_retail_returns import Matching, match_credit_notes
+from scripts.online_retail_selling import Seller, Shelf
 from scripts.online_retail_stored import (
     Job,
-    PendingLine,
+    ReturnJob,
     StoredInvoice,
-    expected_lines,
     plan_jobs,
+    plan_returns,
     read_back,
-    stored_totals,
     units_pending,
 )
 
-HOME_DELIVERY = 3
-PRICE_ATTEMPTS = 10
-NAMED_AT_MOST = 5
-"""How many differing invoices the last line names."""
+PENDING, IN_PROGRESS = 1, 2
+"""The statuses of an order that matter here: nothing can be returned from a PENDING one."""
 
-
-class Turns:
-    """Lets the sales of one product happen one by one in the order of the file.
-
-    Whichever invoice gets there first, nobody changes the price between another one's price and its sale,
-    and the prices follow each other as they did in the shop. A sale waits only for lines earlier in the
-    file, and the workers take the invoices in file order, so they cannot wait for each other in a circle.
-    """
-
-    def __init__(self) -> None:
-        self._current = 0
-        self._waiting: dict[int, asyncio.Event] = {}
-
-    async def wait(self, turn: int) -> None:
-        if turn != self._current:
-            await self._waiting.setdefault(turn, asyncio.Event()).wait()
-
-    def finish(self) -> None:
-        self._current += 1
-        next_one = self._waiting.pop(self._current, None)
-        if next_one is not None:
-            next_one.set()
-
-
-@dataclass(slots=True)
-class Shelf:
-    """A product of the shop: the price it was last seen at, and the turns of those who sell it."""
-
-    product_id: int
-    price: Decimal
-    turns: Turns = field(default_factory=Turns)
+J = TypeVar("J")
 
 
 def email_of(customer_id: str) -> str:
@@ -101,10 +52,13 @@ def email_of(customer_id: str) -> str:
 class Importer:
     """Brings the invoices of one file into the shop behind `api`, `workers` invoices at a time."""
 
-    def __init__(self, api: ApiClient, sales: SalesFile, invoices: Sequence[Invoice], workers: int) -> None:
+    def __init__(
+        self, api: ApiClient, sales: SalesFile, invoices: Sequence[Invoice], matching: Matching, workers: int
+    ) -> None:
         self._api = api
         self._sales = sales
         self._invoices = invoices
+        self._matching = matching
         self._workers = workers
 
     async def run(self) -> bool:
@@ -112,11 +66,20 @@ class Importer:
         products = await self._ensure_products()
         client_ids = await self._ensure_clients()
         product_ids = {sku: int(row["id_key"]) for sku, row in products.items()}
-        numbers = {invoice.number for invoice in self._invoices}
-        jobs = plan_jobs(self._invoices, await read_back(self._api, numbers), product_ids, client_ids)
-        await self._ensure_stock(jobs, products)
-        await self._sell_all(jobs, {sku: Shelf(row["id_key"], Decimal(row["price"])) for sku, row in products.items()})
-        return reconcile(self._invoices, await read_back(self._api, numbers), product_ids)
+        stored = await self._read_back()
+        jobs = plan_jobs(self._invoices, stored, product_ids, client_ids)
+        if jobs:
+            await self._ensure_stock(jobs, products)
+            await self._sell_all(jobs, products)
+            stored = await self._read_back()
+        return_jobs = plan_returns(self._matching.returns, stored)
+        if return_jobs:
+            await self._book_returns(return_jobs)
+            stored = await self._read_back()
+        return reconcile(self._invoices, self._matching, stored, product_ids)
+
+    async def _read_back(self) -> dict[str, StoredInvoice]:
+        return await read_back(self._api, {invoice.number for invoice in self._invoices})
 
     async def _ensure_products(self) -> dict[str, Row]:
         products = self._sales.products(self._invoices)
@@ -152,121 +115,52 @@ class Importer:
                 path = f"/products/{products[sku]['id_key']}/stock"
                 await self._api.post(path, {"delta": missing, "reason": "receipt"})
 
-    async def _sell_all(self, jobs: Sequence[Job], shelves: Mapping[str, Shelf]) -> None:
+    async def _sell_all(self, jobs: Sequence[Job], products: Mapping[str, Row]) -> None:
+        shelves = {sku: Shelf(row["id_key"], Decimal(row["price"])) for sku, row in products.items()}
         lines = sum(len(invoice.lines) for invoice in self._invoices)
         done = lines - sum(len(job.pending) for job in jobs)
-        # `disable=None`: no bar where standard error is not a terminal.
-        with tqdm(total=lines, initial=done, unit="line", disable=None) as progress:
-            queue = iter(jobs)
-            await all_of(self._work(queue, shelves, progress) for _ in range(self._workers))
+        with _progress(lines, done, "line") as progress:
+            await self._share(jobs, Seller(self._api, shelves, progress.update).sell)
 
-    async def _work(self, queue: Iterator[Job], shelves: Mapping[str, Shelf], progress: "tqdm[Any]") -> None:
-        for job in queue:
-            order_id = await self._ensure_order(job)
-            for pending in job.pending:
-                shelf = shelves[pending.line.sku]
-                await shelf.turns.wait(pending.turn)
-                await self._sell(order_id, pending, shelf)
-                shelf.turns.finish()
-                progress.update()
+    async def _book_returns(self, jobs: Sequence[ReturnJob]) -> None:
+        returns = len(self._matching.returns)
+        done = returns - sum(len(job.pending) for job in jobs)
+        with _progress(returns, done, "return") as progress:
 
-    async def _ensure_order(self, job: Job) -> int:
-        """The id of the invoice's order; its bill and itself are created where they are missing."""
-        if job.stored is not None and job.stored.order_id is not None:
-            return job.stored.order_id
-        total = totals_of([job.invoice]).revenue
-        if job.stored is None:
-            number = job.invoice.number
-            bill: Row = {
-                "bill_number": number,
-                "total": total,
-                "payment_type": "card",
-                "client_id": job.client_id,
-            }
-            bill_id = await self._create_or_find("/bills", bill, "bill_number")
-        else:
-            bill_id = job.stored.bill_id
-        order: Row = {
-            "client_id": job.client_id,
-            "bill_id": bill_id,
-            "delivery_method": HOME_DELIVERY,
-            "total": total,
-        }
-        return await self._create_or_find("/orders", order, "bill_id")
+            async def book(job: ReturnJob) -> None:
+                await self._book(job, progress)
 
-    async def _create_or_find(self, path: str, body: Row, unique: str) -> int:
-        """The id of the row with this value of the field `unique`, created unless an interrupted run just did."""
-        try:
-            row = await self._api.post(path, body)
-        except Refused as refusal:
-            if refusal.status != HTTPStatus.CONFLICT:
-                raise
-            found = await self._api.get(path, **{unique: body[unique]})
-            same = [row for row in found if row[unique] == body[unique] and row["client_id"] == body["client_id"]]
-            if not same:
-                raise
-            row = same[0]
-        return int(row["id_key"])
+            await self._share(jobs, book)
 
-    async def _sell(self, order_id: int, pending: PendingLine, shelf: Shelf) -> None:
-        """Create one detail, at the file's price."""
-        body = {
-            "order_id": order_id,
-            "product_id": shelf.product_id,
-            "quantity": pending.line.quantity,
-            "price": pending.line.price,
-        }
-        for _ in range(PRICE_ATTEMPTS):
-            if shelf.price != pending.line.price:
-                await self._api.put(f"/products/{shelf.product_id}", {"price": pending.line.price})
-                shelf.price = pending.line.price
-            try:
-                await self._api.create_once("/order_details", body, f"online-retail-{order_id}-{pending.position}")
-            except Refused as refusal:
-                if refusal.code != "price_mismatch":
-                    raise
-                # Somebody else changed the price meanwhile; what it is now has to be asked.
-                shelf.price = Decimal((await self._api.get(f"/products/{shelf.product_id}"))["price"])
-            else:
-                return
-        raise Mismatch(f"The price of product {shelf.product_id} is being changed by somebody else all the time")
+    async def _book(self, job: ReturnJob, progress: "tqdm[Any]") -> None:
+        order = job.order
+        if order.status == PENDING:
+            # By its value, so that a repeat cannot advance the order any further.
+            await self._api.put(f"/orders/{order.order_id}", {"status": IN_PROGRESS})
+        for booked in job.pending:
+            lines = [
+                {"order_detail_id": order.details[line.position].id_key, "quantity": line.quantity}
+                for line in booked.lines
+            ]
+            body = {"lines": lines, "reason": f"Credit note {booked.note}"}
+            path = f"/orders/{order.order_id}/returns"
+            await self._api.create_once(path, body, f"online-retail-{booked.note}-{order.order_id}", "/bills")
+            progress.update()
+
+    async def _share(self, jobs: Iterable[J], do: Callable[[J], Awaitable[None]]) -> None:
+        """Let the workers do all jobs, each taking the next one in order."""
+        queue = iter(jobs)
+        await all_of(_work_off(queue, do) for _ in range(self._workers))
 
 
-def reconcile(invoices: Sequence[Invoice], stored: Mapping[str, StoredInvoice], product_ids: Mapping[str, int]) -> bool:
-    """Print what the file and the API hold, and say whether they agree, invoice by invoice."""
-    wanted, reached = totals_of(invoices), stored_totals(stored.values())
-    print(table(wanted, reached))
-    differing = [
-        invoice.number
-        for invoice in invoices
-        if invoice.number not in stored or stored[invoice.number].lines != expected_lines(invoice, product_ids)
-    ]
-    if differing:
-        named = ", ".join(differing[:NAMED_AT_MOST]) + (", …" if len(differing) > NAMED_AT_MOST else "")
-        print(f"{len(differing):,} invoices differ: {named}")
-    return wanted == reached and not differing
+async def _work_off(queue: Iterator[J], do: Callable[[J], Awaitable[None]]) -> None:
+    for job in queue:
+        await do(job)
 
 
-def table(wanted: Totals, reached: Totals) -> str:
-    """The reconciliation, one line for each total."""
-    lines = [f"{'':<8} {'file':>14} {'API':>14}"]
-    api_totals = reached._asdict()
-    for name, file_side in wanted._asdict().items():
-        api_side = api_totals[name]
-        verdict = "" if file_side == api_side else f"  differs by {api_side - file_side:,}"
-        lines.append(f"{name:<8} {file_side:>14,} {api_side:>14,}{verdict}")
-    return "\n".join(lines)
-
-
-def describe(sales: SalesFile, invoices: Sequence[Invoice]) -> str:
-    """What is imported of the file and what is not."""
-    beyond = len(sales.invoices) - len(invoices)
-    return (
-        f"To import: {len(invoices):,} invoices"
-        + (f" ({beyond:,} more are beyond --limit)" if beyond else "")
-        + f"\nNot imported: {sales.credit_lines:,} lines of {sales.credit_notes:,} credit notes, "
-        f"{sales.adjustment_lines:,} lines of stock adjustments and write-offs"
-    )
+def _progress(total: int, done: int, unit: str) -> "tqdm[Any]":
+    # `disable=None`: no bar where standard error is not a terminal.
+    return tqdm(total=total, initial=done, unit=unit, disable=None)
 
 
 async def load(options: argparse.Namespace) -> int:
@@ -276,10 +170,11 @@ async def load(options: argparse.Namespace) -> int:
     except (SalesFileError, OSError) as error:
         raise ScriptError(f"cannot read {options.file}: {error}") from None
     invoices = sales.invoices[: options.limit]
-    print(describe(sales, invoices), flush=True)
+    matching = match_credit_notes(sales, invoices)
+    print(describe(sales, invoices, matching), flush=True)
     async with ApiClient(options.base_url, connections=options.concurrency) as api:
         await api.check()
-        if await Importer(api, sales, invoices, options.concurrency).run():
+        if await Importer(api, sales, invoices, matching, options.concurrency).run():
             return EXIT_FINE
     print("The API does not hold what the file says.", file=sys.stderr)
     return EXIT_MISMATCH

@@ -1,13 +1,11 @@
 """What the "Online Retail" file says was sold, and what a shop must hold to sell it again.
 
 Pure functions, no HTTP. The file (UCI Machine Learning Repository, D. Chen, 2015, CC BY 4.0) is CSV in
-cp1252, plain or gzipped, one sold line each. A line is one of three kinds:
+cp1252, plain or gzipped, one line of an invoice each. A line is one of three kinds:
 
 - `InvoiceNo` starts with "C": part of a credit note;
 - otherwise with a quantity and a price above 0: a sale;
-- anything else: an adjustment of the stock or a write-off.
-
-Only sales are imported; the others are counted.
+- anything else: an adjustment of the stock or a write-off, which is only counted.
 """
 
 import csv
@@ -48,6 +46,32 @@ class Invoice:
     lines: tuple[SaleLine, ...]
 
 
+class SalePlace(NamedTuple):
+    """Where a sale stands: the number of its invoice, and its position among that invoice's lines from 0 on."""
+
+    invoice: str
+    position: int
+
+
+class CreditLine(NamedTuple):
+    """`quantity` units of `sku` that are credited at `price` each; a discount or a fee is written as one, too."""
+
+    sku: str
+    quantity: int
+    price: Decimal
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """What was credited in one go. `sales_before` is how many lines of sales stand before it in the file."""
+
+    number: str
+    customer_id: str
+    lines: tuple[CreditLine, ...]
+    sales_before: int
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """What the shop must know of a product before its first sale; `stock` is all the file sells of it."""
@@ -60,7 +84,7 @@ class Product:
 
 
 class Totals(NamedTuple):
-    """What both sides of a reconciliation count: `revenue` is what the lines come to, `billed` the bills."""
+    """What both sides of a reconciliation count of the sales: `revenue` is what the lines come to, `billed` the bills."""
 
     orders: int
     lines: int
@@ -71,15 +95,16 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SalesFile:
-    """The sales of a file in its order, and how much of it is something else.
+    """The sales and the credit notes of a file in its order, and how much of it is something else.
 
-    `names` maps a stock code to the first description of it that is not blank, if there is any.
+    `places` are the lines of all sales as they follow each other in the file. `names` maps a stock code to the
+    first description of a sale of it that is not blank, if there is any.
     """
 
     invoices: tuple[Invoice, ...]
+    places: tuple[SalePlace, ...]
+    credit_notes: tuple[CreditNote, ...]
     names: Mapping[str, str]
-    credit_notes: int
-    credit_lines: int
     adjustment_lines: int
 
     def products(self, invoices: Iterable[Invoice]) -> dict[str, Product]:
@@ -143,40 +168,54 @@ class _Collected:
 
     customers: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[SaleLine]] = field(default_factory=dict)
+    places: list[SalePlace] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
-    credit_notes: set[str] = field(default_factory=set)
-    credit_lines: int = 0
+    credits: dict[str, list[CreditLine]] = field(default_factory=dict)
+    sales_before: dict[str, int] = field(default_factory=dict)
     adjustment_lines: int = 0
 
     def add(self, row: Mapping[str, str]) -> None:
-        if row["InvoiceNo"].startswith(CREDIT_NOTE):
-            self.credit_notes.add(row["InvoiceNo"])
-            self.credit_lines += 1
-            return
         quantity, price = _quantity(row["Quantity"]), _price(row["UnitPrice"])
-        if quantity <= 0 or price <= 0:
+        if row["InvoiceNo"].startswith(CREDIT_NOTE):
+            self._add_credit(row, CreditLine(row["StockCode"], -quantity, price, row["Description"]))
+        elif quantity > 0 and price > 0:
+            self._add_sale(row, SaleLine(row["StockCode"], quantity, _in_cents(price)))
+        else:
             self.adjustment_lines += 1
-            return
-        self._add_sale(row, SaleLine(row["StockCode"], quantity, _in_cents(price)))
 
     def _add_sale(self, row: Mapping[str, str], line: SaleLine) -> None:
-        number, customer_id = row["InvoiceNo"], row["CustomerID"]
+        number = row["InvoiceNo"]
         if not number or not line.sku:
             raise SalesFileError("a sale needs an InvoiceNo and a StockCode")
-        if self.customers.setdefault(number, customer_id) != customer_id:
-            raise SalesFileError(f"invoice {number} has two customers")
-        self.lines.setdefault(number, []).append(line)
+        self._note_customer(row)
+        lines = self.lines.setdefault(number, [])
+        self.places.append(SalePlace(number, len(lines)))
+        lines.append(line)
         if row["Description"]:
             self.names.setdefault(line.sku, row["Description"])
+
+    def _add_credit(self, row: Mapping[str, str], line: CreditLine) -> None:
+        number = row["InvoiceNo"]
+        self._note_customer(row)
+        self.credits.setdefault(number, []).append(line)
+        self.sales_before.setdefault(number, len(self.places))
+
+    def _note_customer(self, row: Mapping[str, str]) -> None:
+        number, customer_id = row["InvoiceNo"], row["CustomerID"]
+        if self.customers.setdefault(number, customer_id) != customer_id:
+            raise SalesFileError(f"invoice {number} has two customers")
 
     def result(self) -> SalesFile:
         return SalesFile(
             invoices=tuple(
                 Invoice(number, self.customers[number], tuple(lines)) for number, lines in self.lines.items()
             ),
+            places=tuple(self.places),
+            credit_notes=tuple(
+                CreditNote(number, self.customers[number], tuple(lines), self.sales_before[number])
+                for number, lines in self.credits.items()
+            ),
             names=self.names,
-            credit_notes=len(self.credit_notes),
-            credit_lines=self.credit_lines,
             adjustment_lines=self.adjustment_lines,
         )
 

@@ -1,6 +1,6 @@
 """What the API holds of the file's invoices, and what is still to be done.
 
-The same reading serves twice: before the import it tells where to go on, after it what was reached.
+The same reading serves each time: before the import it tells where to go on, after it what was reached.
 """
 
 from collections import Counter
@@ -9,8 +9,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from scripts.api_client import ApiClient, Mismatch
+from scripts.api_client import ApiClient, Mismatch, Row
 from scripts.online_retail_file import Invoice, SaleLine, Totals
+from scripts.online_retail_returns import CreditReturn, ReturnTotals
+
+CHECKOUT_LINES = 1000
+"""The most lines that one checkout takes."""
+
+ORDERS_PER_PAGE = 200
+"""Orders bring their details along: a page of them is many rows."""
 
 
 class StoredLine(NamedTuple):
@@ -21,15 +28,32 @@ class StoredLine(NamedTuple):
     price: Decimal
 
 
+class StoredDetail(NamedTuple):
+    """An order detail: what the file determines of it, and how many of its units were returned."""
+
+    id_key: int
+    line: StoredLine
+    returned: int
+
+
 @dataclass(slots=True)
 class StoredInvoice:
-    """A bill of the API with the number of an invoice, its order if there is one, and that order's details."""
+    """A bill of the API with the number of an invoice, its order if there is one, and that order's details.
+
+    `credits` are the amounts of the credit bills that refund it.
+    """
 
     bill_id: int
     client_id: int | None
     billed: Decimal
     order_id: int | None = None
-    lines: list[StoredLine] = field(default_factory=list)
+    status: int | None = None
+    details: list[StoredDetail] = field(default_factory=list)
+    credits: list[Decimal] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[StoredLine]:
+        return [detail.line for detail in self.details]
 
 
 class PendingLine(NamedTuple):
@@ -49,26 +73,50 @@ class Job:
     stored: StoredInvoice | None
     pending: tuple[PendingLine, ...]
 
+    @property
+    def is_one_checkout(self) -> bool:
+        """Whether the whole invoice can be sold in one call: nothing is there yet, and no product has two prices."""
+        prices = {(line.sku, line.price) for line in self.invoice.lines}
+        products = {line.sku for line in self.invoice.lines}
+        return self.stored is None and len(prices) == len(products) and len(self.invoice.lines) <= CHECKOUT_LINES
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnJob:
+    """An order, and the returns from it that are still to be booked, in the order of the file."""
+
+    order: StoredInvoice
+    pending: tuple[CreditReturn, ...]
+
 
 async def read_back(api: ApiClient, numbers: Collection[str]) -> dict[str, StoredInvoice]:
     """The stored invoices by number. Other bills and orders of the shop are passed over."""
     invoices: dict[str, StoredInvoice] = {}
-    async for bill in api.pages("/bills"):
-        if bill["bill_number"] in numbers:
-            invoices[bill["bill_number"]] = StoredInvoice(bill["id_key"], bill["client_id"], Decimal(bill["total"]))
-    if not invoices:
-        return invoices
+    orders = api.pages("/orders", ORDERS_PER_PAGE, expand="order_details,bill")
+    async for order in orders:
+        if order["bill"]["bill_number"] in numbers:
+            invoices[order["bill"]["bill_number"]] = _stored_order(order)
     by_bill = {invoice.bill_id: invoice for invoice in invoices.values()}
-    by_order: dict[int, StoredInvoice] = {}
-    async for order in api.pages("/orders"):
-        if order["bill_id"] in by_bill:
-            by_order[order["id_key"]] = by_bill[order["bill_id"]]
-            by_bill[order["bill_id"]].order_id = order["id_key"]
-    async for detail in api.pages("/order_details"):
-        if detail["order_id"] in by_order:
-            line = StoredLine(detail["product_id"], detail["quantity"], Decimal(detail["price"]))
-            by_order[detail["order_id"]].lines.append(line)
+    async for bill in api.pages("/bills"):
+        if bill["refunds_bill_id"] in by_bill:
+            by_bill[bill["refunds_bill_id"]].credits.append(Decimal(bill["total"]))
+        elif bill["bill_number"] in numbers and bill["bill_number"] not in invoices:
+            # An interrupted run made the bill and not the order.
+            invoices[bill["bill_number"]] = _stored_bill(bill)
     return invoices
+
+
+def _stored_bill(bill: Row) -> StoredInvoice:
+    return StoredInvoice(bill["id_key"], bill["client_id"], Decimal(bill["total"]))
+
+
+def _stored_order(order: Row) -> StoredInvoice:
+    invoice = _stored_bill(order["bill"])
+    invoice.order_id, invoice.status = order["id_key"], order["status"]
+    for row in order["order_details"]:
+        line = StoredLine(row["product_id"], row["quantity"], Decimal(row["price"]))
+        invoice.details.append(StoredDetail(row["id_key"], line, row["returned_quantity"]))
+    return invoice
 
 
 def expected_lines(invoice: Invoice, product_ids: Mapping[str, int]) -> list[StoredLine]:
@@ -112,6 +160,38 @@ def _check_beginning(invoice: Invoice, found: StoredInvoice, client_id: int, exp
         raise Mismatch(f"Order {found.order_id} of bill {invoice.number} holds other lines than the file's invoice")
 
 
+def plan_returns(returns: Iterable[CreditReturn], stored: Mapping[str, StoredInvoice]) -> list[ReturnJob]:
+    """The returns that are not booked yet. All invoices must be complete.
+
+    The returns from one order are booked in the order of the file, so what was returned so far must be the
+    first of them. Raises `Mismatch` where it is something else.
+    """
+    by_invoice: dict[str, list[CreditReturn]] = {}
+    for booked in returns:
+        by_invoice.setdefault(booked.invoice, []).append(booked)
+    jobs = []
+    for number, order in stored.items():
+        wanted = by_invoice.get(number, [])
+        done = _returns_booked(wanted, order)
+        if done is None:
+            raise Mismatch(f"Order {order.order_id} of bill {number} has other returns than the file's credit notes")
+        if wanted[done:]:
+            jobs.append(ReturnJob(order, tuple(wanted[done:])))
+    return jobs
+
+
+def _returns_booked(wanted: Sequence[CreditReturn], order: StoredInvoice) -> int | None:
+    """How many of the returns that are `wanted` the order shows; None if it shows anything else."""
+    shown = Counter({position: detail.returned for position, detail in enumerate(order.details) if detail.returned})
+    units: Counter[int] = Counter()
+    for done, booked in enumerate(wanted):
+        if units == shown:
+            return done
+        for line in booked.lines:
+            units[line.position] += line.quantity
+    return len(wanted) if units == shown else None
+
+
 def units_pending(jobs: Iterable[Job]) -> Counter[str]:
     """How many units of each stock code are still to be sold."""
     units: Counter[str] = Counter()
@@ -130,4 +210,16 @@ def stored_totals(stored: Collection[StoredInvoice]) -> Totals:
         units=sum(line.quantity for line in lines),
         revenue=sum((line.quantity * line.price for line in lines), Decimal("0.00")),
         billed=sum((invoice.billed for invoice in stored), Decimal("0.00")),
+    )
+
+
+def stored_returns(stored: Collection[StoredInvoice]) -> ReturnTotals:
+    """What the API holds of returns, summed line by line and, apart from that, credit bill by credit bill."""
+    details = [detail for invoice in stored for detail in invoice.details]
+    credited = [total for invoice in stored for total in invoice.credits]
+    return ReturnTotals(
+        returns=len(credited),
+        returned=sum(detail.returned for detail in details),
+        refunded=sum((detail.returned * detail.line.price for detail in details), Decimal("0.00")),
+        credited=sum(credited, Decimal("0.00")),
     )

@@ -1,16 +1,15 @@
 """Placing an order: bill, order and details in one transaction, or nothing at all."""
 
 from collections import Counter
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.bill import is_server_number
 from repositories.base import is_key
-from repositories.checkout import CheckoutRepository, NewOrder
+from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
 from services.base import STALE
@@ -23,76 +22,103 @@ from services.errors import (
     NotFound,
     PriceMismatch,
     ProductNotAvailable,
+    ShopError,
     TotalMismatch,
 )
+from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
 
 
 class CheckoutService:
-    """Checks everything on locked products first, and writes once all rules agree."""
+    """Places orders: at once where nothing is in the way, else step by step on locked products."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.repository = CheckoutRepository(session)
 
-    def place(self, checkout: Checkout) -> Sequence[RowMapping]:
-        """The stored order: one mapping per detail, with the columns of order, bill and detail."""
+    def place_at_once(self, checkout: Checkout, keyed: KeyedRequest | None, location: str) -> PlacedOrder | None:
+        """The stored order, by a statement that is a transaction of its own; None when it did not come about.
+
+        With `keyed` its answer is kept; `location` is what stands before the order's key in its path. What the shelf looked like is checked again by the statement itself, on locked rows. Whoever gets
+        None asks `place`, which finds out why and says so.
+        """
+        if checkout.address_id is not None or checkout.optional("bill_number") is not None:
+            return None
+        kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
+        shelf = self.repository.glance(_product_ids(checkout), keyed.key if keyed is not None else None)
+        if any(product.key_is_known for product in shelf.values()):
+            return None
+        try:
+            placed = self.repository.place(_agreed(checkout, shelf), kept_under)
+        except (ShopError, IntegrityError):
+            return None
+        if placed is not None:
+            self._tell_the_cache(shelf)
+        return placed
+
+    def place(self, checkout: Checkout) -> PlacedOrder:
+        """The stored order, within the transaction of the session. Raises what the rules say against it."""
         bill_number = checkout.optional("bill_number")
         if bill_number is not None and is_server_number(bill_number):
             raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
-        if checkout.address_id is not None:
-            OrderService(self.session).require_address(checkout.address_id, checkout.client_id)
-        shelf = self._locked_shelf(checkout)
-        prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
-        self._require_stock(checkout, shelf)
-        total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
-        _require_totals(checkout, total)
-        order = NewOrder(
-            product_ids=[line.product_id for line in checkout.lines],
-            quantities=[line.quantity for line in checkout.lines],
-            prices=prices,
-            total=total,
-            discount=checkout.discount,
-            payment_type=checkout.payment_type,
-            delivery_method=checkout.delivery_method,
-            client_id=checkout.client_id,
-            bill_number=bill_number,
-            date=checkout.optional("date"),
-            address_id=checkout.address_id,
-        )
-        # The foreign key itself finds out whether the client exists, without a question of its own.
+        OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
+        shelf = self.repository.lock_shelf(_product_ids(checkout))
+        order = _agreed(checkout, shelf)
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
             placed = self.repository.place(order)
+        assert placed is not None, "the products are locked as they were looked at"
         self._tell_the_cache(shelf)
         return placed
-
-    def _locked_shelf(self, checkout: Checkout) -> dict[int, Any]:
-        shelf = self.repository.lock_shelf([line.product_id for line in checkout.lines if is_key(line.product_id)])
-        for line in checkout.lines:
-            if line.product_id not in shelf:
-                raise NotFound("Product", line.product_id)
-        return shelf
-
-    def _require_stock(self, checkout: Checkout, shelf: dict[int, Any]) -> None:
-        """Lines of the same product are summed: together they must not take more than there is."""
-        wanted: Counter[int] = Counter()
-        for line in checkout.lines:
-            wanted[line.product_id] += line.quantity
-        short = [
-            InsufficientStock(product_id, quantity, shelf[product_id].stock)
-            for product_id, quantity in wanted.items()
-            if quantity > shelf[product_id].stock
-        ]
-        if short:
-            first = short[0]
-            raise InsufficientStock(first.product_id, first.requested, first.available, short)
 
     def _tell_the_cache(self, shelf: dict[int, Any]) -> None:
         stale = self.session.info.setdefault(STALE, set())
         stale.add(ProductService.list_tag())
         stale.update(ProductService.row_tag(product_id) for product_id in shelf)
+
+
+def _product_ids(checkout: Checkout) -> list[int]:
+    return [line.product_id for line in checkout.lines if is_key(line.product_id)]
+
+
+def _agreed(checkout: Checkout, shelf: dict[int, Any]) -> NewOrder:
+    """The order as it is to be written. Raises the first thing that the rules say against it."""
+    for line in checkout.lines:
+        if line.product_id not in shelf:
+            raise NotFound("Product", line.product_id)
+    prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
+    _require_stock(checkout, shelf)
+    total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
+    _require_totals(checkout, total)
+    return NewOrder(
+        product_ids=[line.product_id for line in checkout.lines],
+        quantities=[line.quantity for line in checkout.lines],
+        prices=prices,
+        total=total,
+        discount=checkout.discount,
+        payment_type=checkout.payment_type,
+        delivery_method=checkout.delivery_method,
+        client_id=checkout.client_id,
+        bill_number=checkout.optional("bill_number"),
+        date=checkout.optional("date"),
+        address_id=checkout.address_id,
+    )
+
+
+def _require_stock(checkout: Checkout, shelf: dict[int, Any]) -> None:
+    """Lines of the same product are summed: together they must not take more than there is."""
+    wanted: Counter[int] = Counter()
+    for line in checkout.lines:
+        wanted[line.product_id] += line.quantity
+    short = [
+        InsufficientStock(product_id, quantity, shelf[product_id].stock)
+        for product_id, quantity in wanted.items()
+        if quantity > shelf[product_id].stock
+    ]
+    if short:
+        first = short[0]
+        raise InsufficientStock(first.product_id, first.requested, first.available, short)
 
 
 def _price(product: Any, offered: Decimal | None) -> Decimal:

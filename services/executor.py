@@ -38,27 +38,46 @@ class Executor:
         """The answer under `key`, made by `work` when it is missing or old; and whether it was there."""
         return await self.cache.answer(key, tags, lambda: self.read(work), ttl)
 
-    async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
+    async def write(
+        self,
+        work: Callable[[Session], Reply],
+        keyed: KeyedRequest | None = None,
+        at_once: Callable[[Session], Reply | None] | None = None,
+    ) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.
 
-        Not interrupted when the client goes: what was committed is always told to the cache.
+        `at_once` may do the same by one statement that is a transaction of its own; where it returns
+        None, nothing was done and `work` is asked. Not interrupted when the client goes: what was
+        committed is always told to the cache.
         """
-        return await asyncio.shield(self._write(work, keyed))
+        return await asyncio.shield(self._write(work, keyed, at_once))
 
-    async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Reply:
+    async def _write(
+        self,
+        work: Callable[[Session], Reply],
+        keyed: KeyedRequest | None,
+        at_once: Callable[[Session], Reply | None] | None,
+    ) -> Reply:
         stale: set[str] = set()
 
-        def transact(part: Callable[[Session], Reply]) -> Reply:
-            def attempt(session: Session) -> Reply:
+        def with_news(part: Callable[[Session], T]) -> Callable[[Session], T]:
+            def noted(session: Session) -> T:
                 session.info[STALE] = stale
                 return part(session)
 
-            return self.database.transact(attempt)
+            return noted
+
+        def transact(part: Callable[[Session], Reply]) -> Reply:
+            return self.database.transact(with_news(part))
+
+        def in_thread() -> Reply:
+            reply = None if at_once is None else self.database.at_once(with_news(at_once))
+            if reply is not None:
+                return reply
+            return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
 
         try:
-            if keyed is None:
-                return await self._run(lambda: transact(work))
-            return await self._run(lambda: Idempotency(keyed, transact).once(work))
+            return await self._run(in_thread)
         finally:
             # Also after a failure: a connection lost during COMMIT may have committed.
             if stale:

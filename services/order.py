@@ -80,8 +80,8 @@ class OrderService(BaseService[Order]):
         """The order, CANCELED, with its goods back on the shelf."""
         return self.move_to(order_id, OrderStatus.CANCELED)
 
-    def require_address(self, address_id: int, client_id: int) -> None:
-        """Raise `NotFound` unless both exist, and `RuleBroken` unless the address is one of the client's."""
+    def require_client(self, client_id: int, address_id: int | None) -> None:
+        """Raise `NotFound` unless client and address exist, `RuleBroken` unless the address is one of the client's."""
         self._hold_references({"client_id": client_id})
         self._require_address(address_id, client_id)
 

@@ -81,7 +81,11 @@ def test_may_be_combined_with_every_other_and_with_paging(
 
 @each_filter
 def test_takes_only_values_of_its_kind(client: httpx.Client, path: str, name: str, value: str) -> None:
-    bad = ["", "\0"] if name in ("email", "name", "lastname", "city", "sku", "q", "bill_number") else ["", "x", "1,2", "\0"]
+    bad = (
+        ["", "\0"]
+        if name in ("email", "name", "lastname", "city", "sku", "q", "bill_number")
+        else ["", "x", "1,2", "\0"]
+    )
     for text in bad:
         assert_malformed(client.get(path, params={name: text}), "query", name)
 
@@ -253,10 +257,10 @@ class TestSearch:
     def found(self, client: httpx.Client, category: int, q: str, **more: Any) -> list[str]:
         return [row["name"] for row in listed(client, "/products", category_id=category, q=q, **more)]
 
-    @pytest.mark.parametrize("q", ["bluetooth headphones", "headphones bluetooth", "BLUETOOTH", "blutooth", "bluetoth hedphones"])
-    def test_forgives_typing_errors_and_shows_the_best_first(
-        self, client: httpx.Client, category: int, q: str
-    ) -> None:
+    @pytest.mark.parametrize(
+        "q", ["bluetooth headphones", "headphones bluetooth", "BLUETOOTH", "blutooth", "bluetoth hedphones"]
+    )
+    def test_forgives_typing_errors_and_shows_the_best_first(self, client: httpx.Client, category: int, q: str) -> None:
         found = self.found(client, category, q)
         assert found[0] == "Bluetooth headphones"
         assert "Garden hose" not in found
@@ -272,6 +276,8 @@ class TestSearch:
         assert self.found(client, category, "headphone stand", sort="-name") == sorted(by_likeness)[::-1]
         assert self.found(client, category, "headphone stand", after=0) == by_likeness[::-1]
 
-    @pytest.mark.parametrize("q", ["%", "_", "'", "\\", "100%", "a'; DROP TABLE products; --", "%d", "%(q)d", ":q", "\u00e9"])
+    @pytest.mark.parametrize(
+        "q", ["%", "_", "'", "\\", "100%", "a'; DROP TABLE products; --", "%d", "%(q)d", ":q", "\u00e9"]
+    )
     def test_takes_signs_for_signs(self, client: httpx.Client, category: int, q: str) -> None:
         assert self.found(client, category, q) == []

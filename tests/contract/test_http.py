@@ -90,7 +90,8 @@ class TestMethods:
 
 class TestMediaTypes:
     @pytest.mark.parametrize(
-        "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "nonsense"]
+        "media_type",
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "nonsense"],
     )
     def test_refuses_what_is_not_json(self, client: httpx.Client, resource: Builder, media_type: str) -> None:
         headers = {"Content-Type": media_type}
@@ -130,7 +131,9 @@ class TestRequestId:
         missing = client.get("/categories/0", headers=headers)
         assert assert_problem(missing, 404)["request_id"] == request_id
 
-    @pytest.mark.parametrize("request_id", ["", "9" * 129, "a b", "a/b", "ä".encode(), b"a\tb", "<script>", "a;b", "{}"])
+    @pytest.mark.parametrize(
+        "request_id", ["", "9" * 129, "a b", "a/b", "ä".encode(), b"a\tb", "<script>", "a;b", "{}"]
+    )
     def test_is_a_new_uuid_where_the_client_sent_none(self, client: httpx.Client, request_id: str | bytes) -> None:
         given = client.get("/categories", headers={"X-Request-ID": request_id}).headers["X-Request-ID"]
         assert str(uuid.UUID(given)) == given

@@ -151,7 +151,12 @@ class TestBillNumbers:
         url = f"/bills/{a_bill(client)['id_key']}"
         assert_malformed(client.put(url, json={"bill_number": number}), "body", "bill_number")
         lines = [{"product_id": a_product(client)["id_key"], "quantity": 1}]
-        checkout = {"client_id": a_client(client)["id_key"], "delivery_method": 1, "payment_type": "card", "lines": lines}
+        checkout = {
+            "client_id": a_client(client)["id_key"],
+            "delivery_method": 1,
+            "payment_type": "card",
+            "lines": lines,
+        }
         response = client.post("/checkout", json=checkout | {"bill_number": number})
         assert_malformed(response, "body", "bill_number")
 

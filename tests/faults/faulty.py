@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import psycopg2
 
-from config.migrations import migrate
 from config.embedded import never
+from config.migrations import migrate
 from config.postgres_server import PostgresServer
 from tests.race.databases import execute
 from tests.race.goods import Goods

@@ -1,0 +1,64 @@
+"""Other origins: CORS as Starlette has it, with preflights that are answers like all others."""
+
+from collections.abc import Mapping, Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from middleware.errors import problem
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+EXPOSED_HEADERS = (
+    "X-Total-Count",
+    "Link",
+    "ETag",
+    "Location",
+    "X-Request-ID",
+    "X-Cache-Hit",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+    "Idempotent-Replayed",
+)
+
+
+class Cors(CORSMiddleware):
+    """Lets the scripts of `origins` read the answers, with `credentials` or without.
+
+    It stands in front of the rate limit, so that a 429 can be read too. A preflight therefore is not counted:
+    it carries `uncounted`, the headers of a client that has its whole limit left. A refused one has the
+    shape of every error.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, origins: Sequence[str], credentials: bool, uncounted: Mapping[str, str]
+    ) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_credentials=credentials,
+            allow_methods=METHODS,
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+        self._uncounted = uncounted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_preflight(scope):
+            await super().__call__(scope, receive, send)
+            return
+        response = self.preflight_response(Headers(scope=scope))
+        if response.status_code != 200:
+            kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+            response = problem(scope, response.status_code, bytes(response.body).decode(), headers=kept)
+        response.headers.update(self._uncounted)
+        await response(scope, receive, send)
+
+
+def _is_preflight(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    headers = Headers(scope=scope)
+    return "origin" in headers and "access-control-request-method" in headers

@@ -1,0 +1,178 @@
+"""Selling an invoice of the file through the API: in one checkout, or line by line where that cannot be.
+
+A checkout sells every line at its product's price of that moment. An invoice with one product at two
+prices is therefore sold line by line, with a change of the price between them.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http import HTTPStatus
+
+from scripts.api_client import ApiClient, Mismatch, Refused, Row, all_of
+from scripts.online_retail_file import totals_of
+from scripts.online_retail_stored import Job, PendingLine
+
+HOME_DELIVERY = 3
+PAYMENT_TYPE = "card"
+PRICE_ATTEMPTS = 10
+
+
+class Turns:
+    """Lets the sales of one product happen one by one in the order of the file.
+
+    Whichever invoice gets there first, nobody changes the price between another one's price and its sale,
+    and the prices follow each other as they did in the shop. A sale waits only for lines of earlier
+    invoices, and the workers take the invoices in file order, so they cannot wait for each other in a circle.
+    """
+
+    def __init__(self) -> None:
+        self._current = 0
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    async def wait(self, turn: int) -> None:
+        if turn != self._current:
+            await self._waiting.setdefault(turn, asyncio.Event()).wait()
+
+    def finish(self) -> None:
+        self._current += 1
+        next_one = self._waiting.pop(self._current, None)
+        if next_one is not None:
+            next_one.set()
+
+
+@dataclass(slots=True)
+class Shelf:
+    """A product of the shop: the price it was last seen at, and the turns of those who sell it."""
+
+    product_id: int
+    price: Decimal
+    turns: Turns = field(default_factory=Turns)
+
+
+class Seller:
+    """Sells what is pending of an invoice, at the file's prices. `shelves` are the products by stock code."""
+
+    def __init__(self, api: ApiClient, shelves: Mapping[str, Shelf], sold: Callable[[int], object]) -> None:
+        """`sold` is told how many lines more are sold."""
+        self._api = api
+        self._shelves = shelves
+        self._sold = sold
+
+    async def sell(self, job: Job) -> None:
+        if job.is_one_checkout:
+            await self._check_out(job)
+        else:
+            await self._sell_line_by_line(job)
+
+    async def _check_out(self, job: Job) -> None:
+        first_of_product: dict[str, PendingLine] = {}
+        for pending in job.pending:
+            first_of_product.setdefault(pending.line.sku, pending)
+        # All at once: while one product is still being sold by an earlier invoice, another gets its price.
+        await all_of(self._take_turn(pending) for pending in first_of_product.values())
+        prices = {sku: pending.line.price for sku, pending in first_of_product.items()}
+        await self._create_at(prices, "/checkout", self._cart(job), f"online-retail-{job.invoice.number}", "/orders")
+        for pending in job.pending:
+            self._shelves[pending.line.sku].turns.finish()
+        self._sold(len(job.pending))
+
+    async def _take_turn(self, pending: PendingLine) -> None:
+        await self._shelves[pending.line.sku].turns.wait(pending.turn)
+        await self._set_price(pending.line.sku, pending.line.price)
+
+    def _cart(self, job: Job) -> Row:
+        lines = [
+            {"product_id": self._shelves[line.sku].product_id, "quantity": line.quantity, "price": line.price}
+            for line in job.invoice.lines
+        ]
+        return {
+            "client_id": job.client_id,
+            "bill_number": job.invoice.number,
+            "delivery_method": HOME_DELIVERY,
+            "payment_type": PAYMENT_TYPE,
+            "expected_total": totals_of([job.invoice]).revenue,
+            "lines": lines,
+        }
+
+    async def _sell_line_by_line(self, job: Job) -> None:
+        order_id = await self._ensure_order(job)
+        for pending in job.pending:
+            turns = self._shelves[pending.line.sku].turns
+            await turns.wait(pending.turn)
+            await self._sell_line(order_id, pending)
+            turns.finish()
+            self._sold(1)
+
+    async def _ensure_order(self, job: Job) -> int:
+        """The id of the invoice's order; its bill and itself are created where they are missing."""
+        if job.stored is not None and job.stored.order_id is not None:
+            return job.stored.order_id
+        total = totals_of([job.invoice]).revenue
+        if job.stored is None:
+            bill: Row = {
+                "bill_number": job.invoice.number,
+                "total": total,
+                "payment_type": PAYMENT_TYPE,
+                "client_id": job.client_id,
+            }
+            bill_id = await self._create_or_find("/bills", bill, "bill_number")
+        else:
+            bill_id = job.stored.bill_id
+        order: Row = {
+            "client_id": job.client_id,
+            "bill_id": bill_id,
+            "delivery_method": HOME_DELIVERY,
+            "total": total,
+        }
+        return await self._create_or_find("/orders", order, "bill_id")
+
+    async def _create_or_find(self, path: str, body: Row, unique: str) -> int:
+        """The id of the row with this value of the field `unique`, created unless an interrupted run just did."""
+        try:
+            row = await self._api.post(path, body)
+        except Refused as refusal:
+            if refusal.status != HTTPStatus.CONFLICT:
+                raise
+            found = await self._api.get(path, **{unique: body[unique]})
+            same = [row for row in found if row[unique] == body[unique] and row["client_id"] == body["client_id"]]
+            if not same:
+                raise
+            row = same[0]
+        return int(row["id_key"])
+
+    async def _sell_line(self, order_id: int, pending: PendingLine) -> None:
+        line = pending.line
+        body = {
+            "order_id": order_id,
+            "product_id": self._shelves[line.sku].product_id,
+            "quantity": line.quantity,
+            "price": line.price,
+        }
+        key = f"online-retail-{order_id}-{pending.position}"
+        await self._create_at({line.sku: line.price}, "/order_details", body, key, "/order_details")
+
+    async def _create_at(self, prices: Mapping[str, Decimal], path: str, body: Row, key: str, rows_at: str) -> None:
+        """Create a row once the products have these prices, again and again if somebody else changes them."""
+        for _ in range(PRICE_ATTEMPTS):
+            await all_of(self._set_price(sku, price) for sku, price in prices.items())
+            try:
+                await self._api.create_once(path, body, key, rows_at)
+            except Refused as refusal:
+                if refusal.code != "price_mismatch":
+                    raise
+                await all_of(self._ask_price(sku) for sku in prices)
+            else:
+                return
+        raise Mismatch(f"The prices of products of {key} are being changed by somebody else all the time")
+
+    async def _set_price(self, sku: str, price: Decimal) -> None:
+        shelf = self._shelves[sku]
+        if shelf.price != price:
+            await self._api.put(f"/products/{shelf.product_id}", {"price": price})
+            shelf.price = price
+
+    async def _ask_price(self, sku: str) -> None:
+        shelf = self._shelves[sku]
+        shelf.price = Decimal((await self._api.get(f"/products/{shelf.product_id}"))["price"])

@@ -1,0 +1,108 @@
+"""The health routes while all is well, and without Redis."""
+
+import datetime as dt
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.contract.answers import assert_headers
+from tests.shop import environment_of, shop_in_thread
+
+pytestmark = pytest.mark.integration
+
+
+class TestHealthCheck:
+    def test_reports_all_it_depends_on(self, client: httpx.Client) -> None:
+        response = client.get("/health_check")
+        assert response.status_code == 200
+        assert_headers(response)
+        report = response.json()
+        assert set(report) == {"status", "timestamp", "checks"}
+        assert set(report["checks"]) == {"database", "redis", "db_pool"}
+        # On a busy machine the database may take its time, which is then told.
+        worst = {check["health"] for check in report["checks"].values()}
+        assert report["status"] in worst
+        assert report["status"] == "healthy" or worst != {"healthy"}
+
+    def test_tells_the_time(self, client: httpx.Client) -> None:
+        timestamp = client.get("/health_check").json()["timestamp"]
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", timestamp)
+        assert abs(dt.datetime.fromisoformat(timestamp) - dt.datetime.now(dt.UTC)) < dt.timedelta(seconds=10)
+
+    def test_the_database(self, client: httpx.Client) -> None:
+        check = client.get("/health_check").json()["checks"]["database"]
+        assert set(check) == {"status", "health", "latency_ms", "thresholds"}
+        assert check["status"] == "up"
+        assert check["latency_ms"] > 0
+        assert check["thresholds"] == {"warning_ms": 100, "critical_ms": 500}
+
+    def test_redis(self, client: httpx.Client) -> None:
+        check = client.get("/health_check").json()["checks"]["redis"]
+        assert set(check) == {"status", "health", "latency_ms"}
+        assert (check["status"], check["health"]) == ("up", "healthy")
+        assert check["latency_ms"] > 0
+
+    def test_the_pool(self, client: httpx.Client) -> None:
+        pool = client.get("/health_check").json()["checks"]["db_pool"]
+        assert set(pool) == {
+            "health",
+            "size",
+            "checked_in",
+            "checked_out",
+            "overflow",
+            "total_capacity",
+            "utilization_percent",
+            "thresholds",
+        }
+        assert pool["health"] == "healthy"
+        assert pool["thresholds"] == {"warning_percent": 70, "critical_percent": 90}
+        assert pool["total_capacity"] == pool["size"] + 10
+        assert 0 <= pool["checked_out"] <= pool["total_capacity"]
+        assert pool["checked_in"] >= 0
+        assert pool["overflow"] >= 0
+        assert pool["utilization_percent"] == round(100 * pool["checked_out"] / pool["total_capacity"], 1)
+
+    def test_is_never_cached(self, client: httpx.Client) -> None:
+        first = client.get("/health_check")
+        time.sleep(0.002)
+        second = client.get("/health_check")
+        assert first.json()["timestamp"] != second.json()["timestamp"]
+        assert "no-store" in first.headers["Cache-Control"]
+        assert "X-Cache-Hit" not in first.headers
+
+
+def test_live(client: httpx.Client) -> None:
+    assert client.get("/health/live").status_code == 200
+
+
+def test_ready(client: httpx.Client) -> None:
+    assert client.get("/health/ready").status_code == 200
+
+
+class TestWithoutRedis:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def alone(cls, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+        """A client of a shop that was told to do without Redis."""
+        folder: Path = tmp_path_factory.mktemp("alone")
+        with shop_in_thread(environment_of(database_url, None, folder)) as url, httpx.Client(base_url=url) as client:
+            yield client
+
+    def test_switched_off_is_healthy(self, alone: httpx.Client) -> None:
+        report = alone.get("/health_check").json()
+        assert report["checks"]["redis"]["status"] == "disabled"
+        assert report["checks"]["redis"]["health"] == "healthy"
+        assert report["status"] != "degraded"
+
+    def test_the_shop_serves_uncached(self, alone: httpx.Client) -> None:
+        name = f"Uncached {time.time_ns()}"
+        made = alone.post("/categories", json={"name": name})
+        assert made.status_code == 201
+        for _ in range(2):
+            response = alone.get(made.headers["Location"])
+            assert response.json()["name"] == name
+            assert response.headers.get("X-Cache-Hit", "false") == "false"

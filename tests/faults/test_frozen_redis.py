@@ -1,0 +1,46 @@
+"""Redis is frozen: the shop sells on from PostgreSQL, not slower, and uses it again when it is back."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.faulty import goods_on
+from tests.valkey import Valkey
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def seconds_of(http: httpx.Client, path: str) -> float:
+    start = time.monotonic()
+    assert http.get(path).status_code == 200
+    return time.monotonic() - start
+
+
+def test_f9_redis_is_frozen(database: str, tmp_path: Path) -> None:
+    limits = {"RATE_LIMIT_EXEMPT": "", "RATE_LIMIT_CALLS": "100000"}
+    with Valkey(tmp_path) as valkey, goods_on(database, tmp_path, valkey.url, **limits) as goods:
+        product = goods.product(stock=9)
+        path = f"/products/{product}"
+        assert [goods.http.get(path).headers["X-Cache-Hit"] for _ in range(2)] == ["false", "true"]
+        usual = min(seconds_of(goods.http, "/orders") for _ in range(5))
+        valkey.freeze()
+        # The first ones wait for it: a tenth of a second for the limiter and as much for the cache.
+        first = [seconds_of(goods.http, path) for _ in range(3)]
+        later = sorted(seconds_of(goods.http, path) for _ in range(30))
+        assert max(first) < usual + 0.5
+        assert later[15] < usual + 0.05
+        goods.bought((product, 1))
+        answer = goods.http.get(path)
+        assert (answer.json()["stock"], answer.headers["X-Cache-Hit"]) == (8, "false")
+        # The limiter counts by itself now.
+        assert int(answer.headers["X-RateLimit-Remaining"]) == 100_000 - 3 - 30 - 2
+        assert goods.http.get("/health_check").json()["status"] == "degraded"
+        valkey.thaw()
+        thawed = time.monotonic()
+        while goods.http.get(path).headers["X-Cache-Hit"] == "false":
+            assert time.monotonic() - thawed < 10
+            time.sleep(0.05)
+        # What was sold meanwhile has not been forgotten.
+        assert goods.stock(product) == 8

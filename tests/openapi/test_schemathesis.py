@@ -1,0 +1,43 @@
+"""The whole document against a running shop: schemathesis sends what it allows, and what it forbids."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.settings import PROJECT_ROOT
+from tests.builders import a_review, an_address, an_order_detail
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.mark.timeout(300)
+def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
+    with httpx.Client(base_url=own_shop) as http:
+        # So that the low keys that are asked for exist: five rows of every kind.
+        for builder in (an_order_detail, an_address, a_review):
+            for _ in range(5):
+                builder(http)
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "--config-file",
+            CONFIGURATION,
+            "--no-color",
+            "run",
+            f"{own_shop}/openapi.json",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
