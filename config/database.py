@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 MAX_RETRIES = 3
 SLOW_STATEMENT_SECONDS = 0.5
+UNREPEATABLE = "unrepeatable"
 
 # SQLSTATEs after which the whole transaction may be tried again: serialization failure, deadlock.
 _RETRIABLE = {"40001", "40P01"}
@@ -161,22 +162,23 @@ class Database:
 
     def read(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, reading committed data statement by statement. Blocks; call it in a thread."""
-        return self._autocommitted(work, repeatable=True)
+        return self._autocommitted(work)
 
     def at_once(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, whose one writing statement is a transaction of its own. Blocks; call it in a thread.
 
-        When the connection breaks nobody knows whether it was committed: it is not tried again.
+        `work` sets `session.info[UNREPEATABLE]` before that statement: when the connection breaks from then on,
+        nobody knows whether it was committed, and it is not tried again.
         """
-        return self._autocommitted(work, repeatable=False)
+        return self._autocommitted(work)
 
-    def _autocommitted(self, work: Callable[[Session], T], repeatable: bool) -> T:
+    def _autocommitted(self, work: Callable[[Session], T]) -> T:
         for attempt in range(MAX_RETRIES + 1):
             session = Session(self._reader, expire_on_commit=False)
             try:
                 return work(session)
             except DBAPIError as error:
-                judged = self._judged(error, session, committing=not repeatable)
+                judged = self._judged(error, session, committing=UNREPEATABLE in session.info)
                 if not isinstance(judged, _Retry):
                     raise judged from error
                 if attempt == MAX_RETRIES:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from config.database import UNREPEATABLE
 from models.bill import is_server_number
 from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder
@@ -41,22 +42,25 @@ class CheckoutService:
     def place_at_once(self, checkout: Checkout, keyed: KeyedRequest | None, location: str) -> PlacedOrder | None:
         """The stored order, by a statement that is a transaction of its own; None when it did not come about.
 
-        With `keyed` its answer is kept; `location` is what stands before the order's key in its path. What the shelf looked like is checked again by the statement itself, on locked rows. Whoever gets
-        None asks `place`, which finds out why and says so.
+        With `keyed` its answer is kept; `location` is what stands before the order's key in its path. What the
+        shelf looked like is checked again by the statement itself, on locked rows. Whoever gets None asks
+        `place`, which finds out why and says so.
         """
-        if checkout.address_id is not None or checkout.optional("bill_number") is not None:
+        has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
+        if has_more or not is_key(checkout.client_id):
             return None
         kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
         shelf = self.repository.glance(_product_ids(checkout), keyed.key if keyed is not None else None)
         if any(product.key_is_known for product in shelf.values()):
             return None
         try:
-            placed = self.repository.place(_agreed(checkout, shelf), kept_under)
+            order = _agreed(checkout, shelf)
+            # Before it is sent: should the connection break, it may have been committed, and nobody would know.
+            self.session.info[UNREPEATABLE] = True
+            self._tell_the_cache(shelf)
+            return self.repository.place(order, kept_under)
         except (ShopError, IntegrityError):
             return None
-        if placed is not None:
-            self._tell_the_cache(shelf)
-        return placed
 
     def place(self, checkout: Checkout) -> PlacedOrder:
         """The stored order, within the transaction of the session. Raises what the rules say against it."""

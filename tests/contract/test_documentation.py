@@ -152,9 +152,7 @@ class TestOperation:
 
     CHANGES = ("cancel_order", "advance_order", "change_product_stock")
 
-    def test_tells_every_error_with_its_shape(
-        self, document: Document, operation: Document, operation_id: str
-    ) -> None:
+    def test_tells_every_error_with_its_shape(self, document: Document, operation: Document, operation_id: str) -> None:
         for status in self.errors_of(operation_id):
             answer = resolved(document, operation["responses"][str(status)])
             assert answer["description"]

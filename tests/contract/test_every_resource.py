@@ -78,10 +78,10 @@ class TestCreate:
         response = client.post(resource.path, json=resource.body(client, colour="red"))
         assert assert_malformed(response, "body", "colour")["detail"][0]["type"] == "extra_forbidden"
 
-    @pytest.mark.parametrize("body", [b"[]", b"7", b'"text"', b"null", b"true", b"[{}]", b""])
-    def test_refuses_a_body_that_is_no_object(self, client: httpx.Client, resource: Builder, body: bytes) -> None:
-        response = client.post(resource.path, content=body, headers={"Content-Type": "application/json"})
-        assert_malformed(response, "body")
+    def test_refuses_a_body_that_is_no_object(self, client: httpx.Client, resource: Builder) -> None:
+        for body in (b"[]", b"7", b'"text"', b"null", b"true", b"[{}]", b""):
+            response = client.post(resource.path, content=body, headers={"Content-Type": "application/json"})
+            assert_malformed(response, "body")
 
     def test_refuses_a_reference_that_points_nowhere(self, client: httpx.Client, resource: Builder) -> None:
         for name in resource.references:
@@ -93,29 +93,28 @@ class TestCreate:
                 assert_problem(response, 404, f"{thing} with id {nowhere} not found")
             assert count(client, resource) == before
 
-    @pytest.mark.parametrize("value", ["1", 1.5, True, [1], {}])
-    def test_refuses_a_reference_that_is_no_integer(self, client: httpx.Client, resource: Builder, value: Any) -> None:
-        body = {name: value for name in resource.references}
-        if body:
-            response = client.post(resource.path, json=body)
-            for name in body:
+    def test_refuses_a_reference_that_is_no_integer(self, client: httpx.Client, resource: Builder) -> None:
+        values: tuple[Any, ...] = ("1", 1.5, True, [1], {})
+        for value in values:
+            response = client.post(resource.path, json=dict.fromkeys(resource.references, value))
+            for name in resource.references:
                 assert_malformed(response, "body", name)
 
 
 class TestRead:
-    @pytest.mark.parametrize("row_id", NOWHERE)
-    def test_an_id_that_does_not_exist(self, client: httpx.Client, resource: Builder, row_id: int) -> None:
-        url = f"{resource.path}/{row_id}"
-        message = f"{resource.thing} with id {row_id} not found"
-        assert_problem(client.get(url), 404, message)
-        assert_problem(client.put(url, json={}), 404, message)
-        assert_problem(client.patch(url, json={}), 404, message)
-        assert_problem(client.delete(url), 404, message)
-        assert client.head(url).status_code == 404
+    def test_an_id_that_does_not_exist(self, client: httpx.Client, resource: Builder) -> None:
+        for row_id in NOWHERE:
+            url = f"{resource.path}/{row_id}"
+            message = f"{resource.thing} with id {row_id} not found"
+            assert_problem(client.get(url), 404, message)
+            assert_problem(client.put(url, json={}), 404, message)
+            assert_problem(client.patch(url, json={}), 404, message)
+            assert_problem(client.delete(url), 404, message)
+            assert client.head(url).status_code == 404
 
-    @pytest.mark.parametrize("row_id", ["one", "1_0", "+1", "1.0", "0x1", "١", "1%2C2", "%20"])
-    def test_an_id_that_is_no_integer(self, client: httpx.Client, resource: Builder, row_id: str) -> None:
-        assert_malformed(client.get(f"{resource.path}/{row_id}"), "path", "id_key")
+    def test_an_id_that_is_no_integer(self, client: httpx.Client, resource: Builder) -> None:
+        for row_id in ("one", "1_0", "+1", "1.0", "0x1", "١", "1%2C2", "%20"):
+            assert_malformed(client.get(f"{resource.path}/{row_id}"), "path", "id_key")
 
     def test_no_call_takes_an_unknown_parameter(self, client: httpx.Client, resource: Builder) -> None:
         row = resource(client)

@@ -91,9 +91,9 @@ def test_takes_only_values_of_its_kind(client: httpx.Client, path: str, name: st
 
 
 @pytest.mark.parametrize("path", FILTERS)
-@pytest.mark.parametrize("name", ["Name", "id_key", "created_at", "description", "limitt", "offset", "page", "__"])
-def test_no_other_parameter_is_a_filter(client: httpx.Client, path: str, name: str) -> None:
-    assert_malformed(client.get(path, params={name: "1"}), "query", name)
+def test_no_other_parameter_is_a_filter(client: httpx.Client, path: str) -> None:
+    for name in ("Name", "id_key", "created_at", "description", "limitt", "offset", "page", "__"):
+        assert_malformed(client.get(path, params={name: "1"}), "query", name)
 
 
 TEXTS = [
@@ -136,7 +136,8 @@ REFERENCES = [
 
 @pytest.mark.parametrize(("resource", "name"), REFERENCES, ids=[f"{r.path}-{name}" for r, name in REFERENCES])
 def test_references_are_equal(client: httpx.Client, resource: Builder, name: str) -> None:
-    row = resource(client)
+    made = {"client_id": a_client(client)["id_key"]} if resource is a_bill else {}
+    row = resource(client, **made)
     resource(client)
     assert keys(listed(client, resource.path, **{name: row[name]})) == [row["id_key"]]
     for nowhere in (0, -1, 2**31, 2**63, 10**30):

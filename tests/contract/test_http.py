@@ -47,11 +47,11 @@ class TestMethods:
             assert_problem(response, 405)
             assert allowed(response) == ON_ROW
 
-    @pytest.mark.parametrize("method", ["TRACE", "PROPFIND"])
-    def test_an_unheard_of_method(self, client: httpx.Client, resource: Builder, method: str) -> None:
-        response = client.request(method, resource.path)
-        assert_problem(response, 405)
-        assert allowed(response) == ON_LIST
+    def test_an_unheard_of_method(self, client: httpx.Client, resource: Builder) -> None:
+        for method in ("TRACE", "PROPFIND"):
+            response = client.request(method, resource.path)
+            assert_problem(response, 405)
+            assert allowed(response) == ON_LIST
 
     @pytest.mark.parametrize(
         ("path", "methods"),
@@ -78,25 +78,21 @@ class TestMethods:
         assert allowed(response) == methods | {"OPTIONS"}
         assert allowed(client.options(path)) == methods | {"OPTIONS"}
 
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     @pytest.mark.parametrize("path", ["/", "/nothing", "/clients/1/nothing", "//clients", "/Clients", "/clients//"])
-    def test_an_unknown_path(self, client: httpx.Client, method: str, path: str) -> None:
+    def test_an_unknown_path(self, client: httpx.Client, path: str) -> None:
         # A URL of its own: joined to the base, "//clients" would be a host.
-        response = client.request(method, f"{str(client.base_url).rstrip('/')}{path}")
-        assert response.status_code == 404
-        if method != "HEAD":
-            assert_problem(response, 404, "Not Found")
+        url = f"{str(client.base_url).rstrip('/')}{path}"
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            assert_problem(client.request(method, url), 404, "Not Found")
+        assert client.head(url).status_code == 404
 
 
 class TestMediaTypes:
-    @pytest.mark.parametrize(
-        "media_type",
-        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "nonsense"],
-    )
-    def test_refuses_what_is_not_json(self, client: httpx.Client, resource: Builder, media_type: str) -> None:
-        headers = {"Content-Type": media_type}
-        assert_problem(client.post(resource.path, content=b'{"a": 1}', headers=headers), 415)
-        assert_problem(client.put(f"{resource.path}/1", content=b'{"a": 1}', headers=headers), 415)
+    def test_refuses_what_is_not_json(self, client: httpx.Client, resource: Builder) -> None:
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "x"):
+            headers = {"Content-Type": media_type}
+            assert_problem(client.post(resource.path, content=b'{"a": 1}', headers=headers), 415)
+            assert_problem(client.put(f"{resource.path}/1", content=b'{"a": 1}', headers=headers), 415)
 
     def test_refuses_a_body_without_a_media_type(self, client: httpx.Client) -> None:
         assert_problem(client.post("/categories", content=b'{"name": "Lamps"}'), 415)
@@ -109,13 +105,10 @@ class TestMediaTypes:
         response = client.patch(f"/categories/{row['id_key']}", content=b"{}", headers={"Content-Type": media_type})
         assert response.status_code == 200
 
-    @pytest.mark.parametrize(
-        "body",
-        [b"{", b"}", b'{"name": }', b"{'name': 'x'}", b'{"name": "x",}', b'{"name": "x"} x', b"\xef\xbb\xbf{}", b"nul"],
-    )
-    def test_malformed_json(self, client: httpx.Client, resource: Builder, body: bytes) -> None:
-        response = client.post(resource.path, content=body, headers=JSON)
-        assert assert_malformed(response, "body")["detail"][0]["type"] == "json_invalid"
+    def test_malformed_json(self, client: httpx.Client, resource: Builder) -> None:
+        for text in ("{", "}", '{"name": }', "{'name': 'x'}", '{"name": "x",}', '{"name": "x"} x', "\ufeff{}", "nul"):
+            response = client.post(resource.path, content=text.encode(), headers=JSON)
+            assert assert_malformed(response, "body")["detail"][0]["type"] == "json_invalid"
 
     def test_answers_json(self, client: httpx.Client, resource: Builder) -> None:
         row = resource(client)
@@ -131,12 +124,11 @@ class TestRequestId:
         missing = client.get("/categories/0", headers=headers)
         assert assert_problem(missing, 404)["request_id"] == request_id
 
-    @pytest.mark.parametrize(
-        "request_id", ["", "9" * 129, "a b", "a/b", "ä".encode(), b"a\tb", "<script>", "a;b", "{}"]
-    )
-    def test_is_a_new_uuid_where_the_client_sent_none(self, client: httpx.Client, request_id: str | bytes) -> None:
-        given = client.get("/categories", headers={"X-Request-ID": request_id}).headers["X-Request-ID"]
-        assert str(uuid.UUID(given)) == given
+    @pytest.mark.parametrize("request_id", ["", "9" * 129, "a b", "a/b", "\u00e4", "a\tb", "<script>", "a;b", "{}"])
+    def test_is_a_new_uuid_where_the_client_sent_none(self, client: httpx.Client, request_id: str) -> None:
+        headers = {b"X-Request-ID": request_id.encode()}
+        answered = client.get("/categories", headers=headers).headers["X-Request-ID"]
+        assert str(uuid.UUID(answered)) == answered
 
     def test_differs_from_request_to_request(self, client: httpx.Client) -> None:
         assert len({client.get("/health/live").headers["X-Request-ID"] for _ in range(5)}) == 5

@@ -7,7 +7,7 @@ import httpx
 import psycopg2
 import pytest
 
-from tests.builders import BUILDERS, Builder, Row, a_category, a_client, a_product, a_review, an_address
+from tests.builders import Builder, Row, a_category, a_client, a_product, a_review, an_address
 from tests.contract.answers import assert_headers, assert_malformed
 
 pytestmark = pytest.mark.integration
@@ -63,30 +63,27 @@ class TestOffset:
         assert response.json() == page(client, resource.path, skip=0, limit=100)
 
     def test_counts_and_passes_over(self, client: httpx.Client, resource: Builder) -> None:
+        before = client.get(resource.path)
         made = [resource(client)["id_key"] for _ in range(3)]
-        total = int(client.get(resource.path).headers["X-Total-Count"])
-        last = client.get(resource.path, params={"skip": total - 2, "limit": 2})
-        assert [row["id_key"] for row in last.json()] == made[-2:]
-        assert last.headers["X-Total-Count"] == str(total)
-        assert "X-Total-Count-Estimated" not in last.headers
+        response = client.get(resource.path, params={"sort": "-id_key", "skip": 1, "limit": 2})
+        assert [row["id_key"] for row in response.json()] == made[1::-1]
+        if "X-Total-Count-Estimated" not in response.headers:
+            assert int(response.headers["X-Total-Count"]) == int(before.headers["X-Total-Count"]) + 3
 
-    @pytest.mark.parametrize("skip", [10**6, FAR, 10**30])
-    def test_nothing_lies_behind_the_end(self, client: httpx.Client, resource: Builder, skip: int) -> None:
-        assert page(client, resource.path, skip=skip) == []
+    def test_nothing_lies_behind_the_end(self, client: httpx.Client, resource: Builder) -> None:
+        for skip in (10**6, FAR, 10**30):
+            assert page(client, resource.path, skip=skip) == []
 
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("skip", "-1"), ("skip", "1.5"), ("skip", "one"), ("skip", "")]
-        + [("limit", value) for value in ("0", "-1", "1001", "1e2", str(10**30), "", "ten")],
-    )
-    def test_refuses_what_is_out_of_bounds(
-        self, client: httpx.Client, resource: Builder, name: str, value: str
-    ) -> None:
-        assert_malformed(client.get(resource.path, params={name: value}), "query", name)
+    def test_refuses_what_is_out_of_bounds(self, client: httpx.Client, resource: Builder) -> None:
+        for value in ("-1", "1.5", "one", ""):
+            assert_malformed(client.get(resource.path, params={"skip": value}), "query", "skip")
+        for value in ("0", "-1", "1001", "1e2", str(10**30), "", "ten"):
+            assert_malformed(client.get(resource.path, params={"limit": value}), "query", "limit")
 
-    @pytest.mark.parametrize("limit", [1, 1000])
-    def test_takes_the_bounds_themselves(self, client: httpx.Client, resource: Builder, limit: int) -> None:
-        assert len(page(client, resource.path, limit=limit)) <= limit
+    def test_takes_the_bounds_themselves(self, client: httpx.Client, resource: Builder) -> None:
+        resource(client)
+        assert len(page(client, resource.path, skip=0, limit=1)) == 1
+        assert len(page(client, resource.path, limit=1000)) <= 1000
 
 
 class TestLinks:
@@ -138,19 +135,20 @@ class TestByKey:
             rows += response.json()
         assert rows == page(client, "/products", category_id=shelf["id_key"])
 
-    @pytest.mark.parametrize("other", [{"skip": 0}, {"skip": 5}, {"sort": "id_key"}])
-    def test_is_the_only_way_of_paging(self, client: httpx.Client, resource: Builder, other: dict[str, Any]) -> None:
-        assert_malformed(client.get(resource.path, params={"after": 0, **other}), "query")
+    def test_is_the_only_way_of_paging(self, client: httpx.Client, resource: Builder) -> None:
+        for other in ({"skip": 0}, {"skip": 5}, {"sort": "id_key"}):
+            assert_malformed(client.get(resource.path, params={"after": 0, **other}), "query")
 
-    @pytest.mark.parametrize("after", [FAR, 10**30])
-    def test_nothing_lies_behind_the_end(self, client: httpx.Client, resource: Builder, after: int) -> None:
-        response = client.get(resource.path, params={"after": after})
-        assert response.json() == []
-        assert "next" not in response.links
+    def test_nothing_lies_behind_the_end(self, client: httpx.Client, resource: Builder) -> None:
+        for after in (FAR, 10**30):
+            response = client.get(resource.path, params={"after": after})
+            assert response.json() == []
+            assert "next" not in response.links
 
-    @pytest.mark.parametrize("after", [-1, 0, -(10**30)])
-    def test_begins_at_the_start(self, client: httpx.Client, resource: Builder, after: int) -> None:
-        assert page(client, resource.path, after=after, limit=3) == page(client, resource.path, limit=3)
+    def test_begins_at_the_start(self, client: httpx.Client, resource: Builder) -> None:
+        first = page(client, resource.path, limit=3)
+        for after in (-1, 0, -(10**30)):
+            assert page(client, resource.path, after=after, limit=3) == first
 
     def test_refuses_a_key_that_is_no_integer(self, client: httpx.Client, resource: Builder) -> None:
         assert_malformed(client.get(resource.path, params={"after": "x"}), "query", "after")
@@ -161,11 +159,10 @@ class TestSort:
         for _ in range(2):
             resource(client)
         for name in ("id_key", "created_at", *SORTABLE.get(resource.path, ())):
-            values = [row[name] for row in page(client, resource.path, sort=name, limit=1000)]
-            known = [value for value in values if value is not None]
-            assert known == sorted(known), name
-            downwards = [row[name] for row in page(client, resource.path, sort=f"-{name}", limit=1000)]
-            assert [value for value in downwards if value is not None] == known[::-1], name
+            values = [row[name] for row in page(client, resource.path, sort=name) if row[name] is not None]
+            assert values == sorted(values), name
+            values = [row[name] for row in page(client, resource.path, sort=f"-{name}") if row[name] is not None]
+            assert values == sorted(values, reverse=True), name
 
     def test_by_several_columns(self, client: httpx.Client, shelf: Row) -> None:
         rows = page(client, "/products", category_id=shelf["id_key"], sort="-name,price")
@@ -185,20 +182,15 @@ class TestSort:
         ]
         assert [piece[0] for piece in pieces] == rows
 
-    @pytest.mark.parametrize(
-        "sort", ["colour", "-colour", "id_key,colour", "price;drop table products", "", ",", "--id_key"]
-    )
-    def test_names_the_allowed_columns_when_one_is_unknown(
-        self, client: httpx.Client, resource: Builder, sort: str
-    ) -> None:
-        body = assert_malformed(client.get(resource.path, params={"sort": sort}), "query", "sort")
-        for name in ("id_key", "created_at", *SORTABLE.get(resource.path, ())):
-            assert name in body["detail"][0]["msg"]
+    def test_names_the_allowed_columns_when_one_is_unknown(self, client: httpx.Client, resource: Builder) -> None:
+        for sort in ("colour", "-colour", "id_key,colour", "price;drop table products", "", ",", "--id_key"):
+            body = assert_malformed(client.get(resource.path, params={"sort": sort}), "query", "sort")
+            for name in ("id_key", "created_at", *SORTABLE.get(resource.path, ())):
+                assert name in body["detail"][0]["msg"]
 
-    @pytest.mark.parametrize("path", BUILDERS)
-    def test_allows_no_column_that_a_row_does_not_show(self, client: httpx.Client, path: str) -> None:
-        row = BUILDERS[path](client)
-        response = client.get(path, params={"sort": "colour"})
+    def test_allows_no_column_that_a_row_does_not_show(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        response = client.get(resource.path, params={"sort": "colour"})
         allowed = response.json()["detail"][0]["msg"].partition("allowed: ")[2].split(", ")
         assert set(allowed) <= set(row)
 

@@ -22,8 +22,8 @@ def stock_of(client: httpx.Client, product: Row) -> int:
     return stock
 
 
-def totals_of(client: httpx.Client, order: Row) -> tuple[Decimal, Decimal]:
-    """The total of the order and that of its bill."""
+def totals_of(client: httpx.Client, order: Row) -> tuple[Decimal | int, Decimal | int]:
+    """The total of the order and that of its bill, exactly."""
     bill = get(client, "/bills", order["bill_id"])
     return get(client, "/orders", order["id_key"])["total"], bill["total"]
 

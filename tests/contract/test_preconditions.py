@@ -88,27 +88,29 @@ class TestIfNoneMatch:
 
 
 class TestIfMatch:
-    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_refuses_when_the_row_has_changed(self, client: httpx.Client, resource: Builder, method: str) -> None:
+    def test_refuses_when_the_row_has_changed(self, client: httpx.Client, resource: Builder) -> None:
         row = resource(client)
         url = url_of(resource, row)
         old = client.get(url).headers["ETag"]
         changed = client.put(url, json=resource.change(row)).json()
-        body = None if method == "DELETE" else resource.change(changed)
         for header in (old, '"other"', f'"other", {old}'):
-            response = client.request(method, url, json=body, headers={"If-Match": header})
-            assert_problem(response, 412)
+            if_match = {"If-Match": header}
+            assert_problem(client.put(url, json=resource.change(changed), headers=if_match), 412)
+            assert_problem(client.patch(url, json=resource.change(changed), headers=if_match), 412)
+            assert_problem(client.delete(url, headers=if_match), 412)
         assert client.get(url).json() == changed
 
-    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_lets_through_when_it_has_not(self, client: httpx.Client, resource: Builder, method: str) -> None:
-        for several in ("{}", '"other", {}', "*"):
-            row = resource(client)
-            url = url_of(resource, row)
-            header = several.replace("{}", client.get(url).headers["ETag"])
-            body = None if method == "DELETE" else resource.change(row)
-            response = client.request(method, url, json=body, headers={"If-Match": header})
-            assert response.is_success, response.text
+    def test_lets_through_when_it_has_not(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        tag = client.get(url).headers["ETag"]
+        for method in ("PUT", "PATCH"):
+            for several in ("{}", '"other", {}', "*"):
+                if_match = {"If-Match": several.replace("{}", tag)}
+                response = client.request(method, url, json=resource.change(row), headers=if_match)
+                assert response.status_code == 200, response.text
+                row, tag = response.json(), response.headers["ETag"]
+        assert client.delete(url, headers={"If-Match": tag}).status_code == 204
 
     def test_a_weak_tag_matches_nothing(self, client: httpx.Client) -> None:
         row = a_client(client)

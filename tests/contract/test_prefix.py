@@ -75,7 +75,7 @@ def test_links_carry_the_prefix(api: httpx.Client, root: httpx.Client) -> None:
     an_order(api, client_id=order["client_id"])
     a_bill(api, client_id=order["client_id"])
     a_category(api)
-    for path in ("/categories?limit=1", f"/bills?after=0&limit=1", f"/clients/{order['client_id']}/orders?limit=1"):
+    for path in ("/categories?limit=1", "/bills?after=0&limit=1", f"/clients/{order['client_id']}/orders?limit=1"):
         links = api.get(path).links
         url = str(links["next"]["url"])
         assert url.startswith(f"{PREFIX}{path.partition('?')[0]}?")

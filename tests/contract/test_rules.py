@@ -66,7 +66,7 @@ class TestDeletion:
         assert self.gone(client, "/addresses", address)
 
     def test_of_a_client_with_an_order_or_a_bill_is_refused(self, client: httpx.Client) -> None:
-        for row in (an_order(client), a_bill(client)):
+        for row in (an_order(client), a_bill(client, client_id=a_client(client)["id_key"])):
             address = an_address(client, client_id=row["client_id"])
             assert_problem(client.delete(f"/clients/{row['client_id']}"), 409)
             assert not self.gone(client, "/addresses", address)

@@ -13,7 +13,8 @@ Cut = Literal["before", "after"]
 _CHUNK = 65_536
 # What commits, as psycopg2 sends it, each in a message of its own: the end of a transaction, and the statement that is
 # one by itself.
-_COMMITS = (b"COMMIT\0", b"EXECUTE place_order")
+COMMIT = b"COMMIT\0"
+PLACE_ORDER = b"EXECUTE place_order"
 
 
 class CommitProxy:
@@ -24,14 +25,15 @@ class CommitProxy:
         self._target = Path(str(url.query["host"])) / ".s.PGSQL.5432"
         self.url = url.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
         self._cut: Cut | None = None
+        self._mark = COMMIT
         self.commits = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen()
 
-    def cut_at_next_commit(self, cut: Cut) -> None:
-        """Break the connection on which the next commit comes, "before" PostgreSQL gets it or "after" it answered."""
-        self._cut, self.commits = cut, 0
+    def cut_at_next(self, mark: bytes, cut: Cut) -> None:
+        """Break the connection on which the next `mark` comes, "before" PostgreSQL gets it or "after" it answered."""
+        self._mark, self._cut, self.commits = mark, cut, 0
 
     def _accept(self) -> None:
         while True:
@@ -56,7 +58,7 @@ class CommitProxy:
                     destination.sendall(data)
 
     def _is_cut(self, data: bytes, server: socket.socket) -> bool:
-        if not any(commit in data for commit in _COMMITS):
+        if self._mark not in data:
             return False
         self.commits += 1
         cut, self._cut = self._cut, None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.embedded import ServerUrls
-from tests.faults.commit_proxy import CommitProxy, Cut
+from tests.faults.commit_proxy import COMMIT, PLACE_ORDER, CommitProxy, Cut
 from tests.faults.faulty import goods_on, require_unavailable
 from tests.race.databases import breaches, new_database, rows_of
 from tests.valkey import Valkey
@@ -13,16 +13,18 @@ from tests.valkey import Valkey
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("more", [{}, {"bill_number": "mine"}], ids=["one statement", "several statements"])
+@pytest.mark.parametrize(
+    ("mark", "more"), [(PLACE_ORDER, {}), (COMMIT, {"bill_number": "mine"})], ids=["one-statement", "several"]
+)
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_f3_the_connection_is_lost_during_commit(
-    servers: ServerUrls, tmp_path: Path, cut: Cut, more: dict[str, str]
+    servers: ServerUrls, tmp_path: Path, cut: Cut, mark: bytes, more: dict[str, str]
 ) -> None:
     database = new_database(servers.database_url)
     with CommitProxy(database, tmp_path) as proxy, goods_on(proxy.url, tmp_path, DB_POOL_SIZE="1") as goods:
         product = goods.product(stock=5)
         cart, key = goods.cart((product, 1), **more), {"Idempotency-Key": "who-knows"}
-        proxy.cut_at_next_commit(cut)
+        proxy.cut_at_next(mark, cut)
         require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
         assert proxy.commits == 1, "the server tried again by itself"
         committed = cut == "after"
@@ -42,7 +44,7 @@ def test_f3_a_refusal_is_not_lost_either(servers: ServerUrls, tmp_path: Path, cu
     with CommitProxy(database, tmp_path) as proxy, goods_on(proxy.url, tmp_path, DB_POOL_SIZE="1") as goods:
         product = goods.product(stock=5)
         cart, key = goods.cart((product, 6)), {"Idempotency-Key": "refused"}
-        proxy.cut_at_next_commit(cut)
+        proxy.cut_at_next(COMMIT, cut)
         require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
         goods.http.post(f"/products/{product}/stock", json={"delta": 5})
         # What was kept stays as it was; what was not is decided anew.
@@ -60,6 +62,6 @@ def test_f3_readers_see_what_a_lost_commit_did(servers: ServerUrls, tmp_path: Pa
     ):
         product = goods.product(stock=5)
         assert [goods.stock(product) for _ in range(2)] == [5, 5]
-        proxy.cut_at_next_commit("after")
+        proxy.cut_at_next(PLACE_ORDER, "after")
         require_unavailable(goods.http.post("/checkout", json=goods.cart((product, 1))))
         assert goods.stock(product) == 4

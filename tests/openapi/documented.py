@@ -34,7 +34,8 @@ class Document:
             if its_method == method.lower() and pattern.fullmatch(path)
         ]
         assert found, f"{method} {path} is not documented"
-        return min(found, key=lambda pair: pair[0])[1]
+        operation: dict[str, Any] = min(found, key=lambda pair: pair[0])[1]
+        return operation
 
     def validator(self, schema: dict[str, Any]) -> Any:
         """The validator of a schema, whose references lead into the document."""
@@ -54,6 +55,8 @@ class Document:
             assert not response.content, what
         else:
             self._check_body(response, answer["content"], what)
+        if response.is_client_error or response.is_server_error:
+            assert f"`{response.json()['code']}`" in answer["description"], f"the code is not documented: {what}"
         if response.is_success:
             self.succeeded.add(operation["operationId"])
 

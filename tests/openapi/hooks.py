@@ -31,7 +31,7 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
 @schemathesis.hook
 def map_path_parameters(context: HookContext, path_parameters: dict[str, Any]) -> dict[str, Any]:
     """Ask for rows that are there: of keys drawn from 64 bits none would ever meet one."""
-    return _with_low_keys(path_parameters)
+    return {name: _low_key(key) for name, key in path_parameters.items()}
 
 
 @schemathesis.hook
@@ -57,13 +57,13 @@ def _low_key(value: Any) -> Any:
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Replace the headers that would make almost every request end the same way.
 
     The few keys that are drawn would soon belong to other requests (422), and a tag that is drawn is never the row's
     (412): most requests accept any.
     """
-    headers = case.headers or {}
+    headers = {} if case.headers is None else case.headers
     key = headers.get("Idempotency-Key")
     if isinstance(key, str) and _KEY.fullmatch(key):
         headers["Idempotency-Key"] = f"{_RUN}-{next(_numbers)}"
@@ -72,7 +72,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 
 @schemathesis.hook
-def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     """Let pass the refusals (422) of what OpenAPI has no words for.
 
     It cannot say of parameters that `after` does not go with `skip` or `sort`. And that a bill's number must not look
@@ -82,7 +82,7 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
 
 
 @schemathesis.check
-def headers_of_every_answer(ctx: CheckContext, response: Response, case: Case) -> None:
+def headers_of_every_answer(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     """The headers that the document tells of once, on top, are on every answer."""
     for name in ("x-request-id", "x-response-time", "x-content-type-options", "content-security-policy"):
         assert len(response.headers.get(name, ())) == 1, f"{name} is missing, or there twice"

@@ -63,8 +63,15 @@ def test_every_line_is_a_sale_a_credit_or_an_adjustment(
     assert totals.lines == len(sold)
     assert totals.units == sum(row[3] for row in sold)
     assert totals.revenue == totals.billed == sum(row[3] * row[4] for row in sold)
-    assert (parsed.credit_lines, parsed.adjustment_lines) == (len(credited), len(adjusted))
-    assert parsed.credit_notes == len({row[0] for row in credited})
+    assert parsed.adjustment_lines == len(adjusted)
+    assert len(parsed.places) == len(set(parsed.places)) == len(sold)
+    for note in parsed.credit_notes:
+        assert [(line.sku, -line.quantity, line.price) for line in note.lines] == [
+            (sku, quantity, price) for number, sku, _, quantity, price in rows if number == note.number
+        ]
+        first = next(place for place, row in enumerate(rows) if row[0] == note.number)
+        assert note.sales_before == sum(row in sold for row in rows[:first])
+    assert len(parsed.credit_notes) == len({row[0] for row in credited})
 
 
 @given(st.lists(sales, min_size=1, max_size=30))
@@ -100,6 +107,7 @@ def test_the_lines_of_an_invoice_keep_the_order_of_the_file_even_if_others_stand
         ("1,A,a,1,0.001,,UK", "line 2: UnitPrice 0.001 has more than 2 decimals, which the shop cannot store"),
         ("1,,a,1,1.00,,UK", "line 2: a sale needs an InvoiceNo and a StockCode"),
         ("1,A,a,1,1.00,7,UK\n1,A,a,1,1.00,8,UK", "line 3: invoice 1 has two customers"),
+        ("C1,A,a,-1,1.00,7,UK\nC1,B,b,-1,1.00,8,UK", "line 3: invoice C1 has two customers"),
         ('1,A,"a,1,1.00,,UK', "line [12]: unexpected end of data"),
     ],
 )
@@ -119,7 +127,8 @@ def test_a_zipped_file_in_cp1252_is_read(tmp_path: Path) -> None:
     assert parsed.invoices == sample.invoices
     sku = sample.invoices[0].lines[0].sku
     assert parsed.names[sku] == f"Gift voucher £{sku}"
-    assert (parsed.credit_notes, parsed.credit_lines, parsed.adjustment_lines) == (1, 2, 1)
+    assert [len(note.lines) for note in parsed.credit_notes] == [2, 2, 1]
+    assert parsed.adjustment_lines == 1
 
 
 def test_a_torn_zipped_file_is_refused(tmp_path: Path) -> None:

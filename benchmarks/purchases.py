@@ -1,0 +1,234 @@
+"""What the buyers of a run were told, and whether the shop still says the same: judged over its HTTP API alone.
+
+Buyers note every POST in a `Ledger` before they send it and its answer once they have it. An answer that
+never came says nothing; after the run such a request is repeated under its key, which tells what happened.
+Then every acknowledged order must be there as it was answered, and no other order of the buyers' client;
+and of every product in their catalog, what is on the shelf and what is sold must be what was put in.
+
+Money is counted in cents, so that sums are exact and a worker process of a load test can send them.
+"""
+
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import httpx
+
+Row = Mapping[str, Any]
+
+CANCELED = 4
+PAGE_ROWS = 200
+RETRY_SECONDS = 0.2
+PATIENCE_SECONDS = 30.0
+PRODUCTS = 100
+STOCK = 1_000
+HOT_STOCK = 100
+"""Pieces of the first product, which is bought more than the others: it sells out."""
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The products that only these buyers buy, by id with what was put in of each, and the client they are."""
+
+    client_id: int
+    category_id: int
+    stocks: dict[int, int]
+
+    @property
+    def hot_product(self) -> int:
+        return next(iter(self.stocks))
+
+    def price_change(self) -> tuple[int, float]:
+        """Some product and a new price for it."""
+        return random.choice(list(self.stocks)), random.randint(100, 9999) / 100
+
+
+class Line(NamedTuple):
+    """A line of an order; the price in cents."""
+
+    product_id: int
+    quantity: int
+    price: int
+
+
+class Order(NamedTuple):
+    """An order as the shop shows it; both totals in cents."""
+
+    id_key: int
+    total: int
+    to_pay: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The acknowledged orders by key, the requests without an answer, and the answers that contradict others."""
+
+    catalog: Catalog
+    orders: dict[str, Order] = field(default_factory=dict)
+    pending: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    def begin(self, path: str, body: Any) -> str:
+        """The new Idempotency-Key of a POST that is about to be sent."""
+        key = uuid.uuid4().hex
+        self.pending[key] = (path, body)
+        return key
+
+    def settle(self, key: str, status: int, content: Any) -> None:
+        """Note the answer to the POST with this key; `content` is its JSON."""
+        path, body = self.pending.pop(key)
+        if path != "/checkout":
+            return
+        if status != HTTPStatus.CREATED:
+            self.refused += 1
+            return
+        order = order_of(content)
+        asked = [(line["product_id"], line["quantity"]) for line in body["lines"]]
+        if [line[:2] for line in order.lines] != asked:
+            self.contradictions.append(f"key {key} was answered with other lines than it asked for")
+        self.orders[key] = order
+
+    def as_message(self) -> dict[str, Any]:
+        """Plain values, for another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> "Ledger":
+        orders = {
+            key: Order(id_key, total, to_pay, tuple(Line(*line) for line in lines))
+            for key, (id_key, total, to_pay, lines) in message["orders"].items()
+        }
+        return cls(**{**message, "catalog": Catalog(**message["catalog"]), "orders": orders})
+
+
+@dataclass(slots=True)
+class Verdict:
+    """How far the shop is from what was acknowledged: everything but zero is a fault, and each is explained."""
+
+    oversold: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[str]:
+        return [*self.oversold, *self.lost, *self.doubled]
+
+    def __str__(self) -> str:
+        return f"oversold {len(self.oversold)}, lost {len(self.lost)}, doubled {len(self.doubled)}"
+
+
+class Unresolved(Exception):
+    """The shop does not tell what became of a request, so nothing can be judged."""
+
+
+def tells_what_happened(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether this is the answer to a POST. A broken connection (status 0), a 5xx or "not now" is none."""
+    in_flight = status == HTTPStatus.CONFLICT and "Retry-After" in headers
+    return 0 < status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS and not in_flight
+
+
+def order_of(row: Row) -> Order:
+    """The order in an answer that has its details and its bill inside."""
+    lines = (Line(line["product_id"], line["quantity"], cents(line["price"])) for line in row["order_details"])
+    return Order(row["id_key"], cents(row["total"]), cents(row["bill"]["total"]), tuple(lines))
+
+
+def cents(amount: float) -> int:
+    return round(amount * 100)
+
+
+def create_catalog(http: httpx.Client) -> Catalog:
+    """A catalog that nobody else knows, and a client of its own. Raises `httpx.HTTPError`."""
+    tag = uuid.uuid4().hex[:12]
+    category = _created(http, "/categories", {"name": f"Buyers {tag}"})
+    stocks = [HOT_STOCK] + [STOCK] * (PRODUCTS - 1)
+    rows = [
+        {"name": f"Bought {tag} {number}", "price": 9.99, "stock": stock, "category_id": category["id_key"]}
+        for number, stock in enumerate(stocks)
+    ]
+    products = _created(http, "/products/bulk", rows)
+    client = _created(http, "/clients", {"name": "Load", "lastname": "Buyer", "email": f"buyer-{tag}@example.com"})
+    stored = {row["id_key"]: row["stock"] for row in products}
+    return Catalog(client["id_key"], category["id_key"], stored)
+
+
+def _created(http: httpx.Client, path: str, body: Any) -> Any:
+    return http.post(path, json=body).raise_for_status().json()
+
+
+def judge(http: httpx.Client, ledger: Ledger) -> Verdict:
+    """Compare the shop with the ledger, once nothing is on its way any more. Raises `httpx.HTTPError`, `Unresolved`."""
+    _resolve(http, ledger)
+    orders = list(_pages(http, "/orders", client_id=ledger.catalog.client_id, expand="order_details,bill"))
+    products = list(_pages(http, "/products", category_id=ledger.catalog.category_id))
+    return compare(ledger, orders, products)
+
+
+def _resolve(http: httpx.Client, ledger: Ledger) -> None:
+    """Repeat every request without an answer under its key, until there is one."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while ledger.pending:
+        key, (path, body) = next(iter(ledger.pending.items()))
+        try:
+            answer = http.post(path, json=body, headers={"Idempotency-Key": key})
+        except httpx.TransportError as error:
+            said = str(error)
+        else:
+            if tells_what_happened(answer.status_code, answer.headers):
+                ledger.settle(key, answer.status_code, answer.json())
+                continue
+            said = f"{answer.status_code}"
+        if time.monotonic() > deadline:
+            raise Unresolved(f"the shop does not tell what became of POST {path} with key {key} ({said})")
+        time.sleep(RETRY_SECONDS)
+
+
+def _pages(http: httpx.Client, path: str, **filters: str | int) -> Iterator[Row]:
+    after = 0
+    while True:
+        page = http.get(path, params={**filters, "limit": PAGE_ROWS, "after": after}).raise_for_status().json()
+        yield from page
+        if len(page) < PAGE_ROWS:
+            return
+        after = page[-1]["id_key"]
+
+
+def compare(ledger: Ledger, orders: Sequence[Row], products: Sequence[Row]) -> Verdict:
+    """The verdict on what the shop shows: all orders of the buyers' client, and all products of their catalog."""
+    verdict = Verdict(doubled=list(ledger.contradictions))
+    stored = {row["id_key"]: order_of(row) for row in orders}
+    for key, order in ledger.orders.items():
+        if order.id_key not in stored:
+            verdict.lost.append(f"order {order.id_key} of key {key} is not there")
+        elif stored[order.id_key] != order or not _adds_up(order):
+            verdict.lost.append(f"order {order.id_key} of key {key} was {order}, is {stored[order.id_key]}")
+    keys = Counter(order.id_key for order in ledger.orders.values())
+    verdict.doubled += [f"order {order_id} is of {count} keys" for order_id, count in keys.items() if count > 1]
+    verdict.doubled += [f"order {order_id} is of no key" for order_id in stored if order_id not in keys]
+    verdict.oversold += _wrong_stocks(ledger.catalog, orders, products)
+    return verdict
+
+
+def _adds_up(order: Order) -> bool:
+    return order.total == order.to_pay == sum(line.quantity * line.price for line in order.lines)
+
+
+def _wrong_stocks(catalog: Catalog, orders: Sequence[Row], products: Sequence[Row]) -> Iterator[str]:
+    """The products of which there is more or less than was put in, in stock and in orders that were not canceled."""
+    sold: Counter[int] = Counter()
+    for order in orders:
+        if order["status"] != CANCELED:
+            for line in order["order_details"]:
+                sold[line["product_id"]] += line["quantity"] - line["returned_quantity"]
+    stocks = {row["id_key"]: row["stock"] for row in products}
+    for product_id, put_in in catalog.stocks.items():
+        left = stocks.get(product_id)
+        if left is None or left < 0 or left + sold[product_id] != put_in:
+            yield f"product {product_id}: {put_in} put in, {sold[product_id]} sold, {left} in stock"

@@ -1,0 +1,183 @@
+"""The tables as the database sees them: types, keys, checks, unique values, and an index where one is needed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+
+from config.embedded import ServerUrls
+from tests.alembic_migrations.history import OLD_ROWS, TABLES
+from tests.race.databases import execute, new_database
+
+pytestmark = pytest.mark.integration
+
+ROWS = TABLES["0001"] - {"bill_counters"}
+MONEY = {
+    ("products", "price"),
+    ("order_details", "price"),
+    ("orders", "total"),
+    ("orders", "returned_total"),
+    ("bills", "total"),
+    ("bills", "discount"),
+}
+REFERENCES = {
+    ("addresses", "client_id", "clients"),
+    ("products", "category_id", "categories"),
+    ("reviews", "product_id", "products"),
+    ("bills", "client_id", "clients"),
+    ("bills", "refunds_bill_id", "bills"),
+    ("orders", "client_id", "clients"),
+    ("orders", "bill_id", "bills"),
+    ("orders", "address_id", "addresses"),
+    ("order_details", "order_id", "orders"),
+    ("order_details", "product_id", "products"),
+    ("stock_movements", "product_id", "products"),
+}
+INDEXED = {
+    ("products", "name"),
+    ("products", "price"),
+    ("clients", "name"),
+    ("clients", "lastname"),
+    ("addresses", "street"),
+    ("orders", "date"),
+    ("orders", "delivery_method"),
+    ("orders", "status"),
+}
+BROKEN_CHECKS = [
+    "UPDATE products SET stock = -1",
+    "UPDATE products SET price = 0",
+    "UPDATE order_details SET quantity = 0",
+    "UPDATE order_details SET price = 0",
+    "UPDATE order_details SET returned_quantity = quantity + 1",
+    "UPDATE orders SET total = -0.01",
+    "UPDATE orders SET returned_total = -0.01",
+    "UPDATE orders SET status = 5",
+    "UPDATE orders SET delivery_method = 0",
+    "UPDATE bills SET total = -0.01",
+    "UPDATE bills SET discount = -0.01",
+    "UPDATE bills SET payment_type = 'gold'",
+    "UPDATE bills SET kind = 'credit'",
+    "UPDATE reviews SET rating = 5.01",
+    "UPDATE reviews SET rating = -0.01",
+    "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 0, 'edit')",
+    "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 1, 'luck')",
+]
+TAKEN = [
+    "INSERT INTO clients (name, lastname, email, email_key) VALUES ('A', 'L', 'ADA@X.ORG', 'another')",
+    "INSERT INTO clients (name, lastname, email, email_key) VALUES ('A', 'L', 'b@x.org', 'ada@x.org')",
+    "INSERT INTO categories (name) VALUES ('Lighting')",
+    "INSERT INTO bills (bill_number, total, payment_type) VALUES ('OLD-2', 1, 'card')",
+    "INSERT INTO orders (delivery_method, client_id, bill_id) VALUES (1, 1, 1)",
+    "UPDATE products SET sku = 'one for all'",
+]
+
+
+@pytest.fixture(scope="module")
+def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
+    """A connection to a migrated database with some rows, which never commits."""
+    url = new_database(servers.database_url)
+    execute(url, OLD_ROWS)
+    connection = psycopg2.connect(url.replace("+psycopg2", ""))
+    yield connection
+    connection.close()
+
+
+def rows(connection: psycopg2.extensions.connection, query: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    connection.rollback()
+    return found
+
+
+def columns(connection: psycopg2.extensions.connection) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """Type, digits, decimals and identity of every column."""
+    found = rows(
+        connection,
+        "SELECT table_name, column_name, data_type, numeric_precision, numeric_scale, is_identity, is_nullable "
+        "FROM information_schema.columns WHERE table_schema = 'public'",
+    )
+    return {(table, column): tuple(rest) for table, column, *rest in found}
+
+
+def test_keys_are_identities_of_64_bits(filled: psycopg2.extensions.connection) -> None:
+    of = columns(filled)
+    for table in ROWS | {"stock_movements"}:
+        assert of[table, "id_key"][0] == "bigint", table
+        assert of[table, "id_key"][3] == "YES", table
+    keys = rows(filled, "SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'p'")
+    assert {table for (table,) in keys} >= ROWS
+
+
+def test_money_is_numeric(filled: psycopg2.extensions.connection) -> None:
+    of = columns(filled)
+    assert {column for column, kind in of.items() if kind[:3] == ("numeric", 12, 2)} == MONEY
+
+
+def test_times_have_a_time_zone(filled: psycopg2.extensions.connection) -> None:
+    of = columns(filled)
+    assert not [column for column, kind in of.items() if kind[0] == "timestamp without time zone"]
+    for table in ROWS:
+        for name in ("created_at", "updated_at"):
+            assert of[table, name][0] == "timestamp with time zone"
+            assert of[table, name][4] == "NO"
+    assert of["orders", "date"][0] == "timestamp with time zone"
+    assert of["bills", "date"][0] == "date"
+
+
+def test_references_are_declared_and_each_has_an_index(filled: psycopg2.extensions.connection) -> None:
+    found = rows(
+        filled,
+        "SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text FROM pg_constraint c "
+        "JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE c.contype = 'f'",
+    )
+    assert set(found) == REFERENCES
+    assert {(table, column) for table, column, _ in found} <= led_by_an_index(filled)
+
+
+def test_what_lists_filter_and_sort_by_has_an_index(filled: psycopg2.extensions.connection) -> None:
+    assert led_by_an_index(filled) >= INDEXED
+    trigram = rows(filled, "SELECT indexdef FROM pg_indexes WHERE tablename = 'products' AND indexdef LIKE '%gin%'")
+    assert any("gin_trgm_ops" in definition for (definition,) in trigram)
+
+
+def led_by_an_index(connection: psycopg2.extensions.connection) -> set[tuple[str, str]]:
+    """The columns that stand first in some B-tree."""
+    found = rows(
+        connection,
+        "SELECT i.indrelid::regclass::text, a.attname FROM pg_index i "
+        "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
+        "JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE m.amname = 'btree'",
+    )
+    return {(table, column) for table, column in found}
+
+
+@pytest.mark.parametrize("statement", BROKEN_CHECKS)
+def test_the_database_checks_too(filled: psycopg2.extensions.connection, statement: str) -> None:
+    with filled.cursor() as cursor, pytest.raises(errors.CheckViolation):
+        cursor.execute(statement)
+    filled.rollback()
+
+
+@pytest.mark.parametrize("statement", TAKEN)
+def test_unique_is_unique_in_the_database(filled: psycopg2.extensions.connection, statement: str) -> None:
+    with filled.cursor() as cursor, pytest.raises(errors.UniqueViolation):
+        cursor.execute(statement)
+    filled.rollback()
+
+
+def test_a_clients_addresses_and_a_products_reviews_go_with_them(filled: psycopg2.extensions.connection) -> None:
+    with filled.cursor() as cursor:
+        cursor.execute("DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products")
+        cursor.execute("SELECT (SELECT count(*) FROM addresses), (SELECT count(*) FROM reviews)")
+        assert cursor.fetchone() == (0, 0)
+    filled.rollback()
+
+
+@pytest.mark.parametrize("table", ["clients", "categories", "products", "bills"])
+def test_what_others_point_to_stays(filled: psycopg2.extensions.connection, table: str) -> None:
+    with filled.cursor() as cursor, pytest.raises((errors.RestrictViolation, errors.ForeignKeyViolation)):
+        cursor.execute(f"DELETE FROM {table}")
+    filled.rollback()

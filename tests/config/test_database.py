@@ -1,0 +1,315 @@
+"""The unit of work on a real PostgreSQL: what is kept, what is tried again, and what no request waits for."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from config import database as database_module
+from config.database import UNREPEATABLE, Database, DatabaseUnavailable
+from config.embedded import ServerUrls
+from config.settings import get_settings, read_settings
+from tests.race.databases import execute, new_database, rows_of
+
+pytestmark = pytest.mark.integration
+
+who: ContextVar[str] = ContextVar("who")
+
+
+@pytest.fixture(scope="module")
+def url(servers: ServerUrls) -> str:
+    """A database with one table of notes."""
+    url = new_database(servers.database_url)
+    execute(url, "CREATE TABLE notes (note text)")
+    return url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    opened = opened_database(url)
+    yield opened
+    opened.close()
+    execute(url, "TRUNCATE notes")
+
+
+def opened_database(url: str, **settings: str) -> Database:
+    return Database(url, read_settings({"DB_POOL_SIZE": "2", "DB_POOL_TIMEOUT": "0.2", **settings}))
+
+
+def write_note(session: Session, note: str = "kept") -> str:
+    session.execute(text("INSERT INTO notes VALUES (:note)"), {"note": note})
+    return note
+
+
+def notes(url: str) -> list[str]:
+    return [note for (note,) in rows_of(url, "SELECT note FROM notes ORDER BY note")]
+
+
+def raise_in_database(session: Session, code: str) -> None:
+    session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'no'; END $$"))
+
+
+def break_connection(session: Session) -> None:
+    """End the session's own connection, as an administrator or a restart would."""
+    session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+class Failing:
+    """A work that does `harm` the first so many times, and writes a note every time."""
+
+    def __init__(self, times: int, harm: Callable[[Session], None]) -> None:
+        self.times, self.harm, self.attempts = times, harm, 0
+
+    def __call__(self, session: Session) -> str:
+        self.attempts += 1
+        note = write_note(session, f"attempt {self.attempts}")
+        if self.attempts <= self.times:
+            self.harm(session)
+        return note
+
+
+# -- transactions ----------------------------------------------------------------------------------
+
+
+def test_every_connection_is_guarded(url: str) -> None:
+    settings = {"DB_STATEMENT_TIMEOUT": "4.5", "DB_LOCK_TIMEOUT": "250ms"}
+    database = opened_database(url, **settings)
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone", "application_name")
+
+    def shown(session: Session) -> list[str]:
+        return [session.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+
+    expected = ["4500ms", "250ms", "1min", "UTC", "shop"]
+    assert [database.transact(shown), database.read(shown)] == [expected, expected]
+    database.close()
+
+
+def test_nothing_is_opened_before_the_first_use() -> None:
+    opened_database("postgresql+psycopg2://nobody@127.0.0.1:1/nowhere").close()
+
+
+def test_what_was_done_is_committed_before_it_returns(database: Database, url: str) -> None:
+    assert database.transact(write_note) == "kept"
+    assert notes(url) == ["kept"]
+
+
+def test_whatever_is_raised_takes_everything_back(database: Database, url: str) -> None:
+    def refused(session: Session) -> None:
+        write_note(session)
+        raise ValueError("a rule")
+
+    with pytest.raises(ValueError, match="a rule"):
+        database.transact(refused)
+    assert notes(url) == []
+    assert database.pool_usage()["checked_out"] == 0
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_three_repetitions_and_no_more(database: Database, url: str, code: str) -> None:
+    helped = Failing(3, lambda session: raise_in_database(session, code))
+    assert database.transact(helped) == "attempt 4"
+    assert notes(url) == ["attempt 4"]
+    hopeless = Failing(99, lambda session: raise_in_database(session, code))
+    with pytest.raises(DatabaseUnavailable):
+        database.transact(hopeless)
+    assert hopeless.attempts == 4
+    assert notes(url) == ["attempt 4"]
+
+
+@pytest.mark.parametrize("code", ["55P03", "57014", "53100", "53300", "57P01", "58030", "25006", "XX000"])
+def test_busy_and_broken_servers_are_unavailable_at_once(database: Database, code: str) -> None:
+    work = Failing(99, lambda session: raise_in_database(session, code))
+    with pytest.raises(DatabaseUnavailable):
+        database.transact(work)
+    assert work.attempts == 1
+
+
+@pytest.mark.parametrize("code", ["22003", "23505", "42P01"])
+def test_other_errors_are_for_the_layers_above(database: Database, code: str) -> None:
+    with pytest.raises(DBAPIError) as raised:
+        database.transact(lambda session: raise_in_database(session, code))
+    assert database_module.sqlstate(raised.value) == code
+
+
+def test_a_connection_that_breaks_before_commit_is_replaced(database: Database, url: str) -> None:
+    assert database.transact(Failing(1, break_connection)) == "attempt 2"
+    assert notes(url) == ["attempt 2"]
+
+
+def test_a_connection_that_breaks_in_a_single_statement_is_not_tried_again(database: Database, url: str) -> None:
+    """What has been sent may have been committed; what has not been sent may be repeated."""
+
+    def break_as_it_is_sent(session: Session) -> None:
+        session.info[UNREPEATABLE] = True
+        break_connection(session)
+
+    sent = Failing(99, break_as_it_is_sent)
+    with pytest.raises(DatabaseUnavailable):
+        database.at_once(sent)
+    assert sent.attempts == 1
+    assert database.at_once(Failing(1, break_connection)) == "attempt 2"
+
+
+def test_reading_is_repeated_on_a_new_connection(database: Database) -> None:
+    assert database.read(Failing(3, break_connection)) == "attempt 4"
+    with pytest.raises(DatabaseUnavailable):
+        database.read(Failing(99, break_connection))
+
+
+def test_readers_see_what_was_committed_between_their_statements(database: Database, url: str) -> None:
+    def read(session: Session) -> int:
+        write_note(session)
+        execute(url, "INSERT INTO notes VALUES ('another')")
+        return int(session.execute(text("SELECT count(*) FROM notes")).scalar_one())
+
+    assert database.read(read) == 2
+
+
+def test_a_slow_statement_is_told_without_its_values(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database_module, "SLOW_STATEMENT_SECONDS", 0.05)
+    with caplog.at_level(logging.WARNING, logger="shop.database"):
+        database.read(lambda session: session.execute(text("SELECT pg_sleep(0.1), :secret"), {"secret": "hunter2"}))
+    (record,) = [record for record in caplog.records if record.name == "shop.database"]
+    assert record.getMessage().startswith("Slow statement (1")
+    assert "SELECT pg_sleep(0.1), %(secret)s" in record.getMessage()
+    assert "hunter2" not in caplog.text
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def test_work_runs_in_a_thread_that_knows_the_request(database: Database) -> None:
+    async def ask() -> tuple[str, bool]:
+        who.set("request 7")
+        return await database.run(lambda: (who.get(), threading.current_thread() is threading.main_thread()))
+
+    assert asyncio.run(ask()) == ("request 7", False)
+
+
+def test_nobody_waits_longer_for_a_thread_than_the_pool_timeout(database: Database) -> None:
+    free = threading.Event()
+
+    async def ask() -> None:
+        busy = [asyncio.create_task(database.run(lambda: free.wait(10))) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        start = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await database.run(str)
+        assert 0.2 <= time.monotonic() - start < 1.5
+        free.set()
+        await asyncio.gather(*busy)
+        assert await database.run(lambda: "served") == "served"
+
+    asyncio.run(ask())
+
+
+def test_a_thread_is_not_given_back_before_its_work_ends(database: Database) -> None:
+    """Whoever waited may have gone long ago; its work still has the connection."""
+    free = threading.Event()
+
+    def work() -> None:
+        free.wait(10)
+        raise ValueError("nobody will see this, and nobody must complain about it")
+
+    async def ask() -> None:
+        gone = [asyncio.create_task(database.run(work)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        with pytest.raises(DatabaseUnavailable):
+            await database.run(str)
+        free.set()
+        assert await database.run(lambda: "served") == "served"
+
+    asyncio.run(ask())
+
+
+def test_a_server_that_never_answers_is_not_waited_for(url: str) -> None:
+    database = opened_database(url, DB_STATEMENT_TIMEOUT="0.05", DB_LOCK_TIMEOUT="0.05")
+    thawed = threading.Event()
+
+    async def ask() -> None:
+        start = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await database.run(lambda: thawed.wait(10))
+        assert time.monotonic() - start < 2
+        thawed.set()
+
+    asyncio.run(ask())
+    database.close()
+
+
+def test_the_use_of_the_pool(database: Database) -> None:
+    idle = {"size": 2, "checked_in": 0, "checked_out": 0, "overflow": 0, "total_capacity": 12}
+    assert database.pool_usage() == idle
+
+    def look(session: Session) -> dict[str, int]:
+        session.execute(text("SELECT 1"))
+        return database.pool_usage()
+
+    assert database.transact(look) == {**idle, "checked_out": 1}
+    assert database.pool_usage() == {**idle, "checked_in": 1}
+
+
+def test_health_does_not_need_the_pool(database: Database) -> None:
+    free = threading.Event()
+
+    async def ask() -> None:
+        busy = [asyncio.create_task(database.run(lambda: free.wait(10))) for _ in range(2)]
+        assert 0 < await database.ping() < 1000
+        assert await database.is_at_head()
+        free.set()
+        await asyncio.gather(*busy)
+
+    asyncio.run(ask())
+
+
+# -- for people and scripts ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_url(servers: ServerUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A database that the settings of this process name."""
+    url = new_database(servers.database_url)
+    monkeypatch.setenv("DATABASE_URL", url.replace("postgresql+psycopg2", "postgres"))
+    get_settings.cache_clear()
+    yield url
+    get_settings.cache_clear()
+
+
+def test_tables_come_and_go_by_hand(own_url: str) -> None:
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+    (complete,) = rows_of(own_url, tables)
+    database_module.drop_database()
+    assert rows_of(own_url, tables) == [(0,)]
+    database_module.create_tables()
+    database_module.create_tables()
+    assert rows_of(own_url, tables) == [complete]
+    assert database_module.check_connection() is True
+
+
+def test_the_address_of_the_database(own_url: str) -> None:
+    assert own_url == database_module.DATABASE_URI
+    with pytest.raises(AttributeError, match="DATABASE_URL"):
+        _ = database_module.DATABASE_URL
+
+
+def test_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://shop:secret@127.0.0.1:1/shop")
+    get_settings.cache_clear()
+    try:
+        assert database_module.check_connection() is False
+    finally:
+        get_settings.cache_clear()
+    assert "The database does not answer" in caplog.text
+    assert "secret" not in caplog.text

@@ -1,0 +1,170 @@
+"""A walk through every operation: each succeeds once, is refused in the usual ways, and answers as documented.
+
+The checks themselves are in the client: it holds every answer against the document (see `documented.py`).
+"""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.builders import BUILDERS, Builder, a_client, a_product, unique
+from tests.openapi.documented import Document
+
+pytestmark = pytest.mark.integration
+
+NO_ROW = 2**63 - 1
+
+
+def checkout(http: httpx.Client, **given: Any) -> dict[str, Any]:
+    product = a_product(http, price=10, stock=5)
+    body = {
+        "client_id": a_client(http)["id_key"],
+        "delivery_method": 3,
+        "payment_type": "card",
+        "lines": [{"product_id": product["id_key"], "quantity": 2}],
+        **given,
+    }
+    response = http.post("/checkout", json=body)
+    assert response.status_code == 201, response.text
+    order: dict[str, Any] = response.json()
+    return order
+
+
+@pytest.mark.parametrize("resource", BUILDERS.values(), ids=list(BUILDERS))
+def test_rows(http: httpx.Client, resource: Builder) -> None:
+    row = resource(http)
+    one = f"{resource.path}/{row['id_key']}"
+    etag = http.get(one).headers["etag"]
+    assert http.get(one, headers={"If-None-Match": etag}).status_code == 304
+    assert http.get(resource.path, params={"limit": 1}).json()
+    changed = http.put(one, json=resource.change(row), headers={"If-Match": etag})
+    assert changed.status_code == 200
+    assert http.patch(one, json={}).status_code == 200
+    assert http.patch(one, json={}, headers={"If-Match": etag}).status_code == 412
+    assert http.put(one, json={"updated_at": "2001-01-01T00:00:00Z"}).status_code == 409
+    assert http.put(one, json={"no_such_field": 1}).status_code == 422
+    assert http.put(one, content="x", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert http.delete(one, headers={"If-Match": etag}).status_code == 412
+    assert http.delete(one).status_code == 204
+    assert http.get(one).status_code == 404
+
+
+@pytest.mark.parametrize("resource", BUILDERS.values(), ids=list(BUILDERS))
+def test_refusals(http: httpx.Client, resource: Builder) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        assert http.request(method, f"{resource.path}/{NO_ROW}", json={}).status_code == 404
+    body = resource.body(http)
+    for reference in resource.references:
+        assert http.post(resource.path, json=body | {reference: NO_ROW}).status_code == 404
+    assert http.post(resource.path, json={}).status_code == 422
+    assert http.post(resource.path, content=b"{", headers={"Content-Type": "application/json"}).status_code == 422
+    assert http.post(resource.path, content=b"x" * (1024 * 1024 + 1)).status_code == 413
+    assert http.get(resource.path, params={"no_such_filter": 1}).status_code == 422
+    assert http.get(resource.path, headers={"Host": "two hosts"}).status_code == 400
+
+
+def test_repeats(http: httpx.Client) -> None:
+    key = {"Idempotency-Key": unique("key").replace(" ", "-")}
+    body = {"name": unique("Lighting")}
+    for _ in range(2):
+        made = http.post("/categories", json=body, headers=key)
+        assert made.status_code == 201
+    assert made.headers["Idempotent-Replayed"] == "true"
+    assert http.post("/categories", json={"name": unique("Other")}, headers=key).status_code == 422
+    refused = {"Idempotency-Key": unique("key").replace(" ", "-")}
+    for _ in range(2):
+        twin = http.post("/categories", json=body, headers=refused)
+        assert twin.status_code == 409
+
+
+def test_orders_show_what_is_inside(http: httpx.Client) -> None:
+    order = checkout(http, discount=1.5, expected_total=18.5)
+    one = f"/orders/{order['id_key']}"
+    for expand in ("order_details", "bill,client", "order_details,bill,client"):
+        shown = http.get(one, params={"expand": expand})
+        assert {name for name in ("order_details", "bill", "client") if name in shown.json()} == set(expand.split(","))
+        listed = http.get("/orders", params={"expand": expand, "client_id": order["client_id"]}).json()
+        assert listed == [shown.json()]
+        assert http.get(f"/clients/{order['client_id']}/orders", params={"expand": expand}).json() == listed
+    assert http.get(one, params={"expand": "money"}).status_code == 422
+    assert http.get(f"/clients/{NO_ROW}/orders").status_code == 404
+
+
+def test_orders_move_on_and_come_back(http: httpx.Client) -> None:
+    order = checkout(http)
+    one = f"/orders/{order['id_key']}"
+    lines = [{"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}]
+    assert http.post(f"{one}/returns", json={"lines": lines}).status_code == 409
+    assert http.post(f"{one}/advance").json()["status"] == 2
+    credit = http.post(f"{one}/returns", json={"lines": lines, "reason": "Broken on arrival"})
+    assert credit.status_code == 201
+    assert credit.headers["location"] == f"/bills/{credit.json()['id_key']}"
+    assert http.post(f"{one}/returns", json={"lines": [{**lines[0], "quantity": 2}]}).status_code == 400
+    assert http.post(f"{one}/cancel").status_code == 409
+    assert http.post(f"/orders/{checkout(http)['id_key']}/cancel").json()["status"] == 4
+
+
+def test_requests_without_a_body_take_none(http: httpx.Client) -> None:
+    cancel = f"/orders/{checkout(http)['id_key']}/cancel"
+    for key in ({}, {"Idempotency-Key": unique("key").replace(" ", "-")}):
+        assert http.post(cancel, json={"reason": "late"}, headers=key).status_code == 422
+        assert http.post(cancel, content=b"{", headers=key).status_code == 415
+    key = {"Idempotency-Key": unique("key").replace(" ", "-")}
+    assert http.post(cancel, json={}, headers=key).status_code == 200
+
+
+def test_short_stock_tells_what_is_short(http: httpx.Client) -> None:
+    product = a_product(http, stock=1)
+    body = {
+        "client_id": a_client(http)["id_key"],
+        "delivery_method": 1,
+        "payment_type": "cash",
+        "lines": [{"product_id": product["id_key"], "quantity": 2}],
+    }
+    short = http.post("/checkout", json=body)
+    assert short.status_code == 400
+    assert short.json()["errors"] == [{"product_id": product["id_key"], "requested": 2, "available": 1}]
+
+
+def test_stock_and_its_ledger(http: httpx.Client) -> None:
+    one = f"/products/{a_product(http)['id_key']}"
+    assert http.post(f"{one}/stock", json={"delta": 5, "reason": "receipt"}).json()["stock"] == 105
+    assert http.post(f"{one}/stock", json={"delta": -1000}).status_code == 400
+    movements = http.get(f"{one}/stock_movements", params={"sort": "-created_at"})
+    assert [movement["reason"] for movement in movements.json()] == ["receipt", "initial"]
+    assert http.get(f"/products/{NO_ROW}/stock_movements").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/products", "/clients", "/categories"])
+def test_bulk(http: httpx.Client, path: str) -> None:
+    rows = [BUILDERS[path].body(http) for _ in range(2)]
+    assert len(http.post(f"{path}/bulk", json=rows).json()) == 2
+    taken = http.post(f"{path}/bulk", json=rows)
+    assert taken.status_code == 409
+    assert taken.json()["loc"][:2] == ["body", 0]
+    assert http.post(f"{path}/bulk", json=[]).status_code == 422
+
+
+def test_bulk_is_a_path_of_its_own(client: httpx.Client) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        response = client.request(method, "/products/bulk", json={})
+        assert response.status_code == 405
+        assert response.headers["allow"] == "OPTIONS, POST"
+
+
+def test_health(http: httpx.Client) -> None:
+    for path in ("/health_check", "/health/live", "/health/ready"):
+        assert http.get(path).status_code == 200
+
+
+def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Document) -> None:
+    """With the walks above in one: an operation that is new has to be walked too."""
+    for resource in BUILDERS.values():
+        test_rows(http, resource)
+    for walk in (test_orders_show_what_is_inside, test_orders_move_on_and_come_back, test_stock_and_its_ledger):
+        walk(http)
+    for path in ("/products", "/clients", "/categories"):
+        test_bulk(http, path)
+    test_health(http)
+    assert documented.operation_ids - documented.succeeded == set()

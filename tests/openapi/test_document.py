@@ -1,0 +1,213 @@
+"""What the OpenAPI document promises about itself: complete, consistent, and with examples that are valid."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from tests.openapi.documented import Document
+
+pytestmark = pytest.mark.unit
+
+FILTERS = {
+    "clients": "email name lastname",
+    "addresses": "client_id city",
+    "categories": "name",
+    "products": "sku category_id min_price max_price in_stock active q",
+    "reviews": "product_id min_rating",
+    "bills": "client_id payment_type bill_number date_from date_to",
+    "orders": "client_id status delivery_method bill_id date_from date_to expand",
+    "order_details": "order_id product_id",
+}
+TAGS = [
+    "clients",
+    "addresses",
+    "categories",
+    "products",
+    "reviews",
+    "checkout",
+    "orders",
+    "order_details",
+    "bills",
+    "health",
+]
+PROBLEMS = {
+    "400": "RuleProblem",
+    "404": "NotFoundProblem",
+    "422": "MalformedProblem",
+    "429": "RateLimitProblem",
+    "500": "UnexpectedProblem",
+}
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, its_operations in document["paths"].items():
+        for method, operation in its_operations.items():
+            yield method, path, operation
+
+
+def test_is_openapi_3_1_with_a_description_on_top(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert "X-Request-ID" in document["info"]["description"]
+
+
+def test_tags_are_described_in_the_order_of_the_resources(document: dict[str, Any]) -> None:
+    assert [tag["name"] for tag in document["tags"]] == TAGS
+    assert all(tag["description"] for tag in document["tags"])
+
+
+def test_every_operation_has_a_summary_one_tag_and_an_id_of_its_own(document: dict[str, Any]) -> None:
+    ids = Counter(operation["operationId"] for _, _, operation in operations(document))
+    assert ids.most_common(1)[0][1] == 1
+    for method, path, operation in operations(document):
+        assert operation["summary"], (method, path)
+        assert len(operation["tags"]) == 1, (method, path)
+        assert operation["tags"][0] in TAGS, (method, path)
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular"),
+    [
+        ("clients", "client"),
+        ("addresses", "address"),
+        ("categories", "category"),
+        ("products", "product"),
+        ("reviews", "review"),
+        ("bills", "bill"),
+        ("orders", "order"),
+        ("order_details", "order_detail"),
+    ],
+)
+def test_operation_ids_are_stable(document: dict[str, Any], plural: str, singular: str) -> None:
+    collection, row = document["paths"][f"/{plural}"], document["paths"][f"/{plural}/{{id_key}}"]
+    assert {method: operation["operationId"] for method, operation in collection.items()} == {
+        "get": f"list_{plural}",
+        "post": f"create_{singular}",
+    }
+    assert {method: operation["operationId"] for method, operation in row.items()} == {
+        "get": f"get_{singular}",
+        "put": f"update_{singular}",
+        "patch": f"patch_{singular}",
+        "delete": f"delete_{singular}",
+    }
+
+
+@pytest.mark.parametrize("resource", FILTERS)
+def test_lists_document_their_paging_and_filters(document: dict[str, Any], resource: str) -> None:
+    parameters = {parameter["name"]: parameter for parameter in document["paths"][f"/{resource}"]["get"]["parameters"]}
+    assert set(parameters) == {"skip", "limit", "after", "sort", "If-None-Match", *FILTERS[resource].split()}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
+
+
+def test_writes_document_their_conditions(document: dict[str, Any]) -> None:
+    expected = {"post": "Idempotency-Key", "put": "If-Match", "patch": "If-Match", "delete": "If-Match"}
+    for method, path, operation in operations(document):
+        if method in expected:
+            assert expected[method] in {parameter["name"] for parameter in operation["parameters"]}, (method, path)
+        if method in ("put", "patch", "delete"):
+            assert "412" in operation["responses"], (method, path)
+
+
+def test_every_schema_is_one_and_every_reference_leads_somewhere(
+    document: dict[str, Any], documented: Document
+) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        assert jsonschema_rs.meta.is_valid({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"}), name
+    for reference in references(document):
+        assert documented.resolved({"$ref": reference}), reference
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == "$ref":
+                yield item
+            else:
+                yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def test_every_body_and_answer_has_an_example_that_is_valid(document: dict[str, Any], documented: Document) -> None:
+    for method, path, operation in operations(document):
+        answers = [(status, answer) for status, answer in operation["responses"].items() if status < "300"]
+        for status, part in [("request", operation.get("requestBody", {})), *answers]:
+            for content in part.get("content", {}).values():
+                assert "example" in content, (method, path, status)
+                documented.validator(content["schema"]).validate(content["example"])
+        assert any("content" in answer or status == "204" for status, answer in answers), (method, path)
+
+
+def test_examples_of_rows_show_every_field(document: dict[str, Any], documented: Document) -> None:
+    for method, path, operation in operations(document):
+        if method == "get" and path.endswith("/{id_key}"):
+            content = operation["responses"]["200"]["content"]["application/json"]
+            required = set(documented.resolved(content["schema"])["required"])
+            assert set(content["example"]) == required, path
+
+
+def test_defaults_and_examples_of_fields_are_valid(document: dict[str, Any], documented: Document) -> None:
+    parameters = [parameter["schema"] for _, _, it in operations(document) for parameter in it.get("parameters", ())]
+    fields = [field for schema in document["components"]["schemas"].values() for field in properties_of(schema)]
+    for schema in (*parameters, *fields):
+        for value in (*schema.get("examples", ()), *([schema["default"]] if "default" in schema else [])):
+            documented.validator(schema).validate(value)
+    for header in document["components"]["headers"].values():
+        documented.validator(header["schema"]).validate(header["example"])
+
+
+def properties_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(schema.get("properties", {}).values())
+
+
+def test_every_error_is_a_problem_with_its_own_shape_and_example(
+    document: dict[str, Any], documented: Document
+) -> None:
+    for method, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status < "400" or (path, status) == ("/health_check", "503"):
+                continue
+            assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+            content = answer["content"]["application/problem+json"]
+            model = PROBLEMS.get(status, "Problem")
+            assert content["schema"] == {"$ref": f"#/components/schemas/{model}"}, (method, path, status)
+            example = documented.resolved(content["examples"][model])["value"]
+            documented.validator(content["schema"]).validate(example)
+            assert example["status"] == int(status)
+
+
+def test_money_is_a_number_and_keys_are_64_bits(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, its_schema in schema.get("properties", {}).items():
+            if field in ("price", "total", "discount", "returned_total") and not its_schema.get("readOnly"):
+                assert its_schema["type"] == "number", (name, field)
+            if field == "id_key" and name.endswith("Read"):
+                assert its_schema["format"] == "int64", name
+
+
+def test_read_only_fields_are_marked_in_bodies_of_rows_and_unknown_in_others(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        if name.endswith("Create"):
+            read = set(schemas[name.removesuffix("Create") + "Read"]["properties"])
+            writable = {field for field, its in schema["properties"].items() if not its.get("readOnly")}
+            assert read <= set(schema["properties"]), name
+            assert writable & {"id_key", "created_at", "updated_at"} == set(), name
+            assert schema["additionalProperties"] is False, name
+    assert "id_key" not in schemas["Checkout"]["properties"]
+
+
+def test_expanded_orders_may_hold_what_was_asked_for(document: dict[str, Any]) -> None:
+    expanded = document["components"]["schemas"]["ExpandedOrderRead"]
+    assert {"order_details", "bill", "client"} <= set(expanded["properties"])
+    assert not {"order_details", "bill", "client"} & set(expanded["required"])
+    reference = {"$ref": "#/components/schemas/ExpandedOrderRead"}
+    for path in ("/orders", "/clients/{id_key}/orders"):
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]
+        assert content["application/json"]["schema"]["items"] == reference, path
+    content = document["paths"]["/orders/{id_key}"]["get"]["responses"]["200"]["content"]
+    assert content["application/json"]["schema"] == reference

@@ -1,0 +1,47 @@
+"""A database with so many rows that PostgreSQL's planner has a choice."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.orm import Session
+
+from config.embedded import ServerUrls
+from config.migrations import maintenance_engine
+from tests.race.databases import execute, new_database
+
+ROWS = 4000
+
+# Every value of a filter is rare; 1 in 1000 has the rare status, method and payment type.
+_MANY_ROWS = f"""
+    INSERT INTO clients (name, lastname, email, email_key)
+    SELECT 'Name ' || n, 'Lastname ' || n, 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, {ROWS}) n;
+    INSERT INTO addresses (street, city, client_id)
+    SELECT 'Street ' || n, 'City ' || n, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO products (name, sku, price, stock, category_id, active)
+    SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, n % 2, n, n % 2 = 0 FROM generate_series(1, {ROWS}) n;
+    INSERT INTO reviews (rating, product_id)
+    SELECT CASE WHEN n % 1000 = 0 THEN 5 ELSE n % 4 END, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO bills (bill_number, date, total, payment_type, client_id)
+    SELECT 'INV-' || n, '2020-01-01'::date + n, n, CASE WHEN n % 1000 = 0 THEN 'cash' ELSE 'card' END, n
+    FROM generate_series(1, {ROWS}) n;
+    INSERT INTO orders (date, total, delivery_method, status, client_id, bill_id)
+    SELECT '2020-01-01Z'::timestamptz + n * interval '1 hour', n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END,
+        CASE WHEN n % 1000 = 0 THEN 4 ELSE 3 END, n, n
+    FROM generate_series(1, {ROWS}) n;
+    INSERT INTO order_details (quantity, price, order_id, product_id)
+    SELECT 1, 1, n, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO stock_movements (product_id, delta, reason) SELECT n, 1, 'initial' FROM generate_series(1, {ROWS}) n;
+"""
+
+
+@pytest.fixture(scope="module")
+def session(servers: ServerUrls) -> Iterator[Session]:
+    """A session on a shop with thousands of rows of every kind, which the planner knows of."""
+    url = new_database(servers.database_url)
+    execute(url, _MANY_ROWS)
+    execute(url, "VACUUM ANALYZE")
+    engine = maintenance_engine(url)
+    with Session(engine) as session:
+        yield session
+    engine.dispose()

@@ -1,0 +1,162 @@
+"""The services' way to the database and the cache: committed, told to every reader, and only then answered."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from config.database import Database
+from config.embedded import ServerUrls
+from config.redis_config import RedisGateway
+from config.settings import read_settings
+from services.base import STALE
+from services.cache_service import Answer, CacheService
+from services.errors import AmountTooLarge, NotFound, Unavailable
+from services.executor import Executor
+from services.idempotency import KeyedRequest, Reply
+from tests.race.databases import execute, new_database, rows_of
+from tests.valkey import Valkey
+
+pytestmark = pytest.mark.integration
+
+DONE = Reply(201, b"done")
+
+
+@pytest.fixture(scope="module")
+def url(servers: ServerUrls) -> str:
+    url = new_database(servers.database_url)
+    execute(url, "CREATE TABLE notes (note text)")
+    return url
+
+
+@asynccontextmanager
+async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
+    """An executor with a Valkey of its own, so that whatever it has cached is this test's."""
+    with Valkey(folder) as valkey:
+        database = Database(url, read_settings({"DB_POOL_SIZE": "2"}))
+        gateway = RedisGateway(valkey.url, timeout=5)
+        cache = CacheService(gateway)
+        try:
+            yield Executor(database, cache)
+        finally:
+            await cache.close()
+            await gateway.close()
+            await asyncio.to_thread(database.close)
+            execute(url, "TRUNCATE notes, idempotency_keys")
+
+
+def run(url: str, folder: Path, scenario: Callable[[Executor], Coroutine[Any, Any, None]]) -> None:
+    async def with_executor() -> None:
+        async with opened(url, folder) as executor:
+            await scenario(executor)
+
+    asyncio.run(with_executor())
+
+
+def count(session: Session) -> Answer:
+    number = session.execute(text("SELECT count(*) FROM notes")).scalar_one()
+    return Answer(b"%d" % number, '"tag"')
+
+
+async def cached(executor: Executor) -> tuple[bytes, bool]:
+    answer, hit = await executor.read_cached("notes", ["notes"], None, count)
+    return answer.body, hit
+
+
+def add(session: Session) -> Reply:
+    session.execute(text("INSERT INTO notes VALUES ('x')"))
+    session.info[STALE].add("notes")
+    return DONE
+
+
+def keyed(key: str = "key") -> KeyedRequest:
+    return KeyedRequest(key, b"fingerprint", "/things", "request-1")
+
+
+def test_a_write_makes_cached_answers_old(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        assert [await cached(executor), await cached(executor)] == [(b"0", False), (b"0", True)]
+        assert await executor.write(add) == DONE
+        assert [await cached(executor), await cached(executor)] == [(b"1", False), (b"1", True)]
+
+    run(url, tmp_path, scenario)
+
+
+def test_a_refused_write_changes_nothing(url: str, tmp_path: Path) -> None:
+    def refused(session: Session) -> Reply:
+        add(session)
+        raise NotFound("Thing", 7)
+
+    async def scenario(executor: Executor) -> None:
+        with pytest.raises(NotFound):
+            await executor.write(refused)
+        assert await executor.read(count) == Answer(b"0", '"tag"')
+
+    run(url, tmp_path, scenario)
+
+
+def test_a_write_whose_client_has_gone_is_told_all_the_same(url: str, tmp_path: Path) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def slow(session: Session) -> Reply:
+        begun.set()
+        free.wait(10)
+        return add(session)
+
+    async def scenario(executor: Executor) -> None:
+        assert await cached(executor) == (b"0", False)
+        writing = asyncio.create_task(executor.write(slow))
+        await asyncio.to_thread(begun.wait, 10)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        free.set()
+        for _ in range(1000):
+            if await cached(executor) == (b"1", True):
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail("the write is not seen")
+
+    run(url, tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [("SELECT 1e300::numeric(12,2)", AmountTooLarge), ("SELECT pg_sleep(9)", Unavailable)],
+)
+def test_what_the_database_says_in_the_words_of_the_shop(url: str, statement: str, error: type[Exception]) -> None:
+    async def scenario() -> None:
+        database = Database(url, read_settings({"DB_STATEMENT_TIMEOUT": "0.1"}))
+        executor = Executor(database, CacheService(RedisGateway(None)))
+        with pytest.raises(error):
+            await executor.read(lambda session: session.execute(text(statement)))
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(scenario())
+
+
+def test_the_short_way_is_taken_where_it_leads_anywhere(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        short = Reply(201, b"the short way")
+        assert await executor.write(add, at_once=lambda session: short) == short
+        assert await executor.read(count) == Answer(b"0", '"tag"')
+        assert await executor.write(add, at_once=lambda session: None) == DONE
+        assert await executor.read(count) == Answer(b"1", '"tag"')
+
+    run(url, tmp_path, scenario)
+
+
+def test_a_keyed_write_is_done_once(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        assert await executor.write(add, keyed()) == DONE
+        again = await executor.write(add, keyed())
+        assert (again.status, again.body, again.headers) == (201, b"done", {"Idempotent-Replayed": "true"})
+        assert await cached(executor) == (b"1", False)
+        assert rows_of(url, "SELECT key, status FROM idempotency_keys") == [("key", 201)]
+
+    run(url, tmp_path, scenario)
