@@ -1,8 +1,9 @@
 """PostgreSQL: the pooled engine of a worker, the unit of work, and the schema by hand.
 
-`Database.transact(work)` is the only way the application changes anything: one transaction in one
-worker thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer
-goes out. `Database.read(work)` is the same without a transaction, for answers that change nothing.
+`Database.transact(work)` is how the application changes anything: one transaction in one worker
+thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer goes out.
+`Database.at_once(work)` is for the one statement that is a transaction of its own, and
+`Database.read(work)` for answers that change nothing.
 
 The functions at the end (`create_tables` and its siblings) are for people and scripts; they attach
 to the embedded server, or start it, when the settings name no outside one.
@@ -19,7 +20,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import Connection, ExecutionContext
+from sqlalchemy.engine import Connection, ExceptionContext, ExecutionContext
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -72,6 +73,7 @@ class Database:
         event.listen(self.engine, "connect", self._guard_connection)
         event.listen(self.engine, "before_cursor_execute", _remember_start)
         event.listen(self.engine, "after_cursor_execute", _warn_if_slow)
+        event.listen(self.engine, "handle_error", _warn_if_cut_off)
         # Not one of the pool's connections: a busy shop must not look like a dead one.
         self._probe = create_engine(
             url,
@@ -279,7 +281,17 @@ def _remember_start(
 def _warn_if_slow(
     connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
 ) -> None:
-    seconds = time.monotonic() - connection.info["started"]
+    _warn_if_slower(connection, statement)
+
+
+def _warn_if_cut_off(context: ExceptionContext) -> None:
+    # A statement that ended by a timeout is slow too; nothing else says which one it was.
+    if context.connection is not None and context.statement is not None:
+        _warn_if_slower(context.connection, context.statement)
+
+
+def _warn_if_slower(connection: Connection, statement: str) -> None:
+    seconds = time.monotonic() - connection.info.get("started", time.monotonic())
     if seconds > SLOW_STATEMENT_SECONDS:
         log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
 

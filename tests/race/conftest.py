@@ -20,7 +20,7 @@ def race_database(servers: ServerUrls) -> str:
 @pytest.fixture(scope="session")
 def race_url(race_database: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a shop with two workers on it."""
-    cache_url = redis_url.replace(f"db={process_number()}", f"db={process_number() + 8}")
+    cache_url = redis_url.replace(f"db={process_number()}", f"db={process_number() + 64}")
     with shop_processes(environment_of(race_database, cache_url, tmp_path_factory.mktemp("race"))) as (url, _):
         yield url
 
