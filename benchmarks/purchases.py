@@ -12,7 +12,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -116,6 +116,11 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
 
+    def add(self, other: "Verdict") -> None:
+        self.oversold += other.oversold
+        self.lost += other.lost
+        self.doubled += other.doubled
+
     @property
     def faults(self) -> list[str]:
         return [*self.oversold, *self.lost, *self.doubled]
@@ -128,7 +133,7 @@ class Unresolved(Exception):
     """The shop does not tell what became of a request, so nothing can be judged."""
 
 
-def tells_what_happened(status: int, headers: Mapping[str, str]) -> bool:
+def tells_what_happened(status: int, headers: Container[str]) -> bool:
     """Whether this is the answer to a POST. A broken connection (status 0), a 5xx or "not now" is none."""
     in_flight = status == HTTPStatus.CONFLICT and "Retry-After" in headers
     return 0 < status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS and not in_flight

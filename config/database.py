@@ -69,7 +69,6 @@ class Database:
             hide_parameters=True,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop"},
         )
-        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self.engine, "connect", self._guard_connection)
         event.listen(self.engine, "before_cursor_execute", _remember_start)
         event.listen(self.engine, "after_cursor_execute", _warn_if_slow)
@@ -176,29 +175,37 @@ class Database:
 
     def _autocommitted(self, work: Callable[[Session], T]) -> T:
         for attempt in range(MAX_RETRIES + 1):
-            session = Session(self._reader, expire_on_commit=False)
             try:
-                return work(session)
-            except DBAPIError as error:
-                judged = self._judged(error, session, committing=UNREPEATABLE in session.info)
-                if not isinstance(judged, _Retry):
-                    raise judged from error
+                return self._attempt_autocommitted(work)
+            except _Retry as retry:
                 if attempt == MAX_RETRIES:
-                    raise DatabaseUnavailable("the statement failed again and again") from error
-            except PoolTimeout as error:
-                raise DatabaseUnavailable("no database connection free in time") from error
-            finally:
-                _close(session)
+                    raise DatabaseUnavailable("the statement failed again and again") from retry.__cause__
         raise AssertionError("unreachable")
 
-    def _judged(self, error: DBAPIError, session: Session, committing: bool) -> Exception:
+    def _attempt_autocommitted(self, work: Callable[[Session], T]) -> T:
+        try:
+            with self.engine.connect() as connection, _autocommit(connection):
+                session = Session(connection, expire_on_commit=False)
+                try:
+                    return work(session)
+                except DBAPIError as error:
+                    raise self._judged(error, session, committing=UNREPEATABLE in session.info) from error
+                finally:
+                    _close(session)
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("no database connection free in time") from error
+        except DBAPIError as error:
+            raise self._judged(error, None, committing=False) from error
+
+    def _judged(self, error: DBAPIError, session: Session | None, committing: bool) -> Exception:
         """What `error` means for the request: try again, unavailable, or the error itself for the layers above."""
         code = sqlstate(error)
         if code in _RETRIABLE:
             return _Retry()
         if code == _READ_ONLY:
             # The pool only closes what it holds just now; this connection would come back to it.
-            session.invalidate()
+            if session is not None:
+                session.invalidate()
             self.engine.dispose()
             log.warning("The database has become read-only; its connections were thrown away")
             return DatabaseUnavailable("the database is read-only")
@@ -262,6 +269,21 @@ class _Retry(Exception):
 def sqlstate(error: DBAPIError) -> str | None:
     """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
     return getattr(error.orig, "pgcode", None)
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """Let every statement of a pooled connection be a transaction of its own, for a while.
+
+    Told to the driver itself, which only remembers it; the dialect's way sends a statement to set it back.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
 
 
 def _close(session: Session) -> None:

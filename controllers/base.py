@@ -83,6 +83,7 @@ class BaseController:
         return await self.write(request, work)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
+        """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
         if_match = versions_in(request.headers.get("if-match"))
 
         def work(session: Session) -> Reply:
@@ -266,5 +267,5 @@ def _with_body(endpoint: Endpoint, body: Any) -> Endpoint:
         for parameter in signature.parameters.values()
     ]
     with_body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_body.__name__ = endpoint.__name__
+    with_body.__name__, with_body.__doc__ = endpoint.__name__, endpoint.__doc__
     return with_body

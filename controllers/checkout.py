@@ -55,6 +55,8 @@ class CheckoutController(OrderController):
         ]
 
     async def checkout(self, request: Request, body: Any) -> Response:
+        """Takes the goods from the stock at the shop's prices and numbers the bill. A refusal changes nothing."""
+
         def at_once(keyed: KeyedRequest | None, session: Session) -> Reply | None:
             placed = CheckoutService(session).place_at_once(body, keyed, self.location(""))
             return None if placed is None else self._placed(placed)

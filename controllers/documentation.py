@@ -49,7 +49,7 @@ _NOT_JSON = "The body must be JSON: send Content-Type: application/json"
 
 ERRORS: dict[int, ErrorAnswer] = {
     400: ErrorAnswer(
-        "A rule of the shop refuses the request, or its Host or Content-Length is malformed",
+        "A rule of the shop refuses the request (or, whatever the method, its Host or Content-Length is malformed)",
         {
             "detail": _SHORT,
             "code": "insufficient_stock",
@@ -94,14 +94,18 @@ ERRORS: dict[int, ErrorAnswer] = {
 }
 
 
-def error_answer(status: int, description: str | None = None) -> dict[str, Any]:
-    """The OpenAPI answer for the errors of this status."""
+# Codes that only some methods can get.
+_ONLY_POST = {"idempotency_key_reused", "request_in_progress"}
+
+
+def error_answer(status: int, description: str | None = None, method: str = "GET") -> dict[str, Any]:
+    """The OpenAPI answer for the errors of this status to requests with this method."""
     error = ERRORS[status]
     content = {
         "schema": {"$ref": f"#/components/schemas/{error.model.__name__}"},
         "examples": {error.model.__name__: {"$ref": f"#/components/examples/{status}"}},
     }
-    codes = ", ".join(f"`{code}`" for code in sorted({CODES.get(status, ""), *_codes(ShopError, status)} - {""}))
+    codes = ", ".join(f"`{code}`" for code in _possible_codes(method, status))
     return {
         "description": f"{description or error.description}. `code`: {codes}",
         "headers": _headers(error.headers),
@@ -109,10 +113,18 @@ def error_answer(status: int, description: str | None = None) -> dict[str, Any]:
     }
 
 
-def _codes(error: type[ShopError], status: int) -> set[str]:
-    """The codes that the error tree knows for this status."""
+def _possible_codes(method: str, status: int) -> list[str]:
+    codes = {CODES[status]} if status in CODES else set()
+    # Nothing that is only read can break a rule.
+    if (method, status) != ("GET", 400):
+        codes |= _codes_of(ShopError, status) - (set() if method == "POST" else _ONLY_POST)
+    return sorted(codes)
+
+
+def _codes_of(error: type[ShopError], status: int) -> set[str]:
+    """The codes that this error and those below it in the tree have for the status."""
     codes = {error.code} if error.status == status and error is not ShopError else set()
-    return codes.union(*(_codes(child, status) for child in error.__subclasses__()))
+    return codes.union(*(_codes_of(child, status) for child in error.__subclasses__()))
 
 
 def problem_schemas() -> dict[str, Any]:
@@ -226,7 +238,7 @@ def responses(
         unchanged = [name for name in headers if name in ("ETag", "X-Cache-Hit")]
         documented[304] = {"description": "The client has it already", "headers": _headers(unchanged)}
     for error in sorted(_possible_errors(method, row_in_path)):
-        documented[error] = error_answer(error)
+        documented[error] = error_answer(error, method=method)
         if method == "POST" and error in (400, 404, 409):
             documented[error]["headers"] |= _headers(["Idempotent-Replayed"])
     return documented

@@ -9,8 +9,6 @@ from fastapi.routing import APIRoute
 from controllers.documentation import HEADERS, problem_examples, problem_schemas
 
 _DESCRIPTION = """
-Catalog, clients, orders and bills over HTTP and JSON.
-
 **Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
 rounded. Times are UTC, RFC 3339. `PUT` and `PATCH` are the same: only the fields sent change, and a fetched row can be
 changed and sent back whole. Unknown fields and unknown query parameters are refused.

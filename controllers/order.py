@@ -129,12 +129,16 @@ class OrderController(BaseController):
     # -- writing -----------------------------------------------------------------------------------
 
     async def cancel(self, request: Request, id_key: RowId) -> Response:
+        """All its goods go back to the stock, once; its details stay."""
         return await self.write(request, lambda session: self._reply(OrderService(session).cancel(id_key)))
 
     async def advance(self, request: Request, id_key: RowId) -> Response:
+        """From PENDING to IN_PROGRESS, from there to DELIVERED."""
         return await self.write(request, lambda session: self._reply(OrderService(session).advance(id_key)))
 
     async def take_back(self, request: Request, id_key: RowId, body: Any) -> Response:
+        """The goods go back to the stock, and a credit bill gives the money back, less their share of the discount."""
+
         def work(session: Session) -> Reply:
             bill = ReturnService(session).take_back(id_key, body)
             return row_reply(201, bill, BILL_FIELDS, self.bills.location(bill.id_key))

@@ -78,6 +78,8 @@ class ProductController(BulkController):
         ]
 
     async def change_stock(self, request: Request, id_key: RowId, body: Any) -> Response:
+        """For goods that come in, and for corrections. Orders move the stock by themselves."""
+
         def work(session: Session) -> Reply:
             product = ProductService(session).change_stock(id_key, body.delta, StockReason(body.reason))
             return row_reply(200, product, self.fields)
@@ -85,6 +87,7 @@ class ProductController(BulkController):
         return await self.write(request, work)
 
     async def list_movements(self, request: Request, id_key: RowId) -> Response:
+        """Every change of the stock; together they add up to it."""
         query = parse_query(request, StockMovementQuery)
         path = f"{self.location(id_key)}/stock_movements"
 

@@ -138,6 +138,7 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
     parameters = []
     for name, property_ in query.model_json_schema()["properties"].items():
         schema = _parameter_schema(property_)
+        description = schema.pop("description", "Only rows with this value")
         if name == "sort":
             column = f"-?({'|'.join(sortable)})"
             schema = {
@@ -145,7 +146,6 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
                 "pattern": f"^{column}(,{column}){{0,9}}$",
                 "examples": [f"-{sortable[-1]},id_key"],
             }
-        description = property_.get("description", "Only rows with this value")
         parameters.append(
             {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
         )
@@ -154,8 +154,10 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
 
 def _parameter_schema(property_: dict[str, Any]) -> dict[str, Any]:
     # A query cannot say null: an optional parameter is one that may be left out.
-    options: list[dict[str, Any]] = [option for option in property_.pop("anyOf", [{}]) if option.get("type") != "null"]
-    schema = {name: value for name, value in property_.items() if name not in ("title", "description")}
+    options = [option for option in property_.get("anyOf", [{}]) if option.get("type") != "null"]
+    schema: dict[str, Any] = options[0] | property_
+    for name in ("anyOf", "title"):
+        schema.pop(name, None)
     if schema.get("default") in (None, []):
         schema.pop("default", None)
-    return schema | options[0]
+    return schema

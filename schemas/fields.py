@@ -55,10 +55,10 @@ def _url(text: str) -> str:
     return text
 
 
-def _text_schema(shortest: int, longest: int) -> WithJsonSchema:
+def _text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
     # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can.
     not_blank = {"minLength": shortest, "pattern": r"\S"} if shortest else {}
-    return WithJsonSchema({"type": "string", **not_blank, "maxLength": longest})
+    return WithJsonSchema({"type": "string", **not_blank, "maxLength": longest, **more})
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ QueryText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=320),
     AfterValidator(_without_nul),
-    _text_schema(1, 320),
+    _text_schema(1, 320, description="Only rows with this text, whatever its case"),
 ]
 QueryReference = Annotated[int, BeforeValidator(_query_integer), _INTEGER]
 QueryNumber = Annotated[Decimal, BeforeValidator(_query_number), WithJsonSchema({"type": "number"})]

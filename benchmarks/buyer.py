@@ -1,0 +1,90 @@
+"""The buyers of the load test: Locust users who race for limited stock and keep a ledger of what they were told."""
+
+import random
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from locust import FastHttpUser, between, task
+from locust.contrib.fasthttp import ResponseContextManager
+
+from benchmarks.purchases import Catalog, Ledger, tells_what_happened
+
+HOST = "http://127.0.0.1:8000"
+LINES = 3
+
+# Shares of a buyer's orders; the first one is of its lines.
+HOT = 0.2
+REPEATS = 0.1
+CANCELLATIONS = 0.06
+RETURNS = 0.06
+
+
+class Buyer(FastHttpUser):
+    """Somebody who races for limited stock, and remembers every answer."""
+
+    host = HOST
+    weight = 1
+    wait_time = between(1, 3)
+
+    ledger: ClassVar[Ledger]
+    """Of all buyers of this process; whoever starts a test sets a new one."""
+
+    @task(10)
+    def buy(self) -> None:
+        body = cart(self.ledger.catalog)
+        key, answer = self._post("/checkout", body, "/checkout")
+        if random.random() < REPEATS:
+            self._repeat(key, body, answer)
+        if answer.status_code == HTTPStatus.CREATED:
+            self._think_again(answer.json())
+
+    @task(1)
+    def change_a_price(self) -> None:
+        product_id, price = self.ledger.catalog.price_change()
+        self.client.put(f"/products/{product_id}", json={"price": price}, name="/products/{id}")
+
+    def _think_again(self, order: dict[str, Any]) -> None:
+        dice = random.random()
+        path, name = f"/orders/{order['id_key']}", "/orders/{id}"
+        if dice < CANCELLATIONS:
+            self._post(f"{path}/cancel", None, f"{name}/cancel")
+        elif dice < CANCELLATIONS + RETURNS:
+            self._post(f"{path}/advance", None, f"{name}/advance")
+            line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}
+            self._post(f"{path}/returns", {"lines": [line]}, f"{name}/returns")
+
+    def _post(self, path: str, body: Any, name: str) -> tuple[str, ResponseContextManager]:
+        """Send it once. Without an answer it stays pending in the ledger, to be resolved at the end."""
+        key = self.ledger.begin(path, body)
+        answer = self._send(path, body, key, name)
+        if tells_what_happened(answer.status_code, answer.headers or {}):
+            self.ledger.settle(key, answer.status_code, answer.json())
+        return key, answer
+
+    def _repeat(self, key: str, body: Any, first: ResponseContextManager) -> None:
+        again = self._send("/checkout", body, key, "/checkout (repeated)")
+        answers = [(answer.status_code, answer.content) for answer in (first, again)]
+        told = all(tells_what_happened(answer.status_code, answer.headers or {}) for answer in (first, again))
+        if told and answers[0] != answers[1]:
+            self.ledger.contradictions.append(f"key {key} was answered {answers[0]}, then {answers[1]}")
+
+    def _send(self, path: str, body: Any, key: str, name: str) -> ResponseContextManager:
+        headers = {"Idempotency-Key": key}
+        answer: ResponseContextManager
+        with self.client.post(path, json=body, headers=headers, name=name, catch_response=True) as answer:
+            if answer.status_code == HTTPStatus.BAD_REQUEST and answer.json().get("code") == "insufficient_stock":
+                # Sold out: the shop does what it should.
+                answer.success()  # type: ignore[no-untyped-call]  # Locust gives it no types
+        return answer
+
+
+def cart(catalog: Catalog) -> dict[str, Any]:
+    """The body of an order."""
+    products = list(catalog.stocks)
+    wanted = [catalog.hot_product if random.random() < HOT else random.choice(products) for _ in range(LINES)]
+    return {
+        "client_id": catalog.client_id,
+        "delivery_method": 1,
+        "payment_type": "card",
+        "lines": [{"product_id": product_id, "quantity": random.randint(1, 3)} for product_id in wanted],
+    }

@@ -1,0 +1,174 @@
+"""Entity tags, links between pages, and what a conditional request gets."""
+
+import datetime as dt
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from controllers.answers import (
+    Params,
+    expanded_answer,
+    list_answer,
+    page_answer,
+    read_response,
+    row_answer,
+    row_reply,
+    versions_in,
+)
+from models.base import version
+from schemas.base import ListQuery, Page
+from services.cache_service import Answer
+
+pytestmark = pytest.mark.unit
+
+CHANGED = dt.datetime(2026, 11, 16, 10, 0, 0, 123456, tzinfo=dt.UTC)
+ROW = SimpleNamespace(id_key=7, name="Lamp", updated_at=CHANGED)
+TAG = f'"{version(7, CHANGED)}"'
+
+
+def links(page: Page, keys: Sequence[int], given: Params = (), **query: Any) -> dict[str, str]:
+    """The targets in the Link header, by relation."""
+    content = [{"id_key": key} for key in keys]
+    header = list_answer(content, page, ListQuery(**query), "/things", given).headers["Link"]
+    targets = {}
+    for link in header.split(", "):
+        target, relation = link.split("; ")
+        targets[relation.removeprefix('rel="').removesuffix('"')] = target.strip("<>")
+    return targets
+
+
+def request(**headers: str) -> Request:
+    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": encoded})
+
+
+# -- Tags ------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_tagged_with_its_version() -> None:
+    answer = row_answer(ROW, ("id_key", "name"))
+    assert answer.body == b'{"id_key":7,"name":"Lamp"}'
+    assert answer.etag == TAG
+
+
+def test_two_versions_within_a_microsecond_of_each_other_differ() -> None:
+    assert version(7, CHANGED) != version(7, CHANGED + dt.timedelta(microseconds=1))
+    assert version(7, CHANGED) != version(8, CHANGED)
+
+
+def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
+    row = {"id_key": 7, "updated_at": CHANGED}
+    one, other = (expanded_answer(row | {"bill": {"total": total}}).etag for total in (1, 2))
+    assert one != other
+    # And still with the version of the row: what was read expanded can be changed under If-Match.
+    assert versions_in(one) == versions_in(other) == versions_in(TAG)
+
+
+def test_a_list_is_tagged_with_its_rows_and_links() -> None:
+    query = ListQuery()
+    tags = {
+        list_answer([{"id_key": 1}], Page([], 1), query, "/things", ()).etag,
+        list_answer([{"id_key": 2}], Page([], 1), query, "/things", ()).etag,
+        list_answer([{"id_key": 1}], Page([], 500), query, "/things", ()).etag,
+    }
+    assert len(tags) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "versions"),
+    [
+        (None, None),
+        ("*", None),
+        (" * ", None),
+        ('"a"', {"a"}),
+        ('"a", "b"', {"a", "b"}),
+        ('"a.digest"', {"a"}),
+        ('W/"a"', set()),
+        ('W/"a", "b"', {"b"}),
+        ("", {""}),
+    ],
+)
+def test_if_match_names_versions(header: str | None, versions: set[str] | None) -> None:
+    assert versions_in(header) == versions
+
+
+@pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', "*"])
+def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
+    response = read_response(request(if_none_match=header), Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
+    assert response.status_code == 304
+    assert response.body == b""
+    assert response.headers["etag"] == '"a"'
+    assert response.headers["x-cache-hit"] == "true"
+
+
+@pytest.mark.parametrize("headers", [{}, {"if_none_match": '"b"'}, {"if_none_match": "a"}, {"if_none_match": ""}])
+def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
+    response = read_response(request(**headers), Answer(b"{}", '"a"'))
+    assert response.status_code == 200
+    assert response.body == b"{}"
+    assert response.headers["content-type"] == "application/json"
+    assert "x-cache-hit" not in response.headers
+
+
+def test_a_reply_says_where_the_new_row_is() -> None:
+    made = row_reply(201, ROW, ("id_key",), "/things/7")
+    assert (made.status, made.body) == (201, b'{"id_key":7}')
+    assert made.headers == {"Content-Type": "application/json", "ETag": TAG, "Location": "/things/7"}
+    assert "Location" not in row_reply(200, ROW, ("id_key",)).headers
+
+
+# -- Pages -----------------------------------------------------------------------------------------
+
+
+def test_a_page_has_its_rows_without_the_count_beside_them() -> None:
+    answer = page_answer(Page([(1, "a", 42)], 42), ("id_key", "name"), ListQuery(limit=1), "/things", ())
+    assert answer.body == b'[{"id_key":1,"name":"a"}]'
+    assert answer.headers["X-Total-Count"] == "42"
+    assert "X-Total-Count-Estimated" not in answer.headers
+
+
+def test_links_by_offset() -> None:
+    assert links(Page([], 25), [1], skip=10, limit=10) == {
+        "first": "/things?skip=0&limit=10",
+        "prev": "/things?skip=0&limit=10",
+        "next": "/things?skip=20&limit=10",
+        "last": "/things?skip=20&limit=10",
+    }
+
+
+def test_the_first_page_has_no_previous_one_and_the_last_no_next() -> None:
+    assert set(links(Page([], 25), [1], skip=0, limit=10)) == {"first", "next", "last"}
+    assert set(links(Page([], 25), [1], skip=20, limit=10)) == {"first", "prev", "last"}
+    assert links(Page([], 20), [1], skip=10, limit=10)["last"] == "/things?skip=10&limit=10"
+
+
+def test_an_empty_list_is_its_own_first_and_last_page() -> None:
+    assert links(Page([], 0), [], limit=10) == {"first": "/things?skip=0&limit=10", "last": "/things?skip=0&limit=10"}
+
+
+def test_from_behind_the_end_the_previous_page_is_the_last_with_rows() -> None:
+    assert links(Page([], 25), [], skip=1000, limit=10)["prev"] == "/things?skip=15&limit=10"
+
+
+def test_an_estimate_is_marked_and_has_no_last_page() -> None:
+    page = Page([], 20_000, estimated=True)
+    assert "last" not in links(page, [1], skip=0, limit=10)
+    assert list_answer([], page, ListQuery(), "/things", ()).headers["X-Total-Count-Estimated"] == "true"
+
+
+def test_links_by_key_go_on_from_the_last_row() -> None:
+    assert links(Page([], 25), [8, 9], after=7, limit=2) == {
+        "first": "/things?after=0&limit=2",
+        "next": "/things?after=9&limit=2",
+    }
+    # A page that is not full is the last one.
+    assert set(links(Page([], 25), [8], after=7, limit=2)) == {"first"}
+
+
+def test_links_keep_the_other_parameters_encoded() -> None:
+    given = [("name", 'a&b "c"; ü'), ("skip", "10"), ("limit", "10"), ("sort", "-name")]
+    following = links(Page([], 99), [1], given, skip=10, limit=10, sort="-name")["next"]
+    assert following == "/things?name=a%26b+%22c%22%3B+%C3%BC&sort=-name&skip=20&limit=10"

@@ -1,0 +1,79 @@
+"""Keys in paths, parameters of lists, and how both are documented."""
+
+from typing import Any
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.routing import compile_path
+
+from controllers.routing import ROW, RowId, parse_query, query_parameters, refuse_unknown
+from schemas.base import ListQuery
+from schemas.fields import QueryNumber, QueryText
+
+pytestmark = pytest.mark.unit
+
+
+class ThingQuery(ListQuery):
+    """Filters of the list of things."""
+
+    name: QueryText | None = None
+    min_size: QueryNumber | None = None
+
+
+def request(query: str) -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/things", "headers": [], "query_string": query.encode()})
+
+
+@pytest.mark.parametrize(("text", "key"), [("1", 1), ("0", 0), ("-1", -1), (str(10**30), 10**30)])
+def test_a_key_is_plain_digits(text: str, key: int) -> None:
+    assert TypeAdapter(RowId).validate_python(text) == key
+
+
+@pytest.mark.parametrize("text", ["", "+1", "1_0", "1.0", " 1", "1 ", "01", "--1", "١", "1e3", "x", "9" * 5000])
+def test_anything_else_is_no_key(text: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(RowId).validate_python(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_row"), [("/x/1", True), ("/x/bulky", True), ("/x/bulk", False), ("/x/1/2", False)]
+)
+def test_bulk_is_never_the_key_of_a_row(path: str, is_row: bool) -> None:
+    assert bool(compile_path(f"/x/{ROW}")[0].match(path)) is is_row
+
+
+def test_unknown_parameters_are_named() -> None:
+    with pytest.raises(RequestValidationError) as refusal:
+        refuse_unknown(request("name=a&nmae=b&limt=1"), {"name", "limit"})
+    assert [error["loc"] for error in refusal.value.errors()] == [("query", "nmae"), ("query", "limt")]
+
+
+def test_what_others_add_to_a_url_is_let_through() -> None:
+    refuse_unknown(request("_=1&utm_source=x&utm_campaign=y"), set())
+
+
+def test_a_query_is_parsed_without_what_is_not_of_the_list() -> None:
+    query = parse_query(request("name=%20Lamp&limit=5&_=1"), ThingQuery)
+    assert (query.limit, query.filters()) == (5, {"name": "Lamp"})
+
+
+@pytest.mark.parametrize(
+    ("query", "loc"),
+    [("limit=0", ("query", "limit")), ("min_size=big", ("query", "min_size")), ("after=1&skip=1", ("query",))],
+)
+def test_a_malformed_query_says_what_is_wrong(query: str, loc: tuple[str, ...]) -> None:
+    with pytest.raises(RequestValidationError) as refusal:
+        parse_query(request(query), ThingQuery)
+    assert [error["loc"] for error in refusal.value.errors()] == [loc]
+
+
+def test_parameters_are_documented_without_null_and_with_their_bounds() -> None:
+    parameters: dict[str, Any] = {it["name"]: it for it in query_parameters(ThingQuery, ["id_key", "name"])}
+    assert list(parameters) == ["skip", "limit", "after", "sort", "name", "min_size"]
+    assert all(it["in"] == "query" and not it["required"] and it["description"] for it in parameters.values())
+    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
+    assert parameters["after"]["schema"] == {"type": "integer"}
+    assert parameters["min_size"]["schema"] == {"type": "number"}
+    assert parameters["sort"]["schema"]["pattern"] == "^-?(id_key|name)(,-?(id_key|name)){0,9}$"
