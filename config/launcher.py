@@ -16,20 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from alembic.util import CommandError
-from sqlalchemy.exc import SQLAlchemyError
-
 from config.announcement import FirstAnswer, web_address
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
-from config.migrations import migrate
-from config.production import (
-    DATABASE_WAIT_SECONDS,
-    DatabaseAway,
-    check_database_url,
-    first_line,
-    refuse_weak_password,
-    wait_for_database,
-)
 from config.reloader import serve_with_reload
 from config.settings import Settings, SettingsError, get_settings
 from config.supervisor import ApplicationFailed, Supervisor
@@ -37,7 +25,18 @@ from config.supervisor import ApplicationFailed, Supervisor
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"
 
-_EXPECTED = (SettingsError, EmbeddedServerError, ApplicationFailed, DatabaseAway, SQLAlchemyError, CommandError)
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """What may prevent a start and is told in one line.
+
+    SQLAlchemy and Alembic are imported here and below, at their use: workers start before, and import meanwhile.
+    """
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from config.production import DatabaseAway
+
+    return SettingsError, EmbeddedServerError, ApplicationFailed, DatabaseAway, SQLAlchemyError, CommandError
 
 
 class CannotListen(SettingsError):
@@ -98,7 +97,9 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
     with stop.heard():
         try:
             _Launch(_with_defaults(settings, production), production, demo, stop).run()
-        except _EXPECTED as error:
+        except _expected_errors() as error:
+            from config.production import first_line
+
             if not stop.requested():
                 sys.stderr.write(f"{first_line(error)}\n")
                 return 1
@@ -107,7 +108,10 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
 
 def _with_defaults(settings: Settings, production: bool) -> Settings:
     """The settings with the defaults of this way to run. Raises `SettingsError` for what it does not allow."""
-    check_database_url(settings)
+    if production or settings.outside_database_url is not None:
+        from config.production import check_database_url, refuse_weak_password
+
+        check_database_url(settings)
     if not production:
         return settings.model_copy(update={"api_host": settings.api_host or "127.0.0.1"})
     settings = settings.model_copy(
@@ -184,6 +188,9 @@ class _Launch:
 
         def prepare() -> None:
             try:
+                from config.migrations import migrate
+                from config.production import DATABASE_WAIT_SECONDS, wait_for_database
+
                 if self._settings.outside_database_url is not None:
                     patience = DATABASE_WAIT_SECONDS if self._production else 0.0
                     wait_for_database(urls.database_url, patience, self._stop.requested)

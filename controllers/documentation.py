@@ -103,7 +103,7 @@ def error_answer(status: int, description: str | None = None, method: str = "GET
     error = ERRORS[status]
     content = {
         "schema": {"$ref": f"#/components/schemas/{error.model.__name__}"},
-        "examples": {error.model.__name__: {"$ref": f"#/components/examples/{status}"}},
+        "examples": {error.members.get("code", CODES.get(status)): {"$ref": f"#/components/examples/{status}"}},
     }
     codes = ", ".join(f"`{code}`" for code in _possible_codes(method, status))
     return {
@@ -141,7 +141,6 @@ def problem_examples() -> dict[str, Any]:
     """An example of the errors of each status, by status."""
     return {
         str(status): {
-            "summary": error.description,
             "value": {
                 "type": "about:blank",
                 "title": HTTPStatus(status).phrase,

@@ -154,10 +154,9 @@ def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[di
 
 def _parameter_schema(property_: dict[str, Any]) -> dict[str, Any]:
     # A query cannot say null: an optional parameter is one that may be left out.
-    options = [option for option in property_.get("anyOf", [{}]) if option.get("type") != "null"]
+    options = [option for option in property_.pop("anyOf", [{}]) if option.get("type") != "null"]
     schema: dict[str, Any] = options[0] | property_
-    for name in ("anyOf", "title"):
-        schema.pop(name, None)
+    schema.pop("title")
     if schema.get("default") in (None, []):
         schema.pop("default", None)
     return schema

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from fastapi.exceptions import RequestValidationError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.routing import compile_path
 
 from controllers.routing import ROW, RowId, parse_query, query_parameters, refuse_unknown
 from schemas.base import ListQuery
-from schemas.fields import QueryNumber, QueryText
+from schemas.fields import QueryFrom, QueryNumber, QueryText
 
 pytestmark = pytest.mark.unit
 
@@ -20,6 +20,7 @@ class ThingQuery(ListQuery):
 
     name: QueryText | None = None
     min_size: QueryNumber | None = None
+    date_from: QueryFrom | None = Field(default=None, description="Not before")
 
 
 def request(query: str) -> Request:
@@ -71,9 +72,15 @@ def test_a_malformed_query_says_what_is_wrong(query: str, loc: tuple[str, ...]) 
 
 def test_parameters_are_documented_without_null_and_with_their_bounds() -> None:
     parameters: dict[str, Any] = {it["name"]: it for it in query_parameters(ThingQuery, ["id_key", "name"])}
-    assert list(parameters) == ["skip", "limit", "after", "sort", "name", "min_size"]
+    assert list(parameters) == ["skip", "limit", "after", "sort", "name", "min_size", "date_from"]
     assert all(it["in"] == "query" and not it["required"] and it["description"] for it in parameters.values())
     assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
     assert parameters["after"]["schema"] == {"type": "integer"}
     assert parameters["min_size"]["schema"] == {"type": "number"}
+    assert parameters["date_from"]["schema"] == {
+        "type": "string",
+        "anyOf": [{"format": "date"}, {"format": "date-time"}],
+    }
+    assert parameters["date_from"]["description"] == "Not before"
+    assert parameters["name"]["description"] == "Only rows with this text, whatever its case"
     assert parameters["sort"]["schema"]["pattern"] == "^-?(id_key|name)(,-?(id_key|name)){0,9}$"

@@ -29,9 +29,9 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
 
 
 @schemathesis.hook
-def map_path_parameters(context: HookContext, path_parameters: dict[str, Any]) -> dict[str, Any]:
+def map_path_parameters(context: HookContext, path_parameters: dict[str, Any] | None) -> dict[str, Any]:
     """Ask for rows that are there: of keys drawn from 64 bits none would ever meet one."""
-    return {name: _low_key(key) for name, key in path_parameters.items()}
+    return {name: _low_key(key) for name, key in (path_parameters or {}).items()}
 
 
 @schemathesis.hook
