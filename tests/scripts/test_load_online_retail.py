@@ -93,7 +93,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 def test_the_file_goes_in_and_is_reconciled(
     live_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sample = write_sample(tmp_path, invoices=20)
+    sample = write_sample(tmp_path, invoices=12)
     assert main([str(sample.path), "--base-url", live_server]) == EXIT_FINE
 
     printed = capsys.readouterr()
@@ -201,7 +201,7 @@ def test_a_larger_limit_goes_on_behind_a_smaller_one(live_server: str, tmp_path:
 
 @pytest.mark.integration
 def test_a_killed_run_is_resumed_without_doubling(live_server: str, tmp_path: Path) -> None:
-    sample = write_sample(tmp_path, invoices=25)
+    sample = write_sample(tmp_path, invoices=20)
     assert interrupted(live_server, sample, signal.SIGKILL).returncode == -signal.SIGKILL
     assert main([str(sample.path), "--base-url", live_server]) == EXIT_FINE
     assert_imported_once(live_server, sample)
@@ -209,7 +209,7 @@ def test_a_killed_run_is_resumed_without_doubling(live_server: str, tmp_path: Pa
 
 @pytest.mark.integration
 def test_control_c_is_one_line_and_can_be_resumed(live_server: str, tmp_path: Path) -> None:
-    sample = write_sample(tmp_path, invoices=25)
+    sample = write_sample(tmp_path, invoices=20)
     stopped = interrupted(live_server, sample, signal.SIGINT)
     assert stopped.returncode == EXIT_INTERRUPTED
     assert stopped.stderr == "Interrupted; run this again to go on where it stopped.\n"

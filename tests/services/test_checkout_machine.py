@@ -131,6 +131,14 @@ class CheckoutMachine(ShopMachine):
         if keyed:
             self.kept.append((headers, path, body, answer))
 
+    @precondition(lambda self: any(order.has_returns for order in self.orders))
+    @rule(pick=picks, delete=st.booleans())
+    def undo_an_order_with_returns(self, pick: int, delete: bool) -> None:
+        order = self.one_of([order for order in self.orders if order.has_returns], pick)
+        path = f"/orders/{order.id_key}"
+        answer = self.send("DELETE", path) if delete else self.send("POST", f"{path}/cancel")
+        self.happened(answer, [(409, f"Order {order.id_key}")])
+
     @precondition(lambda self: self.all_details())
     @rule(pick=picks, quantity=st.integers(1, 5))
     def change_quantity(self, pick: int, quantity: int) -> None:

@@ -74,6 +74,22 @@ class DetailMachine(ShopMachine):
             detail.quantity = quantity
             order.settle()
 
+    @precondition(lambda self: any(order.is_open and order.details for order in self.orders))
+    @rule(pick=picks)
+    def change_quantity_of_what_is_not_sold_any_more(self, pick: int) -> None:
+        """No more can be taken of it, but less."""
+        order, detail = self.one_of([found for found in self.all_details() if found[0].is_open], pick)
+        product = detail.product
+        self.happened(self.send("PUT", f"/products/{product.id_key}", {"active": False}), [])
+        more = self.send("PUT", f"/order_details/{detail.id_key}", {"quantity": detail.quantity + 1})
+        refusals = [(400, f"Product {product.id_key} is not available"), (400, "Insufficient"), (400, "The sum")]
+        assert not self.happened(more, refusals if product.stock == 0 else refusals[::2])
+        if detail.quantity > 1:
+            self.happened(self.send("PUT", f"/order_details/{detail.id_key}", {"quantity": detail.quantity - 1}), [])
+            product.stock, detail.quantity = product.stock + 1, detail.quantity - 1
+            order.settle()
+        self.happened(self.send("PUT", f"/products/{product.id_key}", {"active": product.active}), [])
+
     @precondition(lambda self: self.all_details())
     @rule(pick=picks, which=picks, quantity=quantities)
     def change_product(self, pick: int, which: int, quantity: int) -> None:
