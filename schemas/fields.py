@@ -56,8 +56,9 @@ def _url(text: str) -> str:
 
 
 def _text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
-    # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can.
-    not_blank = {"minLength": shortest, "pattern": r"\S"} if shortest else {}
+    # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can (U+0085 is a space in Unicode,
+    # but not in its patterns).
+    not_blank = {"minLength": shortest, "pattern": r"[^\s\u0085]"} if shortest else {}
     return WithJsonSchema({"type": "string", **not_blank, "maxLength": longest, **more})
 
 
