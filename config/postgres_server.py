@@ -14,6 +14,7 @@ import psycopg2
 from config.privileges import run_as, server_account
 from config.server_process import EmbeddedServerError, ServerProcess, give_to, make_private_folder, packaged_program
 
+_REMOVE_SECONDS = 3.0
 _REMEDY = "set DATABASE_URL or POSTGRES_HOST to an outside server"
 _CONNECT_SECONDS = 2
 _POLL_SECONDS = 0.01
@@ -110,7 +111,7 @@ class PostgresServer(ServerProcess):
     def _create_cluster(self, stopping: Callable[[], bool]) -> None:
         """Run initdb in a folder beside the final one and rename it, so that there is no half-made cluster."""
         for abandoned in self.folder.parent.glob("postgres.new.*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+            _remove(abandoned)
         new = self.folder.with_name(f"postgres.new.{os.getpid()}")
         make_private_folder(new, self._account)
         try:
@@ -174,3 +175,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which an initdb that lost its parent may still write; it gives up once its files are gone."""
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)

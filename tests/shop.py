@@ -19,12 +19,14 @@ from main import create_fastapi_app
 START_SECONDS = 30
 
 
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for a shop to listen on, which nobody else on this machine is given meanwhile."""
+    with socket.socket() as holder:
+        # With this option on both sides another socket may be bound beside one that does not listen.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def environment_of(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> dict[str, str]:
@@ -44,51 +46,51 @@ def environment_of(database_url: str, redis_url: str | None, folder: Path, **set
 def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
     """The URL of a shop that one thread of this process serves, where coverage sees it."""
     app = create_fastapi_app(read_settings(environment))
-    port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            port=port,
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
+    with reserved_port() as port:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                port=port,
+                http="httptools",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
         )
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url)
-        yield url
-    finally:
-        server.should_exit = True
-        thread.join(10)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until_ready(url)
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 @contextmanager
 def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The URL of a production server with real worker processes, and its launcher."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT_ROOT / "run_production.py")],
-        env={
-            **os.environ,
-            **environment,
-            "API_HOST": "127.0.0.1",
-            "API_PORT": str(port),
-            "UVICORN_WORKERS": str(workers),
-        },
-        stdout=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url, process)
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait(20)
+    with reserved_port() as port:
+        process = subprocess.Popen(
+            [sys.executable, str(PROJECT_ROOT / "run_production.py")],
+            env={
+                **os.environ,
+                **environment,
+                "API_HOST": "127.0.0.1",
+                "API_PORT": str(port),
+                "UVICORN_WORKERS": str(workers),
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until_ready(url, process)
+            yield url, process
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:

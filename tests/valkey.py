@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -37,10 +38,15 @@ class Valkey:
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + _START_SECONDS
-        while not self._socket.exists():
+        while not self._listens():
             assert self._process.poll() is None, "the server did not start"
             assert time.monotonic() < deadline, "the server did not start in time"
             time.sleep(0.01)
+
+    def _listens(self) -> bool:
+        # The socket is there a moment before anybody can connect to it.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._socket)) == 0
 
     def stop(self) -> None:
         if self._process is not None:
