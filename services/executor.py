@@ -5,6 +5,7 @@ and cached answers that it made old are out of date on every worker by then.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class Executor:
     def __init__(self, database: Database, cache: CacheService) -> None:
         self.database = database
         self.cache = cache
+        self._late_news: set[asyncio.Future[None]] = set()
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away."""
@@ -70,18 +72,32 @@ class Executor:
         def transact(part: Callable[[Session], Reply]) -> Reply:
             return self.database.transact(with_news(part))
 
+        given_up = threading.Event()
+        loop = asyncio.get_running_loop()
+
         def in_thread() -> Reply:
-            reply = None if at_once is None else self.database.at_once(with_news(at_once))
-            if reply is not None:
-                return reply
-            return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
+            try:
+                reply = None if at_once is None else self.database.at_once(with_news(at_once))
+                if reply is not None:
+                    return reply
+                return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
+            finally:
+                if given_up.is_set():
+                    loop.call_soon_threadsafe(self._tell_late, frozenset(stale))
 
         try:
             return await self._run(in_thread)
         finally:
+            given_up.set()
             # Also after a failure: a connection lost during COMMIT may have committed.
             if stale:
                 await self.cache.invalidate(stale)
+
+    def _tell_late(self, tags: frozenset[str]) -> None:
+        """Tell the cache again: a database that was frozen may have committed long after its answer was given up."""
+        task = asyncio.ensure_future(self.cache.invalidate(tags))
+        self._late_news.add(task)
+        task.add_done_callback(self._late_news.discard)
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

@@ -160,3 +160,28 @@ def test_a_keyed_write_is_done_once(url: str, tmp_path: Path) -> None:
         assert rows_of(url, "SELECT key, status FROM idempotency_keys") == [("key", 201)]
 
     run(url, tmp_path, scenario)
+
+
+def test_what_commits_after_it_was_given_up_is_told_again(url: str, tmp_path: Path) -> None:
+    async def load() -> Answer:
+        return Answer(b"as it was", '"1"')
+
+    async def scenario(executor: Executor) -> None:
+        executor.database._deadline = 0.1
+        thawed = threading.Event()
+
+        def work(session: Session) -> Reply:
+            session.info[STALE].add("notes")
+            thawed.wait(10)
+            return DONE
+
+        with pytest.raises(Unavailable):
+            await executor.write(work)
+        await executor.cache.answer("key", ["notes"], load)
+        assert (await executor.cache.answer("key", ["notes"], load))[1], "cached before the late commit"
+        thawed.set()
+        async with asyncio.timeout(5):
+            while (await executor.cache.answer("key", ["notes"], load))[1]:
+                await asyncio.sleep(0.01)
+
+    run(url, tmp_path, scenario)
