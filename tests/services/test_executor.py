@@ -181,7 +181,7 @@ def test_what_commits_after_it_was_given_up_is_told_again(url: str, tmp_path: Pa
         assert (await executor.cache.answer("key", ["notes"], load))[1], "cached before the late commit"
         thawed.set()
         async with asyncio.timeout(5):
-            while (await executor.cache.answer("key", ["notes"], load))[1]:
+            while (await executor.cache.answer("key", ["notes"], load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 
     run(url, tmp_path, scenario)
