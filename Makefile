@@ -21,7 +21,7 @@ demo: $(VENV)/installed ## Run the shop and load a small catalog
 	@exec $(PYTHON) main.py --demo
 
 test: check ## Check, then run every test, with coverage
-	$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-fail-under=90
+	$(PYTHON) -m pytest -n auto --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 import ast
 import json
 import string
+import sys
 import time
 from collections.abc import Callable
 from urllib.parse import quote, urlencode
@@ -264,7 +265,7 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_100_kilobytes_made_to_be_slow_take_less_than_100_ms(unit: str) -> None:
     text = unit * (100_000 // len(unit)) + "@ password=x 4111111111111111 123-45-6789 x://a@"
-    assert _fastest(lambda: escape(redact(cut(text)))) < 0.1
+    assert _fastest(lambda: escape(redact(cut(text)))) < 0.1 * SLOWED
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
@@ -277,7 +278,11 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None
 def test_an_ordinary_line_costs_little() -> None:
     line = "[3f2b8a9c-7d1e-4c11-8b2a-4f1e11c1d1aa] GET /products/123 - 200 OK (45ms)"
     # About 5 µs; the bound leaves room for a machine that is busy with other tests.
-    assert _fastest(lambda: [escape(redact(line)) for _ in range(200)]) / 200 < 40e-6
+    assert _fastest(lambda: [escape(redact(line)) for _ in range(200)]) / 200 < 40e-6 * SLOWED
+
+
+# What coverage's tracing costs, where it is on.
+SLOWED = 1 if sys.gettrace() is None else 10
 
 
 def _fastest(work: Callable[[], object]) -> float:
