@@ -1,7 +1,7 @@
 """What the schemas of all entities share: bodies, answers, list queries and pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
@@ -143,4 +143,3 @@ class Page:
     rows: Sequence[Any]
     total: int
     estimated: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
