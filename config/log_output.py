@@ -46,6 +46,23 @@ class Line(NamedTuple):
     extra: dict[str, object]
 
 
+class _Forks:
+    """How often this process was forked from another since the program began.
+
+    Asked for with every line, where asking the system for the number of the process would cost too much.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        os.register_at_fork(after_in_child=self._note)
+
+    def _note(self) -> None:
+        self.count += 1
+
+
+_forks = _Forks()
+
+
 class StandardOutput:
     """Writes to what `sys.stdout` is at the moment, and never waits long for whoever reads it."""
 
@@ -200,13 +217,13 @@ class BackgroundHandler(QueueHandler):
         self._writer = writer
         self._dropped = 0
         self._listener: _BatchListener | None = _BatchListener(lines, self._write)
-        self._process = os.getpid()
+        self._born_after = _forks.count
         self._listener.start()
 
     @property
     def runs_here(self) -> bool:
         """Whether the writing thread runs, in this process."""
-        return self._listener is not None and self._process == os.getpid()
+        return self._listener is not None and self._born_after == _forks.count
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

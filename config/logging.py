@@ -60,6 +60,8 @@ def configure_logging(settings: Settings) -> None:
     # A line that cannot be written is lost. The traceback that Python would print about each to
     # standard error helps nobody, is not redacted, and comes thousands of times on a full disk.
     logging.raiseExceptions = False
+    # What no line shows is not looked up either: it costs more than the rest of a record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     files, problem = None, None
     try:
         files = LogFiles(settings.log_dir.absolute())

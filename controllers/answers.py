@@ -1,17 +1,16 @@
 """Answers made of rows: JSON bytes, entity tags, pages with their links."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.json_codec import to_json
-from services.cache_service import Answer
+from services.answer import Answer
 from services.idempotency import Reply
 
 JSON = "application/json"
@@ -46,13 +45,29 @@ def page_answer(page: Page, fields: Sequence[str], query: ListQuery, path: str, 
 
 def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, path: str, given: Params) -> Answer:
     """A JSON array with the count and the links of `page`."""
-    body = to_json(content)
-    headers = {"X-Total-Count": str(page.total)}
-    if page.estimated:
+    rows = rows_answer(content, query)
+    return complete_page(rows, size_answer(page.total, page.estimated), query, path, given)
+
+
+def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
+    """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
+    is_full = len(content) == query.limit
+    return Answer(to_json(content), "", complete_to=content[-1]["id_key"] if is_full else None)
+
+
+def size_answer(total: int, estimated: bool) -> Answer:
+    """How many rows a list has in all, by itself."""
+    headers = {"X-Total-Count": str(total)}
+    if estimated:
         headers["X-Total-Count-Estimated"] = "true"
-    last_key = content[-1]["id_key"] if len(content) == query.limit else None
-    headers["Link"] = _links(page, query, path, given, last_key)
-    return Answer(body, f'"{_digest(body + headers["Link"].encode())}"', headers)
+    return Answer(b"", "", headers)
+
+
+def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given: Params) -> Answer:
+    """The page that `rows` and `size` make together; `path` and `given`, the parameters of the request, make its links."""
+    page = Page((), int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers)
+    links = _links(page, query, path, given, rows.complete_to)
+    return Answer(rows.body, f'"{_digest(rows.body + links.encode())}"', {**size.headers, "Link": links})
 
 
 def _digest(body: bytes) -> str:
@@ -75,27 +90,6 @@ def reply(status: int, answer: Answer, location: str | None = None) -> Reply:
 def as_response(reply: Reply) -> Response:
     """The HTTP response of a reply."""
     return Response(reply.body, reply.status, reply.headers)
-
-
-def read_response(request: Request, answer: Answer, hit: bool | None = None) -> Response:
-    """200 with the answer, or 304 when the client has it already; `hit` says whether the cache had it."""
-    headers = {**answer.headers, "ETag": answer.etag}
-    if hit is not None:
-        headers["X-Cache-Hit"] = "true" if hit else "false"
-    if _has_it(request.headers.get("if-none-match"), answer.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(answer.body, headers=headers, media_type=JSON)
-
-
-def _has_it(if_none_match: str | None, etag: str) -> bool:
-    if if_none_match is None:
-        return False
-    # The weak comparison of RFC 9110: a W/ in front does not matter here.
-    return any(tag in (etag, "*") for tag in _tags(if_none_match))
-
-
-def _tags(header: str) -> Iterable[str]:
-    return (tag.strip().removeprefix("W/") for tag in header.split(","))
 
 
 def versions_in(if_match: str | None) -> frozenset[str] | None:

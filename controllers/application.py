@@ -1,6 +1,7 @@
 """Puts the application together: resources, routes, and the layers of middleware around them."""
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from config.settings import Settings
 from controllers.address import AddressController
@@ -18,6 +19,7 @@ from controllers.product import ProductController
 from controllers.review import ReviewController
 from middleware.body_limit import BodyLimit
 from middleware.cors import Cors
+from middleware.edge import Edge
 from middleware.errors import UnexpectedErrors, install_error_handlers
 from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
@@ -43,7 +45,7 @@ BULK_BYTES = 16 * 1024 * 1024
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
     worker = Worker(settings)
-    app = FastAPI(
+    app = Shop(
         title="Shop",
         version="1.0.0",
         summary="Catalog, clients, orders and bills: exact, fast, instant.",
@@ -61,12 +63,18 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(HealthController().routes())
     add_pages(app)
     install_error_handlers(app)
-    _add_middleware(app, worker)
     return app
 
 
-def _add_middleware(app: FastAPI, worker: Worker) -> None:
-    """Wrap the routes, the innermost layer first: the last one added sees a request first."""
+class Shop(FastAPI):
+    """FastAPI with the shop's layers around all of it, so that the edge answers before any of FastAPI's runs."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return _wrapped(super().build_middleware_stack(), self.state.worker)
+
+
+def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
+    """`app` within the layers of middleware, the innermost first: the last one sees a request first."""
     settings = worker.settings
 
     def limit_of(path: str) -> int:
@@ -75,26 +83,29 @@ def _add_middleware(app: FastAPI, worker: Worker) -> None:
             max(BULK_BYTES, settings.max_body_bytes) if path.rstrip("/").endswith("/bulk") else settings.max_body_bytes
         )
 
-    app.add_middleware(UnexpectedErrors)
-    app.add_middleware(BodyLimit, limit_of=limit_of)
-    app.add_middleware(HttpRules)
-    if settings.rate_limit_enabled:
-        app.add_middleware(
-            RateLimit,
-            gateway=worker.gateway,
-            calls=settings.rate_limit_calls,
-            period=settings.rate_limit_period,
-            trusted=settings.trusted_proxies,
-            exempt=settings.rate_limit_exempt or (),
-        )
+    app = HttpRules(BodyLimit(UnexpectedErrors(app), limit_of=limit_of))
+    app = Edge(app, limit=_rate_limit(worker))
     if settings.cors_origins:
-        app.add_middleware(
-            Cors,
+        app = Cors(
+            app,
             origins=settings.cors_origins,
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(settings),
         )
-    app.add_middleware(RequestContext, service=worker, access_log=settings.access_log)
+    return RequestContext(app, service=worker, access_log=settings.access_log)
+
+
+def _rate_limit(worker: Worker) -> RateLimit | None:
+    settings = worker.settings
+    if not settings.rate_limit_enabled:
+        return None
+    return RateLimit(
+        gateway=worker.gateway,
+        calls=settings.rate_limit_calls,
+        period=settings.rate_limit_period,
+        trusted=settings.trusted_proxies,
+        exempt=settings.rate_limit_exempt or (),
+    )
 
 
 def _whole_limit(settings: Settings) -> dict[str, str]:

@@ -16,15 +16,29 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers import documentation
-from controllers.answers import as_response, page_answer, read_response, row_answer, row_reply, versions_in
+from controllers.answers import (
+    Params,
+    as_response,
+    complete_page,
+    page_answer,
+    row_answer,
+    row_reply,
+    rows_answer,
+    size_answer,
+    versions_in,
+)
 from controllers.idempotency import keyed_request
+from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
+from middleware.edge import remember
+from middleware.read_response import ReadResponse
 from schemas.base import Create, ListQuery, Read, Update
+from services.answer import Answer, Entry, page_entry
 from services.base import BaseService
 from services.cache_key import build_key
-from services.cache_service import Answer
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
+from services.versions import row_tag, size_tag
 
 Endpoint = Callable[..., Any]
 
@@ -66,14 +80,17 @@ class BaseController:
     # -- endpoints ---------------------------------------------------------------------------------
 
     async def list_rows(self, request: Request) -> Response:
-        return await self.show_page(request, parse_query(request, self.query_schema))
+        return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
         def work(session: Session) -> Answer:
             return self.row_answer(self.service(session).read(id_key, self.fields))
 
-        key = build_key(self.service.resource, "id", id_key)
-        return await self.show(request, key, self.service.row_tag(id_key), work)
+        resource, caching = self.service.resource, self.service.caching
+        if caching is None:
+            return await self.show(request, FreshRead(executor_of(request), work))
+        entry = Entry(build_key(resource, "id", id_key), (row_tag(resource, id_key),), caching.ttl)
+        return await self.show(request, CachedRead(executor_of(request), entry, work))
 
     async def create_row(self, request: Request, body: Any) -> Response:
         def work(session: Session) -> Reply:
@@ -102,14 +119,37 @@ class BaseController:
 
     # -- for subclasses ----------------------------------------------------------------------------
 
-    async def show_page(self, request: Request, query: ListQuery) -> Response:
-        """The page that `query` asks for."""
+    def list_read(self, request: Request, query: ListQuery) -> AnyRead:
+        """How the page that `query` asks for is read."""
+        given = self.given(request, query)
 
         def work(session: Session) -> Answer:
             page = self.service(session).page(query, self.fields)
-            return page_answer(page, self.fields, query, self.path, self.given(request, query))
+            return page_answer(page, self.fields, query, self.path, given)
 
-        return await self.show(request, self.list_key(query), self.service.list_tag(), work)
+        executor, caching = executor_of(request), self.service.caching
+        if caching is None:
+            return FreshRead(executor, work)
+        if query.sort is None and not query.filters():
+            return self._cached_page(executor, query, given)
+        entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
+        return CachedRead(executor, entry, work)
+
+    def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
+        def rows(session: Session) -> Answer:
+            found = self.service(session).rows_of_page(query, self.fields)
+            return rows_answer([dict(zip(self.fields, row, strict=True)) for row in found], query)
+
+        def size(session: Session) -> Answer:
+            return size_answer(*self.service(session).size())
+
+        resource, caching = self.service.resource, self.service.caching
+        ttl = None if caching is None else caching.ttl
+        return CachedPage(
+            CachedRead(executor, page_entry(self.list_key(query), resource, ttl), rows),
+            CachedRead(executor, Entry(build_key(resource, "size"), (size_tag(resource),), ttl), size),
+            partial(complete_page, query=query, path=self.path, given=given),
+        )
 
     def row_answer(self, row: Any) -> Answer:
         """One row of the entity, rendered."""
@@ -128,14 +168,12 @@ class BaseController:
         order = {} if query.sort is None else {"sort": query.sort}
         return build_key(self.service.resource, "list", **paging, **order, **query.filters())
 
-    async def show(self, request: Request, key: str, tag: str, work: Callable[[Session], Answer]) -> Response:
-        """The answer that `work` reads, from the cache where the entity is cached."""
-        executor = executor_of(request)
-        caching = self.service.caching
-        if caching is None:
-            return read_response(request, await executor.read(work))
-        answer, hit = await executor.read_cached(key, [tag], caching.ttl, work)
-        return read_response(request, answer, hit)
+    @staticmethod
+    async def show(request: Request, read: AnyRead) -> Response:
+        """What `read` answers; later requests of the same target are answered by it without this controller."""
+        answer, hit = await read.answer()
+        remember(request.scope, read)
+        return ReadResponse(request.scope, answer, hit)
 
     async def write(
         self,

@@ -13,7 +13,7 @@ from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from repositories.checkout import PlacedOrder
 from schemas.checkout import Checkout, PlacedOrderRead
-from services.cache_service import Answer
+from services.answer import Answer
 from services.checkout import CheckoutService
 from services.idempotency import KeyedRequest, Reply
 

@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import as_dict, expanded_answer, list_answer, read_response, row_reply
+from controllers.answers import Params, as_dict, expanded_answer, list_answer, row_reply
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
+from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, malformed_query, parse_query
 from schemas.base import Page
 from schemas.bill import BillRead
@@ -26,7 +27,7 @@ from schemas.order import (
     OrderRead,
     OrderUpdate,
 )
-from services.cache_service import Answer
+from services.answer import Answer
 from services.client import ClientService
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
@@ -85,24 +86,24 @@ class OrderController(BaseController):
 
     async def list_rows(self, request: Request) -> Response:
         query: OrderQuery = parse_query(request, OrderQuery)
+        given = self.given(request, query)
 
         def work(session: Session) -> Answer:
-            return self._page(
-                request, OrderService(session), query, OrderService(session).page(query, self.fields), self.path
-            )
+            orders = OrderService(session)
+            return self._page(orders, query, orders.page(query, self.fields), self.path, given)
 
-        return read_response(request, await executor_of(request).read(work))
+        return await self.show(request, FreshRead(executor_of(request), work))
 
     async def list_of_client(self, request: Request, id_key: RowId) -> Response:
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
-        path = f"{self.prefix}/clients/{id_key}/orders"
+        path, given = f"{self.prefix}/clients/{id_key}/orders", self.given(request, query)
 
         def work(session: Session) -> Answer:
             ClientService(session).read(id_key, ("id_key",))
             orders = OrderService(session)
-            return self._page(request, orders, query, orders.page(query, self.fields, client_id=id_key), path)
+            return self._page(orders, query, orders.page(query, self.fields, client_id=id_key), path, given)
 
-        return read_response(request, await executor_of(request).read(work))
+        return await self.show(request, FreshRead(executor_of(request), work))
 
     async def get_row(
         self,
@@ -119,12 +120,12 @@ class OrderController(BaseController):
                 return self.row_answer(row)
             return expanded_answer(as_dict(row, self.fields) | orders.expanded([row], names)[0])
 
-        return read_response(request, await executor_of(request).read(work))
+        return await self.show(request, FreshRead(executor_of(request), work))
 
-    def _page(self, request: Request, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str) -> Answer:
+    def _page(self, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str, given: Params) -> Answer:
         inside = orders.expanded(page.rows, query.expand)
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
-        return list_answer(content, page, query, path, self.given(request, query))
+        return list_answer(content, page, query, path, given)
 
     # -- writing -----------------------------------------------------------------------------------
 

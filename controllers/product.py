@@ -7,9 +7,10 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import page_answer, read_response, row_reply
+from controllers.answers import page_answer, row_reply
 from controllers.base import executor_of
 from controllers.bulk import BulkController
+from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, parse_query
 from models.stock_movement import StockReason
 from schemas.product import (
@@ -21,7 +22,7 @@ from schemas.product import (
     StockMovementQuery,
     StockMovementRead,
 )
-from services.cache_service import Answer
+from services.answer import Answer
 from services.idempotency import Reply
 from services.product import ProductService
 
@@ -89,10 +90,10 @@ class ProductController(BulkController):
     async def list_movements(self, request: Request, id_key: RowId) -> Response:
         """Every change of the stock; together they add up to it."""
         query = parse_query(request, StockMovementQuery)
-        path = f"{self.location(id_key)}/stock_movements"
+        path, given = f"{self.location(id_key)}/stock_movements", self.given(request, query)
 
         def work(session: Session) -> Answer:
             page = ProductService(session).ledger(id_key, query, _LEDGER_FIELDS)
-            return page_answer(page, _LEDGER_FIELDS, query, path, self.given(request, query))
+            return page_answer(page, _LEDGER_FIELDS, query, path, given)
 
-        return read_response(request, await executor_of(request).read(work))
+        return await self.show(request, FreshRead(executor_of(request), work))

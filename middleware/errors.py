@@ -47,6 +47,11 @@ def problem(
     return Response(body, status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
+def refusal_of(error: ShopError, scope: Scope) -> Response:
+    """The answer that says what the domain has against the request of `scope`."""
+    return problem(scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.members)
+
+
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
     """422 with FastAPI's list of errors, without the input, which may hold a secret."""
     detail = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in errors]
@@ -86,9 +91,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def on_shop_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ShopError)
-        return problem(
-            request.scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.members
-        )
+        return refusal_of(error, request.scope)
 
     async def on_malformed(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -26,7 +26,7 @@ class HttpRules:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not _is_host_valid(scope):
+        if not is_host_valid(scope):
             response = problem(scope, 400, "The Host header is missing or malformed")
             await response(scope, receive, send)
             return
@@ -41,7 +41,8 @@ class HttpRules:
         await self.app(scope, receive, send)
 
 
-def _is_host_valid(scope: Scope) -> bool:
+def is_host_valid(scope: Scope) -> bool:
+    """Whether the request has one well-formed `Host`, as HTTP/1.1 asks."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:
         return bool(scope.get("http_version") == "1.0")

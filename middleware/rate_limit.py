@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
+from config.turns import AskedTogether
 from middleware.client_address import belongs_to, client_address
 from middleware.errors import problem
 
@@ -22,17 +24,24 @@ UNLIMITED_PATHS = frozenset(path + slash for path in _HEALTH_ROUTES for slash in
 # an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired.
 _COUNT = Script("""
 local period = tonumber(ARGV[1])
-local count = redis.pcall('INCR', KEYS[1])
-if type(count) ~= 'number' then
-    redis.call('SET', KEYS[1], 1, 'PX', period)
-    return {1, period}
+local counted = {}
+for i, key in ipairs(KEYS) do
+    local requests = tonumber(ARGV[i + 1])
+    local count = redis.pcall('INCRBY', key, requests)
+    local left = period
+    if type(count) ~= 'number' then
+        redis.call('SET', key, requests, 'PX', period)
+        count = requests
+    else
+        left = redis.call('PTTL', key)
+        if left < 0 or left > period then
+            redis.call('PEXPIRE', key, period)
+            left = period
+        end
+    end
+    counted[2 * i - 1], counted[2 * i] = count, left
 end
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 or left > period then
-    redis.call('PEXPIRE', KEYS[1], period)
-    left = period
-end
-return {count, left}
+return counted
 """)
 
 # So many addresses are counted without Redis; beyond, the oldest windows are forgotten first.
@@ -77,7 +86,7 @@ class LocalWindows:
 
 
 class RateLimit:
-    """Answers 429 to a client beyond `calls` requests in `period` seconds, and tells each how far it is.
+    """Counts the requests of every client, who may send `calls` of them in `period` seconds.
 
     Clients in `exempt` and the health routes are never counted. `trusted` are the proxies that are
     believed about whom they speak for.
@@ -85,7 +94,6 @@ class RateLimit:
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         gateway: RedisGateway,
         calls: int,
@@ -93,35 +101,15 @@ class RateLimit:
         trusted: tuple[Network, ...] = (),
         exempt: tuple[Network, ...] = (),
     ) -> None:
-        self.app = app
         self._gateway = gateway
         self._calls, self._period = calls, period
         self._trusted, self._exempt = trusted, exempt
         self._local = LocalWindows(period)
+        self._together: AskedTogether[dict[str, int], dict[str, Usage]] = AskedTogether(dict, self._count_together)
         self._limit_header = (b"x-ratelimit-limit", b"%d" % calls)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        usage = await self._usage(scope)
-        headers = (
-            self._limit_header,
-            (b"x-ratelimit-remaining", b"%d" % max(0, self._calls - usage.count)),
-            (b"x-ratelimit-reset", b"%d" % usage.reset),
-        )
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *headers]
-            await send(message)
-
-        if usage.count > self._calls:
-            await self._refuse(scope, receive, send_with_headers, usage)
-        else:
-            await self.app(scope, receive, send_with_headers)
-
-    async def _usage(self, scope: Scope) -> Usage:
+    async def usage(self, scope: Scope) -> Usage:
+        """How far the client of `scope` is into its window, with this request."""
         if scope["path"] in UNLIMITED_PATHS:
             return Usage(0, self._period)
         address = client_address(scope, self._trusted)
@@ -133,22 +121,45 @@ class RateLimit:
             log.warning("Rate limit exceeded for IP %s", address)
         return usage
 
-    async def _count(self, address: str) -> Usage:
-        try:
-            count, left = await self._gateway.run(_COUNT, (f"ratelimit:{address}",), (self._period * 1000,))
-        except RedisUnavailable:
-            return self._local.count(address)
-        return Usage(count, _whole_seconds(left))
+    def refuses(self, usage: Usage) -> bool:
+        """Whether the request that was counted last is one too many."""
+        return usage.count > self._calls
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, usage: Usage) -> None:
-        response = problem(
+    def headers(self, usage: Usage) -> tuple[tuple[bytes, bytes], ...]:
+        """What every answer says about the limit."""
+        return (
+            self._limit_header,
+            (b"x-ratelimit-remaining", b"%d" % max(0, self._calls - usage.count)),
+            (b"x-ratelimit-reset", b"%d" % usage.reset),
+        )
+
+    def refusal(self, scope: Scope, usage: Usage) -> Response:
+        """The 429 for a request that is one too many."""
+        return problem(
             scope,
             429,
             f"Rate limit exceeded. Maximum {self._calls} requests per {self._period} seconds.",
             headers={"Retry-After": str(usage.reset)},
             extra={"retry_after": usage.reset},
         )
-        await response(scope, receive, send)
+
+    async def _count(self, address: str) -> Usage:
+        requests, counted = self._together.join()
+        place = requests[address] = requests.get(address, 0) + 1
+        try:
+            last = (await counted)[address]
+        except RedisUnavailable:
+            return self._local.count(address)
+        # All who came in this turn of the event loop were counted at once; each has its own place among them.
+        return Usage(last.count - requests[address] + place, last.reset)
+
+    async def _count_together(self, requests: dict[str, int]) -> dict[str, Usage]:
+        keys = [f"ratelimit:{address}" for address in requests]
+        counted = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
+        return {
+            address: Usage(count, _whole_seconds(left))
+            for address, count, left in zip(requests, counted[::2], counted[1::2], strict=True)
+        }
 
 
 def _whole_seconds(milliseconds: float) -> int:

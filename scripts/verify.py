@@ -20,9 +20,10 @@ from config.migrations import at_head, maintenance_engine
 from config.production import check_database_url, first_line
 from config.redis_config import RedisGateway
 from config.settings import SettingsError, get_settings
-from services.base import STALE
+from services.base import news_of
 from services.cache_service import CacheService
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
+from services.versions import News
 
 EXIT_FINE, EXIT_BROKEN, EXIT_CANNOT = 0, 1, 2
 
@@ -41,21 +42,21 @@ def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
         return service.findings(), service.repairs()
 
 
-def repair(engine: Engine, repairs: Sequence[Repair]) -> set[str]:
-    """Apply the repairs, each in a transaction of its own; returns the tags of cached answers that are old now."""
-    stale: set[str] = set()
+def repair(engine: Engine, repairs: Sequence[Repair]) -> News:
+    """Apply the repairs, each in a transaction of its own; returns what cached answers are old now."""
+    news = News()
     for one in repairs:
         with Session(engine) as session:
             one.apply(session)
             session.commit()
-            stale |= session.info.get(STALE, set())
-    return stale
+            news.tags |= news_of(session).all_tags()
+    return news
 
 
-async def _tell_the_cache(redis_url: str | None, stale: set[str]) -> None:
+async def _tell_the_cache(redis_url: str | None, news: News) -> None:
     gateway = RedisGateway(redis_url)
     cache = CacheService(gateway)
-    await cache.invalidate(stale)
+    await cache.invalidate(news)
     await cache.close()
     await gateway.close()
 

@@ -17,10 +17,11 @@ from repositories.base import BaseRepository
 from schemas.base import ListQuery, Page
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
 from services.integrity import references_to, violations_of
+from services.versions import News
 
 M = TypeVar("M", bound=Row)
 
-STALE = "stale_tags"
+NEWS = "news"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,14 @@ class BaseService(Generic[M]):
         require_sortable(self.repository, query, fields)
         return self.repository.page(query, fields, **fixed)
 
+    def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
+        """The rows that `query` asks for, without their count."""
+        return self.repository.rows_of_page(query, fields)
+
+    def size(self) -> tuple[int, bool]:
+        """How many rows there are, and whether that is an estimate."""
+        return self.repository.size({})
+
     def create(self, values: dict[str, Any]) -> M:
         """The new row."""
         self.before_create(values)
@@ -69,7 +78,7 @@ class BaseService(Generic[M]):
         with violations_of(values):
             row = self.repository.add(values)
         self.after_create(row)
-        self.has_changed(row)
+        self.was_added(row)
         return row
 
     def update(self, row_id: int, changes: dict[str, Any], if_match: frozenset[str] | None = None) -> M:
@@ -100,21 +109,24 @@ class BaseService(Generic[M]):
         self.before_delete(row)
         with references_to(self.thing, row_id):
             self.repository.delete(row)
-        self.has_changed(row)
+        self.was_removed(row)
 
-    def create_many(self, rows: list[dict[str, Any]]) -> Sequence[M]:
-        """The new rows, all of them or none. Raises what `create` would raise, with the row's place in `rows`."""
+    def create_many(self, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> Sequence[Any]:
+        """The columns `fields`, the key first, of the new rows: all of them or none.
+
+        Raises what `create` would raise, with the row's place in `rows`.
+        """
         for values in rows:
             self.before_create(values)
         self._hold_all_references(rows)
         self._require_unique(rows)
         every_field = {name for values in rows for name in values}
-        complete = [{**self._defaults(every_field), **values} for values in rows]
+        defaults = self._defaults(every_field)
         with violations_of({}):
-            created = self.repository.add_all(complete)
+            created = self.repository.add_all([{**defaults, **values} for values in rows], fields)
         self.after_create_many(created)
         for row in created:
-            self.has_changed(row)
+            self.was_added(row)
         return created
 
     # -- hooks -------------------------------------------------------------------------------------
@@ -125,10 +137,8 @@ class BaseService(Generic[M]):
     def after_create(self, row: M) -> None:
         """Do what follows from a new row, in the same transaction."""
 
-    def after_create_many(self, rows: Sequence[M]) -> None:
-        """Do what follows from many new rows; one by one unless a subclass knows better."""
-        for row in rows:
-            self.after_create(row)
+    def after_create_many(self, rows: Sequence[Any]) -> None:
+        """Do what follows from many new rows, of which there are the columns that were asked for."""
 
     def before_update(self, row: M, changes: dict[str, Any]) -> None:
         """Check or complete real changes of a locked row."""
@@ -155,20 +165,20 @@ class BaseService(Generic[M]):
         with violations_of(changes):
             self.session.flush()
 
+    def was_added(self, row: M) -> None:
+        """Tell, once this transaction is committed, that cached answers without this row are out of date."""
+        if self.caching is not None:
+            news_of(self.session).row_added(self.resource, row.id_key)
+
     def has_changed(self, row: M) -> None:
         """Tell, once this transaction is committed, that cached answers with this row are out of date."""
         if self.caching is not None:
-            self.session.info.setdefault(STALE, set()).update((self.list_tag(), self.row_tag(row.id_key)))
+            news_of(self.session).row_changed(self.resource, row.id_key)
 
-    @classmethod
-    def list_tag(cls) -> str:
-        """What cached lists of this entity depend on."""
-        return f"{cls.resource}:list"
-
-    @classmethod
-    def row_tag(cls, row_id: int) -> str:
-        """What the cached answer of one row depends on."""
-        return f"{cls.resource}:id:{row_id}"
+    def was_removed(self, row: M) -> None:
+        """Tell, once this transaction is committed, that this row is gone."""
+        if self.caching is not None:
+            news_of(self.session).row_removed(self.resource, row.id_key)
 
     def _require_version(self, row: M, if_match: frozenset[str] | None) -> None:
         if if_match is not None and row.version not in if_match:
@@ -203,6 +213,12 @@ class BaseService(Generic[M]):
     def _defaults(self, fields: set[str]) -> dict[str, Any]:
         """What the database would put into those of the fields that a row leaves out."""
         return {name: self.defaults.get(name) for name in fields}
+
+
+def news_of(session: Session) -> News:
+    """What the transaction of `session` has made old so far."""
+    news: News = session.info.setdefault(NEWS, News())
+    return news
 
 
 def require_sortable(repository: BaseRepository[Any], query: ListQuery, fields: tuple[str, ...]) -> None:

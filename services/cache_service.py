@@ -2,11 +2,10 @@
 
 People at a prompt have `get`, `set`, `get_or_set`, `delete` and `delete_pattern`, on JSON values.
 
-The services have `answer` and `invalidate`. Every answer depends on tags, and every tag has a version in
-Redis: a random token. An answer is stored together with the tokens that were current before it was loaded
-and is valid only while they still are, so that a write makes all answers of its tags old with one command:
-it deletes their tokens. A token is random, never a counter, because a counter starts again after a flush
-and would make an old answer valid. Nobody sees an old answer after a write:
+The services have `answer` and `invalidate`. Whether an answer is good is decided by `services.versions`. An
+answer that was sent once is remembered in the worker too, so that only its tokens and its stamp travel the
+next time: it is a copy of what Redis holds, and is used only while Redis still holds that, and it is good.
+Nobody sees an old answer after a write:
 
 - who read before the write and stores after it is refused, by a comparison inside Redis;
 - who asks after the write does not join a load that began before it, because the tokens differ;
@@ -19,63 +18,76 @@ import asyncio
 import inspect
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import orjson
 
-from config.redis_config import RedisGateway, RedisUnavailable, Script
+from config.redis_config import Argument, RedisGateway, RedisUnavailable, Script
+from config.turns import SharedAnswer
+from services.answer import Answer, Entry
 from services.cache_key import build_key
+from services.memo import Memo
+from services.versions import (
+    EVERYTHING,
+    STAMP_BYTES,
+    TOKEN_BYTES,
+    TOKEN_MILLISECONDS,
+    Found,
+    News,
+    Tokens,
+    Versions,
+    rows_tag,
+    size_tag,
+    version_key,
+)
 
 log = logging.getLogger("shop.cache")
 
 T = TypeVar("T")
 
-# The tag that every answer depends on.
-EVERYTHING = "everything"
-
-# News beyond so many tags become news of everything.
-_MOST_UNTOLD_TAGS = 1000
-_TELL_SECONDS = 0.25
-
-# A token outlives the answers that name it; should it not, they are misses.
-_TOKEN_MILLISECONDS = 24 * 3600 * 1000
-
 _SCAN_COUNT = 500
 
-# MGET reads a foreign type as missing, and SET replaces it: garbage under a key is no error anywhere.
-_CREATE_TOKENS = Script("""
-local tokens = redis.call('MGET', unpack(KEYS))
-for i, key in ipairs(KEYS) do
-    if not tokens[i] then
-        redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
-        tokens[i] = ARGV[1]
-    end
-end
-return tokens
-""")
+# What a worker remembers of answers, in bytes; the second is what one of them takes beside its body.
+_MEMO_BYTES = 16 * 1024 * 1024
+_ANSWER_BYTES = 1500
 
-_STORE_IF_CURRENT = Script("""
-local tokens = redis.call('MGET', unpack(KEYS, 2))
-for i, token in ipairs(tokens) do
-    if token ~= ARGV[i + 2] then return 0 end
+# A page that new rows leave alone moves the frontier, which is kept behind the token of the rows (the last key).
+_STORE_IF_CURRENT = Script(f"""
+local complete_to = ARGV[3]
+for i = 4, #ARGV do
+    local version = redis.call('MGET', KEYS[i - 2])[1]
+    if not version or string.sub(version, 1, {TOKEN_BYTES}) ~= ARGV[i] then return 0 end
+end
+if complete_to ~= '' then
+    local rows = redis.call('GET', KEYS[#KEYS])
+    if tonumber(complete_to) > (tonumber(string.sub(rows, {TOKEN_BYTES + 1})) or 0) then
+        redis.call('SET', KEYS[#KEYS], string.sub(rows, 1, {TOKEN_BYTES}) .. complete_to, 'PX', {TOKEN_MILLISECONDS})
+    end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """)
 
-Tokens = tuple[bytes, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A rendered answer: the bytes of its body, its entity tag, and the headers that belong to them."""
+class _Remembered:
+    """An answer as Redis holds it: what it begins with there, and the tokens with which it is good."""
 
-    body: bytes
-    etag: str
-    headers: dict[str, str] = field(default_factory=dict)
+    stamp: bytes
+    tokens: tuple[tuple[str, bytes], ...]
+    answer: Answer
+
+    def is_good(self, entry: Entry, found: Found) -> bool:
+        if found.get(entry.key) != self.stamp:
+            return False
+        # A loop, because this runs for every cached answer and a generator costs three times as much.
+        for key, token in self.tokens:  # noqa: SIM110
+            if found.get(key) != token:
+                return False
+        return True
 
 
 class CacheService:
@@ -83,75 +95,76 @@ class CacheService:
 
     def __init__(self, gateway: RedisGateway, default_ttl: float = 300) -> None:
         self._gateway = gateway
+        self._versions = Versions(gateway)
         self._default_ttl = default_ttl
+        self._remembered: Memo[str, _Remembered] = Memo(_MEMO_BYTES)
         self._loads: dict[Hashable, asyncio.Task[Any]] = {}
-        self._untold: set[str] = set()
-        self._being_told: set[str] = set()
-        self._teller: asyncio.Task[None] | None = None
         self.hits = 0
         self.misses = 0
 
     async def start(self) -> None:
         """Make everything old: a worker that was killed may have left news that nobody heard."""
-        await self.invalidate([EVERYTHING])
+        await self.invalidate(News({EVERYTHING}))
 
     async def close(self) -> None:
         """Wait for the loads under way, and tell what is still untold if Redis can be reached."""
         if self._loads:
             await asyncio.wait(list(self._loads.values()))
-        if self._teller is not None:
-            self._teller.cancel()
-            await asyncio.gather(self._teller, return_exceptions=True)
-        if self._untold and not await self._tell_untold():
-            log.warning("Stopped before Redis could be told of changes in: %s", ", ".join(sorted(self._untold)))
+        await self._versions.close()
 
     # What the services use.
 
+    def look(self, *entries: Entry) -> SharedAnswer[Found] | None:
+        """Begin to find out whether the answers of `entries` are good, where this worker remembers them all.
+
+        Whoever looks, in the same turn of the event loop as others, shares their way to Redis. The result
+        is for `answer`; not to use it is no error.
+        """
+        if not self._gateway.available:
+            return None
+        found = None
+        for entry in entries:
+            if self._remembered.get(entry.key) is None:
+                return None
+            found = self._versions.look(entry.tokens, entry.key)
+        return found
+
     async def answer(
-        self, key: str, tags: Sequence[str], load: Callable[[], Awaitable[Answer]], ttl: float | None = None
+        self, entry: Entry, load: Callable[[], Awaitable[Answer]], found: SharedAnswer[Found] | None = None
     ) -> tuple[Answer, bool]:
-        """The answer under `key`, and whether it came from the cache.
+        """The answer of `entry`, and whether it came from the cache. `found` is what `look` returned.
 
         `load` makes it when it is missing or old, at most once per key and version however many ask at
         once. It must take its database snapshot after it is called. What it raises goes to all who wait.
         """
-        tags = (EVERYTHING, *tags)
-        if not self._gateway.enabled or self._is_untold(tags):
-            return await self._miss(key, load), False
+        if not self._gateway.enabled or self._versions.is_untold(entry.tags):
+            return await self._miss(entry.key, load), False
         try:
-            tokens, answer = await self._read(key, tags)
+            answer = await self._recalled(entry, found)
+            if answer is None:
+                tokens, answer = await self._read(entry)
         except RedisUnavailable as error:
-            log.debug("Cache away for %s: %s", key, error)
-            return await self._miss(key, load), False
+            log.debug("Cache away for %s: %s", entry.key, error)
+            return await self._miss(entry.key, load), False
         if answer is not None:
             self.hits += 1
-            log.debug("Cache HIT: %s", key)
+            log.debug("Cache HIT: %s", entry.key)
             return answer, True
 
         async def load_and_store() -> Answer:
-            answer = await self._miss(key, load)
-            await self._store(key, tags, tokens, answer, ttl)
+            answer = await self._miss(entry.key, load)
+            await self._store(entry, tokens, answer)
             return answer
 
         # Nobody joins a load that read other tokens: it may have seen what a write since has changed.
-        return await self._once((key, tokens), load_and_store), False
+        return await self._once((entry.key, *tokens.values()), load_and_store), False
 
-    async def invalidate(self, tags: Collection[str]) -> None:
-        """Make every answer that depends on one of `tags` old, for every worker.
+    async def invalidate(self, news: News) -> None:
+        """Make every answer that `news` concern old, for every worker.
 
-        To be awaited after the commit and before the writer is answered. It never fails: news that Redis
-        did not hear, or that nobody waited for to the end, are kept and told later.
+        To be awaited after the commit and before the writer is answered. It never fails.
         """
-        if not tags or not self._gateway.enabled:
-            return
-        try:
-            await self._tell(tags)
-        except RedisUnavailable as error:
-            log.debug("Keeping the news of %s: %s", tags, error)
-            self._keep(tags)
-        except asyncio.CancelledError:
-            self._keep(tags)
-            raise
+        await self._versions.tell(news)
 
     # What people at a prompt use.
 
@@ -220,25 +233,44 @@ class CacheService:
         log.debug("Cache MISS: %s", key)
         return await load()
 
-    async def _read(self, key: str, tags: Sequence[str]) -> tuple[Tokens, Answer | None]:
-        """The current tokens of `tags`, and the answer under `key` if it is valid by them."""
-        versions = [_version_key(tag) for tag in tags]
-        entry, *tokens = await self._gateway.call("MGET", key, *versions)
-        if None in tokens:
-            fresh = secrets.token_hex(12)
-            tokens = await self._gateway.run(_CREATE_TOKENS, versions, (fresh, _TOKEN_MILLISECONDS))
-        return tuple(tokens), None if entry is None else _decoded(entry, tokens)
+    async def _recalled(self, entry: Entry, found: SharedAnswer[Found] | None) -> Answer | None:
+        """The answer that this worker remembers, if Redis still holds it and it is good."""
+        remembered = self._remembered.get(entry.key)
+        if remembered is None:
+            return None
+        found = found or self.look(entry)
+        if found is None or not remembered.is_good(entry, await found):
+            return None
+        return remembered.answer
 
-    async def _store(self, key: str, tags: Sequence[str], tokens: Tokens, answer: Answer, ttl: float | None) -> None:
-        if self._is_untold(tags):
+    async def _read(self, entry: Entry) -> tuple[Tokens, Answer | None]:
+        """The current tokens by their keys, and the answer that Redis holds if it is good by them."""
+        stored, *versions = await self._gateway.call("MGET", entry.key, *entry.tokens)
+        tokens = await self._versions.completed(entry.tokens, versions)
+        remembered = None if stored is None else _decoded(stored, entry)
+        if remembered is None or not remembered.is_good(entry, {**tokens, entry.key: remembered.stamp}):
+            return tokens, None
+        self._remember(entry, remembered)
+        return tokens, remembered.answer
+
+    async def _store(self, entry: Entry, tokens: Tokens, answer: Answer) -> None:
+        if self._versions.is_untold(entry.tags):
             return
-        keys = [key, *map(_version_key, tags)]
+        good_with = {key: tokens[key] for key in _needed(entry, answer.complete_to)}
+        stored = _encoded(answer, good_with)
+        keys, complete_to = [entry.key, *tokens], ""
+        if entry.resource is not None and answer.complete_to is not None:
+            keys.append(version_key(rows_tag(entry.resource)))
+            complete_to = str(answer.complete_to)
+        arguments: list[Argument] = [stored, self._milliseconds(entry.ttl), complete_to, *tokens.values()]
         try:
-            await self._gateway.run(
-                _STORE_IF_CURRENT, keys, (_encoded(answer, tokens), self._milliseconds(ttl), *tokens)
-            )
+            if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
+                self._remember(entry, _Remembered(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
         except RedisUnavailable as error:
-            log.debug("Not stored: %s: %s", key, error)
+            log.debug("Not stored: %s: %s", entry.key, error)
+
+    def _remember(self, entry: Entry, remembered: _Remembered) -> None:
+        self._remembered.put(entry.key, remembered, len(remembered.answer.body) + _ANSWER_BYTES)
 
     def _milliseconds(self, ttl: float | None) -> int:
         return max(1, int((self._default_ttl if ttl is None else ttl) * 1000))
@@ -260,69 +292,48 @@ class CacheService:
             # All who waited may be gone; an error that nobody collects would be reported as lost.
             task.exception()
 
-    # News of writes.
 
-    async def _tell(self, tags: Collection[str]) -> None:
-        # Deleting works on a server that is out of memory too, where setting a new token does not.
-        await self._gateway.call("UNLINK", *map(_version_key, tags))
-
-    def _is_untold(self, tags: Collection[str]) -> bool:
-        return not (self._untold.isdisjoint(tags) and self._being_told.isdisjoint(tags))
-
-    def _keep(self, tags: Collection[str]) -> None:
-        self._untold.update(tags)
-        if len(self._untold) > _MOST_UNTOLD_TAGS:
-            self._untold = {EVERYTHING}
-        if self._teller is None or self._teller.done():
-            self._teller = asyncio.create_task(self._tell_until_heard())
-
-    async def _tell_until_heard(self) -> None:
-        while self._untold:
-            await asyncio.sleep(_TELL_SECONDS)
-            await self._tell_untold()
-
-    async def _tell_untold(self) -> bool:
-        # News that come while these travel are new ones: they must not be forgotten with these.
-        self._being_told, self._untold = self._untold, set()
-        told = False
-        try:
-            await self._tell(self._being_told)
-            told = True
-        except RedisUnavailable as error:
-            log.debug("Redis does not hear the news yet: %s", error)
-        finally:
-            if not told:
-                self._untold |= self._being_told
-            self._being_told = set()
-        return told
-
-
-def _version_key(tag: str) -> str:
-    return f"version:{tag}"
+def _needed(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
+    """The keys of the tokens that decide whether the entry's answer is good."""
+    if entry.resource is None or complete_to is None:
+        return entry.tokens
+    spared = version_key(size_tag(entry.resource))
+    return tuple(key for key in entry.tokens if key != spared)
 
 
 def _encoded(answer: Answer, tokens: Tokens) -> bytes:
-    """The stored form: one line of JSON about the answer, then its body."""
+    """The stored form: one line of JSON about the answer, then its body. No two begin with the same bytes."""
     about = {
-        "tokens": [token.decode("latin-1") for token in tokens],
+        "stamp": secrets.token_hex(12),
+        "tokens": {key: token.decode("latin-1") for key, token in tokens.items()},
         "etag": answer.etag,
         "headers": answer.headers,
+        "complete_to": answer.complete_to,
     }
     return orjson.dumps(about) + b"\n" + answer.body
 
 
-def _decoded(entry: bytes, tokens: Sequence[bytes]) -> Answer | None:
-    """The answer in `entry`; None when it is old, or nothing that `_encoded` made."""
-    line, _, body = entry.partition(b"\n")
+def _decoded(stored: bytes, entry: Entry) -> _Remembered | None:
+    """What `_encoded` made for `entry`; None for anything else."""
+    line, _, body = stored.partition(b"\n")
     try:
         about = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(about, dict) or about.get("tokens") != [token.decode("latin-1") for token in tokens]:
+    if not isinstance(about, dict):
         return None
-    etag, headers = about.get("etag"), about.get("headers")
-    if not isinstance(etag, str) or not isinstance(headers, dict):
+    etag, complete_to = about.get("etag"), about.get("complete_to")
+    if not isinstance(etag, str) or not isinstance(complete_to, int | None):
         return None
-    if not all(isinstance(value, str) for value in headers.values()):
+    tokens, headers = _texts(about.get("tokens")), _texts(about.get("headers"))
+    if tokens is None or headers is None or {*tokens} != {*_needed(entry, complete_to)}:
         return None
-    return Answer(body, etag, headers)
+    good_with = tuple((key, token.encode("latin-1", "replace")) for key, token in tokens.items())
+    return _Remembered(stored[:STAMP_BYTES], good_with, Answer(body, etag, headers, complete_to))
+
+
+def _texts(value: Any) -> dict[str, str] | None:
+    """`value`, if it is an object of texts."""
+    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+        return value
+    return None

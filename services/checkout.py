@@ -13,7 +13,7 @@ from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
-from services.base import STALE
+from services.base import news_of
 from services.bill import amount_to_pay
 from services.errors import (
     AmountTooLarge,
@@ -77,9 +77,9 @@ class CheckoutService:
         return placed
 
     def _tell_the_cache(self, shelf: dict[int, Any]) -> None:
-        stale = self.session.info.setdefault(STALE, set())
-        stale.add(ProductService.list_tag())
-        stale.update(ProductService.row_tag(product_id) for product_id in shelf)
+        news = news_of(self.session)
+        for product_id in shelf:
+            news.row_changed(ProductService.resource, product_id)
 
 
 def _product_ids(checkout: Checkout) -> list[int]:

@@ -6,17 +6,20 @@ and cached answers that it made old are out of date on every worker by then.
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
-from services.base import STALE
-from services.cache_service import Answer, CacheService
+from config.turns import SharedAnswer
+from services.answer import Answer, Entry
+from services.base import NEWS
+from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
+from services.versions import Found, News
 
 T = TypeVar("T")
 NUMERIC_OUT_OF_RANGE = "22003"
@@ -35,10 +38,10 @@ class Executor:
         return await self._run(lambda: self.database.read(work))
 
     async def read_cached(
-        self, key: str, tags: Sequence[str], ttl: float | None, work: Callable[[Session], Answer]
+        self, entry: Entry, work: Callable[[Session], Answer], found: SharedAnswer[Found] | None = None
     ) -> tuple[Answer, bool]:
-        """The answer under `key`, made by `work` when it is missing or old; and whether it was there."""
-        return await self.cache.answer(key, tags, lambda: self.read(work), ttl)
+        """The answer of `entry`, made by `work` when it is missing or old; and whether it was there."""
+        return await self.cache.answer(entry, lambda: self.read(work), found)
 
     async def write(
         self,
@@ -60,11 +63,11 @@ class Executor:
         keyed: KeyedRequest | None,
         at_once: Callable[[Session], Reply | None] | None,
     ) -> Reply:
-        stale: set[str] = set()
+        news = News()
 
         def with_news(part: Callable[[Session], T]) -> Callable[[Session], T]:
             def noted(session: Session) -> T:
-                session.info[STALE] = stale
+                session.info[NEWS] = news
                 return part(session)
 
             return noted
@@ -83,19 +86,19 @@ class Executor:
                 return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
             finally:
                 if given_up.is_set():
-                    loop.call_soon_threadsafe(self._tell_late, frozenset(stale))
+                    loop.call_soon_threadsafe(self._tell_late, news)
 
         try:
             return await self._run(in_thread)
         finally:
             given_up.set()
             # Also after a failure: a connection lost during COMMIT may have committed.
-            if stale:
-                await self.cache.invalidate(stale)
+            if news:
+                await self.cache.invalidate(news)
 
-    def _tell_late(self, tags: frozenset[str]) -> None:
+    def _tell_late(self, news: News) -> None:
         """Tell the cache again: a database that was frozen may have committed long after its answer was given up."""
-        task = asyncio.ensure_future(self.cache.invalidate(tags))
+        task = asyncio.ensure_future(self.cache.invalidate(news))
         self._late_news.add(task)
         task.add_done_callback(self._late_news.discard)
 

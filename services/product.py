@@ -34,8 +34,9 @@ class ProductService(BaseService[Product]):
     def after_create(self, row: Product) -> None:
         self._record(row, row.stock, StockReason.INITIAL)
 
-    def after_create_many(self, rows: Sequence[Product]) -> None:
-        self.movements.record([movement(row.id_key, row.stock, StockReason.INITIAL) for row in rows if row.stock])
+    def after_create_many(self, rows: Sequence[Any]) -> None:
+        first = [movement(row.id_key, row.stock, StockReason.INITIAL) for row in rows if row.stock]
+        self.movements.add_all(first, ("id_key",))
 
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:
         _blank_sku_is_none(changes)

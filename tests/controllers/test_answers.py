@@ -13,14 +13,14 @@ from controllers.answers import (
     expanded_answer,
     list_answer,
     page_answer,
-    read_response,
     row_answer,
     row_reply,
     versions_in,
 )
+from middleware.read_response import ReadResponse
 from models.base import version
 from schemas.base import ListQuery, Page
-from services.cache_service import Answer
+from services.answer import Answer
 
 pytestmark = pytest.mark.unit
 
@@ -97,7 +97,7 @@ def test_if_match_names_versions(header: str | None, versions: set[str] | None) 
 
 @pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', "*"])
 def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
-    response = read_response(request(if_none_match=header), Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
+    response = ReadResponse(request(if_none_match=header).scope, Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
     assert response.status_code == 304
     assert response.body == b""
     assert response.headers["etag"] == '"a"'
@@ -106,7 +106,7 @@ def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"if_none_match": '"b"'}, {"if_none_match": "a"}, {"if_none_match": ""}])
 def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
-    response = read_response(request(**headers), Answer(b"{}", '"a"'))
+    response = ReadResponse(request(**headers).scope, Answer(b"{}", '"a"'))
     assert response.status_code == 200
     assert response.body == b"{}"
     assert response.headers["content-type"] == "application/json"

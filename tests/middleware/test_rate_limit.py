@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from config.redis_config import RedisGateway
+from middleware.edge import Edge
 from middleware.rate_limit import LocalWindows, RateLimit
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 from tests.valkey import Valkey
@@ -58,7 +59,7 @@ def limits_of(response: httpx.Response) -> tuple[int, int, int]:
 @pytest.mark.integration
 async def test_beyond_the_limit_the_answer_is_429_as_the_contract_has_it(gateway: RedisGateway, address: str) -> None:
     app = Echo()
-    async with client_of(RateLimit(app, gateway=gateway, calls=3, period=60), address) as client:
+    async with client_of(Edge(app, limit=RateLimit(gateway=gateway, calls=3, period=60)), address) as client:
         allowed = [await client.get("/products") for _ in range(3)]
         refused = await client.get("/products")
 
@@ -84,7 +85,7 @@ async def test_it_is_exact_over_all_workers(redis_url: str, address: str) -> Non
         for _ in range(4):
             gateway = RedisGateway(redis_url, timeout=5)
             stack.push_async_callback(gateway.close)
-            limit = RateLimit(Echo(), gateway=gateway, calls=50, period=60)
+            limit = Edge(Echo(), limit=RateLimit(gateway=gateway, calls=50, period=60))
             clients.append(await stack.enter_async_context(client_of(limit, address)))
         responses = await asyncio.gather(*(client.get("/") for client in clients for _ in range(40)))
 
@@ -97,7 +98,7 @@ async def test_it_is_exact_over_all_workers(redis_url: str, address: str) -> Non
 
 @pytest.mark.integration
 async def test_refused_requests_do_not_extend_the_window(gateway: RedisGateway, address: str) -> None:
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=1, period=1), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=1, period=1)), address) as client:
         assert (await client.get("/")).status_code == 200
         deadline = asyncio.get_running_loop().time() + 1.5
         while (response := await client.get("/")).status_code == 429:
@@ -123,7 +124,7 @@ async def test_no_foreign_key_locks_a_client_out(
     """F11: a key without an end, or with one far away, gets an end; one that is no number starts again."""
     key = f"ratelimit:{address}"
     await gateway.call(*(part.replace("{key}", key) for part in plant))
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=5, period=60), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=5, period=60)), address) as client:
         response = await client.get("/")
 
     assert response.status_code == status
@@ -133,7 +134,7 @@ async def test_no_foreign_key_locks_a_client_out(
 
 @pytest.mark.integration
 async def test_exempt_clients_get_the_headers_and_are_not_counted(gateway: RedisGateway, address: str) -> None:
-    app = RateLimit(Echo(), gateway=gateway, calls=2, period=60, exempt=(ip_network(address),))
+    app = Edge(Echo(), limit=RateLimit(gateway=gateway, calls=2, period=60, exempt=(ip_network(address),)))
     async with client_of(app, address) as client:
         responses = [await client.get("/") for _ in range(5)]
 
@@ -144,7 +145,7 @@ async def test_exempt_clients_get_the_headers_and_are_not_counted(gateway: Redis
 @pytest.mark.integration
 @pytest.mark.parametrize("path", ["/health_check", "/health/live", "/health/ready", "/health_check/"])
 async def test_health_is_never_limited(gateway: RedisGateway, address: str, path: str) -> None:
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=1, period=60), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=1, period=60)), address) as client:
         assert [(await client.get(path)).status_code for _ in range(3)] == [200] * 3
         assert [(await client.get("/")).status_code for _ in range(2)] == [200, 429]
         assert limits_of(await client.get(path)) == (1, 1, 60)
@@ -153,7 +154,7 @@ async def test_health_is_never_limited(gateway: RedisGateway, address: str, path
 @pytest.mark.integration
 async def test_a_new_forwarded_for_in_every_request_is_the_same_bucket(gateway: RedisGateway, address: str) -> None:
     """I10."""
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=2, period=60), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=2, period=60)), address) as client:
         statuses = [(await client.get("/", headers={"X-Forwarded-For": f"192.0.2.{n}"})).status_code for n in range(4)]
 
     assert statuses == [200, 200, 429, 429]
@@ -163,7 +164,7 @@ async def test_a_new_forwarded_for_in_every_request_is_the_same_bucket(gateway: 
 async def test_one_line_in_the_log_for_a_window(
     gateway: RedisGateway, address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=2, period=60), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=2, period=60)), address) as client:
         for _ in range(10):
             await client.get("/")
 
@@ -174,7 +175,7 @@ async def test_one_line_in_the_log_for_a_window(
 
 @pytest.mark.unit
 async def test_without_redis_a_worker_limits_by_itself(address: str) -> None:
-    app = RateLimit(Echo(), gateway=RedisGateway(None), calls=2, period=60)
+    app = Edge(Echo(), limit=RateLimit(gateway=RedisGateway(None), calls=2, period=60))
     async with client_of(app, address) as client, client_of(app, "192.0.2.200") as other:
         assert [(await client.get("/")).status_code for _ in range(4)] == [200, 200, 429, 429]
         assert limits_of(await other.get("/"))[:2] == (2, 1)
@@ -183,7 +184,7 @@ async def test_without_redis_a_worker_limits_by_itself(address: str) -> None:
 @pytest.mark.integration
 async def test_when_redis_goes_the_limit_stays(valkey: Valkey, address: str) -> None:
     gateway = RedisGateway(valkey.url)
-    async with client_of(RateLimit(Echo(), gateway=gateway, calls=3, period=60), address) as client:
+    async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=3, period=60)), address) as client:
         assert (await client.get("/")).status_code == 200
         valkey.stop()
         assert [(await client.get("/")).status_code for _ in range(6)] == [200] * 3 + [429] * 3
@@ -193,7 +194,7 @@ async def test_when_redis_goes_the_limit_stays(valkey: Valkey, address: str) -> 
 @pytest.mark.unit
 async def test_other_protocols_pass() -> None:
     app = Echo()
-    limit = RateLimit(app, gateway=RedisGateway(None), calls=1, period=60)
+    limit = Edge(app, limit=RateLimit(gateway=RedisGateway(None), calls=1, period=60))
     for _ in range(3):
         await call(limit, scope_of(type="lifespan"))
 

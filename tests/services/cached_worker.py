@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from config.redis_config import RedisGateway
-from services.cache_service import Answer, CacheService
+from services.answer import Answer, Entry
+from services.cache_service import CacheService
+from services.versions import News
 
 TAGS = ["products"]
 
@@ -29,13 +31,13 @@ class Worker:
         return Answer(b"%d" % seen, etag=f'"{seen}"', headers={"X-Total-Count": str(seen)})
 
     async def read(self) -> tuple[int, bool]:
-        answer, hit = await self.cache.answer("products:list", TAGS, self.load)
+        answer, hit = await self.cache.answer(Entry("products:list", TAGS), self.load)
         return int(answer.body), hit
 
     async def write(self) -> int:
         Worker.database += 1
         written = Worker.database
-        await self.cache.invalidate(TAGS)
+        await self.cache.invalidate(News(set(TAGS)))
         return written
 
     async def close(self) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from config.redis_config import RedisGateway
-from services.cache_service import Answer, CacheService
+from services.answer import Answer, Entry
+from services.cache_service import CacheService
+from services.versions import News
 from tests.valkey import Valkey
 
 pytestmark = [pytest.mark.race, pytest.mark.integration]
@@ -77,7 +79,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
         # A read may join one that is under way, and then waits for it.
         if not self.under_way:
-            answer, _ = self.runner.run(self.caches[worker].answer("everything", TAGS, load))
+            answer, _ = self.runner.run(self.caches[worker].answer(Entry("everything", TAGS), load))
             self.check(answer, floor)
 
     @rule(target=reads, worker=workers)
@@ -90,7 +92,7 @@ class TwoWorkers(RuleBasedStateMachine):
             return Answer(body, "etag")
 
         async def begin() -> None:
-            read.task = asyncio.ensure_future(self.caches[worker].answer("everything", TAGS, load))
+            read.task = asyncio.ensure_future(self.caches[worker].answer(Entry("everything", TAGS), load))
             await asyncio.wait({read.task}, timeout=0.003)
 
         self.runner.run(begin())
@@ -132,7 +134,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
     @rule(write=consumes(writes))
     def tell(self, write: Write) -> None:
-        self.runner.run(self.caches[write.worker].invalidate([write.tag]))
+        self.runner.run(self.caches[write.worker].invalidate(News({write.tag})))
         self.answered[write.tag] = max(self.answered[write.tag], write.version)
 
     @rule()

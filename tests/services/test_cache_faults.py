@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from config.redis_config import CALL_SECONDS
-from services import cache_service as module
+from services import versions as module
+from services.versions import News
 from tests.services.cached_worker import TAGS, Worker, eventually
 from tests.valkey import Valkey
 
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.integration]
         ["SET", "{key}", b""],
         ["SET", "{key}", b"[]\n{}"],
         ["SET", "{key}", b'{"tokens":["a","b"],"etag":"x","headers":{}}\nevil'],
+        ["SET", "{key}", b'{"tokens":{},"etag":"x","headers":{},"complete_to":null}\nevil'],
         ["SET", "{key}", pickle.dumps({"a": 1})],
         ["HSET", "{key}", "field", "value"],
         ["RPUSH", "{key}", "a", "b"],
@@ -47,16 +49,18 @@ async def test_what_others_plant_is_a_miss_and_is_replaced(
     assert worker.gateway.available
 
 
-@pytest.mark.parametrize("change", [{"etag": 1}, {"headers": []}, {"headers": {"X-Total-Count": 1}}, {"tokens": None}])
+@pytest.mark.parametrize(
+    "change", [{"etag": 1}, {"headers": []}, {"headers": {"X-Total-Count": 1}}, {"tokens": None}, {"complete_to": "9"}]
+)
 async def test_an_entry_of_another_make_is_a_miss(workers: tuple[Worker, Worker], change: dict[str, Any]) -> None:
-    worker, _ = workers
+    worker, other = workers
     await worker.read()
     entry: bytes = await worker.gateway.call("GET", "products:list")
     line, _, body = entry.partition(b"\n")
     about = {**orjson.loads(line), **change}
     await worker.gateway.call("SET", "products:list", orjson.dumps(about) + b"\n" + body)
 
-    assert await worker.read() == (Worker.database, False)
+    assert await other.read() == (Worker.database, False)
 
 
 async def seconds_of(call: Callable[[], Awaitable[Any]]) -> float:
@@ -128,7 +132,7 @@ async def test_untold_news_are_no_secret_to_their_own_worker(
     worker, other = workers
     before, _ = await worker.read()
     Worker.database += 1
-    worker.cache._keep(TAGS)
+    worker.cache._versions._keep(set(TAGS))
 
     assert await worker.read() == (before + 1, False)
     assert await other.read() == (before, True)
@@ -154,12 +158,12 @@ async def test_very_much_news_become_news_of_everything(valkey: Valkey, hasty_wo
     await other.read()
     valkey.freeze()
     for batch in range(4):
-        await worker.cache.invalidate([f"products:{batch}:{n}" for n in range(400)])
-    assert len(worker.cache._untold) < module._MOST_UNTOLD_TAGS
+        await worker.cache.invalidate(News({f"products:{batch}:{n}" for n in range(400)}))
+    assert len(worker.cache._versions._untold) < module._MOST_UNTOLD_TAGS
     valkey.thaw()
 
     async def is_told() -> bool:
-        return not (worker.cache._untold or worker.cache._being_told)
+        return not (worker.cache._versions._untold or worker.cache._versions._being_told)
 
     await eventually(is_told)
     assert (await other.read())[1] is False

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from services.cache_service import Answer, CacheService
+from services.answer import Answer, Entry
+from services.cache_service import CacheService
 from tests.services.cached_worker import TAGS, Gated, Worker
 from tests.valkey import Valkey
 
@@ -19,18 +20,18 @@ async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, W
     async def load() -> Answer:
         return answer
 
-    assert await one.cache.answer("key", TAGS, load) == (answer, False)
-    assert await one.cache.answer("key", TAGS, load) == (answer, True)
-    assert await other.cache.answer("key", TAGS, load) == (answer, True)
+    assert await one.cache.answer(Entry("key", TAGS), load) == (answer, False)
+    assert await one.cache.answer(Entry("key", TAGS), load) == (answer, True)
+    assert await other.cache.answer(Entry("key", TAGS), load) == (answer, True)
     assert (one.cache.hits, one.cache.misses, other.cache.hits, other.cache.misses) == (1, 1, 1, 0)
 
 
 async def test_an_answer_expires(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
-    await worker.cache.answer("key", TAGS, worker.load, ttl=0.05)
+    await worker.cache.answer(Entry("key", TAGS, 0.05), worker.load)
     await asyncio.sleep(0.1)
 
-    assert (await worker.cache.answer("key", TAGS, worker.load))[1] is False
+    assert (await worker.cache.answer(Entry("key", TAGS), worker.load))[1] is False
 
 
 async def test_a_write_is_seen_by_every_worker(workers: tuple[Worker, Worker]) -> None:
@@ -44,10 +45,10 @@ async def test_a_write_is_seen_by_every_worker(workers: tuple[Worker, Worker]) -
 
 async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
-    await worker.cache.answer("categories:list", ["categories"], worker.load)
+    await worker.cache.answer(Entry("categories:list", ["categories"]), worker.load)
     await worker.write()
 
-    assert (await worker.cache.answer("categories:list", ["categories"], worker.load))[1] is True
+    assert (await worker.cache.answer(Entry("categories:list", ["categories"]), worker.load))[1] is True
 
 
 @pytest.mark.race
@@ -55,7 +56,7 @@ async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worke
 async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[Worker, Worker], reader: int) -> None:
     """F13."""
     load = Gated()
-    early = asyncio.ensure_future(workers[reader].cache.answer("products:list", TAGS, load))
+    early = asyncio.ensure_future(workers[reader].cache.answer(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await workers[0].write()
     assert await workers[1 - reader].read() == (written, False)
@@ -69,12 +70,12 @@ async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[
 async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
-    early = asyncio.ensure_future(worker.cache.answer("products:list", TAGS, load))
+    early = asyncio.ensure_future(worker.cache.answer(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await other.write()
     await other.gateway.call("FLUSHALL")
     # Somebody makes new tokens without storing anything under the key.
-    await other.cache.answer("products:id:1", TAGS, other.load)
+    await other.cache.answer(Entry("products:id:1", TAGS), other.load)
     load.through.set()
     await early
 
@@ -85,7 +86,7 @@ async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Wo
 async def test_who_asks_after_a_write_joins_no_load_from_before_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
-    early = asyncio.ensure_future(worker.cache.answer("products:list", TAGS, load))
+    early = asyncio.ensure_future(worker.cache.answer(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await other.write()
 
@@ -116,9 +117,9 @@ async def test_a_flush_under_load_costs_one_load_per_worker(valkey: Valkey, work
 async def test_the_first_reader_may_leave_without_failing_the_others(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     load = Gated()
-    first = asyncio.ensure_future(worker.cache.answer("key", TAGS, load))
+    first = asyncio.ensure_future(worker.cache.answer(Entry("key", TAGS), load))
     await load.taken.wait()
-    others = [asyncio.ensure_future(worker.cache.answer("key", TAGS, worker.load)) for _ in range(5)]
+    others = [asyncio.ensure_future(worker.cache.answer(Entry("key", TAGS), worker.load)) for _ in range(5)]
     await asyncio.sleep(0.02)
     first.cancel()
     await asyncio.sleep(0.02)
@@ -138,10 +139,12 @@ async def test_an_error_goes_to_all_who_wait_and_is_not_kept(workers: tuple[Work
         await asyncio.sleep(0.02)
         raise LookupError("no such row")
 
-    errors = await asyncio.gather(*(worker.cache.answer("key", TAGS, broken) for _ in range(5)), return_exceptions=True)
+    errors = await asyncio.gather(
+        *(worker.cache.answer(Entry("key", TAGS), broken) for _ in range(5)), return_exceptions=True
+    )
     assert [type(error) for error in errors] == [LookupError] * 5
     assert calls == 1
-    assert (await worker.cache.answer("key", TAGS, worker.load))[1] is False
+    assert (await worker.cache.answer(Entry("key", TAGS), worker.load))[1] is False
 
 
 async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,8 +153,8 @@ async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.Lo
     async def load() -> Answer:
         return Answer(b"1", "e")
 
-    await cache.answer("products:id:1", TAGS, load)
-    await cache.answer("products:id:1", TAGS, load)
+    await cache.answer(Entry("products:id:1", TAGS), load)
+    await cache.answer(Entry("products:id:1", TAGS), load)
 
     assert [record.getMessage() for record in caplog.records] == [
         "Cache MISS: products:id:1",

@@ -15,8 +15,9 @@ from config.database import Database
 from config.embedded import ServerUrls
 from config.redis_config import RedisGateway
 from config.settings import read_settings
-from services.base import STALE
-from services.cache_service import Answer, CacheService
+from services.answer import Answer, Entry
+from services.base import news_of
+from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
@@ -65,13 +66,13 @@ def count(session: Session) -> Answer:
 
 
 async def cached(executor: Executor) -> tuple[bytes, bool]:
-    answer, hit = await executor.read_cached("notes", ["notes"], None, count)
+    answer, hit = await executor.read_cached(Entry("notes", ["notes"]), count)
     return answer.body, hit
 
 
 def add(session: Session) -> Reply:
     session.execute(text("INSERT INTO notes VALUES ('x')"))
-    session.info[STALE].add("notes")
+    news_of(session).tags.add("notes")
     return DONE
 
 
@@ -171,17 +172,17 @@ def test_what_commits_after_it_was_given_up_is_told_again(url: str, tmp_path: Pa
         thawed = threading.Event()
 
         def work(session: Session) -> Reply:
-            session.info[STALE].add("notes")
+            news_of(session).tags.add("notes")
             thawed.wait(10)
             return DONE
 
         with pytest.raises(Unavailable):
             await executor.write(work)
-        await executor.cache.answer("key", ["notes"], load)
-        assert (await executor.cache.answer("key", ["notes"], load))[1], "cached before the late commit"
+        await executor.cache.answer(Entry("key", ["notes"]), load)
+        assert (await executor.cache.answer(Entry("key", ["notes"]), load))[1], "cached before the late commit"
         thawed.set()
         async with asyncio.timeout(5):
-            while (await executor.cache.answer("key", ["notes"], load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
+            while (await executor.cache.answer(Entry("key", ["notes"]), load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 
     run(url, tmp_path, scenario)

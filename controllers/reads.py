@@ -1,0 +1,73 @@
+"""How a GET is answered: what a route finds out about its target once, kept so that it can be answered again.
+
+A read depends on nothing but the target, so that `middleware.edge` may ask it for every later request of the
+same target without asking the routes. What it answers is as fresh each time as if the route had been asked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from config.turns import SharedAnswer
+from services.answer import Answer, Entry
+from services.executor import Executor
+from services.versions import Found
+
+Work = Callable[[Session], Answer]
+
+
+@dataclass(slots=True)
+class FreshRead:
+    """An answer that is read from the database each time."""
+
+    executor: Executor
+    work: Work
+
+    def look(self) -> None:
+        """There is nothing to look for."""
+
+    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+        return await self.executor.read(self.work), None
+
+
+@dataclass(slots=True)
+class CachedRead:
+    """An answer that is kept in the cache under `entry`."""
+
+    executor: Executor
+    entry: Entry
+    work: Work
+
+    def look(self) -> SharedAnswer[Found] | None:
+        return self.executor.cache.look(self.entry)
+
+    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+        return await self.executor.read_cached(self.entry, self.work, found)
+
+
+@dataclass(slots=True)
+class CachedPage:
+    """A page of all rows, of two answers that are cached by themselves: the rows, and how many there are in all.
+
+    Most pages outlive a new row, which changes how many there are. `complete` puts the two together.
+    """
+
+    rows: CachedRead
+    size: CachedRead
+    complete: Callable[[Answer, Answer], Answer]
+    _parts: tuple[Answer, Answer] | None = None
+    _whole: Answer | None = None
+
+    def look(self) -> SharedAnswer[Found] | None:
+        return self.rows.executor.cache.look(self.rows.entry, self.size.entry)
+
+    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+        rows, rows_hit = await self.rows.answer(found)
+        size, size_hit = await self.size.answer(found)
+        if self._whole is None or self._parts is None or self._parts[0] is not rows or self._parts[1] is not size:
+            self._parts, self._whole = (rows, size), self.complete(rows, size)
+        return self._whole, bool(rows_hit and size_hit)
+
+
+AnyRead = FreshRead | CachedRead | CachedPage

@@ -1,0 +1,231 @@
+"""The versions of tags: what decides, for every worker at once, whether an answer is still good.
+
+Every tag has a version in Redis: a random token. An answer is good while the tokens that were current
+before it was loaded still are; a write deletes the tokens of the tags that it made old. A token is random,
+never a counter, because a counter starts again after a flush and would make an old answer good again.
+
+A new row would make every list old if that were all. So a page may say that rows with keys beyond its own
+last one cannot change it: it is full, and in the order of the keys. The last key of the furthest such page is
+kept behind the token of the rows, as its frontier. A new row makes those pages old only when its key lies
+before the frontier, which happens when other transactions have overtaken its own.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from config.redis_config import RedisGateway, RedisUnavailable, Script
+from config.turns import AskedTogether, SharedAnswer
+
+log = logging.getLogger("shop.cache")
+
+# The tag that every answer depends on.
+EVERYTHING = "everything"
+
+# News beyond so many tags become news of everything.
+_MOST_UNTOLD_TAGS = 1000
+_TELL_SECONDS = 0.25
+
+# A token outlives the answers that name it; should it not, they are misses.
+TOKEN_MILLISECONDS = 24 * 3600 * 1000
+
+# A token is so long; in a stored version, a frontier may follow it.
+TOKEN_BYTES = 24
+
+# So much of a stored answer is enough to know it from every other.
+STAMP_BYTES = 32
+
+# A foreign type reads as missing in MGET and by pcall: garbage under a key is no error anywhere.
+_LOOK = Script(f"""
+local tokens = tonumber(ARGV[1])
+local found = redis.call('MGET', unpack(KEYS, 1, tokens))
+for i = 1, tokens do
+    found[i] = found[i] and string.sub(found[i], 1, {TOKEN_BYTES})
+end
+for i = tokens + 1, #KEYS do
+    local stamp = redis.pcall('GETRANGE', KEYS[i], 0, {STAMP_BYTES - 1})
+    found[i] = type(stamp) == 'string' and stamp
+end
+return found
+""")
+
+_CREATE_TOKENS = Script("""
+local tokens = redis.call('MGET', unpack(KEYS))
+for i, key in ipairs(KEYS) do
+    if not tokens[i] then
+        redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
+        tokens[i] = ARGV[1]
+    end
+end
+return tokens
+""")
+
+# Deleting works on a server that is out of memory too, where setting new tokens does not.
+_TELL = Script(f"""
+local tags = #KEYS - #ARGV
+for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
+for i, added in ipairs(ARGV) do
+    local rows = redis.pcall('GET', KEYS[tags + i])
+    local frontier = type(rows) == 'string' and tonumber(string.sub(rows, {TOKEN_BYTES + 1})) or 0
+    if tonumber(added) <= frontier then redis.call('UNLINK', KEYS[tags + i]) end
+end
+return 1
+""")
+
+Tokens = Mapping[str, bytes]
+Found = Mapping[str, bytes | None]
+
+
+def row_tag(resource: str, row_id: int) -> str:
+    """What the answer of one row depends on."""
+    return f"{resource}:id:{row_id}"
+
+
+def rows_tag(resource: str) -> str:
+    """What lists depend on: it is old after a change or a removal of any row."""
+    return f"{resource}:rows"
+
+
+def size_tag(resource: str) -> str:
+    """What counts depend on, and lists that a new row can change: it is old after a new row or a removal."""
+    return f"{resource}:size"
+
+
+def version_key(tag: str) -> str:
+    """Where in Redis the token of `tag` is."""
+    return f"version:{tag}"
+
+
+@dataclass
+class News:
+    """What a transaction made old: tags, and for each resource with new rows the smallest of their keys."""
+
+    tags: set[str] = field(default_factory=set)
+    added: dict[str, int] = field(default_factory=dict)
+
+    def row_added(self, resource: str, row_id: int) -> None:
+        self.tags.add(size_tag(resource))
+        self.added[resource] = min(row_id, self.added.get(resource, row_id))
+
+    def row_changed(self, resource: str, row_id: int) -> None:
+        self.tags.update((rows_tag(resource), row_tag(resource, row_id)))
+
+    def row_removed(self, resource: str, row_id: int) -> None:
+        self.row_changed(resource, row_id)
+        self.tags.add(size_tag(resource))
+
+    def all_tags(self) -> set[str]:
+        """Every tag that may be old, should nobody look at the frontiers."""
+        return self.tags | {rows_tag(resource) for resource in self.added}
+
+    def __bool__(self) -> bool:
+        return bool(self.tags)
+
+
+class Looking:
+    """What a turn of the event loop wants to know: tokens, and the stamps of stored answers."""
+
+    __slots__ = ("answers", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens: set[str] = set()
+        self.answers: set[str] = set()
+
+
+class Versions:
+    """The versions of tags as one worker knows them, and the news that Redis has not heard from it yet."""
+
+    def __init__(self, gateway: RedisGateway) -> None:
+        self._gateway = gateway
+        self._looking: AskedTogether[Looking, Found] = AskedTogether(Looking, self._look)
+        self._untold: set[str] = set()
+        self._being_told: set[str] = set()
+        self._teller: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Tell what is still untold, if Redis can be reached."""
+        if self._teller is not None:
+            self._teller.cancel()
+            await asyncio.gather(self._teller, return_exceptions=True)
+        if self._untold and not await self._tell_untold():
+            log.warning("Stopped before Redis could be told of changes in: %s", ", ".join(sorted(self._untold)))
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def look(self, tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+        """The values of the token keys and the stamp of the answer stored under `answer`, as they are from now on.
+
+        All who look in one turn of the event loop are answered together, with everything that any of
+        them asked for. The result raises `RedisUnavailable`.
+        """
+        looking, found = self._looking.join()
+        looking.tokens.update(tokens)
+        looking.answers.add(answer)
+        return found
+
+    async def _look(self, looking: Looking) -> Found:
+        keys = [*looking.tokens, *looking.answers]
+        return dict(zip(keys, await self._gateway.run(_LOOK, keys, (len(looking.tokens),)), strict=True))
+
+    async def completed(self, keys: Sequence[str], tokens: Sequence[bytes | None]) -> dict[str, bytes]:
+        """The tokens by their keys; what is missing is made. Raises `RedisUnavailable`."""
+        if None in tokens:
+            fresh = secrets.token_hex(12)
+            tokens = await self._gateway.run(_CREATE_TOKENS, keys, (fresh, TOKEN_MILLISECONDS))
+        return {key: token[:TOKEN_BYTES] for key, token in zip(keys, tokens, strict=True) if token is not None}
+
+    def is_untold(self, tags: Iterable[str]) -> bool:
+        """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""
+        return not (self._untold.isdisjoint(tags) and self._being_told.isdisjoint(tags))
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    async def tell(self, news: News) -> None:
+        """Make every answer that `news` concern old, for every worker.
+
+        To be awaited after the commit and before the writer is answered. It never fails: news that Redis
+        did not hear, or that nobody waited for to the end, are kept and told later.
+        """
+        if not news or not self._gateway.enabled:
+            return
+        try:
+            await self._send(news)
+        except RedisUnavailable as error:
+            log.debug("Keeping the news of %s: %s", news, error)
+            self._keep(news.all_tags())
+        except asyncio.CancelledError:
+            self._keep(news.all_tags())
+            raise
+
+    async def _send(self, news: News) -> None:
+        keys = [*map(version_key, news.tags), *(version_key(rows_tag(resource)) for resource in news.added)]
+        await self._gateway.run(_TELL, keys, tuple(news.added.values()))
+
+    def _keep(self, tags: set[str]) -> None:
+        self._untold |= tags
+        if len(self._untold) > _MOST_UNTOLD_TAGS:
+            self._untold = {EVERYTHING}
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.create_task(self._tell_until_heard())
+
+    async def _tell_until_heard(self) -> None:
+        while self._untold:
+            await asyncio.sleep(_TELL_SECONDS)
+            await self._tell_untold()
+
+    async def _tell_untold(self) -> bool:
+        # News that come while these travel are new ones: they must not be forgotten with these.
+        self._being_told, self._untold = self._untold, set()
+        told = False
+        try:
+            await self._send(News(self._being_told))
+            told = True
+        except RedisUnavailable as error:
+            log.debug("Redis does not hear the news yet: %s", error)
+        finally:
+            if not told:
+                self._untold |= self._being_told
+            self._being_told = set()
+        return told

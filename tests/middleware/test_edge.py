@@ -1,0 +1,130 @@
+"""The edge: known reads are answered without the routes, everything else goes on to them."""
+
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from config.redis_config import RedisGateway
+from middleware.edge import Edge, remember
+from middleware.rate_limit import RateLimit
+from services.answer import Answer
+from services.errors import NotFound
+from tests.middleware.asgi import client_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.unit]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Thing:
+    """A read of a thing that may be gone."""
+
+    def __init__(self) -> None:
+        self.exists = True
+
+    def look(self) -> None:
+        return None
+
+    async def answer(self, found: Any = None) -> tuple[Answer, bool | None]:
+        if not self.exists:
+            raise NotFound("Thing", 1)
+        return Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"}), True
+
+
+class Routes:
+    """An application that counts its requests, and lets its reads be remembered."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.thing = Thing()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+        remember(scope, self.thing)
+        await Response(b"from the routes")(scope, receive, send)
+
+
+@pytest.fixture
+def routes() -> Routes:
+    return Routes()
+
+
+async def test_a_target_that_was_read_is_answered_without_the_routes(routes: Routes) -> None:
+    async with client_of(Edge(routes)) as client:
+        first, second = await client.get("/things/1?a=b"), await client.get("/things/1?a=b")
+
+    assert (first.text, second.text, routes.asked) == ("from the routes", '{"id_key":1}', 1)
+    assert second.headers["Content-Type"] == "application/json"
+    assert second.headers["Content-Length"] == "12"
+    assert (second.headers["ETag"], second.headers["X-Cache-Hit"], second.headers["X-Total-Count"]) == (
+        '"v1"',
+        "true",
+        "1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "content"),
+    [
+        ("GET", "/things/1?a=c", {}, None),
+        ("GET", "/things/1/?a=b", {}, None),
+        ("GET", "/things/1?a=b", {}, b"{}"),
+        ("GET", "/things/1?a=b", {"Host": "a b"}, None),
+        ("POST", "/things/1?a=b", {}, None),
+        ("DELETE", "/things/1?a=b", {}, None),
+    ],
+)
+async def test_whatever_else_goes_to_the_routes(
+    routes: Routes, method: str, target: str, headers: dict[str, str], content: bytes | None
+) -> None:
+    async with client_of(Edge(routes)) as client:
+        await client.get("/things/1?a=b")
+        response = await client.request(method, target, headers=headers, content=content)
+
+    assert (response.text, routes.asked) == ("from the routes", 2)
+
+
+async def test_a_target_of_endless_length_is_not_remembered(routes: Routes) -> None:
+    target = "/things?" + "a" * 1000
+    async with client_of(Edge(routes)) as client:
+        for _ in range(3):
+            assert (await client.get(target)).text == "from the routes"
+
+
+async def test_head_and_conditional_requests_are_answered_too(routes: Routes) -> None:
+    async with client_of(Edge(routes)) as client:
+        await client.get("/things/1")
+        head = await client.head("/things/1")
+        same = await client.get("/things/1", headers={"If-None-Match": 'W/"v1"'})
+        other = await client.get("/things/1", headers={"If-None-Match": '"v0"'})
+
+    assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", "12")
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", '"v1"')
+    assert (other.status_code, other.content) == (200, b'{"id_key":1}')
+    assert routes.asked == 1
+
+
+async def test_what_the_domain_says_against_a_read_is_said_in_its_shape(routes: Routes) -> None:
+    async with client_of(Edge(routes)) as client:
+        await client.get("/things/1")
+        routes.thing.exists = False
+        response = await client.get("/things/1")
+
+    assert response.status_code == 404
+    assert response.json()["message"] == "Thing with id 1 not found"
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_known_reads_are_counted_and_refused_like_all_others(routes: Routes) -> None:
+    edge = Edge(routes, limit=RateLimit(gateway=RedisGateway(None), calls=2, period=60))
+    async with client_of(edge, "192.0.2.7") as client:
+        responses = [await client.get("/things/1") for _ in range(4)]
+
+    assert [response.status_code for response in responses] == [200, 200, 429, 429]
+    assert [response.headers["X-RateLimit-Remaining"] for response in responses] == ["1", "0", "0", "0"]
+    assert routes.asked == 1

@@ -1,0 +1,95 @@
+"""Pages that new rows leave alone, on a real Valkey: they outlive a new row, and no row that belongs on them is missed."""
+
+import pytest
+
+from services.answer import Answer, page_entry
+from services.versions import News, version_key
+from tests.services.cached_worker import Worker
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+
+PAGE = page_entry("products:list:skip:0:limit:2", "products", None)
+LAST = page_entry("products:list:skip:2:limit:2", "products", None)
+
+
+def added(*row_ids: int) -> News:
+    news = News()
+    for row_id in row_ids:
+        news.row_added("products", row_id)
+    return news
+
+
+async def full() -> Answer:
+    return Answer(b"[1,5]", "", complete_to=5)
+
+
+async def partial() -> Answer:
+    return Answer(b"[6]", "")
+
+
+async def hits(worker: Worker) -> tuple[bool, bool]:
+    """Whether the full page and the last one are still good."""
+    return (await worker.cache.answer(PAGE, full))[1], (await worker.cache.answer(LAST, partial))[1]
+
+
+async def test_a_new_row_leaves_full_pages_before_it_alone(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+    await hits(worker)
+    await other.cache.invalidate(added(7))
+
+    assert await hits(worker) == (True, False)
+    assert await hits(other) == (True, True)
+
+
+async def test_a_row_that_was_overtaken_makes_the_pages_behind_it_old(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+    await hits(worker)
+    await other.cache.invalidate(added(9, 4))
+
+    assert await hits(worker) == (False, False)
+
+
+@pytest.mark.parametrize("change", ["row_changed", "row_removed"])
+async def test_any_other_change_makes_every_page_old(workers: tuple[Worker, Worker], change: str) -> None:
+    worker, other = workers
+    await hits(worker)
+    news = News()
+    getattr(news, change)("products", 1)
+    await other.cache.invalidate(news)
+
+    assert await hits(worker) == (False, False)
+
+
+async def test_a_page_loaded_before_a_new_row_is_not_stored_after_it(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+
+    async def overtaken() -> Answer:
+        # Row 4 is committed and told while this page, which should have it, is on its way.
+        await other.cache.invalidate(added(4))
+        return await full()
+
+    await worker.cache.answer(PAGE, overtaken)
+
+    assert (await worker.cache.answer(PAGE, full))[1] is False
+
+
+async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+
+    async def far() -> Answer:
+        return Answer(b"[8,9]", "", complete_to=9)
+
+    await worker.cache.answer(LAST, far)
+    await worker.cache.answer(PAGE, full)
+    await other.cache.invalidate(added(8))
+
+    assert (await worker.cache.answer(LAST, far))[1] is False
+
+
+async def test_a_version_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:
+    worker, other = workers
+    await hits(worker)
+    await other.gateway.call("DEL", version_key("products:rows"))
+    await other.cache.invalidate(added(7))
+
+    assert await hits(worker) == (False, False)
