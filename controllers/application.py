@@ -63,6 +63,8 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(HealthController().routes())
     add_pages(app)
     install_error_handlers(app)
+    # Within FastAPI's own answer to the unexpected, which would come first and has another shape.
+    app.add_middleware(UnexpectedErrors)
     return app
 
 
@@ -83,7 +85,7 @@ def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
             max(BULK_BYTES, settings.max_body_bytes) if path.rstrip("/").endswith("/bulk") else settings.max_body_bytes
         )
 
-    app = HttpRules(BodyLimit(UnexpectedErrors(app), limit_of=limit_of))
+    app = HttpRules(BodyLimit(app, limit_of=limit_of))
     app = Edge(app, limit=_rate_limit(worker))
     if settings.cors_origins:
         app = Cors(

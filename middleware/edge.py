@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from middleware.errors import refusal_of
+from middleware.errors import refusal_of, unexpected
 from middleware.http_rules import is_host_valid
 from middleware.rate_limit import RateLimit
 from middleware.read_response import ReadResponse
@@ -82,6 +82,8 @@ async def _answer(read: Read, found: Any, scope: Scope, receive: Receive, send: 
         answer, hit = await read.answer(found)
     except ShopError as error:
         await refusal_of(error, scope)(scope, receive, send)
+    except Exception as error:
+        await unexpected(error, scope)(scope, receive, send)
     else:
         await ReadResponse(scope, answer, hit)(scope, receive, send)
 

@@ -58,8 +58,15 @@ def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
     return problem(scope, 422, detail)
 
 
+def unexpected(error: Exception, scope: Scope) -> Response:
+    """500 for an `error` that nobody foresaw, which is logged once under the `error_id` of the answer."""
+    error_id = secrets.token_hex(4)
+    log.error("Unexpected error %s on %s %r", error_id, scope["method"], scope["path"], exc_info=error)
+    return problem(scope, 500, "Internal server error", extra={"error_id": error_id})
+
+
 class UnexpectedErrors:
-    """Answers 500 for whatever no layer below foresaw, and logs it once under an `error_id`."""
+    """Answers 500 for whatever no layer below foresaw."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -77,12 +84,10 @@ class UnexpectedErrors:
 
         try:
             await self.app(scope, receive, watched)
-        except Exception:
-            error_id = secrets.token_hex(4)
-            log.exception("Unexpected error %s on %s %r", error_id, scope["method"], scope["path"])
+        except Exception as error:
+            response = unexpected(error, scope)
             if started:
                 raise
-            response = problem(scope, 500, "Internal server error", extra={"error_id": error_id})
             await response(scope, receive, send)
 
 

@@ -26,11 +26,14 @@ class Thing:
 
     def __init__(self) -> None:
         self.exists = True
+        self.broken = False
 
     def look(self) -> None:
         return None
 
     async def answer(self, found: Any = None) -> tuple[Answer, bool | None]:
+        if self.broken:
+            raise RuntimeError("a secret")
         if not self.exists:
             raise NotFound("Thing", 1)
         return Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"}), True
@@ -118,6 +121,20 @@ async def test_what_the_domain_says_against_a_read_is_said_in_its_shape(routes: 
     assert response.status_code == 404
     assert response.json()["message"] == "Thing with id 1 not found"
     assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_the_unexpected_is_answered_in_its_shape_and_logged(
+    routes: Routes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(Edge(routes)) as client:
+        await client.get("/things/1")
+        routes.thing.broken = True
+        response = await client.get("/things/1")
+
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert "secret" not in response.text
+    assert response.json()["error_id"] in caplog.text
 
 
 async def test_known_reads_are_counted_and_refused_like_all_others(routes: Routes) -> None:
