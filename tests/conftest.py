@@ -4,24 +4,46 @@ All processes of a run (pytest-xdist starts several) are guests of one PostgreSQ
 folder: the first starts them, the last one out stops them, also after failures.
 """
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx
 import psycopg2
 import pytest
 import redis
+from hypothesis import settings as hypothesis_settings
 from psycopg2 import sql
 from sqlalchemy import make_url
 
 from config.embedded import ServerUrls, running_servers
 from config.settings import Settings, read_settings
 from tests.shop import environment_of, shop_in_thread, shop_processes
+from tests.tracing import tracing_of_children, untraced
 
 # The settings of the developer's shell must not reach the tests, least of all the address of a real database.
 for _variable in Settings.model_fields:
     os.environ.pop(_variable.upper(), None)
+
+# A line in the shop's log for every request that a test sends would only take time.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+hypothesis_settings.register_profile("quick", max_examples=40, deadline=None)
+hypothesis_settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# Folders of tests that only talk to a shop, which runs in other threads or processes.
+_OUTSIDE = {"benchmarks", "contract", "faults", "openapi", "race", "scripts"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave out of the tracing of coverage what a test does as a client."""
+    if item.path.parent.name not in _OUTSIDE:
+        return (yield)
+    with untraced():
+        return (yield)
 
 
 def _worker_number() -> int:
@@ -88,3 +110,10 @@ def live_server(database_url: str, redis_url: str, tmp_path_factory: pytest.Temp
     """The URL of a production server with two worker processes, on the same database and Redis as `client`."""
     with shop_processes(environment_of(database_url, redis_url, tmp_path_factory.mktemp("live"))) as (url, _):
         yield url
+
+
+@pytest.fixture
+def traced_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has coverage see what the processes do that the test starts: the launcher, which runs nowhere else."""
+    for name, value in tracing_of_children().items():
+        monkeypatch.setenv(name, value)

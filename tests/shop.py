@@ -69,11 +69,6 @@ def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
             thread.join(10)
 
 
-def _untraced() -> dict[str, str]:
-    """The environment without what makes coverage trace child processes: their code is traced in the thread already."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
-
 @contextmanager
 def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The URL of a production server with real worker processes, and its launcher."""
@@ -81,7 +76,7 @@ def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tu
         process = subprocess.Popen(
             [sys.executable, str(PROJECT_ROOT / "run_production.py")],
             env={
-                **_untraced(),
+                **os.environ,
                 **environment,
                 "API_HOST": "127.0.0.1",
                 "API_PORT": str(port),

@@ -11,7 +11,7 @@ from config.settings import read_settings
 from main import create_fastapi_app
 from tests.openapi.documented import Document
 from tests.race.databases import new_database
-from tests.shop import environment_of, shop_in_thread
+from tests.shop import environment_of, shop_processes
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def document() -> dict[str, Any]:
 def own_shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty shop."""
     environment = environment_of(new_database(servers.database_url), redis_url, tmp_path_factory.mktemp("openapi"))
-    with shop_in_thread(environment) as url:
+    with shop_processes(environment, workers=1) as (url, _):
         yield url
 
 

@@ -6,8 +6,14 @@ import secrets
 from typing import Any
 
 import schemathesis
+from hypothesis.configuration import set_hypothesis_home_dir
 from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.core.failures import Failure
+
+from config.settings import PROJECT_ROOT
+
+# Where the tests have Hypothesis keep its tables of Unicode: making them takes seconds.
+set_hypothesis_home_dir(PROJECT_ROOT / ".hypothesis")
 
 _KEY = re.compile(r"[!-~]{1,255}")
 # Rows of every kind that the test makes before it starts.

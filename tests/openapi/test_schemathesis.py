@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from config.settings import PROJECT_ROOT
 from tests.builders import a_review, an_address, an_order_detail
@@ -14,9 +15,10 @@ from tests.builders import a_review, an_address, an_order_detail
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+THOROUGH = settings.get_current_profile_name() == "thorough"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3000 if THOROUGH else 300)
 def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
     with httpx.Client(base_url=own_shop) as http:
         # So that the low keys that are asked for exist: five rows of every kind.
@@ -32,6 +34,7 @@ def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
             CONFIGURATION,
             "--no-color",
             "run",
+            *(["--max-examples", "100"] if THOROUGH else []),
             f"{own_shop}/openapi.json",
         ],
         cwd=tmp_path,

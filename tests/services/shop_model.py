@@ -12,10 +12,11 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from models.order import OrderStatus
 from tests.race.goods import Goods, exact
+from tests.tracing import untraced
 
 T = TypeVar("T")
 
@@ -35,10 +36,9 @@ prices = st.sampled_from(
 amounts = st.sampled_from([Decimal(text) for text in ("0.00", "0.01", "0.01", "1.00", "5.00", "12.34", "1000.00")])
 statements = st.sampled_from(["none", "none", "none", "right", "right", "wrong"])
 # Without a search for the shortest failing run, which would take minutes.
-LIMITS = settings(
-    max_examples=12,
+_LIMITS = settings(
+    max_examples=settings().max_examples // 8,
     stateful_step_count=50,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
@@ -290,3 +290,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def require_agreement(machine: type[ShopMachine], shop_url: str) -> None:
+    """Run the machine against the shop; what they do not agree about is raised."""
+    with httpx.Client(base_url=shop_url, timeout=30) as client, untraced():
+        run_state_machine_as_test(type(machine.__name__, (machine,), {"http": client}), settings=_LIMITS)

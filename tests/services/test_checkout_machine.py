@@ -7,12 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from models.order import OrderStatus
 from tests.race.goods import exact, unique
 from tests.services.shop_model import (
-    LIMITS,
     MAX_MONEY,
     Detail,
     Order,
@@ -21,6 +20,7 @@ from tests.services.shop_model import (
     ShopMachine,
     amounts,
     picks,
+    require_agreement,
     statements,
 )
 
@@ -196,8 +196,5 @@ def _against_checkout(chosen: list[tuple[Product, int]], total: Decimal, discoun
     return refusals
 
 
-def test_placing_orders_keeps_to_the_model(client: httpx.Client) -> None:
-    class Machine(CheckoutMachine):
-        http = client
-
-    run_state_machine_as_test(Machine, settings=LIMITS)
+def test_placing_orders_keeps_to_the_model(live_server: str) -> None:
+    require_agreement(CheckoutMachine, live_server)

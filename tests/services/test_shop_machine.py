@@ -2,14 +2,12 @@
 
 from decimal import Decimal
 
-import httpx
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from tests.race.goods import exact
 from tests.services.shop_model import (
-    LIMITS,
     MAX_MONEY,
     Detail,
     Order,
@@ -19,6 +17,7 @@ from tests.services.shop_model import (
     amounts,
     picks,
     quantities,
+    require_agreement,
     statements,
 )
 
@@ -188,8 +187,5 @@ def _against_total(details: list[Detail], total: Decimal, sent: Decimal) -> list
     return [(400, f"Total mismatch. Expected {total:.2f}, got {sent:.2f}")]
 
 
-def test_the_shop_keeps_to_the_model(client: httpx.Client) -> None:
-    class Machine(DetailMachine):
-        http = client
-
-    run_state_machine_as_test(Machine, settings=LIMITS)
+def test_the_shop_keeps_to_the_model(live_server: str) -> None:
+    require_agreement(DetailMachine, live_server)
