@@ -160,10 +160,17 @@ class LineWriter:
         self._files = files
         self._output = StandardOutput()
 
-    def write(self, lines: Sequence[Line]) -> None:
-        texts = [self._render(line) for line in lines]
+    def write(self, lines: Sequence[Line | str]) -> None:
+        texts: list[str] = []
+        errors: list[str] = []
+        for line in lines:
+            if isinstance(line, Line):
+                texts.append(self._render(line))
+                if line.level >= logging.ERROR:
+                    errors.append(texts[-1])
+            else:
+                texts.append(line)
         if self._files is not None:
-            errors = [text for text, line in zip(texts, lines, strict=True) if line.level >= logging.ERROR]
             self._files.write(texts, errors)
         self._output.write(texts)
 
@@ -175,12 +182,12 @@ class LineWriter:
 class _BatchListener(QueueListener):
     """The writing thread: takes what has gathered in the queue and writes it at once."""
 
-    def __init__(self, queue: "SimpleQueue[Line | None]", write: Callable[[Sequence[Line]], None]) -> None:
+    def __init__(self, queue: "SimpleQueue[Line | str | None]", write: Callable[[Sequence[Line | str]], None]) -> None:
         super().__init__(queue)
         self._lines = queue
         self._write = write
 
-    def handle(self, record: Line) -> None:  # type: ignore[override]  # the queue holds lines, not records
+    def handle(self, record: Line | str) -> None:  # type: ignore[override]  # the queue holds lines, not records
         time.sleep(GATHER_SECONDS)
         batch = [record]
         try:
@@ -210,7 +217,7 @@ class BackgroundHandler(QueueHandler):
     """
 
     def __init__(self, writer: LineWriter, to_line: Callable[[logging.LogRecord], Line]) -> None:
-        lines: SimpleQueue[Line | None] = SimpleQueue()
+        lines: SimpleQueue[Line | str | None] = SimpleQueue()
         super().__init__(lines)
         self._lines = lines
         self._to_line = to_line
@@ -227,17 +234,20 @@ class BackgroundHandler(QueueHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = self._to_line(record)
-            if not self.runs_here:
-                self._writer.write([line])
-            elif self._lines.qsize() < QUEUE_LINES:
-                self._lines.put(line)
-            else:
-                self._dropped += 1
+            self.put(self._to_line(record))
         except Exception:
             self.handleError(record)
 
-    def _write(self, batch: Sequence[Line]) -> None:
+    def put(self, line: Line | str) -> None:
+        """Have `line` written, with all others in their order; a text, which is no error, as it is."""
+        if not self.runs_here:
+            self._writer.write([line])
+        elif self._lines.qsize() < QUEUE_LINES:
+            self._lines.put(line)
+        else:
+            self._dropped += 1
+
+    def _write(self, batch: Sequence[Line | str]) -> None:
         # An error that escaped would end the thread, and with it the log of this process.
         try:
             self._writer.write(batch)

@@ -2,7 +2,8 @@
 
     logger.info(…) → Line → queue → thread → text, redacted and escaped → standard output, app.log, error.log
 
-`configure_logging` sets it up once per process, `stop_logging` writes what is still waiting.
+Answered requests come from `config.access_log`, which has the text ready. `configure_logging` sets it up once per
+process, `stop_logging` writes what is still waiting.
 """
 
 import logging
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from http import HTTPStatus
 
 import orjson
 
@@ -27,23 +27,10 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 # Libraries that bring handlers of their own; here they log like everybody else.
 _LIBRARIES = ("uvicorn", "sqlalchemy", "alembic")
 
-_PHRASES = {status.value: f" {status.phrase}" for status in HTTPStatus}
-
 # What every record has. The rest came by `extra=`; `color_message` is uvicorn's text for terminals.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
 _INDENT = "    "
-
-
-def access_line(request_id: str | None, method: str, path: str, status: int, milliseconds: float) -> str:
-    """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms)`.
-
-    Spaces in `path` are shown as %20, so that a path cannot look like another status.
-    """
-    return (
-        f"[{request_id or '-'}] {method} {path.replace(' ', '%20')} - "
-        f"{status}{_PHRASES.get(status, '')} ({milliseconds:.0f}ms)"
-    )
 
 
 def configure_logging(settings: Settings) -> None:
@@ -54,7 +41,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     wanted = (settings.log_level, settings.log_format, settings.log_dir.absolute(), settings.db_echo)
     for handler in root.handlers:
-        if isinstance(handler, _ShopHandler) and handler.runs_here and handler.wanted == wanted:
+        if isinstance(handler, ShopHandler) and handler.runs_here and handler.wanted == wanted:
             return
     _remove_handlers(root)
     # A line that cannot be written is lost. The traceback that Python would print about each to
@@ -68,7 +55,7 @@ def configure_logging(settings: Settings) -> None:
     except OSError as error:
         problem = error
     render = render_text if settings.log_format == "text" else render_json
-    root.addHandler(_ShopHandler(LineWriter(render, files), wanted))
+    root.addHandler(ShopHandler(LineWriter(render, files), wanted))
     root.setLevel(settings.log_level)
     _take_over_libraries(settings)
     if problem is not None:
@@ -78,22 +65,30 @@ def configure_logging(settings: Settings) -> None:
 def stop_logging() -> None:
     """Write all lines that wait. Later ones are written at once, by whoever logs."""
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, _ShopHandler):
+        if isinstance(handler, ShopHandler):
             handler.stop()
 
 
-class _ShopHandler(BackgroundHandler):
-    """A `BackgroundHandler` that remembers the settings it was made for."""
+class ShopHandler(BackgroundHandler):
+    """A `BackgroundHandler` that remembers the settings it was made for.
+
+    `wanted` are the level, the format, the folder, and whether SQL is shown.
+    """
 
     def __init__(self, writer: LineWriter, wanted: tuple[object, ...]) -> None:
         super().__init__(writer, line_of)
         self.wanted = wanted
 
+    @property
+    def writes_text(self) -> bool:
+        """Whether lines are made for people, not for programs."""
+        return self.wanted[1] == "text"
+
 
 def _remove_handlers(root: logging.Logger) -> None:
     """Those of an earlier set-up, and plain ones to a stream, which would print all lines again, secrets included."""
     for handler in list(root.handlers):
-        if isinstance(handler, _ShopHandler) or type(handler) is logging.StreamHandler:
+        if isinstance(handler, ShopHandler) or type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
             handler.close()
 
@@ -162,22 +157,22 @@ def render_text(line: Line) -> str:
     A traceback follows in lines of its own, each indented, so that no line of it looks like an entry.
     """
     message = line.message
-    # A line of `access_line` names its request itself.
+    # A message of `config.access_log` names its request itself.
     if line.request_id is not None and not message.startswith(f"[{line.request_id}] "):
         message = f"[{line.request_id}] {message}"
     text = escape(redact(f"{logging.getLevelName(line.level)} {line.logger} {message}"))
     if line.extra:
-        text += f" {_json(line.extra)}"
+        text += f" {json_line(line.extra)}"
     if line.exception is not None:
         trace = escape(redact(line.exception), keep_lines=True)
         text += "".join(f"\n{_INDENT}{part}" for part in trace.split("\n"))
-    return f"{_timestamp(line.moment)} {text}"
+    return f"{timestamp(line.moment)} {text}"
 
 
 def render_json(line: Line) -> str:
     """One JSON object, with `request_id`, `exception` and `extra` only where there is one."""
     members: dict[str, object] = {
-        "timestamp": _timestamp(line.moment),
+        "timestamp": timestamp(line.moment),
         "level": logging.getLevelName(line.level),
         "logger": line.logger,
     }
@@ -189,14 +184,15 @@ def render_json(line: Line) -> str:
         members["exception"] = escape(redact(line.exception), keep_lines=True)
     if line.extra:
         members["extra"] = line.extra
-    return _json(members)
+    return json_line(members)
 
 
-def _json(members: dict[str, object]) -> str:
+def json_line(members: dict[str, object]) -> str:
+    """`members` as one line of JSON."""
     return orjson.dumps(members).decode()
 
 
-def _timestamp(moment: float) -> str:
+def timestamp(moment: float) -> str:
     """RFC 3339 in UTC with milliseconds; `moment` in seconds since 1970."""
     second, milliseconds = divmod(int(moment * 1000), 1000)
     return f"{_second(second)}.{milliseconds:03d}Z"

@@ -18,6 +18,7 @@ from types import FrameType
 
 from uvicorn import Config, Server
 
+from config.http_protocol import ShopProtocol
 from config.settings import Settings, get_settings
 
 APPLICATION = "main:app"
@@ -49,7 +50,7 @@ def uvicorn_config(settings: Settings) -> Config:
     return Config(
         APPLICATION,
         loop="auto",
-        http="httptools",
+        http=ShopProtocol,
         ws="none",
         lifespan="on",
         proxy_headers=False,

@@ -1,7 +1,9 @@
 """Puts the application together: resources, routes, and the layers of middleware around them."""
 
+from functools import partial
+
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.settings import Settings
 from controllers.address import AddressController
@@ -65,14 +67,17 @@ def assemble(settings: Settings) -> FastAPI:
     install_error_handlers(app)
     # Within FastAPI's own answer to the unexpected, which would come first and has another shape.
     app.add_middleware(UnexpectedErrors)
+    app.layers = _wrapped(partial(FastAPI.__call__, app), worker)
     return app
 
 
 class Shop(FastAPI):
     """FastAPI with the shop's layers around all of it, so that the edge answers before any of FastAPI's runs."""
 
-    def build_middleware_stack(self) -> ASGIApp:
-        return _wrapped(super().build_middleware_stack(), self.state.worker)
+    layers: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.layers(scope, receive, send)
 
 
 def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
@@ -94,7 +99,7 @@ def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(settings),
         )
-    return RequestContext(app, service=worker, access_log=settings.access_log)
+    return RequestContext(app, service=worker, access_log=worker.access_log)
 
 
 def _rate_limit(worker: Worker) -> RateLimit | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from config.access_log import AccessLog
 from config.database import Database, DatabaseUnavailable, database_uri
 from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
@@ -38,6 +39,7 @@ class Worker:
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
         self.executor = Executor(self.database, self.cache)
+        self.access_log = AccessLog() if settings.access_log else None
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -55,6 +57,8 @@ class Worker:
                 await self.cache.close()
                 await self.gateway.close()
                 await asyncio.to_thread(self.database.close)
+                if self.access_log is not None:
+                    self.access_log.write()
         stop_logging()
 
     def _attach_to_servers(self, stack: ExitStack) -> None:

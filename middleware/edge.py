@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from middleware.errors import refusal_of, unexpected
 from middleware.http_rules import is_host_valid
 from middleware.rate_limit import RateLimit
-from middleware.read_response import ReadResponse
+from middleware.read_response import ReadResponse, write_read
 from services.answer import Answer
 from services.errors import ShopError
 from services.memo import Memo
@@ -24,7 +24,10 @@ from services.memo import Memo
 _TARGETS = 8192
 _LONGEST_TARGET = 512
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 _REMEMBER = "shop.remember"
+_READS = frozenset(("GET", "HEAD"))
 _BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 
 
@@ -65,37 +68,43 @@ class Edge:
                 found = read.look()
             elif len(target[0]) + len(target[1]) <= _LONGEST_TARGET:
                 scope[_REMEMBER] = partial(self._reads.put, target)
+        limits: Headers = ()
         if self._limit is not None:
             usage = await self._limit.usage(scope)
-            send = _with_headers(send, self._limit.headers(usage))
+            limits = self._limit.headers(usage)
             if self._limit.refuses(usage):
-                await self._limit.refusal(scope, usage)(scope, receive, send)
+                await self._limit.refusal(scope, usage)(scope, receive, _with_headers(send, limits))
                 return
         if read is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _with_headers(send, limits))
         else:
-            await _answer(read, found, scope, receive, send)
+            await _answer(read, found, limits, scope, receive, send)
 
 
-async def _answer(read: Read, found: Any, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(read: Read, found: Any, limits: Headers, scope: Scope, receive: Receive, send: Send) -> None:
     try:
         answer, hit = await read.answer(found)
+        if write_read(scope, answer, hit, limits):
+            return
     except ShopError as error:
-        await refusal_of(error, scope)(scope, receive, send)
+        response = refusal_of(error, scope)
     except Exception as error:
-        await unexpected(error, scope)(scope, receive, send)
+        response = unexpected(error, scope)
     else:
-        await ReadResponse(scope, answer, hit)(scope, receive, send)
+        response = ReadResponse(scope, answer, hit)
+    await response(scope, receive, _with_headers(send, limits))
 
 
 def _is_plain_read(scope: Scope) -> bool:
     """Whether nothing but the target decides the answer: a well-formed GET or HEAD without a body."""
-    if scope["method"] not in ("GET", "HEAD") or not is_host_valid(scope):
+    if scope["method"] not in _READS:
         return False
-    return not any(name in _BODY_HEADERS for name, _ in scope["headers"])
+    headers = dict(scope["headers"])
+    # What is odd about a header that came twice is for the routes to say.
+    return len(headers) == len(scope["headers"]) and _BODY_HEADERS.isdisjoint(headers) and is_host_valid(scope)
 
 
-def _with_headers(send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> Send:
+def _with_headers(send: Send, headers: Headers) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *headers]

@@ -1,6 +1,7 @@
 """What HTTP asks of a server and the routes need not know: Host, trailing slashes, HEAD, broken paths."""
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,8 +47,13 @@ def is_host_valid(scope: Scope) -> bool:
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:
         return bool(scope.get("http_version") == "1.0")
-    match = _HOST.fullmatch(hosts[0])
-    return len(hosts) == 1 and match is not None and int(match[1] or 0) <= _HIGHEST_PORT
+    return len(hosts) == 1 and _is_host(hosts[0])
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: bytes) -> bool:
+    match = _HOST.fullmatch(value)
+    return match is not None and int(match[1] or 0) <= _HIGHEST_PORT
 
 
 def _is_text(scope: Scope) -> bool:

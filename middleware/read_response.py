@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from config.http_protocol import header_lines, writer_of
 from services.answer import Answer
 
 _HIT = (b"x-cache-hit", b"true")
 _MISS = (b"x-cache-hit", b"false")
+_HIT_LINE, _MISS_LINE = header_lines([_HIT]), header_lines([_MISS])
 
 
 class ReadResponse(Response):
@@ -32,6 +34,16 @@ class ReadResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
+def write_read(scope: Scope, answer: Answer, hit: bool | None, more: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Send the same with `more` headers in one piece, if the server can; whether it did."""
+    write = writer_of(scope)
+    hit_line = b"" if hit is None else _HIT_LINE if hit else _MISS_LINE
+    lines = hit_line + header_lines(more)
+    if _client_has(answer.etag, scope):
+        return write(304, answer.lines_of_304 + lines, b"")
+    return write(200, answer.lines_of_200 + lines, b"" if scope["method"] == "HEAD" else answer.body)
 
 
 def _client_has(etag: str, scope: Scope) -> bool:

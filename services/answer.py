@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from config.http_protocol import header_lines
 from services.versions import EVERYTHING, rows_tag, size_tag, version_key
 
 
@@ -24,6 +25,16 @@ class Answer:
         """The headers that belong to the answer whoever asks, as they are sent."""
         named = {"Content-Type": "application/json", "ETag": self.etag, **self.headers}
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
+
+    @cached_property
+    def lines_of_200(self) -> bytes:
+        """The same as lines, with the length of the body."""
+        return header_lines([*self.raw_headers, (b"content-length", b"%d" % len(self.body))])
+
+    @cached_property
+    def lines_of_304(self) -> bytes:
+        """The same for a client that has the body already."""
+        return header_lines(header for header in self.raw_headers if header[0] != b"content-type")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""A data folder for each test: a copy of one that was made once, which is quicker than a new one."""
+"""A data folder for each test, a copy of one that was made once, which is quicker than a new one; and a log."""
 
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from config.embedded import running_servers
-from config.settings import read_settings
+from config.logging import configure_logging
+from config.settings import Settings, read_settings
 from tests.config.processes import end_everything
 
 
@@ -35,3 +37,23 @@ def empty_dir(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "d"
     yield folder
     end_everything(folder)
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Sets the log up for a test with the given settings, answers its folder, and takes it away again."""
+    root = logging.getLogger()
+    level, handlers, raises = root.level, list(root.handlers), logging.raiseExceptions
+
+    def configure(**settings: object) -> Path:
+        configure_logging(Settings.model_validate({"log_format": "text", "log_dir": tmp_path / "logs", **settings}))
+        return tmp_path / "logs"
+
+    yield configure
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+    logging.raiseExceptions = raises
+    logging.getLogger("uvicorn.access").propagate = True
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)

@@ -16,8 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.logging import (
-    access_line,
-    configure_logging,
     line_of,
     render_json,
     render_text,
@@ -25,35 +23,14 @@ from config.logging import (
     stop_logging,
 )
 from config.redaction import API_KEY, CARD, PASSWORD, TOKEN
-from config.settings import Settings
 
 pytestmark = pytest.mark.unit
 
 log = logging.getLogger("shop.test")
 
-MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
 Configure = Callable[..., Path]
 
-
-@pytest.fixture
-def configure(tmp_path: Path) -> Iterator[Configure]:
-    """Sets the log up for a test with the given settings, answers its folder, and takes it away again."""
-    root = logging.getLogger()
-    level, handlers, raises = root.level, list(root.handlers), logging.raiseExceptions
-
-    def configure(**settings: object) -> Path:
-        configure_logging(Settings.model_validate({"log_format": "text", "log_dir": tmp_path / "logs", **settings}))
-        return tmp_path / "logs"
-
-    yield configure
-    for handler in set(root.handlers) - set(handlers):
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
-    logging.raiseExceptions = raises
-    logging.getLogger("uvicorn.access").propagate = True
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture
@@ -68,16 +45,10 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def test_access_lines_look_as_specified() -> None:
-    assert access_line("abc-123", "GET", "/products", 200, 45.4) == "[abc-123] GET /products - 200 OK (45ms)"
-    assert access_line(None, "PUT", "/a b", 404, 0.2) == "[-] PUT /a%20b - 404 Not Found (0ms)"
-    assert access_line("x", "GET", "/", 299, 1) == "[x] GET / - 299 (1ms)"
-
-
 @pytest.mark.usefixtures("request_abc")
 def test_text_lines_show_the_request_id_once(configure: Configure) -> None:
     folder = configure()
-    log.info("%s", access_line("abc-123", "GET", "/products", 200, 45))
+    log.info("[abc-123] GET /products - 200 OK (45ms)")
     log.warning("Rate limit exceeded for IP %s", "203.0.113.7")
     first, second = _lines(folder / "app.log")
     assert re.fullmatch(MOMENT + r" INFO shop\.test \[abc-123\] GET /products - 200 OK \(45ms\)", first)

@@ -55,7 +55,7 @@ async def call(app: ASGIApp, scope: Scope, *messages: Message) -> list[Message]:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, http: str = "httptools") -> AsyncIterator[tuple[str, int]]:
+async def served(app: ASGIApp, http: str | type[asyncio.Protocol] = "httptools") -> AsyncIterator[tuple[str, int]]:
     """`app` behind uvicorn on a free port of the loopback address: its host and port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -1,0 +1,106 @@
+"""The access log as its readers find it: a line for every request, in its form, without secrets."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.access_log import GATHER_SECONDS, AccessLog, AnsweredRequest, access_message
+from config.logging import ShopHandler, stop_logging
+from config.redaction import CARD, TOKEN
+
+pytestmark = [pytest.mark.anyio, pytest.mark.unit]
+
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+UUID = "01aaac22-6c30-4780-aedb-04c913f4e023"
+
+Configure = Callable[..., Path]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def alone(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Sets the log up, without the handlers of pytest, which would have the lines made as records."""
+
+    def configure_alone(**settings: object) -> Path:
+        folder = configure(**settings)
+        handlers = [handler for handler in logging.root.handlers if isinstance(handler, ShopHandler)]
+        monkeypatch.setattr(logging.root, "handlers", handlers)
+        return folder
+
+    return configure_alone
+
+
+def answered(path: str = "/products", request_id: str = "abc-123", status: int = 200) -> AnsweredRequest:
+    return AnsweredRequest(0.0, request_id, "GET", path, status, 45.4)
+
+
+def test_messages_look_as_specified() -> None:
+    assert access_message(answered()) == "[abc-123] GET /products - 200 OK (45ms)"
+    assert access_message(answered("/a b", status=404)) == "[abc-123] GET /a%20b - 404 Not Found (45ms)"
+    assert access_message(answered(status=299)) == "[abc-123] GET /products - 299 (45ms)"
+
+
+def test_messages_hold_no_secret_and_no_line_end() -> None:
+    assert access_message(answered("/x?token=abc")) == f"[abc-123] GET /x?token={TOKEN} - 200 OK (45ms)"
+    assert access_message(answered(request_id="4111111111111111")).startswith(f"[{CARD}] ")
+    assert access_message(answered(request_id=UUID)).startswith(f"[{UUID}] ")
+    assert "\n" not in access_message(answered("/a\nb"))
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_lines_have_the_form_of_the_log(alone: Configure, log_format: str) -> None:
+    folder = alone(log_format=log_format)
+    access_log = AccessLog()
+    access_log.note("abc-123", "GET", '/products/"7"', 200, 45.4)
+    access_log.write()
+    stop_logging()
+    (line,) = (folder / "app.log").read_text().splitlines()
+    message = '[abc-123] GET /products/"7" - 200 OK (45ms)'
+    if log_format == "text":
+        assert re.fullmatch(MOMENT + re.escape(f" INFO shop.access {message}"), line)
+        return
+    members = json.loads(line)
+    assert re.fullmatch(MOMENT, members.pop("timestamp"))
+    assert members == {"level": "INFO", "logger": "shop.access", "request_id": "abc-123", "message": message}
+
+
+async def test_lines_come_by_themselves_in_their_order(alone: Configure) -> None:
+    folder = alone()
+    access_log = AccessLog()
+    for number in range(1000):
+        access_log.note("abc-123", "GET", f"/{number}", 200, 1)
+    await asyncio.sleep(GATHER_SECONDS * 3)
+    access_log.note("abc-123", "GET", "/last", 200, 1)
+    access_log.write()
+    stop_logging()
+    shown = [line.split()[5] for line in (folder / "app.log").read_text().splitlines()]
+    assert shown == [*(f"/{number}" for number in range(1000)), "/last"]
+
+
+async def test_the_level_decides(alone: Configure) -> None:
+    folder = alone(log_level="WARNING")
+    access_log = AccessLog()
+    access_log.note("abc-123", "GET", "/", 200, 1)
+    access_log.write()
+    stop_logging()
+    assert (folder / "app.log").read_text() == ""
+
+
+async def test_other_handlers_get_records(configure: Configure, caplog: pytest.LogCaptureFixture) -> None:
+    configure()
+    caplog.set_level(logging.INFO, "shop.access")
+    access_log = AccessLog()
+    access_log.note("abc-123", "GET", "/", 200, 1)
+    access_log.write()
+    assert [record.getMessage() for record in caplog.records if record.name == "shop.access"] == [
+        "[abc-123] GET / - 200 OK (1ms)"
+    ]
