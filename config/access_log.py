@@ -13,7 +13,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
-from config.logging import ShopHandler, json_line, timestamp
+from config.logging import ShopHandler, json_line, request_id, timestamp
 from config.redaction import cut, escape, redact
 
 log = logging.getLogger("shop.access")
@@ -61,7 +61,9 @@ class AccessLog:
         else:
             # Somebody else listens too, and knows records only.
             for request in requests:
+                token = request_id.set(request.request_id)
                 log.info("%s", access_message(request))
+                request_id.reset(token)
 
 
 def access_message(request: AnsweredRequest) -> str:
