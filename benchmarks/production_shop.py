@@ -33,8 +33,9 @@ class Shop:
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""
-        children = psutil.Process(self.launcher.pid).children()
-        return [child.pid for child in children if "config.worker" in " ".join(child.cmdline())]
+        launcher = psutil.Process(self.launcher.pid)
+        # Workers are forks: they show the launcher's command line, other than the embedded servers.
+        return [child.pid for child in launcher.children() if child.cmdline() == launcher.cmdline()]
 
     def kill_a_worker(self) -> None:
         """End one worker in the middle of whatever it does."""

@@ -1,64 +1,107 @@
 """Says where the shop is, at the moment it first answers, and loads the demo catalog then if asked to."""
 
-import http.client
 import ipaddress
 import os
+import select
 import socket
 import subprocess
 import sys
-import threading
+import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from config.settings import PROJECT_ROOT, Settings
 
 _HEALTH_PATH = "/health_check"
+_GOOD_NEWS = b"HTTP/1.1 200"
+# On this machine connecting takes a moment, unless too many do.
+_CONNECT_SECONDS = 0.2
 _ANSWER_SECONDS = 3.0
-_POLL_SECONDS = 0.05
 
 
 def web_address(host: str, port: int) -> str:
     """`host` and `port` as they stand in a URL; an address that means "all" is shown as this machine's."""
     try:
-        address = ipaddress.ip_address(host)
+        host = reachable(host)
     except ValueError:
         return f"{host}:{port}"
-    if address.is_unspecified:
-        return f"127.0.0.1:{port}" if address.version == 4 else f"[::1]:{port}"
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
+    return f"[{ipaddress.ip_address(host)}]:{port}" if ":" in host else f"{ipaddress.ip_address(host)}:{port}"
+
+
+def reachable(host: str) -> str:
+    """The address to connect to for one that is listened on, which may mean "all"."""
+    address = ipaddress.ip_address(host)
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
 
 
 class FirstAnswer:
-    """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`."""
+    """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`.
+
+    Whoever is inside calls `look` many times a second. There is no thread for it, because workers are forked.
+    """
 
     def __init__(self, settings: Settings, listener: socket.socket, *, demo: bool, banner: bool) -> None:
-        self._address = web_address(str(settings.api_host), listener.getsockname()[1])
+        host, port = listener.getsockname()[:2]
+        self._address = web_address(str(settings.api_host), port)
+        self._listening_on = reachable(host), port
         self._settings, self._demo, self._banner = settings, demo, banner
-        self._ended = threading.Event()
+        self._question: socket.socket | None = None
+        self._asked = 0.0
+        self._said = False
         self._loader: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._wait_and_say, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._forget()
         if self._loader is not None and self._loader.poll() is None:
             self._loader.terminate()
             self._loader.wait()
 
-    def _wait_and_say(self) -> None:
-        while not self._is_healthy():
-            if self._ended.wait(_POLL_SECONDS):
-                return
-        if self._ended.is_set():
+    def look(self) -> None:
+        """Ask whether the shop is healthy, or see what it answered; neither takes long."""
+        if self._said:
             return
-        sys.stdout.write(self._text())
-        sys.stdout.flush()
+        if self._question is None:
+            self._question = self._ask()
+        elif select.select([self._question], [], [], 0)[0]:
+            if _is_good_news(self._question):
+                self._say()
+            self._forget()
+        elif time.monotonic() - self._asked > _ANSWER_SECONDS:
+            self._forget()
+
+    def _ask(self) -> socket.socket | None:
+        """A connection on which the question is on its way; None when nobody takes it."""
+        self._asked = time.monotonic()
+        request = f"GET {_HEALTH_PATH} HTTP/1.1\r\nHost: {self._address}\r\nConnection: close\r\n\r\n"
+        try:
+            question = socket.create_connection(self._listening_on, _CONNECT_SECONDS)
+        except OSError:
+            return None
+        try:
+            question.sendall(request.encode())
+        except OSError:
+            question.close()
+            return None
+        return question
+
+    def _forget(self) -> None:
+        if self._question is not None:
+            self._question.close()
+            self._question = None
+
+    def _say(self) -> None:
+        self._said = True
+        with suppress(OSError):  # The reader of a pipe has gone: that is no reason to end the shop.
+            sys.stdout.write(self._text())
+            sys.stdout.flush()
         if self._demo:
             self._load_demo()
 
@@ -68,16 +111,6 @@ class FirstAnswer:
             return f"The shop serves on {shop} with {self._settings.uvicorn_workers} workers\n"
         return f"API     {shop}{self._settings.api_prefix}\nDocs    {shop}/docs\nHealth  {shop}{_HEALTH_PATH}\n"
 
-    def _is_healthy(self) -> bool:
-        connection = http.client.HTTPConnection(self._address, timeout=_ANSWER_SECONDS)
-        try:
-            connection.request("GET", _HEALTH_PATH)
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
     def _load_demo(self) -> None:
         url = f"http://{self._address}{self._settings.api_prefix}"
         self._loader = subprocess.Popen(  # noqa: S603 (our own module)
@@ -85,3 +118,10 @@ class FirstAnswer:
             env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
             stdin=subprocess.DEVNULL,
         )
+
+
+def _is_good_news(question: socket.socket) -> bool:
+    try:
+        return question.recv(len(_GOOD_NEWS)) == _GOOD_NEWS
+    except OSError:
+        return False

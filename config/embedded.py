@@ -52,6 +52,10 @@ def data_folder(settings: Settings) -> Path:
     return (PROJECT_ROOT / settings.data_dir.expanduser()).resolve()
 
 
+def nothing() -> None:
+    """What somebody does who only waits."""
+
+
 def never() -> bool:
     """The answer of somebody who does not want to stop."""
     return False
@@ -64,10 +68,12 @@ def running_servers(
     owner: bool = False,
     durable: bool = True,
     stopping: Callable[[], bool] = never,
+    meanwhile: Callable[[], None] = nothing,
 ) -> Iterator[ServerUrls]:
     """Have the servers of `settings` running for a block; those that the settings name are only passed on.
 
-    A start is given up when `stopping()` says so. `durable=False` is for tests: it does not wait for the disk.
+    `meanwhile` is called once, while the servers start by themselves. A start is given up when `stopping()` says so.
+    `durable=False` is for tests: it does not wait for the disk.
     Raises `SettingsError` when no PostgreSQL is named and EMBEDDED is false, `EmbeddedServerError` when a server
     cannot be used; both with one line.
     """
@@ -77,10 +83,11 @@ def running_servers(
         )
     servers = _needed_servers(settings, durable)
     if not servers:
+        meanwhile()
         yield embedded_urls(settings)
         return
     with ExitStack() as stack:
-        directory = _DataDirectory(data_folder(settings), stopping, stack)
+        directory = _DataDirectory(data_folder(settings), stopping, meanwhile, stack)
         with directory.owned(servers) if owner else directory.visited(servers):
             yield embedded_urls(settings)
 
@@ -112,8 +119,10 @@ def _told_in_one_line(data_dir: Path) -> Iterator[None]:
 class _DataDirectory:
     """DATA_DIR with its locks: who owns it, who visits it, and who is starting or stopping servers right now."""
 
-    def __init__(self, path: Path, stopping: Callable[[], bool], stack: ExitStack) -> None:
-        self._path, self._stopping = path, stopping
+    def __init__(
+        self, path: Path, stopping: Callable[[], bool], meanwhile: Callable[[], None], stack: ExitStack
+    ) -> None:
+        self._path, self._stopping, self._meanwhile = path, stopping, meanwhile
         with _told_in_one_line(path):
             # Others may pass but not look: PostgreSQL has a user of its own when the shop is started by root. What
             # is inside is closed to everybody.
@@ -171,16 +180,18 @@ class _DataDirectory:
         return True
 
     def _start(self, servers: list[ServerProcess], *, may_end: bool) -> None:
-        with _told_in_one_line(self._path):
-            try:
+        try:
+            with _told_in_one_line(self._path):
                 for server in servers:
                     server.begin(may_end=may_end, stopping=self._stopping)
+            self._meanwhile()
+            with _told_in_one_line(self._path):
                 for server in servers:
                     server.wait_until_ready(self._stopping)
-            except BaseException:
-                for server in servers:
-                    server.undo()
-                raise
+        except BaseException:
+            for server in servers:
+                server.undo()
+            raise
 
     def _stop_all(self) -> None:
         with _told_in_one_line(self._path):

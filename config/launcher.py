@@ -1,8 +1,8 @@
 """Starts the shop and ends it: `main.py` and `run_production.py` both call `main` here.
 
-In this order: bind the port, start the embedded servers, start the workers (they import the application meanwhile),
-migrate, let the workers serve, and say where once the shop answers. SIGTERM, Ctrl-C and a closed terminal undo all
-of it in the opposite order. Whatever prevents a start is one line on standard error and an exit code of 1.
+In this order: bind the port, start the embedded servers, import the application while they start, migrate, fork the
+workers, and say where the shop is once it answers. SIGTERM, Ctrl-C and a closed terminal undo all of it in the
+opposite order. Whatever prevents a start is one line on standard error and an exit code of 1.
 """
 
 import argparse
@@ -12,31 +12,32 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 from config.announcement import FirstAnswer, web_address
-from config.embedded import EmbeddedServerError, ServerUrls, running_servers
-from config.reloader import serve_with_reload
+from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from config.settings import Settings, SettingsError, get_settings
-from config.supervisor import ApplicationFailed, Supervisor
+from config.supervisor import Supervisor
+from config.worker import ApplicationFailed, load, serve, uvicorn_config
 
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"
 
 
-def _expected_errors() -> tuple[type[Exception], ...]:
-    """What may prevent a start and is told in one line.
+def _database_errors() -> tuple[type[Exception], ...]:
+    """What PostgreSQL and its migrations may say that prevents a start.
 
-    SQLAlchemy and Alembic are imported here and below, at their use: workers start before, and import meanwhile.
+    SQLAlchemy and Alembic are imported where they are needed: what is refused before is refused at once.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
     from config.production import DatabaseAway
 
-    return SettingsError, EmbeddedServerError, ApplicationFailed, DatabaseAway, SQLAlchemyError, CommandError
+    return DatabaseAway, SQLAlchemyError, CommandError
 
 
 class CannotListen(SettingsError):
@@ -97,13 +98,18 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
     with stop.heard():
         try:
             _Launch(_with_defaults(settings, production), production, demo, stop).run()
-        except _expected_errors() as error:
+        except (SettingsError, EmbeddedServerError, ApplicationFailed) as error:
+            problem = str(error)
+        except _database_errors() as error:
             from config.production import first_line
 
-            if not stop.requested():
-                sys.stderr.write(f"{first_line(error)}\n")
-                return 1
-    return 0
+            problem = first_line(error)
+        else:
+            return 0
+        if stop.requested():
+            return 0
+    sys.stderr.write(f"{problem}\n")
+    return 1
 
 
 def _with_defaults(settings: Settings, production: bool) -> Settings:
@@ -136,39 +142,45 @@ class _Launch:
         self._settings, self._production, self._demo, self._stop = settings, production, demo, stop
 
     def run(self) -> None:
-        with (
-            _bound_socket(self._settings) as listener,
-            running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls,
-        ):
-            self._hand_to_workers(urls)
+        with _bound_socket(self._settings) as listener:
+            self._hand_to_workers(embedded_urls(self._settings))
             if self._settings.reload:
-                self._serve_reloading(listener, urls)
+                self._serve_reloading(listener)
             else:
-                self._serve(listener, urls)
+                self._serve(listener)
 
-    def _serve(self, listener: socket.socket, urls: ServerUrls) -> None:
-        supervisor = Supervisor(self._settings.uvicorn_workers, listener)
-        try:
-            self._prepare_database(urls, supervisor.tick)
+    def _serve(self, listener: socket.socket) -> None:
+        config = uvicorn_config(get_settings())
+        with running_servers(
+            self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config)
+        ) as urls:
+            self._prepare_database(urls)
             if self._stop.requested():
                 return
             _listen(self._settings, listener)
-            supervisor.serve()
-            with FirstAnswer(self._settings, listener, demo=self._demo, banner=not self._production):
-                _until(self._stop.requested, supervisor.tick)
-        finally:
-            supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
+            supervisor = Supervisor(self._settings.uvicorn_workers, partial(serve, config), listener)
+            try:
+                with FirstAnswer(self._settings, listener, demo=self._demo, banner=not self._production) as first:
+                    while not self._stop.requested():
+                        supervisor.tick()
+                        first.look()
+                        time.sleep(_POLL_SECONDS)
+            finally:
+                supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
 
-    def _serve_reloading(self, listener: socket.socket, urls: ServerUrls) -> None:
-        self._prepare_database(urls, _nothing)
-        if self._stop.requested():
-            return
-        _listen(self._settings, listener)
-        with FirstAnswer(self._settings, listener, demo=self._demo, banner=True):
-            serve_with_reload(self._settings, listener)
+    def _serve_reloading(self, listener: socket.socket) -> None:
+        from config.reloader import serve_with_reload
+
+        with running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls:
+            self._prepare_database(urls)
+            if self._stop.requested():
+                return
+            _listen(self._settings, listener)
+            with FirstAnswer(self._settings, listener, demo=self._demo, banner=True) as first:
+                serve_with_reload(self._settings, listener, first.look)
 
     def _hand_to_workers(self, urls: ServerUrls) -> None:
-        """Put into the environment of the workers where the servers are, so that none starts its own."""
+        """Put into the environment where the servers are, so that no worker starts its own."""
         os.environ["EMBEDDED"] = "false"
         os.environ["DATABASE_URL"] = urls.database_url
         if urls.redis_url is None:
@@ -178,11 +190,14 @@ class _Launch:
         alone = not self._production and self._settings.outside_database_url is None
         if alone and self._settings.rate_limit_exempt is None:
             os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK
+        # The application is imported in this process, and reads its settings anew.
+        get_settings.cache_clear()
 
-    def _prepare_database(self, urls: ServerUrls, meanwhile: Callable[[], None]) -> None:
-        """Wait for an outside PostgreSQL and migrate; `meanwhile` is called many times a second.
+    def _prepare_database(self, urls: ServerUrls) -> None:
+        """Wait for an outside PostgreSQL and migrate, unless a signal asks to stop.
 
-        That happens in a thread, because a thread that waits for the database takes no notice of signals.
+        That happens in a thread, because a thread that waits for the database takes no notice of signals. Unless
+        the shop is about to stop it has ended at the return: no worker is forked beside it.
         """
         failures: list[Exception] = []
 
@@ -201,7 +216,8 @@ class _Launch:
 
         thread = threading.Thread(target=prepare, daemon=True)
         thread.start()
-        _until(lambda: self._stop.requested() or not thread.is_alive(), meanwhile)
+        while thread.is_alive() and not self._stop.requested():
+            thread.join(_POLL_SECONDS)
         if failures:
             raise failures[0]
 
@@ -237,16 +253,6 @@ def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
     reason = getattr(error, "strerror", None) or "not the name of a host"
     address = web_address(str(settings.api_host), settings.api_port)
     return CannotListen(f"The shop cannot listen on {address} ({reason}): set API_HOST or API_PORT to a free address")
-
-
-def _until(done: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
-    while not done():
-        meanwhile()
-        time.sleep(_POLL_SECONDS)
-
-
-def _nothing() -> None:
-    """What there is to do while a database is prepared and no worker runs."""
 
 
 def _say(line: str) -> None:

@@ -1,9 +1,10 @@
 """RELOAD=true: one worker that uvicorn starts anew whenever a source file of the project changes."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from uvicorn import Config
 from uvicorn.supervisors.statreload import StatReload
 
 from config.settings import PROJECT_ROOT, Settings
@@ -13,6 +14,14 @@ from config.worker import serve_reloaded, uvicorn_config
 class _SourceReload(StatReload):
     """Watches the project's own files, not those of a virtual environment that lies in its folder."""
 
+    def __init__(self, config: Config, listener: socket.socket, meanwhile: Callable[[], None]) -> None:
+        super().__init__(config, target=serve_reloaded, sockets=[listener])
+        self._meanwhile = meanwhile
+
+    def pause(self) -> None:
+        self._meanwhile()
+        super().pause()
+
     def iter_py_files(self) -> Iterator[Path]:
         yield from PROJECT_ROOT.glob("*.py")
         for folder in PROJECT_ROOT.iterdir():
@@ -20,6 +29,6 @@ class _SourceReload(StatReload):
                 yield from folder.rglob("*.py")
 
 
-def serve_with_reload(settings: Settings, listener: socket.socket) -> None:
-    """Serve on `listener` until a signal ends it."""
-    _SourceReload(uvicorn_config(settings), target=serve_reloaded, sockets=[listener]).run()
+def serve_with_reload(settings: Settings, listener: socket.socket, meanwhile: Callable[[], None]) -> None:
+    """Serve on `listener` until a signal ends it; `meanwhile` is called several times a second."""
+    _SourceReload(uvicorn_config(settings), listener, meanwhile).run()

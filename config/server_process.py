@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
@@ -68,15 +68,16 @@ def make_private_folder(folder: Path, account: Account | None) -> None:
         raise EmbeddedServerError(f"The folder {folder} belongs to another user: remove it, or set another DATA_DIR")
     if S_IMODE(found.st_mode) != 0o700:
         folder.chmod(0o700)
-    give_to(account, folder)
+    if account is not None and found.st_uid != account.uid:
+        give_to(account, folder)
 
 
 def give_to(account: Account | None, folder: Path) -> None:
     """Make `folder` and what is in it the account's own, where it still is root's."""
     if account is None:
         return
-    for path in (folder, *folder.rglob("*")):
-        if path.lstat().st_uid == account.uid:
+    for path in _below(folder):
+        if os.lstat(path).st_uid == account.uid:
             continue
         try:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -85,6 +86,14 @@ def give_to(account: Account | None, folder: Path) -> None:
                 f"PostgreSQL does not run as root, and root may not give {folder} to user {account.uid} here: "
                 "start the shop as an ordinary user, or set DATABASE_URL or POSTGRES_HOST"
             ) from None
+
+
+def _below(folder: Path) -> Iterator[str]:
+    """`folder` and everything in it. As texts: a cluster has a thousand files, and paths would take ten times as long."""
+    yield str(folder)
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield os.path.join(parent, name)
 
 
 def is_running_with(pid: int, argument: str) -> bool:

@@ -1,21 +1,22 @@
 """Keeps the worker processes of the shop: starts them, replaces those that die or hang, and ends them.
 
+A worker is a fork of the launcher, which has imported the application: it serves a few milliseconds later, and
+shares the memory of what was imported.
+
 Unlike uvicorn's own supervisor it never gives up a running service: a replacement that fails at start is tried
 again, and a hung worker does not delay anybody else.
 """
 
 import logging
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
+from config.child_process import ChildProcess
 from config.listener import turn_newcomers_away
-from config.settings import PROJECT_ROOT
-from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVE, SERVING
+from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, ApplicationFailed
 
 log = logging.getLogger("shop.supervisor")
 
@@ -28,34 +29,23 @@ _POLL_SECONDS = 0.02
 # What a worker may take to close its pools, after its last request.
 _CLOSING_SECONDS = 5.0
 
-
-class ApplicationFailed(RuntimeError):
-    """No worker came to serve; the message is one line."""
+# What a worker does: accept on the first socket, and answer the launcher on the second.
+Work = Callable[[socket.socket, socket.socket], None]
 
 
 class _Worker:
     """A worker process and the launcher's end of the pair to it."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, work: Work, listener: socket.socket) -> None:
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         with theirs:
-            descriptors = (listener.fileno(), theirs.fileno())
-            # The interpreter leaves the current folder alone (-P); the project is named instead, so that the shop
-            # can be started from anywhere. In a process group of its own the worker is not reached by the
-            # terminal's Ctrl-C, which is for the launcher to act on.
-            self.process = subprocess.Popen(  # noqa: S603 (our own module)
-                [sys.executable, "-P", "-m", "config.worker", *map(str, descriptors)],
-                env={**os.environ, "PYTHONPATH": _with_project(os.environ.get("PYTHONPATH"))},
-                stdin=subprocess.DEVNULL,
-                pass_fds=descriptors,
-                process_group=0,
-            )
+            keep = (listener.fileno(), theirs.fileno())
+            self.process = ChildProcess(partial(work, listener, theirs), keep)
         self.serves = False
-        self._heard = self._asked = time.monotonic()
-
-    def tell_to_serve(self) -> None:
-        self._send(SERVE)
+        self._asked = 0.0
+        # Since when a question waits for its answer.
+        self._waiting_since: float | None = None
 
     def attend(self) -> None:
         """Take note of answers, and ask again when it is time."""
@@ -65,16 +55,18 @@ class _Worker:
         except OSError:  # Nothing to read yet, or a process that has just died.
             answers = b""
         if answers:
-            self._heard = now
+            self._waiting_since = None
             self.serves = answers[-1:] == SERVING
             assert set(answers) <= set(SERVING + NOT_SERVING)
         pause = _PING_SECONDS if self.serves else _POLL_SECONDS
         if now - self._asked > pause:
             self._asked = now
+            self._waiting_since = self._waiting_since or now
             self._send(PING)
 
     def hangs(self) -> bool:
-        return time.monotonic() - self._heard > _SILENCE_SECONDS
+        # Counted from the question: time that passed while the launcher itself was stopped says nothing.
+        return self._waiting_since is not None and time.monotonic() - self._waiting_since > _SILENCE_SECONDS
 
     def close(self) -> None:
         self._control.close()
@@ -88,44 +80,31 @@ class _Worker:
 
 
 class Supervisor:
-    """`count` workers that accept on `listener`.
+    """`count` workers that do `work` and accept on `listener`. Call `tick` ten times a second or more."""
 
-    Call `tick` ten times a second or more. Until `serve` is called the workers only import the application.
-    """
-
-    def __init__(self, count: int, listener: socket.socket) -> None:
-        self._count, self._listener = count, listener
+    def __init__(self, count: int, work: Work, listener: socket.socket) -> None:
+        self._count, self._work, self._listener = count, work, listener
         # Whether any worker ever came to serve, as far as the workers have told.
         self.has_served = False
         self._workers: list[_Worker] = []
-        self._open = False
         self._not_before = 0.0
 
     def workers(self) -> list[int]:
         """The pids of the workers there are."""
         return [worker.process.pid for worker in self._workers]
 
-    def serve(self) -> None:
-        """Let the workers serve, as soon as they can."""
-        self._open = True
-        for worker in self._workers:
-            worker.tell_to_serve()
-
     def tick(self) -> None:
         """Look after every worker. Raises `ApplicationFailed` when one fails before any ever served."""
         for worker in list(self._workers):
             worker.attend()
             self.has_served = self.has_served or worker.serves
-            if worker.hangs() and worker.process.poll() is None:
+            if worker.hangs() and not worker.process.has_ended():
                 log.error("Worker %d hangs and is ended", worker.process.pid)
                 worker.process.kill()
-                worker.process.wait()
-            if worker.process.poll() is not None:
+            if worker.process.has_ended():
                 self._bury(worker)
         while len(self._workers) < self._count and time.monotonic() >= self._not_before:
-            self._workers.append(_Worker(self._listener))
-            if self._open:
-                self._workers[-1].tell_to_serve()
+            self._start_worker()
 
     def stop(self, drain_seconds: float, hurry: Callable[[], bool]) -> None:
         """Ask the workers to finish, and wait for them; kill them when they take too long, or `hurry()` says so.
@@ -133,10 +112,10 @@ class Supervisor:
         They go on accepting for `drain_seconds`.
         """
         for worker in self._workers:
-            worker.process.send_signal(signal.SIGTERM)
+            worker.process.send(signal.SIGTERM)
         drained = time.monotonic() + drain_seconds
         deadline = drained + GRACEFUL_SECONDS + _CLOSING_SECONDS
-        while any(worker.process.poll() is None for worker in self._workers):
+        while not all(worker.process.has_ended() for worker in self._workers):
             now = time.monotonic()
             if now >= drained:
                 self._close_listener()
@@ -149,13 +128,23 @@ class Supervisor:
             worker.close()
         self._workers.clear()
 
+    def _start_worker(self) -> None:
+        try:
+            self._workers.append(_Worker(self._work, self._listener))
+        except OSError as error:  # no memory, or too many processes or files
+            if not self.has_served:
+                raise ApplicationFailed(f"No worker can be started: {error.strerror}") from None
+            log.error("No worker can be started for now: %s", error.strerror)
+            self._not_before = time.monotonic() + _RETRY_SECONDS
+
     def _close_listener(self) -> None:
         if self._listener.fileno() != -1:
             turn_newcomers_away(self._listener)
             self._listener.close()
 
     def _bury(self, worker: _Worker) -> None:
-        code = worker.process.returncode
+        code = worker.process.exit_code
+        assert code is not None
         worker.close()
         self._workers.remove(worker)
         if not self.has_served and code > 0:
@@ -164,7 +153,3 @@ class Supervisor:
             log.warning("Worker %d died (exit code %d) and is replaced", worker.process.pid, code)
         if not worker.serves:
             self._not_before = time.monotonic() + _RETRY_SECONDS
-
-
-def _with_project(path: str | None) -> str:
-    return os.pathsep.join([str(PROJECT_ROOT), *([path] if path else [])])

@@ -1,19 +1,20 @@
-"""One worker process of the shop: `python -m config.worker LISTENER CONTROL`, started by `config.supervisor`.
+"""What one worker process of the shop does, as a child of the launcher (`config.supervisor`).
 
-Its two arguments are inherited descriptors: the socket that all workers accept on, and one end of a socket pair
-to the launcher. The worker imports the application at once and serves when the launcher gives the word, so that
-importing and migrating can go on side by side. Nobody outlives the launcher: when its end of the pair closes,
-however that came about, the worker ends too.
+It has two sockets: the one that all workers accept on, and one end of a socket pair to the launcher. Nobody
+outlives the launcher: when its end of the pair closes, however that came about, the worker ends too.
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from uvicorn import Config, Server
@@ -23,14 +24,19 @@ from config.settings import Settings, get_settings
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
+# How many more objects there are before the collector looks at them, while modules are imported.
+_OBJECTS_WHILE_IMPORTING = 30_000
 # After the launcher has shut the door: for those in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
 # What goes through the pair. The launcher asks, and each question is answered with the worker's state.
 PING = b"?"
-SERVE = b"!"
 NOT_SERVING = b"-"
 SERVING = b"+"
+
+
+class ApplicationFailed(RuntimeError):
+    """The application does not come to serve; the message is one line."""
 
 
 class PatientServer(Server):
@@ -65,6 +71,46 @@ def uvicorn_config(settings: Settings) -> Config:
     )
 
 
+def load(config: Config) -> None:
+    """Import and assemble the application of `config`, and all else that a worker needs, before any is forked.
+
+    Raises `ApplicationFailed` after the traceback has been printed: it is for whoever works on the code.
+    """
+    try:
+        with _rare_collections():
+            config.load()
+            config.get_loop_factory()
+    except SystemExit:
+        raise ApplicationFailed("The application did not start; what it said is above") from None
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ApplicationFailed(f"The application cannot be imported ({reason}); where is said above") from None
+    # What there is by now is never garbage. A collector that looked at it would make each worker its own copy.
+    gc.freeze()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Importing makes many objects and little garbage: by default, looking for it would take a tenth of the time."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_WHILE_IMPORTING, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+def serve(config: Config, listener: socket.socket, control: socket.socket) -> None:
+    """Serve the application of `config` on `listener`, and answer the launcher on `control`."""
+    # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
+    signal.signal(signal.SIGTERM, _leave)
+    server = PatientServer(config)
+    threading.Thread(target=_report, args=(control, server), daemon=True).start()
+    with listener:
+        server.run([listener])
+
+
 def serve_reloaded(sockets: list[socket.socket] | None) -> None:
     """Serve in a child of uvicorn's reloader, for as long as that lives."""
     reloader = multiprocessing.parent_process()
@@ -78,12 +124,10 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
     Server(uvicorn_config(get_settings())).run(sockets)
 
 
-def _report(control: socket.socket, server: Server, may_serve: threading.Event) -> None:
+def _report(control: socket.socket, server: Server) -> None:
     """Answer the launcher until it is gone, and then end this process, whatever it is doing."""
     with suppress(OSError):
-        while question := control.recv(1):
-            if question == SERVE:
-                may_serve.set()
+        while control.recv(1):
             control.sendall(SERVING if server.started else NOT_SERVING)
     # Nobody would answer for the requests in flight: their transactions roll back.
     os._exit(1)
@@ -91,21 +135,3 @@ def _report(control: socket.socket, server: Server, may_serve: threading.Event) 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
     sys.exit(0)
-
-
-def main() -> None:
-    listener, control = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
-    # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
-    signal.signal(signal.SIGTERM, _leave)
-    config = uvicorn_config(get_settings())
-    server = PatientServer(config)
-    may_serve = threading.Event()
-    threading.Thread(target=_report, args=(control, server, may_serve), daemon=True).start()
-    with listener:
-        config.load()
-        may_serve.wait()
-        server.run([listener])
-
-
-if __name__ == "__main__":
-    main()

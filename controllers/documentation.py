@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from types import GenericAlias
 from typing import Any
@@ -113,12 +114,13 @@ def error_answer(status: int, description: str | None = None, method: str = "GET
     }
 
 
-def _possible_codes(method: str, status: int) -> list[str]:
+@cache
+def _possible_codes(method: str, status: int) -> tuple[str, ...]:
     codes = {CODES[status]} if status in CODES else set()
     # Nothing that is only read can break a rule.
     if (method, status) != ("GET", 400):
         codes |= _codes_of(ShopError, status) - (set() if method == "POST" else _ONLY_POST)
-    return sorted(codes)
+    return tuple(sorted(codes))
 
 
 def _codes_of(error: type[ShopError], status: int) -> set[str]:

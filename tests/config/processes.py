@@ -104,6 +104,7 @@ class Shop:
     def __init__(self, program: str, data_dir: Path, **settings: str) -> None:
         self.port = int(settings.setdefault("API_PORT", str(free_port())))
         self.data_dir = data_dir
+        self._program = str(PROJECT_ROOT / program)
         self._output = data_dir.with_name(f"{data_dir.name}.output")
         environment = {
             **os.environ,
@@ -116,7 +117,7 @@ class Shop:
         }
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROJECT_ROOT / program)],
+                [sys.executable, self._program],
                 env=environment,
                 cwd=data_dir.parent,
                 stdin=subprocess.DEVNULL,
@@ -150,7 +151,9 @@ class Shop:
         wait_for(lambda: text in self.output, text)
 
     def workers(self) -> set[int]:
-        return {pid for pid, command in processes_of(self.data_dir).items() if "config.worker" in command}
+        """The forks of the launcher, which show its command line."""
+        forks = {pid for pid, command in processes_of(self.data_dir).items() if self._program in command}
+        return forks - {self.process.pid}
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)

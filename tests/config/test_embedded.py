@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -67,7 +68,9 @@ class TestUrls:
 
     def test_of_outside_servers_are_passed_on_without_a_data_folder(self, empty_dir: Path) -> None:
         settings = settings_of(empty_dir, DATABASE_URL="postgres://u:p@db/shop", REDIS_HOST="cache")
-        with running_servers(settings, owner=True) as urls:
+        done: list[str] = []
+        with running_servers(settings, owner=True, meanwhile=partial(done.append, "once")) as urls:
+            assert done == ["once"]
             assert urls == ServerUrls("postgresql+psycopg2://u:p@db/shop", "redis://cache:6379/0")
         assert not empty_dir.exists()
 
@@ -219,7 +222,17 @@ class TestRoles:
             guest.let_go()
         assert processes_of(data_dir) == {}
 
-    def test_an_error_inside_stops_everything(self, data_dir: Path) -> None:
+    def test_an_error_stops_everything(self, data_dir: Path) -> None:
+        def import_something_broken() -> None:
+            wait_for((data_dir / "postgres" / "postmaster.pid").exists, "PostgreSQL to be started")
+            raise ImportError("mine")
+
+        with (
+            pytest.raises(ImportError, match="mine"),
+            running_servers(settings_of(data_dir), owner=True, durable=False, meanwhile=import_something_broken),
+        ):
+            pytest.fail("the servers were waited for")
+        assert processes_of(data_dir) == {}
         with (
             pytest.raises(TimeoutError, match="mine"),
             running_servers(settings_of(data_dir), owner=True, durable=False),

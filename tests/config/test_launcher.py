@@ -7,12 +7,13 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from config.embedded import ServerUrls
 from config.launcher import StopRequests
+from config.migrations import MIGRATION_LOCK
 from tests.config.processes import Shop, free_port, postgres_pid, processes_of, wait_for
+from tests.race.databases import connected, execute, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -36,9 +37,15 @@ def get(shop: Shop, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
+def empty_database(servers: ServerUrls, name: str) -> str:
+    """The URL of a new database without any table."""
+    database = f"{name}_{os.getpid()}"
+    execute(servers.database_url, f"CREATE DATABASE {database}")
+    return servers.database_url.replace("/postgres?", f"/{database}?")
+
+
 class TestStopping:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_ends_every_process_and_is_no_failure(self, data_dir: Path, number: signal.Signals) -> None:
+    def test_ends_every_process_and_is_no_failure(self, data_dir: Path) -> None:
         shop = Shop("main.py", data_dir, API_PREFIX="/api/v1", UVICORN_WORKERS="2")
         shop.until_it_says("Health ")
         assert shop.answers()
@@ -46,10 +53,26 @@ class TestStopping:
         assert f"Docs    http://127.0.0.1:{shop.port}/docs\n" in shop.output
         assert f"Health  http://127.0.0.1:{shop.port}/health_check\n" in shop.output
         assert get(shop, "/api/v1/products")[0] == 200
-        assert shop.end(number) == 0
+        assert len(shop.workers()) == 2
+        self.refuses_its_data_folder(shop)
+        self.replaces_a_worker(shop)
+        assert shop.end() == 0
         assert processes_of(data_dir) == {}
         assert "Traceback" not in shop.output
         assert "Warning" not in shop.output
+
+    def refuses_its_data_folder(self, shop: Shop) -> None:
+        second = Shop("main.py", shop.data_dir.parent / "second", DATA_DIR=str(shop.data_dir))
+        assert second.exit_code() == 1
+        assert f"process {shop.process.pid}" in second.output
+        assert second.output.count("\n") == 1
+        assert shop.answers()
+
+    def replaces_a_worker(self, shop: Shop) -> None:
+        before = shop.workers()
+        os.kill(min(before), signal.SIGKILL)
+        wait_for(lambda: shop.workers() - before, "another worker", seconds=2)
+        assert shop.answers()
 
     def test_while_it_is_still_starting(self, empty_dir: Path) -> None:
         shop = Shop("main.py", empty_dir)
@@ -58,12 +81,23 @@ class TestStopping:
         assert processes_of(empty_dir) == {}
         assert shop.output == ""
 
-    def test_while_it_migrates(self, data_dir: Path) -> None:
+    def test_while_it_imports_the_application(self, data_dir: Path) -> None:
         shop = Shop("main.py", data_dir)
-        wait_for(shop.workers, "a worker to be started")
+        wait_for((data_dir / "postgres" / "postmaster.pid").exists, "PostgreSQL to be started")
         assert shop.end() == 0
         assert processes_of(data_dir) == {}
-        assert "Traceback" not in shop.output
+        assert shop.output == ""
+
+    def test_while_it_migrates(self, empty_dir: Path, servers: ServerUrls) -> None:
+        url = empty_database(servers, "migrating")
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+        with connected(url) as connection, connection.cursor() as other:
+            other.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+            shop = Shop("main.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false")
+            wait_for(lambda: rows_of(url, waiting, MIGRATION_LOCK), "the shop to wait for its turn")
+            assert shop.workers() == set()
+            assert shop.end() == 0
+        assert shop.output == ""
 
     def test_a_second_ctrl_c_does_not_wait_for_the_drain(self, data_dir: Path) -> None:
         shop = Shop("main.py", data_dir, DRAIN_SECONDS="60").until_it_answers()
@@ -78,27 +112,13 @@ class TestStopping:
 class TestKilled:
     def test_launcher_takes_its_workers_along_and_starts_again(self, data_dir: Path) -> None:
         killed = Shop("main.py", data_dir, UVICORN_WORKERS="2").until_it_answers()
+        assert len(killed.workers()) == 2
         killed.kill()
         wait_for(lambda: not killed.workers(), "the workers to end by themselves", seconds=2)
         orphan = postgres_pid(data_dir)
         shop = Shop("main.py", data_dir).until_it_answers()
         assert postgres_pid(data_dir) == orphan
-        assert shop.end() == 0
-        assert processes_of(data_dir) == {}
-
-    def test_launcher_that_imports_takes_its_workers_along(self, data_dir: Path) -> None:
-        killed = Shop("main.py", data_dir)
-        wait_for(killed.workers, "a worker to be started")
-        killed.kill()
-        wait_for(lambda: not killed.workers(), "the worker to end by itself", seconds=5)
-
-    def test_worker_is_replaced(self, data_dir: Path) -> None:
-        shop = Shop("main.py", data_dir).until_it_answers()
-        (first,) = shop.workers()
-        os.kill(first, signal.SIGKILL)
-        wait_for(lambda: shop.workers() - {first}, "another worker", seconds=2)
-        shop.until_it_answers()
-        assert shop.end() == 0
+        assert shop.end(signal.SIGINT) == 0
         assert processes_of(data_dir) == {}
 
 
@@ -126,14 +146,16 @@ class TestRefusedAtStart:
         line = refusal(Shop("main.py", tmp_path / "d", DATA_DIR=str(tmp_path / "file" / "d")))
         assert "DATA_DIR" in line
 
-    def test_a_data_folder_in_use(self, data_dir: Path) -> None:
-        first = Shop("main.py", data_dir).until_it_answers()
-        second = Shop("main.py", data_dir.parent / "second", DATA_DIR=str(data_dir))
-        assert second.exit_code() == 1
-        assert f"process {first.process.pid}" in second.output
-        assert second.output.count("\n") == 1
-        assert first.answers()
-        assert first.end() == 0
+    def test_an_application_that_cannot_be_imported(self, data_dir: Path, tmp_path: Path) -> None:
+        # Python runs this file at its start; afterwards the module cannot be found, as if it were not installed.
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['controllers.application'] = None\n")
+        shop = Shop("main.py", data_dir, PYTHONPATH=str(tmp_path))
+        assert shop.exit_code() == 1
+        lines = shop.output.splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert lines[-1].startswith("The application cannot be imported (ModuleNotFoundError: ")
+        assert shop.output.count("Traceback") == 1
+        assert processes_of(data_dir) == {}
 
     def test_an_outside_database_that_is_away(self, empty_dir: Path) -> None:
         url = f"postgresql://u:secret@127.0.0.1:{free_port()}/shop"
@@ -168,13 +190,9 @@ class TestProduction:
         assert processes_of(data_dir) == {}
 
     def test_runs_without_redis_and_says_so_once(self, empty_dir: Path, servers: ServerUrls) -> None:
-        database = f"production_{os.getpid()}"
-        connection = psycopg2.connect(servers.database_url.replace("+psycopg2", ""))
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {database}")
-        connection.close()
-        url = servers.database_url.replace("/postgres?", f"/{database}?")
-        shop = Shop("run_production.py", empty_dir, DATABASE_URL=url).until_it_answers()
+        shop = Shop(
+            "run_production.py", empty_dir, DATABASE_URL=empty_database(servers, "production")
+        ).until_it_answers()
         assert shop.output.count("No Redis is named") == 1
         assert b'"disabled"' in get(shop, "/health_check")[1]
         assert shop.end() == 0

@@ -1,122 +1,123 @@
-"""The supervisor beside the real workers: what it makes of workers that fail, hang or are killed."""
+"""The supervisor beside real processes: what it makes of workers that fail, hang, are killed, or cannot be started."""
 
+import json
 import os
+import resource
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from config.supervisor import ApplicationFailed, Supervisor
-from tests.config.processes import free_port, wait_for
+from config.settings import PROJECT_ROOT
+from tests.config.processes import wait_for
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        yield bound
+class Supervised:
+    """The program `supervised.py`, and what it says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output, self.errors = folder / "output", folder / "errors"
+        with self.output.open("w") as output, self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(PROJECT_ROOT / "tests" / "config" / "supervised.py"), str(folder)],
+                env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+                stdout=output,
+                stderr=errors,
+            )
+
+    def states(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def worker(self) -> int | None:
+        """The pid of the worker there is."""
+        states = self.states()
+        workers = states[-1]["workers"] if states else []
+        assert isinstance(workers, list)
+        return workers[0] if workers else None
+
+    def until_it_serves(self) -> int:
+        wait_for(lambda: self.states() and self.states()[-1]["served"] and self.worker(), self.errors.read_text())
+        worker = self.worker()
+        assert worker is not None
+        return worker
+
+    def until_there_is_another(self, worker: int) -> int:
+        wait_for(lambda: self.worker() not in (None, worker), "another worker")
+        another = self.worker()
+        assert another is not None
+        return another
 
 
 @pytest.fixture
-def supervisor(listener: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Supervisor]:
-    """One worker that is started at the first tick, without any server behind it."""
-    for name, value in {
-        "DATABASE_URL": f"postgresql://u:p@127.0.0.1:{free_port()}/shop",
-        "REDIS_ENABLED": "false",
-        "EMBEDDED": "false",
-        "DRAIN_SECONDS": "0",
-        "LOG_DIR": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
-    supervisor = Supervisor(1, listener)
-    yield supervisor
-    supervisor.stop(0, lambda: True)
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    supervised = Supervised(tmp_path)
+    yield supervised
+    supervised.process.kill()
+    supervised.process.wait()
 
 
-def alive(listener: socket.socket) -> bool:
-    """Whether a worker answers, which it does without its servers (F16)."""
-    connection = HTTPConnection(*listener.getsockname(), timeout=0.3)
-    try:
-        connection.request("GET", "/health/live")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def worker_of(supervisor: Supervisor) -> int:
-    (worker,) = supervisor.workers()
-    return worker
-
-
-def ticking(supervisor: Supervisor, listener: socket.socket) -> bool:
-    supervisor.tick()
-    return alive(listener) and supervisor.has_served
-
-
-def test_workers_import_at_once_and_serve_when_told(supervisor: Supervisor, listener: socket.socket) -> None:
-    supervisor.tick()
-    for _ in range(5):
-        assert not ticking(supervisor, listener)
-    supervisor.serve()
-    wait_for(lambda: ticking(supervisor, listener), "a worker to serve")
-
-
-def test_an_application_that_cannot_start_is_reported(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DB_POOL_SIZE", "many")
-
-    def tick() -> bool:
-        supervisor.tick()
-        return False
-
-    with pytest.raises(ApplicationFailed, match="did not start"):
-        wait_for(tick, "the failure")
-
-
-def test_a_replacement_that_fails_is_tried_again(
-    supervisor: Supervisor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    supervisor.serve()
-    wait_for(lambda: ticking(supervisor, listener), "a worker to serve")
-    first = worker_of(supervisor)
-    monkeypatch.setenv("DB_POOL_SIZE", "many")
+def test_killed_and_hanging_workers_are_replaced_and_none_is_left_at_the_end(supervised: Supervised) -> None:
+    first = supervised.until_it_serves()
     os.kill(first, signal.SIGKILL)
-    seen: set[int] = set()
-
-    def two_have_failed() -> bool:
-        supervisor.tick()
-        seen.update(supervisor.workers())
-        return len(seen - {first}) >= 2
-
-    wait_for(two_have_failed, "two replacements")
-    monkeypatch.delenv("DB_POOL_SIZE")
-    wait_for(lambda: ticking(supervisor, listener), "a worker to serve again")
-
-
-def test_a_worker_that_hangs_is_replaced(
-    supervisor: Supervisor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    supervisor.serve()
-    wait_for(lambda: ticking(supervisor, listener), "a worker to serve")
-    monkeypatch.setattr("config.supervisor._SILENCE_SECONDS", 1.5)
-    first = worker_of(supervisor)
-    os.kill(first, signal.SIGSTOP)
-    wait_for(lambda: ticking(supervisor, listener), "another worker to serve")
-    assert worker_of(supervisor) != first
-
-
-def test_stopping_leaves_no_worker_and_no_listener(supervisor: Supervisor, listener: socket.socket) -> None:
-    supervisor.serve()
-    wait_for(lambda: ticking(supervisor, listener), "a worker to serve")
-    worker, address = worker_of(supervisor), listener.getsockname()
-    supervisor.stop(30, lambda: False)
-    assert supervisor.workers() == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
+    second = supervised.until_there_is_another(first)
+    assert f"Worker {first} died (exit code -9) and is replaced" in supervised.errors.read_text()
+    os.kill(second, signal.SIGSTOP)
+    third = supervised.until_there_is_another(second)
+    assert f"Worker {second} hangs and is ended" in supervised.errors.read_text()
+    supervised.process.terminate()
+    assert supervised.process.wait(10) == 0
+    assert supervised.states()[-1]["workers"] == []
+    for worker in (first, second, third):
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)
+        socket.create_connection(("127.0.0.1", int(str(supervised.states()[-1]["port"]))))
+
+
+def test_time_that_the_launcher_was_stopped_for_does_not_count_as_silence(supervised: Supervised) -> None:
+    worker = supervised.until_it_serves()
+    supervised.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        supervised.process.wait(1.4)
+    supervised.process.send_signal(signal.SIGCONT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        supervised.process.wait(0.5)
+    assert supervised.worker() == worker
+
+
+def test_an_application_that_cannot_start_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    supervised = Supervised(tmp_path)
+    assert supervised.process.wait(20) == 1
+    assert supervised.errors.read_text() == ("The application did not start (exit code 3); what it said is above\n")
+
+
+def test_a_replacement_that_fails_is_tried_again(supervised: Supervised, tmp_path: Path) -> None:
+    first = supervised.until_it_serves()
+    (tmp_path / "broken").touch()
+    os.kill(first, signal.SIGKILL)
+
+    def failures() -> int:
+        return supervised.errors.read_text().count("(exit code 3)")
+
+    wait_for(lambda: failures() >= 2, "two replacements to fail")
+    (tmp_path / "broken").unlink()
+    wait_for(lambda: supervised.worker() and failures() < 4, "a worker that stays")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+def test_a_worker_that_the_system_does_not_allow_is_tried_again(supervised: Supervised) -> None:
+    first = supervised.until_it_serves()
+    before = resource.prlimit(supervised.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervised.process.pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: "No worker can be started" in supervised.errors.read_text(), "the refusal")
+    assert supervised.worker() is None
+    resource.prlimit(supervised.process.pid, resource.RLIMIT_NOFILE, before)
+    supervised.until_there_is_another(first)

@@ -1,0 +1,88 @@
+"""What the launcher prints, and when: at the first healthy answer, once, and whoever reads it or not."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from config.announcement import FirstAnswer, web_address
+from config.settings import read_settings
+from tests.config.processes import wait_for
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1:80"),
+        ("0.0.0.0", "127.0.0.1:80"),
+        ("::", "[::1]:80"),
+        ("0:0:0:0:0:0:0:1", "[::1]:80"),
+        ("localhost", "localhost:80"),
+    ],
+)
+def test_an_address_is_shown_so_that_it_can_be_opened(host: str, shown: str) -> None:
+    assert web_address(host, 80) == shown
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        yield listener
+
+
+def announced(listener: socket.socket) -> FirstAnswer:
+    settings = read_settings({"API_HOST": "0.0.0.0", "API_PREFIX": "/v1"})
+    return FirstAnswer(settings, listener, demo=False, banner=True)
+
+
+def answer(first: FirstAnswer, listener: socket.socket, status: str) -> bytes:
+    """Have the question answered, and looked at; returns the question."""
+    first.look()
+    connection, _ = listener.accept()
+    with connection:
+        question = connection.recv(4096)
+        first.look()
+        connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+    first.look()
+    return question
+
+
+def test_nothing_is_said_before_the_shop_is_healthy_and_all_of_it_once(
+    listener: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with announced(listener) as first:
+        assert answer(first, listener, "503 Service Unavailable").startswith(b"GET /health_check HTTP/1.1\r\n")
+        assert capsys.readouterr().out == ""
+        answer(first, listener, "200 OK")
+        shop = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert capsys.readouterr().out == f"API     {shop}/v1\nDocs    {shop}/docs\nHealth  {shop}/health_check\n"
+        first.look()
+        assert capsys.readouterr().out == ""
+
+
+def test_a_shop_that_is_not_reached_is_asked_again(listener: socket.socket, capsys: pytest.CaptureFixture[str]) -> None:
+    address = listener.getsockname()
+    with announced(listener) as first:
+        listener.close()
+        first.look()
+        with socket.create_server(address) as another:
+            answer(first, another, "200 OK")
+            wait_for(lambda: "Health " in capsys.readouterr().out, "the addresses", seconds=1)
+
+
+def test_a_reader_that_has_gone_does_not_end_the_shop(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        with announced(listener) as first:
+            answer(first, listener, "200 OK")
+        monkeypatch.undo()
+        with pytest.raises(BrokenPipeError):
+            nobody.flush()
+        os.dup2(2, writer)
