@@ -18,6 +18,7 @@ from types import FrameType
 
 from config.announcement import FirstAnswer, web_address
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.metrics import metrics_folder
 from config.reloader import serve_with_reload
 from config.settings import Settings, SettingsError, get_settings
 from config.supervisor import ApplicationFailed, Supervisor
@@ -138,8 +139,11 @@ class _Launch:
     def run(self) -> None:
         with (
             _bound_socket(self._settings) as listener,
+            metrics_folder(self._settings.metrics_dir) as folder,
             running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls,
         ):
+            if folder is not None:
+                os.environ["METRICS_DIR"] = str(folder)
             self._hand_to_workers(urls)
             if self._settings.reload:
                 self._serve_reloading(listener, urls)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logging import access_line, request_id
+from config.metrics import Metrics
 
 log = logging.getLogger("shop.access")
 
@@ -39,15 +40,18 @@ class Service(Protocol):
 
 
 class RequestContext:
-    """Gives a request its id, and its answer the headers of the contract and a line in the access log.
+    """Gives a request its id, its answer the headers of the contract and a line in the access log, and counts them.
 
     Sets `scope["shop.request_id"]` and `scope["shop.path"]`, the path as the client sent it. While
     `service` is draining, answers ask clients to close their connection.
     """
 
-    def __init__(self, app: ASGIApp, *, service: Service, access_log: bool = True) -> None:
+    def __init__(
+        self, app: ASGIApp, *, service: Service, metrics: Metrics | None = None, access_log: bool = True
+    ) -> None:
         self.app = app
         self._service = service
+        self._metrics = metrics or Metrics()
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,9 +76,10 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            self._metrics.count_request(scope["method"], scope["path"], status, seconds)
             if self._access_log:
-                milliseconds = (time.perf_counter() - started) * 1000
-                log.info("%s", access_line(identity, scope["method"], scope["shop.path"], status, milliseconds))
+                log.info("%s", access_line(identity, scope["method"], scope["shop.path"], status, seconds * 1000))
             request_id.reset(token)
 
     def _completed(
@@ -84,6 +89,8 @@ class RequestContext:
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/html"):
                 policy = _POLICY_OF_PAGES
+            elif name == b"x-cache-hit":
+                self._metrics.count_read(hit=value == b"true")
         completed = [
             *headers,
             (b"x-request-id", identity.encode()),
