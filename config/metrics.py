@@ -17,7 +17,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config.locks import FileLock
@@ -40,6 +40,8 @@ _FIRST_OF_OTHERS = _FIRST_OF_METHOD[OTHER]
 _TOO_MANY_REQUESTS = 429
 # A file system in memory, where a write never waits for a disk.
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nothing is expected there: a new folder is made)
+_FOLDER = "shop-metrics-"
+_LAUNCHER = "launcher"
 
 
 class Counts(ctypes.Structure):
@@ -175,18 +177,42 @@ def metrics_folder(given: Path | None) -> Iterator[Path | None]:
         yield given
         return
     try:
-        folder = tempfile.mkdtemp(
-            prefix="shop-metrics-", dir=_SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+        folder, lock = _new_folder(
+            _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         )
     except OSError as error:
         log.warning("Nowhere can a folder be made, so /metrics speaks for one worker only: %s", error)
         yield None
         return
     try:
-        yield Path(folder)
+        yield folder
     finally:
         # A worker that ends a moment later keeps what it has mapped.
         shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _new_folder(parent: Path) -> tuple[Path, FileLock]:
+    """A folder that is locked while its launcher lives; those that killed launchers left are removed."""
+    for left in parent.glob(f"{_FOLDER}*"):
+        # Another user's is not ours to touch, and another launcher may be removing the same one.
+        with suppress(OSError):
+            if left.stat().st_uid == os.getuid():
+                _remove_abandoned(left)
+    # It has its name only when it is locked: until then nobody takes it for abandoned.
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}", dir=parent))
+    lock = FileLock(unnamed / _LAUNCHER)
+    lock.acquire()
+    return unnamed.rename(parent / unnamed.name.removeprefix(".")), lock
+
+
+def _remove_abandoned(folder: Path) -> None:
+    lock = FileLock(folder / _LAUNCHER)
+    try:
+        if lock.acquire():
+            shutil.rmtree(folder)
+    finally:
+        lock.close()
 
 
 def resident_bytes() -> int:

@@ -190,8 +190,21 @@ class TestFolder:
         with metrics_folder(None) as folder:
             assert folder is not None
             with Metrics().shared(folder):
-                assert [path.name for path in folder.iterdir()] == ["worker.0"]
+                assert {path.name for path in folder.iterdir()} == {"launcher", "worker.0"}
         assert not folder.exists()
+
+    def test_what_a_killed_launcher_left_is_removed_and_what_a_living_one_uses_is_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
+        left = tmp_path / "shop-metrics-left"
+        left.mkdir()
+        (left / "launcher").touch()
+        (left / "worker.0").touch()
+        with metrics_folder(None) as one, metrics_folder(None) as other:
+            assert set(tmp_path.iterdir()) == {one, other}
+            assert one != other
+        assert not list(tmp_path.iterdir())
 
     def test_one_that_was_named_stays(self, tmp_path: Path) -> None:
         with metrics_folder(tmp_path / "given") as folder:
