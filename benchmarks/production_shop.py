@@ -33,8 +33,9 @@ class Shop:
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""
-        children = psutil.Process(self.launcher.pid).children()
-        return [child.pid for child in children if "config.worker" in " ".join(child.cmdline())]
+        launcher = psutil.Process(self.launcher.pid)
+        # The embedded servers are its children too, but no Python.
+        return [child.pid for child in launcher.children() if child.exe() == launcher.exe()]
 
     def kill_a_worker(self) -> None:
         """End one worker in the middle of whatever it does."""
