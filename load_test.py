@@ -4,21 +4,22 @@
     python load_test.py --headless --users 100 --spawn-rate 20 --run-time 60s [--host URL] [Visitor] [Buyer]
 
 All of Locust's options work in both. Nine of ten users are visitors: 40 % product lists, 25 % single products,
-15 % categories, 10 % client lists and 10 % new products and clients. One of ten is a buyer: orders of three
-lines from a catalog that only this run knows, some sent again under their key, some canceled or returned,
-with prices that change meanwhile. Everybody waits one to three seconds between two of these. An empty
-shop is given a few rows first; the new rows stay.
+15 % categories, 10 % client lists and 10 % new products and clients; `--writes` sets that last share, and the others
+keep their proportions. One of ten is a buyer: orders of three lines from a catalog that only this run knows, some sent
+again under their key, some canceled or returned, with prices that change meanwhile. Everybody waits one to three
+seconds between two of these. An empty shop is given a few rows first; the new rows stay.
 
-The end of the run is the cache's hit rate and `oversold 0, lost 0, doubled 0`: what the API holds compared
-with every answer that a buyer got. The exit code is not 0 when one of these is not 0, when a request failed,
-or when the test could not be run.
+The end of the run is the cache's hit rate, as all workers of the shop counted it in /metrics, what `--max-p95` and
+`--min-hit-rate` ask for, and `oversold 0, lost 0, doubled 0`: what the API holds compared with every answer that a
+buyer got. The exit code is not 0 when one of these is not 0, when a request failed, when the run did not reach what it
+was asked for, or when the test could not be run.
 """
 
+import argparse
 import logging
 import os
-import random
+import signal
 import sys
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,19 +28,18 @@ from typing import Any, TypeVar
 
 import gevent  # type: ignore[import-untyped]  # it comes with Locust and has no type hints
 import httpx
-from locust import FastHttpUser, between, events, task
+from locust import events
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, WorkerRunner
 from locust.stats import StatsEntry
 
 from benchmarks.buyer import HOST, Buyer
+from benchmarks.cache_reads import CacheReads, read_cache_reads
 from benchmarks.purchases import Ledger, Unresolved, Verdict, create_catalog, judge
+from benchmarks.visitor import USUAL_WRITES, Visitor, look_around
 
-PAGE_ROWS = 20
-FIRST_PAGES = 5
-FIRST_PRODUCTS = 100
-FIRST_CLIENTS = 20
 FAULTS_SHOWN = 10
 
 RATE_LIMITED = (
@@ -49,113 +49,18 @@ RATE_LIMITED = (
 
 
 @dataclass(slots=True)
-class Shop:
-    """What the visitors know of the shop."""
-
-    product_ids: list[int] = field(default_factory=list)
-    category_ids: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class CacheReads:
-    """How the cached reads of this process were answered, by their `X-Cache-Hit` header."""
-
-    hits: int = 0
-    misses: int = 0
-
-    def count(self, header: str | None) -> None:
-        self.hits += header == "true"
-        self.misses += header == "false"
-
-    @property
-    def hit_rate(self) -> str:
-        reads = self.hits + self.misses
-        return f"{100 * self.hits / reads:.1f} % of {reads:,} reads" if reads else "no cached reads"
-
-
-@dataclass(slots=True)
 class Run:
     """One test in this process. `ledgers` are those of the buyers of all processes, once they have stopped."""
 
-    shop: Shop = field(default_factory=Shop)
-    cache_reads: CacheReads = field(default_factory=CacheReads)
     ledgers: list[Ledger] = field(default_factory=list)
     ledgers_due: int = 0
+    cache_before: CacheReads | None = None
 
 
 # Locust logs everything on standard error, where the requests that prepare the shop would drown the rest.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 run = Run()
-
-
-class Visitor(FastHttpUser):
-    """Somebody who looks around and seldom writes. The weights of its tasks are percentages."""
-
-    host = HOST
-    weight = 9
-    wait_time = between(1, 3)
-
-    @task(40)
-    def list_products(self) -> None:
-        skip = PAGE_ROWS * random.randrange(FIRST_PAGES)
-        self.client.get(f"/products?skip={skip}&limit={PAGE_ROWS}", name="/products")
-
-    @task(25)
-    def view_product(self) -> None:
-        self.client.get(f"/products/{random.choice(run.shop.product_ids)}", name="/products/{id}")
-
-    @task(15)
-    def list_categories(self) -> None:
-        self.client.get("/categories")
-
-    @task(10)
-    def list_clients(self) -> None:
-        self.client.get(f"/clients?limit={PAGE_ROWS}", name="/clients")
-
-    @task(5)
-    def create_product(self) -> None:
-        self.client.post("/products", json=new_product(random.choice(run.shop.category_ids)))
-
-    @task(5)
-    def create_client(self) -> None:
-        self.client.post("/clients", json=new_client())
-
-
-def new_product(category_id: int) -> dict[str, Any]:
-    """The body of a product that no other run has made."""
-    name = f"Load test product {uuid.uuid4().hex[:12]}"
-    return {"name": name, "price": random.randint(100, 99_999) / 100, "stock": 100, "category_id": category_id}
-
-
-def new_client() -> dict[str, Any]:
-    """The body of a client whose e-mail is free."""
-    return {"name": "Load", "lastname": "Test", "email": f"load-test-{uuid.uuid4().hex}@example.com"}
-
-
-def prepare(http: httpx.Client) -> Shop:
-    """Look at the shop, and put in what the visitors need where it is empty. Raises `httpx.HTTPError`."""
-    categories = _rows(http, "/categories")
-    if not categories:
-        categories = [_create(http, "/categories", {"name": f"Load test {uuid.uuid4().hex[:12]}"})]
-    products = _rows(http, "/products")
-    if not products:
-        bodies = [new_product(categories[0]["id_key"]) for _ in range(FIRST_PRODUCTS)]
-        products = [_create(http, "/products", body) for body in bodies]
-    if not _rows(http, "/clients"):
-        for _ in range(FIRST_CLIENTS):
-            _create(http, "/clients", new_client())
-    return Shop([row["id_key"] for row in products], [row["id_key"] for row in categories])
-
-
-def _rows(http: httpx.Client, path: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = http.get(path, params={"limit": FIRST_PRODUCTS}).raise_for_status().json()
-    return rows
-
-
-def _create(http: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = http.post(path, json=body).raise_for_status().json()
-    return row
 
 
 def http_client(environment: Environment) -> httpx.Client:
@@ -185,6 +90,39 @@ def stop_test(environment: Environment, reason: str) -> None:
     gevent.spawn(environment.runner.quit if environment.web_ui is None else environment.runner.stop)
 
 
+def percentage(text: str) -> float:
+    """The number in `text`. Raises `argparse.ArgumentTypeError`."""
+    number = float(text)
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError("must be 0 to 100")
+    return number
+
+
+@listen(events.init_command_line_parser)
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    parser.add_argument(
+        "--writes",
+        type=percentage,
+        default=USUAL_WRITES,
+        metavar="PERCENT",
+        help="New products and clients among what visitors do. Defaults to %(default)s.",
+    )
+    parser.add_argument(
+        "--max-p95",
+        type=float,
+        metavar="MS",
+        help="Fail unless 95 %% of the requests are faster.",
+        include_in_web_ui=False,
+    )
+    parser.add_argument(
+        "--min-hit-rate",
+        type=percentage,
+        metavar="PERCENT",
+        help="Fail unless the cache answers more of the reads it is asked for.",
+        include_in_web_ui=False,
+    )
+
+
 @listen(events.test_start)
 def set_up(environment: Environment, **_: Any) -> None:
     global run
@@ -192,9 +130,11 @@ def set_up(environment: Environment, **_: Any) -> None:
     run = Run()
     try:
         with http_client(environment) as http:
-            run.shop = prepare(http)
+            Visitor.shop = look_around(http)
             if Buyer in environment.user_classes:
                 prepare_buyers(environment, http)
+            if not isinstance(environment.runner, WorkerRunner):
+                run.cache_before = cache_reads(http)
     except httpx.HTTPStatusError as error:
         limited = error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         reason = RATE_LIMITED if limited else f"The shop could not be prepared: {error}"
@@ -216,6 +156,38 @@ def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
         run.ledgers_due = 1
 
 
+def cache_reads(http: httpx.Client) -> CacheReads | None:
+    """What the shop has counted by now; None, and a line that says why, when it does not tell."""
+    try:
+        return read_cache_reads(http)
+    except (httpx.HTTPError, ValueError) as error:
+        print(f"The cache's hit rate stays unknown: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+@listen(events.init)
+def heed_ctrl_c(environment: Environment, **_: Any) -> None:
+    """Let Ctrl-C end a run as the end of its time does, and not wherever in the program it happens to strike."""
+    assert environment.parsed_options is not None
+    if isinstance(environment.runner, WorkerRunner) and environment.parsed_options.processes:
+        # Not in the terminal's group any more: Ctrl-C is for the master, which tells when to stop.
+        os.setpgrp()
+    elif environment.runner is not None and environment.web_ui is None:
+        quit_at_ctrl_c(environment.runner)
+
+
+def quit_at_ctrl_c(runner: Runner) -> None:
+    def quit_once() -> None:
+        # A second Ctrl-C does not wait for anything.
+        watcher.cancel()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Quitting alone would not wait for the worker processes to report.
+        runner.stop()
+        runner.quit()
+
+    watcher = gevent.signal_handler(signal.SIGINT, quit_once)
+
+
 @listen(events.init)
 def watch_answers(environment: Environment, **_: Any) -> None:
     listen(environment.events.request)(partial(watch, environment))
@@ -224,25 +196,9 @@ def watch_answers(environment: Environment, **_: Any) -> None:
 
 
 def watch(environment: Environment, response: Any, **_: Any) -> None:
-    """Count the cache's hits, and end the test at the first answer of the rate limiter."""
-    if response is None or response.headers is None:
-        return
-    run.cache_reads.count(response.headers.get("X-Cache-Hit"))
-    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+    """End the test at the first answer of the rate limiter."""
+    if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         stop_test(environment, RATE_LIMITED)
-
-
-@listen(events.report_to_master)
-def send_cache_reads(data: dict[str, Any], **_: Any) -> None:
-    data["cache_reads"] = (run.cache_reads.hits, run.cache_reads.misses)
-    run.cache_reads.hits = run.cache_reads.misses = 0
-
-
-@listen(events.worker_report)
-def receive_cache_reads(data: dict[str, Any], **_: Any) -> None:
-    hits, misses = data["cache_reads"]
-    run.cache_reads.hits += hits
-    run.cache_reads.misses += misses
 
 
 @listen(events.test_stop)
@@ -269,23 +225,65 @@ def sum_up_run(environment: Environment, **_: Any) -> None:
     if environment.runner is None or isinstance(environment.runner, WorkerRunner):
         return
     if environment.runner.state in (STATE_SPAWNING, STATE_RUNNING):
-        # Ctrl-C: Locust would stop the users only after this, and what is still being bought cannot be judged.
+        # SIGTERM: Locust would stop the users only after this, and what is still being bought cannot be judged.
         environment.runner.stop()
     if environment.web_ui is None:
         sum_up(environment)
 
 
 def sum_up(environment: Environment) -> None:
-    """Print the figures and the verdict, which decides about the exit code."""
-    print(summary(environment.stats.total, run.cache_reads), flush=True)
-    if not run.ledgers_due:
-        return
+    """Print the figures and the verdicts, which decide about the exit code."""
+    total = environment.stats.total
+    hit_rate = print_figures(environment, total)
+    passed = [meets_targets(environment, total, hit_rate)]
+    if run.ledgers_due:
+        passed.append(is_sound(environment))
+    if not all(passed):
+        environment.process_exit_code = 1
+
+
+def print_figures(environment: Environment, total: StatsEntry) -> float | None:
+    """What the whole run came to; times in milliseconds. Returns the cache's hit rate in percent, if it is known."""
+    p50, p95, p99 = (percentile(total, share) for share in (0.50, 0.95, 0.99))
+    print(f"Requests: {total.num_requests:,} ({total.total_rps:.1f} per second), {total.num_failures:,} failed")
+    print(f"Response times: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms", flush=True)
+    if run.cache_before is None:
+        return None
+    with http_client(environment) as http:
+        after = cache_reads(http)
+    if after is None:
+        return None
+    reads = after.since(run.cache_before)
+    rate = "no cached reads" if reads.hit_rate is None else f"{reads.hit_rate:.1f} % of {reads.total:,.0f} reads"
+    print(f"Cache hit rate: {rate}", flush=True)
+    return reads.hit_rate
+
+
+def percentile(total: StatsEntry, share: float) -> int:
+    return total.get_response_time_percentile(share) or 0
+
+
+def meets_targets(environment: Environment, total: StatsEntry, hit_rate: float | None) -> bool:
+    """Print whether the run reached what its options ask for."""
+    assert environment.parsed_options is not None
+    max_p95, min_hit_rate = environment.parsed_options.max_p95, environment.parsed_options.min_hit_rate
+    targets = []
+    if max_p95 is not None:
+        targets.append((f"p95 below {max_p95:g} ms", percentile(total, 0.95) < max_p95))
+    if min_hit_rate is not None:
+        targets.append((f"cache hit rate above {min_hit_rate:g} %", hit_rate is not None and hit_rate > min_hit_rate))
+    for target, reached in targets:
+        print(f"Target {target}: {'reached' if reached else 'MISSED'}", flush=True)
+    return all(reached for _, reached in targets)
+
+
+def is_sound(environment: Environment) -> bool:
+    """Print the verdict on the buyers' purchases."""
     try:
         verdict = judge_all(environment)
     except (httpx.HTTPError, Unresolved) as error:
         print(f"No verdict: {error}", file=sys.stderr, flush=True)
-        environment.process_exit_code = 1
-        return
+        return False
     print(
         f"Orders: {sum(len(ledger.orders) for ledger in run.ledgers):,} placed, "
         f"{sum(ledger.refused for ledger in run.ledgers):,} refused"
@@ -293,8 +291,7 @@ def sum_up(environment: Environment) -> None:
     for fault in verdict.faults[:FAULTS_SHOWN]:
         print(fault)
     print(verdict, flush=True)
-    if verdict.faults:
-        environment.process_exit_code = 1
+    return not verdict.faults
 
 
 def judge_all(environment: Environment) -> Verdict:
@@ -306,16 +303,6 @@ def judge_all(environment: Environment) -> Verdict:
         for ledger in run.ledgers:
             total.add(judge(http, ledger))
     return total
-
-
-def summary(total: StatsEntry, reads: CacheReads) -> str:
-    """What the whole run came to; times in milliseconds."""
-    p50, p95, p99 = (total.get_response_time_percentile(share) or 0 for share in (0.50, 0.95, 0.99))
-    return (
-        f"Requests: {total.num_requests:,} ({total.total_rps:.1f} per second), {total.num_failures:,} failed\n"
-        f"Response times: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms\n"
-        f"Cache hit rate: {reads.hit_rate}"
-    )
 
 
 if __name__ == "__main__":

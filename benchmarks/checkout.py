@@ -10,7 +10,6 @@ the invariants. Exits with 1 unless everything agrees.
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import subprocess
@@ -19,8 +18,6 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -28,6 +25,7 @@ import uvloop
 
 from benchmarks.http_load import Connection, Reply, percentile
 from benchmarks.production_shop import Shop, production_shop
+from benchmarks.record import keep
 from config.settings import PROJECT_ROOT
 
 RETRY_SECONDS = 0.1
@@ -216,7 +214,7 @@ def main() -> int:
     print(", ".join(f"{name} {count}" for name, count in verdict.items()))
     for contradiction in tally.contradictions[:10]:
         print(contradiction)
-    _keep(options, figures)
+    keep("checkout", vars(options), figures)
     return 0 if sound and not any(verdict.values()) else 1
 
 
@@ -234,13 +232,6 @@ def _options() -> argparse.Namespace:
         "--only-orders", dest="mixed", action="store_false", help="no repeats, price changes, cancellations, returns"
     )
     return parser.parse_args()
-
-
-def _keep(options: argparse.Namespace, figures: dict[str, Any]) -> None:
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    record = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "options": vars(options), "figures": figures}
-    (folder / "checkout.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from config.announcement import FirstAnswer, web_address
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
+from config.metrics import metrics_folder
 from config.settings import Settings, SettingsError, get_settings
 from config.supervisor import Supervisor
 from config.worker import ApplicationFailed, load, serve, uvicorn_config
@@ -142,8 +144,11 @@ class _Launch:
         self._settings, self._production, self._demo, self._stop = settings, production, demo, stop
 
     def run(self) -> None:
-        with _bound_socket(self._settings) as listener:
-            self._hand_to_workers(embedded_urls(self._settings))
+        with (
+            _bound_socket(self._settings) as listener,
+            metrics_folder(self._settings.metrics_dir) as folder,
+        ):
+            self._hand_to_workers(embedded_urls(self._settings), folder)
             if self._settings.reload:
                 self._serve_reloading(listener)
             else:
@@ -179,14 +184,16 @@ class _Launch:
             with FirstAnswer(self._settings, listener, demo=self._demo, banner=True) as first:
                 serve_with_reload(self._settings, listener, first.look)
 
-    def _hand_to_workers(self, urls: ServerUrls) -> None:
-        """Put into the environment where the servers are, so that no worker starts its own."""
+    def _hand_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
+        """Put into the environment where the servers are, so that no worker starts its own, and the counters."""
         os.environ["EMBEDDED"] = "false"
         os.environ["DATABASE_URL"] = urls.database_url
         if urls.redis_url is None:
             os.environ["REDIS_ENABLED"] = "false"
         else:
             os.environ["REDIS_URL"] = urls.redis_url
+        if metrics is not None:
+            os.environ["METRICS_DIR"] = str(metrics)
         alone = not self._production and self._settings.outside_database_url is None
         if alone and self._settings.rate_limit_exempt is None:
             os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK

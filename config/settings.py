@@ -172,6 +172,7 @@ class Settings(BaseModel):
     )
     access_log: Boolean = True
     log_dir: Path = Path("logs")
+    metrics_dir: Path | None = None
 
     @model_validator(mode="after")
     def _no_credentials_for_any_origin(self) -> "Settings":

@@ -14,6 +14,7 @@ from controllers.checkout import CheckoutController
 from controllers.client import ClientController
 from controllers.health import HealthController
 from controllers.lifecycle import Worker
+from controllers.metrics import MetricsController
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.pages import add_pages
@@ -46,7 +47,7 @@ BULK_BYTES = 16 * 1024 * 1024
 
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
-    worker = Worker(settings)
+    worker = Worker(settings, _resources())
     app = Shop(
         title="Shop",
         version="1.0.0",
@@ -63,12 +64,18 @@ def assemble(settings: Settings) -> FastAPI:
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
+    app.router.routes.extend(MetricsController(settings.api_prefix).routes())
     add_pages(app)
     install_error_handlers(app)
     # Within FastAPI's own answer to the unexpected, which would come first and has another shape.
     app.add_middleware(UnexpectedErrors)
     app.layers = _wrapped(partial(FastAPI.__call__, app), worker)
     return app
+
+
+def _resources() -> list[str]:
+    """The first parts of all paths below the prefix, where the API is."""
+    return [controller().plural for controller in CONTROLLERS]
 
 
 class Shop(FastAPI):
@@ -99,7 +106,7 @@ def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(settings),
         )
-    return RequestContext(app, service=worker, access_log=worker.access_log)
+    return RequestContext(app, service=worker, metrics=worker.metrics, access_log=worker.access_log)
 
 
 def _rate_limit(worker: Worker) -> RateLimit | None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from types import FrameType
 from typing import Any
@@ -15,6 +15,7 @@ from config.access_log import AccessLog
 from config.database import Database, DatabaseUnavailable, database_uri
 from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
+from config.metrics import Metrics
 from config.migrations import migrate
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
@@ -27,12 +28,16 @@ log = logging.getLogger("shop.lifecycle")
 KEEP_ANSWERS_HOURS = 24
 PURGE_SECONDS = 600.0
 PURGE_BATCH = 1000
+NOTE_SECONDS = 1.0
 
 
 class Worker:
-    """The resources of one worker process. Making it opens nothing; `running` opens and closes everything."""
+    """The resources of one worker process. Making it opens nothing; `running` opens and closes everything.
 
-    def __init__(self, settings: Settings) -> None:
+    `resources` are the first parts of the paths that are counted by name.
+    """
+
+    def __init__(self, settings: Settings, resources: Sequence[str] = ()) -> None:
         self.settings = settings
         self.draining = False
         self.database = Database(database_uri(settings), settings)
@@ -40,20 +45,24 @@ class Worker:
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
         self.executor = Executor(self.database, self.cache)
         self.access_log = AccessLog() if settings.access_log else None
+        self.metrics = Metrics(resources, settings.api_prefix)
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
         """The lifespan of the application."""
         configure_logging(self.settings)
         with ExitStack() as stack:
+            stack.enter_context(self.metrics.shared(self.settings.metrics_dir))
             await asyncio.to_thread(self._attach_to_servers, stack)
             self._drain_on_sigterm()
             await self.cache.start()
             purge = asyncio.create_task(self._purge_old_answers())
+            noting = asyncio.create_task(self._note_state())
             try:
                 yield
             finally:
                 purge.cancel()
+                noting.cancel()
                 await self.cache.close()
                 await self.gateway.close()
                 await asyncio.to_thread(self.database.close)
@@ -100,6 +109,17 @@ class Worker:
                 log.debug("The database is away: old Idempotency-Keys stay a little longer")
             except Exception:
                 log.exception("Old Idempotency-Keys could not be removed")
+
+    async def _note_state(self) -> None:
+        """Keep the other workers, any of which may be asked for /metrics, informed about this one."""
+        while True:
+            self.note_state()
+            await asyncio.sleep(NOTE_SECONDS)
+
+    def note_state(self) -> None:
+        """Write down for /metrics how this worker is now."""
+        pool = self.database.pool_usage()
+        self.metrics.note_state(db_pool_size=pool["size"], db_pool_checked_out=pool["checked_out"])
 
     def _purge_batch(self) -> int:
         def work(session: Any) -> int:

@@ -5,7 +5,8 @@ same target without asking the routes. What it answers is as fresh each time as 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import ref
 
 from sqlalchemy.orm import Session
 
@@ -50,14 +51,15 @@ class CachedRead:
 class CachedPage:
     """A page of all rows, of two answers that are cached by themselves: the rows, and how many there are in all.
 
-    Most pages outlive a new row, which changes how many there are. `complete` puts the two together.
+    Most pages outlive a new row, which changes how many there are. `complete` puts the two together. The whole is
+    kept only while the cache of this worker keeps its rows: there, what is remembered is bound by bytes.
     """
 
     rows: CachedRead
     size: CachedRead
     complete: Callable[[Answer, Answer], Answer]
-    _parts: tuple[Answer, Answer] | None = None
-    _whole: Answer | None = None
+    _parts: tuple[ref[Answer], ref[Answer]] | None = None
+    _whole: list[Answer] = field(default_factory=list)
 
     def look(self) -> SharedAnswer[Found] | None:
         return self.rows.executor.cache.look(self.rows.entry, self.size.entry)
@@ -65,9 +67,17 @@ class CachedPage:
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         rows, rows_hit = await self.rows.answer(found)
         size, size_hit = await self.size.answer(found)
-        if self._whole is None or self._parts is None or self._parts[0] is not rows or self._parts[1] is not size:
-            self._parts, self._whole = (rows, size), self.complete(rows, size)
-        return self._whole, bool(rows_hit and size_hit)
+        if self._parts is None or self._parts[0]() is not rows or self._parts[1]() is not size:
+            self._put_together(rows, size)
+        return self._whole[0], bool(rows_hit and size_hit)
+
+    def _put_together(self, rows: Answer, size: Answer) -> None:
+        whole = self._whole = [self.complete(rows, size)]
+
+        def forget(_: ref[Answer]) -> None:
+            whole.clear()
+
+        self._parts = ref(rows, forget), ref(size)
 
 
 AnyRead = FreshRead | CachedRead | CachedPage

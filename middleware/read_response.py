@@ -37,7 +37,11 @@ class ReadResponse(Response):
 
 
 def write_read(scope: Scope, answer: Answer, hit: bool | None, more: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Send the same with `more` headers in one piece, if the server can; whether it did."""
+    """Send the same with `more` headers in one piece, if the server can; whether it did.
+
+    Sets `scope["shop.cache_hit"]`, since the headers are lines by then.
+    """
+    scope["shop.cache_hit"] = hit
     write = writer_of(scope)
     hit_line = b"" if hit is None else _HIT_LINE if hit else _MISS_LINE
     lines = hit_line + header_lines(more)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config.access_log import AccessLog
 from config.http_protocol import by_messages_only, header_lines, set_writer, writer_of
 from config.logging import request_id
+from config.metrics import Metrics
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -42,15 +43,18 @@ class Service(Protocol):
 
 
 class RequestContext:
-    """Gives a request its id, and its answer the headers of the contract and a line in `access_log`.
+    """Gives a request its id, its answer the headers of the contract and a line in `access_log`, and counts them.
 
     Sets `scope["shop.request_id"]` and `scope["shop.path"]`, the path as the client sent it. While
     `service` is draining, answers ask clients to close their connection.
     """
 
-    def __init__(self, app: ASGIApp, *, service: Service, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, service: Service, metrics: Metrics | None = None, access_log: AccessLog | None = None
+    ) -> None:
         self.app = app
         self._service = service
+        self._metrics = metrics or Metrics()
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +78,9 @@ class RequestContext:
         def write_with_headers(status_code: int, headers: bytes, body: bytes) -> bool:
             nonlocal status
             status = status_code
+            hit = scope.get("shop.cache_hit")
+            if hit is not None:
+                self._metrics.count_read(hit=hit)
             return write(status_code, b"".join((headers, _about(identity, started), _LINES)), body)
 
         write = writer_of(scope)
@@ -82,10 +89,10 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            self._metrics.count_request(scope["method"], scope["path"], status, seconds)
             if self._access_log is not None:
-                self._access_log.note(
-                    identity, scope["method"], scope["shop.path"], status, _milliseconds_since(started)
-                )
+                self._access_log.note(identity, scope["method"], scope["shop.path"], status, seconds * 1000)
             request_id.reset(token)
 
     def _completed(
@@ -95,6 +102,8 @@ class RequestContext:
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/html"):
                 policy = _POLICY_OF_PAGES
+            elif name == b"x-cache-hit":
+                self._metrics.count_read(hit=value == b"true")
         completed = [
             *headers,
             (b"x-request-id", identity.encode()),

@@ -1,0 +1,56 @@
+"""The yardstick of `benchmarks.http`: what FastAPI takes at least, a route that returns bytes it has ready.
+
+`python -m benchmarks.bare_route PORT` serves it as the shop's workers are served, with nothing around it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from benchmarks.production_shop import free_port, wait_for_answer
+from config.settings import PROJECT_ROOT
+
+PATH = "/bare"
+
+# As long as a product.
+_BODY = b'{"id_key":1,"name":"Product 000001","description":"%s","price":9.99,"stock":100}' % (b"x" * 150)
+
+app = FastAPI(openapi_url=None)
+
+
+@app.get(PATH)
+async def bare() -> Response:
+    return Response(_BODY, media_type="application/json")
+
+
+@contextmanager
+def bare_server() -> Iterator[tuple[int, int]]:
+    """A process that serves the route, as its process id and port; ended afterwards."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_route", str(port)], cwd=PROJECT_ROOT)
+    try:
+        wait_for_answer(process, f"http://127.0.0.1:{port}{PATH}")
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        loop="auto",
+        http="httptools",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )

@@ -1,0 +1,181 @@
+"""Requests a second on the paths that are used most, as ratios to a bare FastAPI route.
+
+    python -m benchmarks.http --seconds 6 --connections 64
+    python -m benchmarks.http --only mix
+    python -m benchmarks.http --workers 2
+
+One worker of the production server has a core to itself; PostgreSQL, Valkey and the load share the other.
+The limiter counts every request, the access log is written. The bare route is measured on the worker's
+core before and after each path, because the speed of a shared machine changes. With `--workers` nothing is
+pinned, and the figures are those of so many workers beside those of one.
+
+Exits with 1 when a target is missed or an answer was not the expected one.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import uvloop
+
+from benchmarks import http_scaling
+from benchmarks.bare_route import PATH as BARE_PATH
+from benchmarks.bare_route import bare_server
+from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
+from benchmarks.generators import Load, generator_for, run_load
+from benchmarks.production_shop import Shop, production_shop
+from benchmarks.raw_requests import Scenario, raw_request
+from benchmarks.record import keep
+from benchmarks.shop_paths import PATHS, Path, fill
+
+WARM_SECONDS = 1.0
+BARE_SECONDS = 3.0
+# Less idle time than this on the load's core, and the load may have been what was measured.
+SATURATED = 0.97
+
+PRODUCTION = {"LOG_LEVEL": "INFO", "ACCESS_LOG": "true", "RATE_LIMIT_EXEMPT": "", "RATE_LIMIT_CALLS": "1000000000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table. `ratio` is to the bare route, `worker_us` the worker's CPU time per request."""
+
+    name: str
+    title: str
+    target: float | None
+    per_second: float
+    bare_per_second: float
+    ratio: float
+    p50_ms: float
+    p99_ms: float
+    worker_us: float
+    load_core_busy: float
+    errors: int
+    requests: int
+    generator: str
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The two servers on their core, and the cores that the load has."""
+
+    shop: Shop
+    worker: int
+    bare_port: int
+    load_cores: tuple[int, ...]
+    seconds: float
+    connections: int
+
+    def bare(self) -> float:
+        """Requests a second of the bare route."""
+        scenario = Scenario("bare", [raw_request("GET", BARE_PATH)])
+        seconds = min(BARE_SECONDS, self.seconds)
+        return run_load(scenario, self.shop.host, self.bare_port, seconds, self.connections).per_second
+
+    def path(self, path: Path, scenario: Scenario, bare_before: float) -> Row:
+        """Measure one path, and the bare route after it."""
+        run_load(scenario, self.shop.host, self.shop.port, WARM_SECONDS, self.connections)
+        cpu, ticks = cpu_seconds([self.worker]), busy_and_total(self.load_cores)
+        load = run_load(scenario, self.shop.host, self.shop.port, self.seconds, self.connections)
+        busy = busy_share(ticks, busy_and_total(self.load_cores))
+        worker_us = (cpu_seconds([self.worker]) - cpu) / max(1, load.requests) * 1e6
+        bare = (bare_before + self.bare()) / 2
+        return Row(
+            name=path.name,
+            title=path.title,
+            target=path.target,
+            per_second=load.per_second,
+            bare_per_second=bare,
+            ratio=load.per_second / bare,
+            p50_ms=load.p50_ms,
+            p99_ms=load.p99_ms,
+            worker_us=worker_us,
+            load_core_busy=busy,
+            errors=load.errors,
+            requests=load.requests,
+            generator=generator_for(scenario),
+            fails=tuple(failures(path, load, bare)),
+        )
+
+
+def failures(path: Path, load: Load, bare_per_second: float) -> Iterator[str]:
+    """What is wrong with the figures of a path, one text for each."""
+    if path.target is not None and load.per_second < path.target * bare_per_second:
+        yield f"below {path.target}"
+    if path.p99_ms is not None and load.p99_ms > path.p99_ms:
+        yield f"p99 above {path.p99_ms:g} ms"
+    if load.errors or not load.requests:
+        yield f"{load.errors} errors"
+
+
+def main() -> int:
+    options = _options()
+    chosen = [path for path in PATHS if options.only in (None, path.name)]
+    if options.workers > 1:
+        return http_scaling.report(chosen, options.workers, options.seconds, options.connections)
+    with _bench(options) as bench:
+        rows = _measure(bench, chosen)
+    for row in rows:
+        if row.load_core_busy > SATURATED:
+            print(f"{row.title}: the core of the load was saturated, the shop may be faster than this")
+    if options.only is None:
+        keep("http-paths", vars(options), [asdict(row) for row in rows])
+    return 1 if any(row.fails for row in rows) else 0
+
+
+@contextmanager
+def _bench(options: argparse.Namespace) -> Iterator[Bench]:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("Only one core: the load shares it with the worker, and the ratios say little")
+    # What is started from here on inherits these cores; the worker is moved to the first one when it runs.
+    load_cores = tuple(cores[1:2] or cores)
+    os.sched_setaffinity(0, load_cores)
+    with production_shop(1, subprocess.DEVNULL, **PRODUCTION) as shop, bare_server() as (bare_process, bare_port):
+        worker = shop.workers()[0]
+        for process in (worker, bare_process):
+            pin(process, cores[0])
+        print(f"worker and bare route on core {cores[0]}; PostgreSQL, Valkey and the load on core {load_cores[0]}")
+        yield Bench(shop, worker, bare_port, load_cores, options.seconds, options.connections)
+
+
+def _measure(bench: Bench, paths: Sequence[Path]) -> list[Row]:
+    catalog = uvloop.run(fill(bench.shop))
+    print(
+        f"{'path':38}{'req/s':>8}{'bare':>8}{'ratio':>7}{'target':>8}{'p50 ms':>8}{'p99 ms':>8}"
+        f"{'CPU µs':>8}{'load core':>11}{'errors':>8}"
+    )
+    rows: list[Row] = []
+    bench.bare()  # The first one is slower than all others.
+    for path in paths:
+        bare_before = bench.bare()
+        row = bench.path(path, path.scenario(catalog), bare_before)
+        print(_line(row), flush=True)
+        rows.append(row)
+    return rows
+
+
+def _line(row: Row) -> str:
+    target = "" if row.target is None else f"{row.target:.2f}"
+    return (
+        f"{row.title:38}{row.per_second:8.0f}{row.bare_per_second:8.0f}{row.ratio:7.2f}{target:>8}{row.p50_ms:8.1f}"
+        f"{row.p99_ms:8.1f}{row.worker_us:8.0f}{row.load_core_busy:11.0%}{row.errors:8}  {', '.join(row.fails)}"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=6, help="how long each path is loaded")
+    parser.add_argument("--connections", type=int, default=64, help="how many connections ask at once")
+    parser.add_argument("--only", choices=[path.name for path in PATHS], help="measure one path alone, keep no record")
+    parser.add_argument("--workers", type=int, default=1, help="compare so many workers with one")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The memory of a worker: after the mix, and over a million cached reads of ever new targets.
+
+    python -m benchmarks.memory --requests 1000000
+
+The reads name many products, pages, clients' addresses and request ids, and one in ten a target that nobody
+asked for before: what a worker remembers has to be bounded. Exits with 1 when the worker holds more than
+the target, or keeps growing.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from benchmarks.cores import resident_megabytes
+from benchmarks.generators import run_load
+from benchmarks.production_shop import Shop, production_shop
+from benchmarks.raw_requests import MARK, Scenario, raw_request
+from benchmarks.record import keep
+from benchmarks.shop_paths import PATHS, Catalog, fill
+
+TARGET_MEGABYTES = 110
+# What may come on top in the second half, as a share of what was held in the first.
+TOLERANCE = 0.03
+_SAMPLES = 10
+_TARGETS = 20_000
+_FIRST_CHUNK_SECONDS = 5.0
+_SETTINGS = {
+    "LOG_LEVEL": "INFO",
+    "ACCESS_LOG": "true",
+    "RATE_LIMIT_EXEMPT": "",
+    "TRUSTED_PROXIES": "127.0.0.0/8",
+}
+
+
+def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:
+    """So many different reads, from many addresses; every tenth is a target of its own each time it is sent."""
+    dice = random.Random(seed)
+    requests = []
+    for place in range(count):
+        headers = {
+            "x-forwarded-for": ".".join(str(dice.randrange(1, 255)) for _ in range(4)),
+            "x-request-id": f"{dice.getrandbits(64):016x}",
+        }
+        requests.append(raw_request("GET", _target(catalog, place, dice), headers=headers))
+    # Products that were never there are 404.
+    return Scenario("reads", requests, frozenset({200, 404}))
+
+
+def _target(catalog: Catalog, place: int, dice: random.Random) -> str:
+    if place % 20 == 0:
+        return f"/products/{MARK}"
+    if place % 20 == 10:
+        return f"/products?skip={MARK}&limit=1"
+    if place % 2:
+        return f"/products/{dice.choice(catalog.products)}"
+    return f"/products?skip={dice.randrange(len(catalog.products))}&limit={dice.randint(1, 40)}"
+
+
+def is_flat(samples: Sequence[float]) -> bool:
+    """Whether the second half of the samples stays within `TOLERANCE` of the first."""
+    half = len(samples) // 2
+    return max(samples[half:]) <= max(samples[:half]) * (1 + TOLERANCE)
+
+
+def main() -> int:
+    options = _options()
+    with production_shop(1, subprocess.DEVNULL, **_SETTINGS) as shop:
+        catalog = uvloop.run(fill(shop))
+        worker = shop.workers()[0]
+        print(f"{resident_megabytes(worker):6.1f} MB at the start")
+        mix = next(path for path in PATHS if path.name == "mix").scenario(catalog)
+        errors = run_load(mix, shop.host, shop.port, options.mix_seconds, options.connections).errors
+        after_mix = resident_megabytes(worker)
+        print(
+            f"{after_mix:6.1f} MB after {options.mix_seconds:g} s of the mix (target {TARGET_MEGABYTES}), {errors} errors"
+        )
+        samples, more_errors = _watch(shop, worker, varied_reads(catalog, _TARGETS), options)
+    flat = is_flat([megabytes for _, megabytes in samples])
+    print("flat" if flat else f"not flat: more than {TOLERANCE:.0%} came on top in the second half")
+    errors += more_errors
+    figures = {"after_mix_mb": after_mix, "samples": samples, "flat": flat, "errors": errors}
+    keep("memory", vars(options), figures)
+    return 0 if flat and after_mix <= TARGET_MEGABYTES and not errors else 1
+
+
+def _watch(
+    shop: Shop, worker: int, reads: Scenario, options: argparse.Namespace
+) -> tuple[list[tuple[int, float]], int]:
+    """How much the worker held after how many reads, and how many of them failed."""
+    samples: list[tuple[int, float]] = []
+    done = errors = 0
+    seconds = _FIRST_CHUNK_SECONDS
+    while done < options.requests:
+        load = run_load(reads, shop.host, shop.port, seconds, options.connections)
+        done += load.requests
+        errors += load.errors
+        samples.append((done, resident_megabytes(worker)))
+        print(f"{samples[-1][1]:6.1f} MB after {done:,} reads ({load.per_second:.0f}/s), {errors} errors", flush=True)
+        # A generator loads for a time; so long takes what is left until the next sample.
+        seconds = max(1.0, options.requests / _SAMPLES / load.per_second)
+    return samples, errors
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=1_000_000, help="how many cached reads")
+    parser.add_argument("--mix-seconds", type=float, default=30, help="how long the mix comes first")
+    parser.add_argument("--connections", type=int, default=64, help="how many connections ask at once")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The visitors of the load test: Locust users who look around in the shop, and write as often as they are told to."""
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import httpx
+from locust import FastHttpUser, between, task
+
+from benchmarks.buyer import HOST
+
+PAGE_ROWS = 20
+FIRST_PAGES = 5
+FIRST_PRODUCTS = 100
+FIRST_CLIENTS = 20
+
+USUAL_WRITES = 10.0
+
+
+@dataclass(slots=True)
+class Shop:
+    """What the visitors know of the shop."""
+
+    product_ids: list[int] = field(default_factory=list)
+    category_ids: list[int] = field(default_factory=list)
+
+
+class Visitor(FastHttpUser):
+    """Somebody who looks around and seldom writes. Locust's option `--writes` says how seldom."""
+
+    host = HOST
+    weight = 9
+    wait_time = between(1, 3)
+
+    shop: ClassVar[Shop]
+    """The same for all visitors of this process; whoever starts a test sets it."""
+
+    @task
+    def visit(self) -> None:
+        assert self.environment.parsed_options is not None
+        steps = mix(self.environment.parsed_options.writes)
+        (step,) = random.choices(list(steps), list(steps.values()))
+        step(self)
+
+    def list_products(self) -> None:
+        skip = PAGE_ROWS * random.randrange(FIRST_PAGES)
+        self.client.get(f"/products?skip={skip}&limit={PAGE_ROWS}", name="/products")
+
+    def view_product(self) -> None:
+        self.client.get(f"/products/{random.choice(self.shop.product_ids)}", name="/products/{id}")
+
+    def list_categories(self) -> None:
+        self.client.get("/categories")
+
+    def list_clients(self) -> None:
+        self.client.get(f"/clients?limit={PAGE_ROWS}", name="/clients")
+
+    def create_product(self) -> None:
+        self.client.post("/products", json=new_product(random.choice(self.shop.category_ids)))
+
+    def create_client(self) -> None:
+        self.client.post("/clients", json=new_client())
+
+
+Step = Callable[[Visitor], None]
+
+# The shares of the reads among themselves.
+READS: dict[Step, int] = {
+    Visitor.list_products: 40,
+    Visitor.view_product: 25,
+    Visitor.list_categories: 15,
+    Visitor.list_clients: 10,
+}
+WRITES: tuple[Step, ...] = (Visitor.create_product, Visitor.create_client)
+
+
+def mix(writes: float) -> dict[Step, float]:
+    """How often a visitor does what, in percent, when `writes` percent are writes."""
+    scale = (100 - writes) / sum(READS.values())
+    return {step: share * scale for step, share in READS.items()} | {step: writes / len(WRITES) for step in WRITES}
+
+
+def new_product(category_id: int) -> dict[str, Any]:
+    """The body of a product that no other run has made."""
+    name = f"Load test product {uuid.uuid4().hex[:12]}"
+    return {"name": name, "price": random.randint(100, 99_999) / 100, "stock": 100, "category_id": category_id}
+
+
+def new_client() -> dict[str, Any]:
+    """The body of a client whose e-mail is free."""
+    return {"name": "Load", "lastname": "Test", "email": f"load-test-{uuid.uuid4().hex}@example.com"}
+
+
+def look_around(http: httpx.Client) -> Shop:
+    """Look at the shop, and put in what the visitors need where it is empty. Raises `httpx.HTTPError`."""
+    categories = _rows(http, "/categories")
+    if not categories:
+        categories = [_create(http, "/categories", {"name": f"Load test {uuid.uuid4().hex[:12]}"})]
+    products = _rows(http, "/products")
+    if not products:
+        bodies = [new_product(categories[0]["id_key"]) for _ in range(FIRST_PRODUCTS)]
+        products = [_create(http, "/products", body) for body in bodies]
+    if not _rows(http, "/clients"):
+        for _ in range(FIRST_CLIENTS):
+            _create(http, "/clients", new_client())
+    return Shop([row["id_key"] for row in products], [row["id_key"] for row in categories])
+
+
+def _rows(http: httpx.Client, path: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = http.get(path, params={"limit": FIRST_PRODUCTS}).raise_for_status().json()
+    return rows
+
+
+def _create(http: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = http.post(path, json=body).raise_for_status().json()
+    return row

@@ -1,0 +1,259 @@
+"""What the workers of a shop count: requests and their times, the cache's hits, and how full each worker is.
+
+A worker counts in a page of memory that it alone writes: without a lock, in about a microsecond per request. With
+METRICS_DIR, which the launcher sets, the pages are files there that the workers map, so that each of them can tell
+the sum of all. A page is locked while its worker lives. Whoever starts takes over a page whose worker has ended,
+however that came about, and counts on from there: nothing is lost, nothing is counted twice, and there are never more
+pages than there were workers at once.
+"""
+
+import ctypes
+import itertools
+import logging
+import mmap
+import os
+import shutil
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from config.locks import FileLock
+
+log = logging.getLogger("shop.metrics")
+
+# What is outside of the known methods and routes is counted as this, so that nobody can make a shop count without bound.
+OTHER = "other"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER)
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+# The upper bounds of the classes of times, in seconds. What takes longer is in one more class.
+TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_NANOSECONDS = 1_000_000_000
+# A page has room for so many routes, those that are OTHER included.
+_ROUTES_AT_MOST = 32
+_OF_A_ROUTE = len(METHODS) * len(STATUS_CLASSES)
+_FIRST_OF_METHOD = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
+_FIRST_OF_OTHERS = _FIRST_OF_METHOD[OTHER]
+_TOO_MANY_REQUESTS = 429
+# A file system in memory, where a write never waits for a disk.
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nothing is expected there: a new folder is made)
+_FOLDER = "shop-metrics-"
+_LAUNCHER = "launcher"
+
+
+class Counts(ctypes.Structure):
+    """Numbers that only grow. `requests` are by route, method and status class, `times` by class of time."""
+
+    requests: "ctypes.Array[ctypes.c_int64]"
+    times: "ctypes.Array[ctypes.c_int64]"
+    nanoseconds: int
+    cache_hits: int
+    cache_misses: int
+    rate_limited: int
+
+    _fields_ = [
+        ("requests", ctypes.c_int64 * (_ROUTES_AT_MOST * _OF_A_ROUTE)),
+        ("times", ctypes.c_int64 * (len(TIME_BOUNDS) + 1)),
+        ("nanoseconds", ctypes.c_int64),
+        ("cache_hits", ctypes.c_int64),
+        ("cache_misses", ctypes.c_int64),
+        ("rate_limited", ctypes.c_int64),
+    ]
+
+
+class Page(ctypes.Structure):
+    """What one worker counted, and how it was when it last looked at itself."""
+
+    counts: Counts
+    resident_bytes: int
+    db_pool_size: int
+    db_pool_checked_out: int
+
+    _fields_ = [
+        ("counts", Counts),
+        ("resident_bytes", ctypes.c_int64),
+        ("db_pool_size", ctypes.c_int64),
+        ("db_pool_checked_out", ctypes.c_int64),
+    ]
+
+
+PAGE_BYTES = ctypes.sizeof(Page)
+
+
+class Metrics:
+    """The counters of one worker, and those of its siblings inside `shared`.
+
+    `routes` are the first parts of the paths below `prefix` that are counted by name; the siblings have the same.
+    """
+
+    def __init__(self, routes: Sequence[str] = (), prefix: str = "") -> None:
+        self.routes = (*routes, OTHER)
+        if len(self.routes) > _ROUTES_AT_MOST:
+            raise ValueError(f"{len(routes)} routes cannot be counted: a page has room for {_ROUTES_AT_MOST - 1}")
+        self._first_of_route = {route: row * _OF_A_ROUTE for row, route in enumerate(self.routes)}
+        self._first_of_others = self._first_of_route[OTHER]
+        self._start_of_route = len(prefix) + 1
+        self._folder: Path | None = None
+        self._write_to(Page())
+
+    def _write_to(self, page: Page) -> None:
+        self._page, self._counts = page, page.counts
+        # Views of the same memory: looking them up for every request would cost as much as counting.
+        self._requests, self._times = page.counts.requests, page.counts.times
+
+    def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered with `status` after `seconds`."""
+        route = path[self._start_of_route :].partition("/")[0]
+        of_route = self._first_of_route.get(route, self._first_of_others)
+        self._requests[of_route + _FIRST_OF_METHOD.get(method, _FIRST_OF_OTHERS) + status // 100 - 1] += 1
+        self._times[bisect_left(TIME_BOUNDS, seconds)] += 1
+        self._counts.nanoseconds += int(seconds * _NANOSECONDS)
+        if status == _TOO_MANY_REQUESTS:
+            self._counts.rate_limited += 1
+
+    def count_read(self, *, hit: bool) -> None:
+        """Count a read that the cache answered, or could have answered."""
+        if hit:
+            self._counts.cache_hits += 1
+        else:
+            self._counts.cache_misses += 1
+
+    def note_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
+        """Let the others know how this worker is now."""
+        self._page.resident_bytes = resident_bytes()
+        self._page.db_pool_size = db_pool_size
+        self._page.db_pool_checked_out = db_pool_checked_out
+
+    def totals(self) -> Counts:
+        """The sums over all workers, also those that have ended."""
+        pages = [self._page] if self._folder is None else [page for _, page in _read_pages(self._folder)]
+        numbers = (memoryview(page.counts).cast("B").cast("q") for page in pages)
+        return Counts.from_buffer(array("q", map(sum, zip(*numbers, strict=True))))
+
+    def workers(self) -> dict[int, Page]:
+        """The pages of the workers that live, by their numbers, which start at 0."""
+        if self._folder is None:
+            return {0: self._page}
+        return {
+            int(path.suffix[1:]): page for path, page in sorted(_read_pages(self._folder)) if not _is_abandoned(path)
+        }
+
+    @contextmanager
+    def shared(self, folder: Path | None) -> Iterator[None]:
+        """Count for the duration of a block where all with the same `folder` see it; without one, alone."""
+        lock = None if folder is None else self._join(folder)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                # The page may belong to somebody else from now on.
+                self._folder = None
+                self._write_to(Page.from_buffer_copy(self._page))
+                lock.close()
+
+    def _join(self, folder: Path) -> FileLock | None:
+        """Count in a page in `folder`. The lock on it, or None where the folder cannot be used."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path, lock = _free_page(folder)
+            self._write_to(_mapped(path))
+        except OSError as error:
+            log.warning("METRICS_DIR cannot be used, so /metrics speaks for one worker only: %s", error)
+            return None
+        self._folder = folder
+        return lock
+
+
+@contextmanager
+def metrics_folder(given: Path | None) -> Iterator[Path | None]:
+    """The folder for the pages of the workers: `given`, or else a new one, gone after the block.
+
+    None where there is no place for a new one.
+    """
+    if given is not None:
+        yield given
+        return
+    try:
+        folder, lock = _new_folder(
+            _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        )
+    except OSError as error:
+        log.warning("Nowhere can a folder be made, so /metrics speaks for one worker only: %s", error)
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        # A worker that ends a moment later keeps what it has mapped.
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _new_folder(parent: Path) -> tuple[Path, FileLock]:
+    """A folder that is locked while its launcher lives; those that killed launchers left are removed."""
+    for left in parent.glob(f"{_FOLDER}*"):
+        # Another user's is not ours to touch, and another launcher may be removing the same one.
+        with suppress(OSError):
+            if left.stat().st_uid == os.getuid():
+                _remove_abandoned(left)
+    # It has its name only when it is locked: until then nobody takes it for abandoned.
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}", dir=parent))
+    lock = FileLock(unnamed / _LAUNCHER)
+    lock.acquire()
+    return unnamed.rename(parent / unnamed.name.removeprefix(".")), lock
+
+
+def _remove_abandoned(folder: Path) -> None:
+    lock = FileLock(folder / _LAUNCHER)
+    try:
+        if lock.acquire():
+            shutil.rmtree(folder)
+    finally:
+        lock.close()
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds; 0 where the system does not tell as Linux does."""
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return 0
+    return int(fields[1]) * mmap.PAGESIZE
+
+
+def _free_page(folder: Path) -> tuple[Path, FileLock]:
+    for number in itertools.count():
+        path = folder / f"worker.{number}"
+        lock = FileLock(path)
+        if lock.acquire():
+            return path, lock
+        lock.close()
+    raise AssertionError("unreachable")
+
+
+def _mapped(path: Path) -> Page:
+    if path.stat().st_size != PAGE_BYTES:
+        # Written, and not only made longer: a full file system says so here, and not by ending the process when
+        # it counts for the first time.
+        path.write_bytes(bytes(PAGE_BYTES))
+    with path.open("r+b") as file:
+        return Page.from_buffer(mmap.mmap(file.fileno(), PAGE_BYTES))
+
+
+def _read_pages(folder: Path) -> Iterator[tuple[Path, Page]]:
+    for path in folder.glob("worker.*"):
+        content = path.read_bytes()
+        # A page that was made this moment is still empty.
+        if len(content) == PAGE_BYTES:
+            yield path, Page.from_buffer_copy(content)
+
+
+def _is_abandoned(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        return lock.acquire(shared=True)
+    finally:
+        lock.close()

@@ -1,0 +1,57 @@
+"""The counters of all workers as text, as Prometheus reads it."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, product
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from config.metrics import METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
+
+
+def exposition(metrics: Metrics) -> bytes:
+    """The sums over all workers, and how each of those that live is."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(metrics))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _sums(self._metrics.totals(), self._metrics.routes)
+        yield from _states(self._metrics.workers())
+
+
+def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("shop_http_requests", "Answered requests", labels=("route", "method", "status"))
+    # The page has room for more routes than there are.
+    for labels, count in zip(product(routes, METHODS, STATUS_CLASSES), totals.requests, strict=False):
+        if count:
+            requests.add_metric(labels, count)
+    yield requests
+    yield HistogramMetricFamily(
+        "shop_http_request_duration_seconds",
+        "Time from the head of a request to the end of its answer",
+        buckets=list(zip([*map(str, TIME_BOUNDS), "+Inf"], accumulate(totals.times), strict=True)),
+        sum_value=totals.nanoseconds / 1e9,
+    )
+    yield CounterMetricFamily("shop_cache_hits", "Reads that the cache answered", totals.cache_hits)
+    yield CounterMetricFamily("shop_cache_misses", "Reads that the cache could not answer", totals.cache_misses)
+    yield CounterMetricFamily("shop_rate_limited", "Requests refused with 429", totals.rate_limited)
+
+
+def _states(workers: dict[int, Page]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("shop_workers", "Worker processes that serve", len(workers))
+    memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", labels=("worker",))
+    size = GaugeMetricFamily("shop_db_pool_size", "Database connections that the pool keeps", labels=("worker",))
+    used = GaugeMetricFamily("shop_db_pool_checked_out", "Database connections in use", labels=("worker",))
+    for number, page in workers.items():
+        worker = (str(number),)
+        if page.resident_bytes:
+            memory.add_metric(worker, page.resident_bytes)
+        size.add_metric(worker, page.db_pool_size)
+        used.add_metric(worker, page.db_pool_checked_out)
+    yield from (memory, size, used)
