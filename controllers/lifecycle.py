@@ -54,6 +54,7 @@ class Worker:
                 purge.cancel()
                 await self.cache.close()
                 await self.gateway.close()
+                self.database.lanes.close()
                 await asyncio.to_thread(self.database.close)
         stop_logging()
 
