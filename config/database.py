@@ -2,8 +2,8 @@
 
 `Database.transact(work)` is how the application changes anything: one transaction in one worker
 thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer goes out.
-`Database.at_once(work)` is for the one statement that is a transaction of its own, and
-`Database.read(work)` for answers that change nothing.
+`Database.read(work)` is for answers that change nothing, and `Database.lanes` for the one statement that is
+a transaction of its own.
 
 The functions at the end (`create_tables` and its siblings) are for people and scripts; they attach
 to the embedded server, or start it, when the settings name no outside one.
@@ -26,27 +26,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
+from config.lanes import MAX_RETRIES, Lanes, warn_if_slow
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
+from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
+
+__all__ = ["Database", "DatabaseUnavailable", "sqlstate"]
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
-
-MAX_RETRIES = 3
-SLOW_STATEMENT_SECONDS = 0.5
-UNREPEATABLE = "unrepeatable"
-
-# SQLSTATEs after which the whole transaction may be tried again: serialization failure, deadlock.
-_RETRIABLE = {"40001", "40P01"}
-# The server took another role (a failover): this connection and its siblings are of no use any more.
-_READ_ONLY = "25006"
-# Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
-_BUSY_CODES = {"55P03", "57014"}
-_BUSY_CLASSES = {"08", "53", "57", "58", "XX"}
-
-
-class DatabaseUnavailable(Exception):
-    """PostgreSQL is away, read-only, or did not answer in time; nothing was changed, or nobody knows (COMMIT)."""
 
 
 class Database:
@@ -85,6 +73,7 @@ class Database:
         # Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
         self._deadline = 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
+        self.lanes = Lanes(url, settings)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
         """Bound what one connection may take, and set what the shop relies on."""
@@ -163,33 +152,22 @@ class Database:
 
     def read(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, reading committed data statement by statement. Blocks; call it in a thread."""
-        return self._autocommitted(work)
-
-    def at_once(self, work: Callable[[Session], T]) -> T:
-        """What `work` returns, whose one writing statement is a transaction of its own. Blocks; call it in a thread.
-
-        `work` sets `session.info[UNREPEATABLE]` before that statement: when the connection breaks from then on,
-        nobody knows whether it was committed, and it is not tried again.
-        """
-        return self._autocommitted(work)
-
-    def _autocommitted(self, work: Callable[[Session], T]) -> T:
         for attempt in range(MAX_RETRIES + 1):
             try:
-                return self._attempt_autocommitted(work)
+                return self._attempt_to_read(work)
             except _Retry as retry:
                 if attempt == MAX_RETRIES:
                     raise DatabaseUnavailable("the statement failed again and again") from retry.__cause__
         raise AssertionError("unreachable")
 
-    def _attempt_autocommitted(self, work: Callable[[Session], T]) -> T:
+    def _attempt_to_read(self, work: Callable[[Session], T]) -> T:
         try:
             with self.engine.connect() as connection, _autocommit(connection):
                 session = Session(connection, expire_on_commit=False)
                 try:
                     return work(session)
                 except DBAPIError as error:
-                    raise self._judged(error, session, committing=UNREPEATABLE in session.info) from error
+                    raise self._judged(error, session, committing=False) from error
                 finally:
                     _close(session)
         except PoolTimeout as error:
@@ -200,9 +178,9 @@ class Database:
     def _judged(self, error: DBAPIError, session: Session | None, committing: bool) -> Exception:
         """What `error` means for the request: try again, unavailable, or the error itself for the layers above."""
         code = sqlstate(error)
-        if code in _RETRIABLE:
+        if code in RETRIABLE:
             return _Retry()
-        if code == _READ_ONLY:
+        if code == READ_ONLY:
             # The pool only closes what it holds just now; this connection would come back to it.
             if session is not None:
                 session.invalidate()
@@ -212,7 +190,7 @@ class Database:
         if error.connection_invalidated and not committing:
             # The connection broke before COMMIT was sent: nothing can have been kept.
             return _Retry()
-        if error.connection_invalidated or code in _BUSY_CODES or (code or "08")[:2] in _BUSY_CLASSES:
+        if error.connection_invalidated or is_busy(code):
             log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error.orig).__name__)
             return DatabaseUnavailable("the database is not available")
         return error
@@ -313,9 +291,7 @@ def _warn_if_cut_off(context: ExceptionContext) -> None:
 
 
 def _warn_if_slower(connection: Connection, statement: str) -> None:
-    seconds = time.monotonic() - connection.info.get("started", time.monotonic())
-    if seconds > SLOW_STATEMENT_SECONDS:
-        log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
+    warn_if_slow(time.monotonic() - connection.info.get("started", time.monotonic()), statement)
 
 
 # -- The schema, for people and scripts ------------------------------------------------------------

@@ -57,6 +57,8 @@ def assemble(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        # Nobody collects it; to find that out again with every request is not free.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.worker = worker
     app.state.executor = worker.executor

@@ -37,7 +37,7 @@ from services.answer import Answer, Entry, page_entry
 from services.base import BaseService
 from services.cache_key import build_key
 from services.executor import Executor
-from services.idempotency import KeyedRequest, Reply
+from services.idempotency import Reply
 from services.versions import row_tag, size_tag
 
 Endpoint = Callable[..., Any]
@@ -175,16 +175,9 @@ class BaseController:
         remember(request.scope, read)
         return ReadResponse(request.scope, answer, hit)
 
-    async def write(
-        self,
-        request: Request,
-        work: Callable[[Session], Reply],
-        at_once: Callable[[KeyedRequest | None, Session], Reply | None] | None = None,
-    ) -> Response:
+    async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
-        keyed = await keyed_request(request)
-        shortcut = None if at_once is None else partial(at_once, keyed)
-        return as_response(await executor_of(request).write(work, keyed, shortcut))
+        return as_response(await executor_of(request).write(work, await keyed_request(request)))
 
     def location(self, row_id: int | str) -> str:
         """The path of a row."""

@@ -8,14 +8,16 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers import documentation
-from controllers.answers import reply
+from controllers.answers import as_response, reply
+from controllers.base import executor_of
+from controllers.idempotency import keyed_request
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from repositories.checkout import PlacedOrder
 from schemas.checkout import Checkout, PlacedOrderRead
 from services.answer import Answer
-from services.checkout import CheckoutService
-from services.idempotency import KeyedRequest, Reply
+from services.checkout import CheckoutService, at_once
+from services.idempotency import Reply
 
 _EXAMPLE = {
     "client_id": 1,
@@ -57,14 +59,14 @@ class CheckoutController(OrderController):
     async def checkout(self, request: Request, body: Any) -> Response:
         """Takes the goods from the stock at the shop's prices and numbers the bill. A refusal changes nothing."""
 
-        def at_once(keyed: KeyedRequest | None, session: Session) -> Reply | None:
-            placed = CheckoutService(session).place_at_once(body, keyed, self.location(""))
-            return None if placed is None else self._placed(placed)
-
         def work(session: Session) -> Reply:
             return self._placed(CheckoutService(session).place(body))
 
-        return await self.write(request, work, at_once)
+        keyed = await keyed_request(request)
+        executor = executor_of(request)
+        short_way = at_once(body, keyed, self.location(""))
+        order = None if short_way is None else await executor.at_once(short_way)
+        return as_response(await executor.write(work, keyed) if order is None else self._placed(order))
 
     def _placed(self, order: PlacedOrder) -> Reply:
         return reply(201, Answer(order.body, order.etag), self.location(order.id_key))

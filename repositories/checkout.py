@@ -4,6 +4,10 @@ Between two statements of a transaction lie a way over the network and a wait fo
 everybody who wants the same product, or the next number of a bill, waits as well. So one statement locks,
 looks, writes and renders the answer; on its own it is a whole transaction, and nobody waits for longer
 than PostgreSQL takes. It is prepared once per connection, to be planned once and not for every order.
+
+There are two of them, which differ in how they take the goods. An order of one product takes them by an
+UPDATE that holds only where everything agrees: PostgreSQL looks again at its conditions when it had to wait
+for the row. Orders of several products would deadlock that way; they lock their rows in the order of the ids.
 """
 
 from collections.abc import Sequence
@@ -12,22 +16,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Text, bindparam, cast, exists, func, select
+from sqlalchemy import Date, DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from models import Bill, IdempotencyKey, Order, OrderDetail, Product
+from config.lanes import Parameters, Prepared, Row
+from models import Bill, Order, OrderDetail, Product
 from repositories.idempotency_key import lock_number
 from schemas.base import Read
 from schemas.bill import BillRead
+from schemas.fields import MAX_MONEY
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 
-_SHELF = select(Product.id_key, Product.price, Product.stock, Product.active).where(
-    Product.id_key == func.any(bindparam("keys"))
-)
-_LOCKED_SHELF = _SHELF.order_by(Product.id_key).with_for_update(key_share=True)
-_SHELF_AND_KEY = _SHELF.add_columns(
-    exists().where(IdempotencyKey.key == cast(bindparam("key"), Text)).label("key_is_known")
+_LOCKED_SHELF = (
+    select(Product.id_key, Product.price, Product.stock, Product.active)
+    .where(Product.id_key == func.any(bindparam("keys")))
+    .order_by(Product.id_key)
+    .with_for_update(key_share=True)
 )
 
 
@@ -45,29 +50,76 @@ def _json_value(column: str, kind: Any) -> str:
     return f"{column} AS {name}"
 
 
-# Only names of columns are put into the text; every value is a parameter.
-_PLACE = f"""
-WITH line AS (
+# In the order of the parameters' numbers. `offered` are the prices that the client believes in, NULL where it named none.
+_PARAMETERS = (
+    "product_ids",  # $1
+    "quantities",
+    "offered",
+    "bill_number",  # $4
+    "discount",
+    "date",
+    "expected_total",  # $7
+    "payment_type",
+    "client_id",
+    "delivery_method",  # $10
+    "address_id",
+    "key",
+    "key_lock",  # $13
+    "fingerprint",
+    "location",
+)
+
+# Only names of columns and constants are put into the texts; every value is a parameter.
+_KEY_AND_LINES = """
+WITH key AS MATERIALIZED (
+    SELECT $12::text IS NULL OR (pg_try_advisory_xact_lock($13::bigint)
+        AND NOT EXISTS (SELECT FROM idempotency_keys WHERE idempotency_keys.key = $12)) AS is_ours
+), line AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::numeric[])
-    WITH ORDINALITY AS line (product_id, quantity, price, place)
-), taken AS (
-    SELECT product_id, sum(quantity) AS quantity, min(price) AS price FROM line GROUP BY product_id
-), key AS MATERIALIZED (
-    SELECT $12::text IS NULL OR pg_try_advisory_xact_lock($13::bigint) AS is_ours
-), shelf AS MATERIALIZED (
+    WITH ORDINALITY AS line (product_id, quantity, offered, place)
+)"""
+_NEXT_VERSION = "GREATEST(clock_timestamp(), products.updated_at + interval '1 microsecond')"
+
+
+def _agreed(total: str) -> str:
+    """The conditions on the sum of the lines."""
+    return f"{total} BETWEEN $5::numeric AND {MAX_MONEY} AND {total} - $5 = coalesce($7::numeric, {total} - $5)"
+
+
+# All lines are of the same product. Its conditions stand in the UPDATE itself, to be looked at again on a row
+# that others have changed meanwhile.
+_SOLD_OF_ONE = f""", taken AS MATERIALIZED (
+    SELECT min(product_id) AS product_id, sum(quantity) AS quantity, min(offered) AS least, max(offered) AS most
+    FROM line
+), sold AS (
+    UPDATE products SET stock = products.stock - taken.quantity, updated_at = {_NEXT_VERSION}
+    FROM key, taken
+    WHERE key.is_ours AND products.id_key = taken.product_id AND products.active AND products.stock >= taken.quantity
+        AND products.price = coalesce(taken.least, products.price)
+        AND products.price = coalesce(taken.most, products.price)
+        AND {_agreed("products.price * taken.quantity")}
+    RETURNING products.id_key AS product_id, products.price
+)"""  # noqa: S608
+_SOLD_OF_MANY = f""", shelf AS MATERIALIZED (
     SELECT products.* FROM products, key WHERE key.is_ours AND products.id_key = ANY ($1::bigint[])
     ORDER BY products.id_key FOR NO KEY UPDATE OF products
+), taken AS MATERIALIZED (
+    SELECT line.product_id, sum(line.quantity) AS quantity, sum(line.quantity * shelf.price) AS price,
+        bool_and(shelf.price = coalesce(line.offered, shelf.price)) AND bool_and(shelf.active)
+            AND min(shelf.stock) >= sum(line.quantity) AS is_there
+    FROM line LEFT JOIN shelf ON shelf.id_key = line.product_id GROUP BY line.product_id
 ), deal AS MATERIALIZED (
-    SELECT count(*) = (SELECT count(*) FROM taken)
-        AND bool_and(shelf.active AND shelf.price = taken.price AND shelf.stock >= taken.quantity) AS is_on
-    FROM shelf JOIN taken ON taken.product_id = shelf.id_key
+    SELECT FROM taken HAVING bool_and(is_there IS TRUE) AND {_agreed("sum(price)")}
 ), sold AS (
-    UPDATE products SET stock = products.stock - taken.quantity,
-        updated_at = GREATEST(clock_timestamp(), products.updated_at + interval '1 microsecond')
-    FROM taken, deal WHERE deal.is_on AND products.id_key = taken.product_id
+    UPDATE products SET stock = products.stock - taken.quantity, updated_at = {_NEXT_VERSION}
+    FROM taken, deal WHERE products.id_key = taken.product_id
+    RETURNING products.id_key AS product_id, products.price
+)"""  # noqa: S608
+_WRITTEN = f""", sale AS MATERIALIZED (
+    SELECT sum(line.quantity * sold.price) AS total FROM line JOIN sold USING (product_id) HAVING count(*) > 0
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)
-    SELECT 'sale', extract(year FROM now() AT TIME ZONE 'UTC'), 1 FROM deal WHERE deal.is_on AND $4::text IS NULL
+    SELECT 'sale', extract(year FROM now() AT TIME ZONE 'UTC'), 1 FROM sale WHERE $4::text IS NULL
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + 1
     RETURNING year, last_number
 ), bills AS (
@@ -75,18 +127,18 @@ WITH line AS (
     SELECT coalesce($4, (
             SELECT 'BILL-' || year || '-' || lpad(last_number::text, greatest(6, length(last_number::text)), '0')
             FROM counter)),
-        $5::numeric, (coalesce($6::timestamptz, now()) AT TIME ZONE 'UTC')::date,
-        greatest(0, $7::numeric - $5::numeric), $8::text, $9::bigint
-    FROM deal WHERE deal.is_on
+        $5::numeric, (coalesce($6::timestamptz, now()) AT TIME ZONE 'UTC')::date, total - $5, $8::text, $9::bigint
+    FROM sale
     RETURNING *
 ), orders AS (
     INSERT INTO orders (date, total, delivery_method, client_id, bill_id, address_id)
-    SELECT coalesce($6::timestamptz, now()), $7::numeric, $10::smallint, $9::bigint, bills.id_key, $11::bigint
-    FROM bills
+    SELECT coalesce($6::timestamptz, now()), sale.total, $10::smallint, $9::bigint, bills.id_key, $11::bigint
+    FROM bills, sale
     RETURNING *
 ), order_details AS (
     INSERT INTO order_details (quantity, price, order_id, product_id)
-    SELECT line.quantity, line.price, orders.id_key, line.product_id FROM line, orders ORDER BY line.place
+    SELECT line.quantity, sold.price, orders.id_key, line.product_id
+    FROM line JOIN sold USING (product_id), orders ORDER BY line.place
     RETURNING *
 ), ledger AS (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
@@ -114,22 +166,30 @@ WITH line AS (
 )
 SELECT id_key, body, etag FROM tagged
 """  # noqa: S608
-_EXECUTE = (
-    "EXECUTE place_order (%(product_ids)s, %(quantities)s, %(prices)s, %(bill_number)s, %(discount)s, %(date)s, "
-    "%(total)s, %(payment_type)s, %(client_id)s, %(delivery_method)s, %(address_id)s, "
-    "%(key)s, %(key_lock)s, %(fingerprint)s, %(location)s)"
-)
+
+
+def _prepared(name: str, sold: str) -> Prepared:
+    call = f"EXECUTE {name} ({', '.join(f'%({parameter})s' for parameter in _PARAMETERS)})"
+    return Prepared(name, f"{_KEY_AND_LINES}{sold}{_WRITTEN}", call)
+
+
+_OF_ONE = _prepared("place_order_of_one_product", _SOLD_OF_ONE)
+_OF_MANY = _prepared("place_order", _SOLD_OF_MANY)
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What an order is made of. The lines are three lists of the same length, in the client's order."""
+    """What the client asked for. The lines are three lists of the same length, in the client's order.
 
-    product_ids: Sequence[int]
-    quantities: Sequence[int]
-    prices: Sequence[Decimal]
-    total: Decimal
+    `offered` are the prices that the client believes in, and `expected_total` what it believes is to be paid;
+    None where it did not say.
+    """
+
+    product_ids: list[int]
+    quantities: list[int]
+    offered: list[Decimal | None]
     discount: Decimal
+    expected_total: Decimal | None
     payment_type: str
     delivery_method: int
     client_id: int
@@ -156,34 +216,43 @@ class PlacedOrder:
     etag: str
 
 
+def placing(order: NewOrder, kept_under: KeptUnder | None = None) -> tuple[Prepared, Parameters]:
+    """The statement that writes the order with its bill, details, stock and ledger, and its answer under the key.
+
+    It has no row, and writes nothing, when a product or a sum is not what the client takes it for, or when the key
+    is known or at work elsewhere.
+    """
+    parameters = {name: getattr(order, name) for name in NewOrder.__slots__}
+    for name in KeptUnder.__slots__:
+        parameters[name] = None if kept_under is None else getattr(kept_under, name)
+    parameters["key_lock"] = None if kept_under is None else lock_number(kept_under.key)
+    return (_OF_MANY if len(set(order.product_ids)) > 1 else _OF_ONE), parameters
+
+
+def placed(row: Row) -> PlacedOrder:
+    """The order that the statement's row is about."""
+    id_key, body, etag = row
+    return PlacedOrder(id_key, body.encode(), etag)
+
+
 class CheckoutRepository:
-    """Placing orders, on the connection of one session: plain rows need none of what an ORM does with them."""
+    """Placing orders step by step, on the connection of one session: plain rows need none of what an ORM does."""
 
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
-
-    def glance(self, product_ids: Sequence[int], key: str | None) -> dict[int, Any]:
-        """The products that exist, by id, as they are now; nothing is locked. Each row says whether the key is known."""
-        rows = self.connection.execute(_SHELF_AND_KEY, {"keys": list(set(product_ids)), "key": key})
-        return {row.id_key: row for row in rows}
 
     def lock_shelf(self, product_ids: Sequence[int]) -> dict[int, Any]:
         """The products that exist, by id, locked in the order of their ids."""
         return {row.id_key: row for row in self.connection.execute(_LOCKED_SHELF, {"keys": sorted(set(product_ids))})}
 
-    def place(self, order: NewOrder, kept_under: KeptUnder | None = None) -> PlacedOrder | None:
-        """Write the order with its bill, details, stock and ledger, and its answer under the key.
-
-        None, with nothing written, when a product is not what `order` takes it for, or the key is at work elsewhere.
-        """
-        if not self.connection.info.get("place_order_prepared"):
+    def place(self, order: NewOrder) -> PlacedOrder | None:
+        """Write the order as `placing` does, within this transaction; None when something does not agree."""
+        statement, parameters = placing(order)
+        prepared: set[str] = self.connection.info.setdefault("prepared", set())
+        if statement.name not in prepared:
             # One plan for all: what differs from order to order does not change how to go about it.
             self.connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-            self.connection.exec_driver_sql(f"PREPARE place_order AS {_PLACE}")
-            self.connection.info["place_order_prepared"] = True
-        parameters = {name: getattr(order, name) for name in NewOrder.__slots__}
-        for name in KeptUnder.__slots__:
-            parameters[name] = None if kept_under is None else getattr(kept_under, name)
-        parameters["key_lock"] = None if kept_under is None else lock_number(kept_under.key)
-        row = self.connection.exec_driver_sql(_EXECUTE, parameters).first()
-        return None if row is None else PlacedOrder(row.id_key, row.body.encode(), row.etag)
+            self.connection.exec_driver_sql(statement.preparation)
+            prepared.add(statement.name)
+        row = self.connection.exec_driver_sql(statement.call, dict(parameters)).first()
+        return None if row is None else placed(tuple(row))

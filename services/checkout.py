@@ -1,16 +1,15 @@
 """Placing an order: bill, order and details in one transaction, or nothing at all."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from config.database import UNREPEATABLE
 from models.bill import is_server_number
 from repositories.base import is_key
-from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder
+from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
 from services.base import news_of
@@ -23,44 +22,39 @@ from services.errors import (
     NotFound,
     PriceMismatch,
     ProductNotAvailable,
-    ShopError,
     TotalMismatch,
 )
+from services.executor import AtOnce
 from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
+from services.versions import News
+
+
+def at_once(checkout: Checkout, keyed: KeyedRequest | None, location: str) -> AtOnce[PlacedOrder] | None:
+    """How to place the order by one statement, which also keeps its answer under the key; None where it takes more.
+
+    `location` is what stands before the order's key in its path. Whoever gets no order from it asks `CheckoutService`,
+    which finds out why and says so.
+    """
+    ids = [line.product_id for line in checkout.lines]
+    has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
+    if has_more or not all(map(is_key, (checkout.client_id, *ids))):
+        return None
+    kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
+    statement, parameters = placing(_asked(checkout), kept_under)
+    news = News()
+    _tell_of(news, ids)
+    return AtOnce(statement, parameters, news, placed)
 
 
 class CheckoutService:
-    """Places orders: at once where nothing is in the way, else step by step on locked products."""
+    """Places orders step by step, on locked products."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.repository = CheckoutRepository(session)
-
-    def place_at_once(self, checkout: Checkout, keyed: KeyedRequest | None, location: str) -> PlacedOrder | None:
-        """The stored order, by a statement that is a transaction of its own; None when it did not come about.
-
-        With `keyed` its answer is kept; `location` is what stands before the order's key in its path. What the
-        shelf looked like is checked again by the statement itself, on locked rows. Whoever gets None asks
-        `place`, which finds out why and says so.
-        """
-        has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
-        if has_more or not is_key(checkout.client_id):
-            return None
-        kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
-        shelf = self.repository.glance(_product_ids(checkout), keyed.key if keyed is not None else None)
-        if any(product.key_is_known for product in shelf.values()):
-            return None
-        try:
-            order = _agreed(checkout, shelf)
-            # Before it is sent: should the connection break, it may have been committed, and nobody would know.
-            self.session.info[UNREPEATABLE] = True
-            self._tell_the_cache(shelf)
-            return self.repository.place(order, kept_under)
-        except (ShopError, IntegrityError):
-            return None
 
     def place(self, checkout: Checkout) -> PlacedOrder:
         """The stored order, within the transaction of the session. Raises what the rules say against it."""
@@ -68,39 +62,23 @@ class CheckoutService:
         if bill_number is not None and is_server_number(bill_number):
             raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
         OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
-        shelf = self.repository.lock_shelf(_product_ids(checkout))
-        order = _agreed(checkout, shelf)
+        shelf = self.repository.lock_shelf([line.product_id for line in checkout.lines if is_key(line.product_id)])
+        _require_agreement(checkout, shelf)
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
-            placed = self.repository.place(order)
-        assert placed is not None, "the products are locked as they were looked at"
-        self._tell_the_cache(shelf)
-        return placed
-
-    def _tell_the_cache(self, shelf: dict[int, Any]) -> None:
-        news = news_of(self.session)
-        for product_id in shelf:
-            news.row_changed(ProductService.resource, product_id)
+            order = self.repository.place(_asked(checkout))
+        assert order is not None, "the products are locked as they were looked at"
+        _tell_of(news_of(self.session), shelf)
+        return order
 
 
-def _product_ids(checkout: Checkout) -> list[int]:
-    return [line.product_id for line in checkout.lines if is_key(line.product_id)]
-
-
-def _agreed(checkout: Checkout, shelf: dict[int, Any]) -> NewOrder:
-    """The order as it is to be written. Raises the first thing that the rules say against it."""
-    for line in checkout.lines:
-        if line.product_id not in shelf:
-            raise NotFound("Product", line.product_id)
-    prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
-    _require_stock(checkout, shelf)
-    total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
-    _require_totals(checkout, total)
+def _asked(checkout: Checkout) -> NewOrder:
+    """The order as the client asked for it."""
     return NewOrder(
         product_ids=[line.product_id for line in checkout.lines],
         quantities=[line.quantity for line in checkout.lines],
-        prices=prices,
-        total=total,
+        offered=[line.offered for line in checkout.lines],
         discount=checkout.discount,
+        expected_total=checkout.optional("expected_total"),
         payment_type=checkout.payment_type,
         delivery_method=checkout.delivery_method,
         client_id=checkout.client_id,
@@ -108,6 +86,22 @@ def _agreed(checkout: Checkout, shelf: dict[int, Any]) -> NewOrder:
         date=checkout.optional("date"),
         address_id=checkout.address_id,
     )
+
+
+def _tell_of(news: News, product_ids: Iterable[int]) -> None:
+    for product_id in product_ids:
+        news.row_changed(ProductService.resource, product_id)
+
+
+def _require_agreement(checkout: Checkout, shelf: dict[int, Any]) -> None:
+    """Raise the first thing that the rules say against the order."""
+    for line in checkout.lines:
+        if line.product_id not in shelf:
+            raise NotFound("Product", line.product_id)
+    prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
+    _require_stock(checkout, shelf)
+    total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
+    _require_totals(checkout, total)
 
 
 def _require_stock(checkout: Checkout, shelf: dict[int, Any]) -> None:

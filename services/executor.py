@@ -7,12 +7,15 @@ and cached answers that it made old are out of date on every worker by then.
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
+from config.lanes import Parameters, Prepared, Row
 from config.turns import SharedAnswer
 from services.answer import Answer, Entry
 from services.base import NEWS
@@ -22,7 +25,21 @@ from services.idempotency import Idempotency, KeyedRequest, Reply
 from services.versions import Found, News
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 NUMERIC_OUT_OF_RANGE = "22003"
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce(Generic[T_co]):
+    """One statement that does the whole of a work, what it makes old, and what its row says.
+
+    It has no row where it did nothing; then the work has to be done step by step.
+    """
+
+    statement: Prepared
+    parameters: Parameters
+    news: News
+    result: Callable[[Row], T_co]
 
 
 class Executor:
@@ -43,46 +60,47 @@ class Executor:
         """The answer of `entry`, made by `work` when it is missing or old; and whether it was there."""
         return await self.cache.answer(entry, lambda: self.read(work), found)
 
-    async def write(
-        self,
-        work: Callable[[Session], Reply],
-        keyed: KeyedRequest | None = None,
-        at_once: Callable[[Session], Reply | None] | None = None,
-    ) -> Reply:
+    async def at_once(self, work: AtOnce[T]) -> T | None:
+        """What came of the statement of `work`, after its commit; None when it did nothing.
+
+        Not interrupted when the client goes. Raises `Unavailable`.
+        """
+        return await asyncio.shield(self._at_once(work))
+
+    async def _at_once(self, work: AtOnce[T]) -> T | None:
+        try:
+            row = await self.database.lanes.run(work.statement, work.parameters, partial(self._tell_late, work.news))
+        except DatabaseUnavailable as error:
+            # It may have been committed all the same.
+            await self.cache.invalidate(work.news)
+            raise Unavailable from error
+        if row is None:
+            return None
+        await self.cache.invalidate(work.news)
+        return work.result(row)
+
+    async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.
 
-        `at_once` may do the same by one statement that is a transaction of its own; where it returns
-        None, nothing was done and `work` is asked. Not interrupted when the client goes: what was
-        committed is always told to the cache.
+        Not interrupted when the client goes: what was committed is always told to the cache.
         """
-        return await asyncio.shield(self._write(work, keyed, at_once))
+        return await asyncio.shield(self._write(work, keyed))
 
-    async def _write(
-        self,
-        work: Callable[[Session], Reply],
-        keyed: KeyedRequest | None,
-        at_once: Callable[[Session], Reply | None] | None,
-    ) -> Reply:
+    async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Reply:
         news = News()
 
-        def with_news(part: Callable[[Session], T]) -> Callable[[Session], T]:
-            def noted(session: Session) -> T:
+        def transact(part: Callable[[Session], Reply]) -> Reply:
+            def noted(session: Session) -> Reply:
                 session.info[NEWS] = news
                 return part(session)
 
-            return noted
-
-        def transact(part: Callable[[Session], Reply]) -> Reply:
-            return self.database.transact(with_news(part))
+            return self.database.transact(noted)
 
         given_up = threading.Event()
         loop = asyncio.get_running_loop()
 
         def in_thread() -> Reply:
             try:
-                reply = None if at_once is None else self.database.at_once(with_news(at_once))
-                if reply is not None:
-                    return reply
                 return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
             finally:
                 if given_up.is_set():

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config import database as database_module
-from config.database import UNREPEATABLE, Database, DatabaseUnavailable
+from config import lanes as lanes_module
+from config.database import Database, DatabaseUnavailable
 from config.embedded import ServerUrls
 from config.settings import get_settings, read_settings
 from tests.race.databases import execute, new_database, rows_of
@@ -143,20 +144,6 @@ def test_a_connection_that_breaks_before_commit_is_replaced(database: Database, 
     assert notes(url) == ["attempt 2"]
 
 
-def test_a_connection_that_breaks_in_a_single_statement_is_not_tried_again(database: Database, url: str) -> None:
-    """What has been sent may have been committed; what has not been sent may be repeated."""
-
-    def break_as_it_is_sent(session: Session) -> None:
-        session.info[UNREPEATABLE] = True
-        break_connection(session)
-
-    sent = Failing(99, break_as_it_is_sent)
-    with pytest.raises(DatabaseUnavailable):
-        database.at_once(sent)
-    assert sent.attempts == 1
-    assert database.at_once(Failing(1, break_connection)) == "attempt 2"
-
-
 def test_reading_is_repeated_on_a_new_connection(database: Database) -> None:
     assert database.read(Failing(3, break_connection)) == "attempt 4"
     with pytest.raises(DatabaseUnavailable):
@@ -175,7 +162,7 @@ def test_readers_see_what_was_committed_between_their_statements(database: Datab
 def test_a_slow_statement_is_told_without_its_values(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database_module, "SLOW_STATEMENT_SECONDS", 0.05)
+    monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
     with caplog.at_level(logging.WARNING, logger="shop.database"):
         database.read(lambda session: session.execute(text("SELECT pg_sleep(0.1), :secret"), {"secret": "hunter2"}))
     (record,) = [record for record in caplog.records if record.name == "shop.database"]

@@ -63,7 +63,9 @@ def test_f5_the_victim_of_a_deadlock_tries_again(database: str, tmp_path: Path) 
         with locked_row(database, "products", second) as foreign, ThreadPoolExecutor(1) as thread:
             # The other session lets this one find out about the deadlock.
             foreign.execute("SET LOCAL deadlock_timeout = '20s'")
-            placing = thread.submit(goods.http.post, "/checkout", json=goods.cart((first, 1), (second, 1)))
+            # With a number of its own it goes step by step; on the short way nobody waits long enough for a deadlock.
+            cart = goods.cart((first, 1), (second, 1), bill_number="mine")
+            placing = thread.submit(goods.http.post, "/checkout", json=cart)
             while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
                 time.sleep(0.01)
             foreign.execute("SELECT 1 FROM products WHERE id_key = %s FOR UPDATE", (first,))
@@ -96,7 +98,8 @@ def test_f7_no_free_connection(database: str, tmp_path: Path) -> None:
     with goods_on(database, tmp_path, **settings, DB_LOCK_TIMEOUT="3") as goods, ThreadPoolExecutor(9) as threads:
         product = goods.product(stock=5)
         with locked_row(database, "products", product):
-            placing = threads.submit(goods.http.post, "/checkout", json=goods.cart((product, 1)))
+            cart = goods.cart((product, 1), bill_number="step by step, on the only connection")
+            placing = threads.submit(goods.http.post, "/checkout", json=cart)
             while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
                 time.sleep(0.01)
             start = time.monotonic()

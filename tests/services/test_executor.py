@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,14 +14,16 @@ from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.embedded import ServerUrls
+from config.lanes import Prepared
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from services.answer import Answer, Entry
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
-from services.executor import Executor
+from services.executor import AtOnce, Executor
 from services.idempotency import KeyedRequest, Reply
+from services.versions import News
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey
 
@@ -48,6 +51,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
         finally:
             await cache.close()
             await gateway.close()
+            database.lanes.close()
             await asyncio.to_thread(database.close)
             execute(url, "TRUNCATE notes, idempotency_keys")
 
@@ -141,13 +145,73 @@ def test_what_the_database_says_in_the_words_of_the_shop(url: str, statement: st
     asyncio.run(scenario())
 
 
-def test_the_short_way_is_taken_where_it_leads_anywhere(url: str, tmp_path: Path) -> None:
+ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", "EXECUTE add (%(note)s)")
+WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", "EXECUTE wait (%(seconds)s)")
+
+
+def at_once(statement: Prepared, **parameters: object) -> AtOnce[str]:
+    """A work that makes what is known of the notes old, and comes back with the statement's first value."""
+    news = News()
+    news.tags.add("notes")
+    return AtOnce(statement, parameters, news, lambda row: str(row[0]))
+
+
+def test_one_statement_is_told_to_the_cache_where_it_did_something(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        short = Reply(201, b"the short way")
-        assert await executor.write(add, at_once=lambda session: short) == short
-        assert await executor.read(count) == Answer(b"0", '"tag"')
-        assert await executor.write(add, at_once=lambda session: None) == DONE
-        assert await executor.read(count) == Answer(b"1", '"tag"')
+        assert await cached(executor) == (b"0", False)
+        assert await executor.at_once(at_once(ADD, note="")) is None
+        assert await cached(executor) == (b"0", True)
+        assert await executor.at_once(at_once(ADD, note="kept")) == "kept"
+        assert await cached(executor) == (b"1", False)
+
+    run(url, tmp_path, scenario)
+
+
+def test_one_statement_whose_client_has_gone_is_told_all_the_same(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        assert await cached(executor) == (b"0", False)
+        writing = asyncio.create_task(executor.at_once(at_once(ADD, note="kept")))
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        async with asyncio.timeout(10):
+            while await cached(executor) != (b"1", True):  # noqa: ASYNC110  (what changes is in Redis)
+                await asyncio.sleep(0.01)
+
+    run(url, tmp_path, scenario)
+
+
+def test_one_statement_that_may_have_been_committed_is_told(url: str, tmp_path: Path) -> None:
+    """Its connection broke before it answered; and nobody knows how far it came."""
+
+    async def scenario(executor: Executor) -> None:
+        await executor.at_once(at_once(WAIT, seconds=0))
+        assert await cached(executor) == (b"0", False)
+        writing = asyncio.create_task(executor.at_once(at_once(WAIT, seconds=30)))
+        await asyncio.to_thread(end_whoever_sleeps, url)
+        with pytest.raises(Unavailable):
+            await writing
+        assert await cached(executor) == (b"0", False)
+
+    run(url, tmp_path, scenario)
+
+
+def end_whoever_sleeps(url: str) -> None:
+    sleepers = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    while not rows_of(url, sleepers):
+        time.sleep(0.01)
+
+
+def test_one_statement_that_ends_after_it_was_given_up_is_told_again(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        executor.database.lanes._deadline = 0.2
+        assert await executor.at_once(at_once(WAIT, seconds=0)) == "waited"
+        with pytest.raises(Unavailable):
+            await executor.at_once(at_once(WAIT, seconds=0.6))
+        assert [await cached(executor), await cached(executor)] == [(b"0", False), (b"0", True)]
+        async with asyncio.timeout(5):
+            while (await cached(executor))[1]:  # noqa: ASYNC110  (what changes is in Redis)
+                await asyncio.sleep(0.01)
 
     run(url, tmp_path, scenario)
 

@@ -1,0 +1,314 @@
+"""Lanes: connections on which the event loop itself sends statements, without a thread in between.
+
+To hand a statement to a thread and its answer back costs several times as much as to send it. So what is one
+statement, and a transaction by itself, takes a lane: the loop sends it, and the socket says when the answer
+is there. All other work takes `Database`, with its threads, its sessions and its pool.
+"""
+
+import asyncio
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+from sqlalchemy import make_url
+
+from config.migrations import CONNECT_TIMEOUT_SECONDS
+from config.settings import Settings
+from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
+
+log = logging.getLogger("shop.database")
+
+MAX_RETRIES = 3
+SLOW_STATEMENT_SECONDS = 0.5
+# One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
+# next bill number, and that costs PostgreSQL time.
+LANES = 2
+# Whoever waits for a locked row holds up everybody behind, so a statement soon gives its lane up and goes to a thread.
+LOCK_SECONDS = 0.2
+
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that every lane prepares before its first use. `call` is the EXECUTE, with the driver's parameters."""
+
+    name: str
+    text: str
+    call: str
+
+    @property
+    def preparation(self) -> str:
+        return f"PREPARE {self.name} AS {self.text}"
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A statement on its way, and whoever waits for its answer. `late` is called when nobody does any more."""
+
+    statement: Prepared
+    parameters: Parameters
+    answer: asyncio.Future[Row | None]
+    late: Callable[[], None]
+    sent_at: float | None = None
+
+    def give_up(self, reason: str) -> None:
+        """Let nobody wait any longer. What has been sent may still take effect; what has not never will."""
+        if not self.answer.done():
+            self.answer.set_exception(DatabaseUnavailable(reason))
+
+    def give_up_waiting(self) -> None:
+        if self.sent_at is None:
+            self.give_up("no database connection free in time")
+
+    def finish(self, row: Row | None, error: Exception | None = None) -> None:
+        if self.answer.done():
+            if self.sent_at is not None:
+                self.late()
+        elif error is not None:
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(row)
+
+
+class Lanes:
+    """The lanes of one worker, for one event loop. Opens nothing before the first statement."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._patience = settings.db_pool_timeout
+        # Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
+        self._deadline = 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
+        self._echo = settings.db_echo
+        self._lanes = [_Lane(self, url, settings) for _ in range(min(LANES, settings.db_pool_size))]
+        # The last one used comes first, so that at little load the others rest.
+        self._free = list(self._lanes)
+        self._waiting: deque[_Job] = deque()
+
+    async def run(self, statement: Prepared, parameters: Parameters, late: Callable[[], None]) -> Row | None:
+        """The first row of the answer, None when it has none, or when the statement could not do it.
+
+        Raises `DatabaseUnavailable`; when that was for a broken connection or a frozen server, nobody knows
+        whether the statement took effect, and `late` is called if it may have after this returned.
+        """
+        for _ in range(MAX_RETRIES + 1):
+            try:
+                return await self._answer(statement, parameters, late)
+            except psycopg2.Error as error:
+                code = error.pgcode
+                if code in RETRIABLE:
+                    continue
+                if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
+                    log.debug("A statement was refused: SQLSTATE %s", code)
+                    return None
+                log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error).__name__)
+                raise DatabaseUnavailable("the database is not available") from error
+        raise DatabaseUnavailable("the statement failed again and again")
+
+    async def _answer(self, statement: Prepared, parameters: Parameters, late: Callable[[], None]) -> Row | None:
+        loop = asyncio.get_running_loop()
+        job = _Job(statement, parameters, loop.create_future(), late)
+        if self._echo:
+            log.info("%s", statement.call)
+        if self._free:
+            self._free.pop().start(job)
+        else:
+            self._waiting.append(job)
+            loop.call_later(self._patience, job.give_up_waiting)
+        timer = loop.call_later(self._deadline, job.give_up, "the database does not answer")
+        try:
+            return await job.answer
+        finally:
+            timer.cancel()
+            if job.sent_at is not None:
+                warn_if_slow(time.monotonic() - job.sent_at, statement.call)
+
+    def next_job(self, lane: "_Lane") -> _Job | None:
+        """What `lane` is to do next; None, and it is free, when nobody waits."""
+        while self._waiting:
+            job = self._waiting.popleft()
+            if not job.answer.done():
+                return job
+        self._free.append(lane)
+        return None
+
+    def close_idle(self) -> None:
+        """Close the connections that are not in use."""
+        for lane in self._free:
+            lane.disconnect()
+
+    def close(self) -> None:
+        """Close every connection, for good. What is still on its way ends without an answer."""
+        for job in self._waiting:
+            job.give_up("the shop is being closed")
+        self._waiting.clear()
+        for lane in self._lanes:
+            lane.close()
+
+
+class _Lane:
+    """One connection, opened when it is needed, and the job it has."""
+
+    def __init__(self, lanes: Lanes, url: str, settings: Settings) -> None:
+        self._lanes, self._url, self._settings = lanes, url, settings
+        self._connection: Any = None
+        self._cursor: Any = None
+        self._descriptor = -1
+        self._recycled_at = 0.0
+        self._prepared: set[str] = set()
+        self._preparing = False
+        self._job: _Job | None = None
+        self._opening: asyncio.Task[None] | None = None
+
+    def start(self, job: _Job) -> None:
+        """Send the statement of `job`, on a new connection if need be."""
+        self._job = job
+        if time.monotonic() > self._recycled_at:
+            self.disconnect()
+        if self._connection is None:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+        else:
+            self._send(job)
+
+    async def _open(self) -> None:
+        try:
+            # In a thread, because looking up the host's name blocks.
+            connection = await asyncio.to_thread(_connected, self._url, self._settings)
+        except (psycopg2.Error, OSError) as error:
+            self._end(None, psycopg2.OperationalError(str(error)))
+            return
+        self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
+        self._recycled_at = time.monotonic() + self._settings.db_pool_recycle
+        # Watched at rest too: a connection that the server closes is found out before somebody uses it.
+        asyncio.get_running_loop().add_reader(self._descriptor, self._advance)
+        if self._job is None:
+            self.disconnect()
+        else:
+            self._send(self._job)
+
+    def _send(self, job: _Job) -> None:
+        if job.answer.done():
+            # Given up before it was sent: it must not take effect any more.
+            self._end(None)
+            return
+        self._preparing = job.statement.name not in self._prepared
+        try:
+            if self._preparing:
+                self._cursor.execute(job.statement.preparation)
+            else:
+                job.sent_at = time.monotonic()
+                self._cursor.execute(job.statement.call, job.parameters)
+        except Exception as error:
+            # Whatever it is, it belongs to whoever asked, and the lane to the next one.
+            self._fail(error)
+            return
+        self._advance()
+
+    def _advance(self) -> None:
+        """Go on as far as the socket lets; called by the event loop when it lets further."""
+        try:
+            state = self._connection.poll()
+        except psycopg2.Error as error:
+            self._fail(error)
+            return
+        loop = asyncio.get_running_loop()
+        if state == POLL_WRITE:
+            loop.add_writer(self._descriptor, self._advance)
+            return
+        loop.remove_writer(self._descriptor)
+        if state == POLL_OK and self._job is not None:
+            self._go_on(self._job)
+
+    def _go_on(self, job: _Job) -> None:
+        if self._preparing:
+            self._prepared.add(job.statement.name)
+            self._send(job)
+        else:
+            self._end(self._cursor.fetchone())
+
+    def _fail(self, error: Exception) -> None:
+        code = getattr(error, "pgcode", None)
+        if code == READ_ONLY:
+            self._lanes.close_idle()
+        if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
+            self.disconnect()
+        self._end(None, error)
+
+    def _end(self, row: Row | None, error: Exception | None = None) -> None:
+        """Take the next job, and give its answer to whoever waits for the last one."""
+        job, self._job = self._job, None
+        if job is None:
+            return
+        following = self._lanes.next_job(self)
+        if following is not None:
+            # In a turn of its own: a hundred refusals in a row must not be a hundred calls within each other.
+            asyncio.get_running_loop().call_soon(self.start, following)
+        job.finish(row, error)
+
+    def disconnect(self) -> None:
+        """Close the connection; the next statement opens another."""
+        if self._connection is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._descriptor)
+        loop.remove_writer(self._descriptor)
+        self._connection.close()
+        self._connection = None
+        self._prepared.clear()
+
+    def close(self) -> None:
+        """Close the connection, also under a statement that is on its way."""
+        job, self._job = self._job, None
+        self.disconnect()
+        if job is not None:
+            job.give_up("the shop is being closed")
+
+
+def _connected(url: str, settings: Settings) -> Any:
+    """A new connection, ready for statements. Blocks."""
+    address = make_url(url)
+    words, named = address.get_dialect()().create_connect_args(address)
+    connection = psycopg2.connect(*words, **named, application_name="shop", async_=True)
+    deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
+    try:
+        _wait(connection, deadline)
+        with connection.cursor() as cursor:
+            cursor.execute(_guards(settings))
+            _wait(connection, deadline)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _guards(settings: Settings) -> str:
+    milliseconds = {
+        "statement_timeout": settings.db_statement_timeout,
+        "lock_timeout": min(LOCK_SECONDS, settings.db_lock_timeout),
+    }
+    return (
+        # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
+        # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
+        + "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in milliseconds.items())
+    )
+
+
+def _wait(connection: Any, deadline: float) -> None:
+    while (state := connection.poll()) != POLL_OK:
+        remaining = max(0.0, deadline - time.monotonic())
+        reading, writing = ([connection], []) if state == POLL_READ else ([], [connection])
+        if not any(select.select(reading, writing, [], remaining)):
+            raise psycopg2.OperationalError("the server does not answer")
+
+
+def warn_if_slow(seconds: float, statement: str) -> None:
+    """Log a statement that took long, without its values."""
+    if seconds > SLOW_STATEMENT_SECONDS:
+        log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)

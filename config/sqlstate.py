@@ -1,0 +1,20 @@
+"""What PostgreSQL's error codes mean to whoever sent a statement: try again, the server cannot now, or neither."""
+
+
+class DatabaseUnavailable(Exception):
+    """PostgreSQL is away, read-only, or did not answer in time; nothing was changed, or nobody knows (COMMIT)."""
+
+
+# Serialization failure and deadlock: the whole transaction may be tried again.
+RETRIABLE = frozenset({"40001", "40P01"})
+# The server took another role (a failover): this connection and its siblings are of no use any more.
+READ_ONLY = "25006"
+LOCK_TIMEOUT = "55P03"
+# Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
+_BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
+_BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
+
+
+def is_busy(code: str | None) -> bool:
+    """Whether the server could not do now what it could at another time. Without a code it did not get to say one."""
+    return code is None or code in _BUSY_CODES or code[:2] in _BUSY_CLASSES

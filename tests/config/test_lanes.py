@@ -1,0 +1,291 @@
+"""Statements that the event loop sends itself: answered, refused, tried again, given up, and never left half-known."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from config import lanes as lanes_module
+from config.embedded import ServerUrls
+from config.lanes import LANES, Lanes, Prepared, Row
+from config.settings import read_settings
+from config.sqlstate import DatabaseUnavailable
+from tests.race.databases import connected, execute, new_database, rows_of
+
+pytestmark = pytest.mark.integration
+
+ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", "EXECUTE add (%(note)s)")
+ASK = Prepared("ask", "SELECT $1::text", "EXECUTE ask (%(text)s)")
+# Notes that it began in a sequence, which remembers through rollbacks, and then raises the error or waits.
+FAIL = Prepared("fail", "SELECT fail($1, $2)", "EXECUTE fail (%(code)s, %(times)s)")
+WAIT = Prepared("wait", "SELECT wait($1)", "EXECUTE wait (%(seconds)s)")
+PID = Prepared("pid", "SELECT pg_backend_pid()", "EXECUTE pid")
+LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE", "EXECUTE lock")
+
+Scenario = Callable[[Lanes], Coroutine[Any, Any, None]]
+OURS = "FROM pg_stat_activity WHERE application_name = 'shop' AND datname = current_database()"
+
+
+@pytest.fixture(scope="module")
+def server(servers: ServerUrls) -> str:
+    url = new_database(servers.database_url)
+    execute(
+        url,
+        "CREATE TABLE notes (note text); CREATE SEQUENCE begun;"
+        "CREATE FUNCTION fail(code text, times integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('begun') <= times THEN RAISE EXCEPTION USING ERRCODE = code; END IF; RETURN 'done'; END $$;"
+        "CREATE FUNCTION wait(seconds float) RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM nextval('begun'), pg_sleep(seconds); RETURN 'waited'; END $$",
+    )
+    return url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """A database with an empty table of notes, on which no statement has begun."""
+    execute(server, "TRUNCATE notes")
+    execute(server, "ALTER SEQUENCE begun RESTART")
+    return server
+
+
+def run(url: str, scenario: Scenario, **settings: str) -> None:
+    async def with_lanes() -> None:
+        lanes = Lanes(url, read_settings({"DB_POOL_TIMEOUT": "0.3", **settings}))
+        try:
+            await scenario(lanes)
+        finally:
+            lanes.close()
+
+    asyncio.run(with_lanes())
+
+
+async def asked(lanes: Lanes, statement: Prepared, **parameters: object) -> Row | None:
+    """The answer to a statement that must not be late."""
+    return await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+
+
+def begun(url: str) -> int:
+    """How many statements have begun since the test did."""
+    ((last, is_called),) = rows_of(url, "SELECT last_value, is_called FROM begun")
+    return int(last) if is_called else 0
+
+
+def close_connections(url: str) -> None:
+    execute(url, f"SELECT pg_terminate_backend(pid) {OURS}")
+
+
+def test_a_statement_is_committed_when_its_answer_is_there(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await asked(lanes, ADD, note="it's 100 %") == ("it's 100 %",)
+        assert rows_of(url, "SELECT note FROM notes") == [("it's 100 %",)]
+        assert await asked(lanes, ADD, note="") is None
+
+    run(url, scenario)
+
+
+def test_many_statements_share_few_connections_and_none_gets_the_answer_of_another(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        texts = [f"text {number}" for number in range(200)]
+        assert await asyncio.gather(*(asked(lanes, ASK, text=text) for text in texts)) == [(text,) for text in texts]
+        assert rows_of(url, f"SELECT count(*) {OURS}") == [(LANES,)]
+
+    run(url, scenario, DB_POOL_TIMEOUT="20")
+
+
+def test_a_large_statement_arrives_whole(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        text = "x" * 5_000_000
+        assert await asked(lanes, ASK, text=text) == (text,)
+
+    run(url, scenario)
+
+
+def test_connections_are_guarded(url: str) -> None:
+    names = ("statement_timeout", "lock_timeout", "TimeZone", "plan_cache_mode", "enable_seqscan", "synchronous_commit")
+    shown = ", ".join(f"current_setting('{name}')" for name in names)
+
+    async def scenario(lanes: Lanes) -> None:
+        expected = ("4500ms", "150ms", "UTC", "force_generic_plan", "off", "on")
+        assert await asked(lanes, Prepared("shown", f"SELECT {shown}", "EXECUTE shown")) == expected
+
+    run(url, scenario, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="0.15")
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_three_repetitions_and_no_more(url: str, code: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await asked(lanes, FAIL, code=code, times=3) == ("done",)
+        assert begun(url) == 4
+        with pytest.raises(DatabaseUnavailable):
+            await asked(lanes, FAIL, code=code, times=99)
+        assert begun(url) == 8
+
+    run(url, scenario)
+
+
+@pytest.mark.parametrize("code", ["22003", "23503", "23505", "25006", "42P01"])
+def test_what_a_statement_cannot_do_is_left_to_others(url: str, code: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await asked(lanes, FAIL, code=code, times=1) is None
+        assert begun(url) == 1
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario)
+
+
+@pytest.mark.parametrize("code", ["53100", "53300", "57014", "57P01", "58030", "XX000"])
+def test_busy_and_broken_servers_are_unavailable_at_once(url: str, code: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        with pytest.raises(DatabaseUnavailable):
+            await asked(lanes, FAIL, code=code, times=99)
+        assert begun(url) == 1
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario)
+
+
+def test_a_locked_row_is_left_to_others_soon(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        await asked(lanes, ADD, note="locked")
+        with connected(url) as foreign, foreign.cursor() as cursor:
+            cursor.execute("BEGIN; SELECT note FROM notes FOR UPDATE")
+            start = time.monotonic()
+            assert await asked(lanes, LOCK) is None
+            assert 0.1 <= time.monotonic() - start < 1.5
+        assert await asked(lanes, LOCK) == ("locked",)
+
+    run(url, scenario)
+
+
+def test_nobody_waits_longer_for_a_lane_than_the_pool_timeout(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        await asyncio.gather(*(asked(lanes, WAIT, seconds=0.05) for _ in range(LANES)))
+        busy = [asyncio.create_task(asked(lanes, WAIT, seconds=1.5)) for _ in range(LANES)]
+        await asyncio.sleep(0.05)
+        start = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await asked(lanes, ADD, note="too late")
+        assert 0.3 <= time.monotonic() - start < 1.2
+        assert await asyncio.gather(*busy) == [("waited",)] * LANES
+        assert await asked(lanes, ADD, note="served") == ("served",)
+        assert rows_of(url, "SELECT note FROM notes") == [("served",)], "what was given up is not sent any more"
+
+    run(url, scenario)
+
+
+@pytest.mark.parametrize("url_of_nobody", ["postgresql+psycopg2://nobody@127.0.0.1:1/nowhere"])
+def test_a_server_that_is_away(url_of_nobody: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        for _ in range(LANES + 1):
+            with pytest.raises(DatabaseUnavailable):
+                await asked(lanes, ASK, text="?")
+
+    run(url_of_nobody, scenario)
+
+
+def test_a_connection_that_the_server_closed_at_rest_is_replaced(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        await asyncio.gather(*(asked(lanes, WAIT, seconds=0.05) for _ in range(LANES)))
+        close_connections(url)
+        await asyncio.sleep(0.1)
+        texts = [str(number) for number in range(LANES + 1)]
+        assert await asyncio.gather(*(asked(lanes, ASK, text=text) for text in texts)) == [(text,) for text in texts]
+
+    run(url, scenario)
+
+
+def test_a_statement_whose_connection_breaks_is_not_tried_again(url: str) -> None:
+    """It may have been committed: only whoever sent it can find out."""
+
+    async def scenario(lanes: Lanes) -> None:
+        breaking = asyncio.create_task(asked(lanes, WAIT, seconds=30))
+        while not begun(url):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+            await asyncio.sleep(0.01)
+        close_connections(url)
+        with pytest.raises(DatabaseUnavailable):
+            await breaking
+        assert begun(url) == 1
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario)
+
+
+def test_a_failover_closes_all_connections(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        async def pids() -> set[Row | None]:
+            return set(await asyncio.gather(*(asked(lanes, PID) for _ in range(20 * LANES))))
+
+        before = await pids()
+        assert await asked(lanes, FAIL, code="25006", times=1) is None
+        assert before.isdisjoint(await pids())
+
+    run(url, scenario, DB_POOL_TIMEOUT="20")
+
+
+def test_old_connections_are_replaced(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        first = await asked(lanes, PID)
+        assert await asked(lanes, PID) == first
+        await asyncio.sleep(1.1)
+        assert await asked(lanes, PID) != first
+
+    run(url, scenario, DB_POOL_RECYCLE="1")
+
+
+def test_a_server_that_never_answers_is_not_waited_for_and_what_it_does_then_is_told(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        await asked(lanes, ASK, text="connected")
+        lanes._deadline = 0.2
+        late = asyncio.Event()
+        start = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await lanes.run(WAIT, {"seconds": 0.7}, late.set)
+        assert time.monotonic() - start < 0.6
+        assert not late.is_set()
+        await asyncio.wait_for(late.wait(), 5)
+        assert time.monotonic() - start >= 0.7
+
+    run(url, scenario)
+
+
+def test_what_cannot_be_sent_is_an_error_of_its_sender_alone(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        with pytest.raises(ValueError, match="NUL"):
+            await asked(lanes, ASK, text="\0")
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario)
+
+
+def test_closing_leaves_nobody_waiting(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        waiting = [asyncio.create_task(asked(lanes, WAIT, seconds=30)) for _ in range(LANES + 1)]
+        while begun(url) < LANES:  # noqa: ASYNC110  (what changes is in PostgreSQL)
+            await asyncio.sleep(0.01)
+        lanes.close()
+        for answer in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(answer, DatabaseUnavailable)
+
+    run(url, scenario, DB_POOL_TIMEOUT="20")
+
+
+def test_a_slow_statement_is_told_without_its_values(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
+    monkeypatch.setattr(lanes_module, "LANES", 1)
+    slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", "EXECUTE slow (%(secret)s)")
+
+    async def scenario(lanes: Lanes) -> None:
+        await asked(lanes, slow, secret="hunter2")
+
+    with caplog.at_level(logging.INFO, logger="shop.database"):
+        run(url, scenario, DB_ECHO="true")
+    echo, warning = [record.getMessage() for record in caplog.records if record.name == "shop.database"]
+    assert echo == "EXECUTE slow (%(secret)s)"
+    assert warning.startswith("Slow statement (1")
+    assert warning.endswith("EXECUTE slow (%(secret)s)")
+    assert "hunter2" not in caplog.text

@@ -1,0 +1,17 @@
+"""What PostgreSQL's error codes mean to whoever sent a statement."""
+
+import pytest
+
+from config.sqlstate import READ_ONLY, RETRIABLE, is_busy
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("code", [None, "08006", "53100", "53300", "55P03", "57014", "57P01", "58030", "XX000"])
+def test_the_server_cannot_now(code: str | None) -> None:
+    assert is_busy(code)
+
+
+@pytest.mark.parametrize("code", ["22003", "23503", "23505", "42P01", "55000", "P0001", READ_ONLY, *sorted(RETRIABLE)])
+def test_another_time_would_be_no_better(code: str) -> None:
+    assert not is_busy(code)
