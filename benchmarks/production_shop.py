@@ -42,12 +42,13 @@ class Shop:
 
 
 @contextmanager
-def production_shop(workers: int, **variables: str) -> Iterator[Shop]:
-    """The shop with `workers` processes on an empty database in a temporary folder; gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="shop-benchmark-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+def production_shop(workers: int, output: int | None = None, **variables: str) -> Iterator[Shop]:
+    """The shop with `workers` processes on an empty database in a temporary folder; gone afterwards.
+
+    `variables` are settings of its environment, `output` is where its standard output goes.
+    """
+    with tempfile.TemporaryDirectory(prefix="shop-benchmark-") as folder:
+        port = free_port()
         settings = {
             "EMBEDDED": "true",
             "DATA_DIR": str(Path(folder) / "data"),
@@ -60,24 +61,33 @@ def production_shop(workers: int, **variables: str) -> Iterator[Shop]:
             **variables,
         }
         launcher = subprocess.Popen(
-            [sys.executable, str(PROJECT_ROOT / "run_production.py")], env={**os.environ, **settings}
+            [sys.executable, str(PROJECT_ROOT / "run_production.py")], env={**os.environ, **settings}, stdout=output
         )
         try:
-            _wait(launcher, f"http://127.0.0.1:{port}/health/ready")
+            wait_for_answer(launcher, f"http://127.0.0.1:{port}/health/ready")
             yield Shop("127.0.0.1", port, launcher, embedded_urls(read_settings(settings)).database_url)
         finally:
             launcher.terminate()
             launcher.wait(60)
 
 
-def _wait(launcher: subprocess.Popen[bytes], url: str) -> None:
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
+    """Wait until `url` answers 200. Raises `SystemExit` when the server ends instead, or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if launcher.poll() is not None:
-            raise SystemExit("the shop ended at its start")
+        if server.poll() is not None:
+            raise SystemExit("the server ended at its start")
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310  (our own loopback server)
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise SystemExit(f"the shop was not ready within {START_SECONDS} s")
+    raise SystemExit(f"the server was not ready within {START_SECONDS} s")
