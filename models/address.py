@@ -16,6 +16,7 @@ class Address(Row):
 
     __table_args__ = (
         listed_by("addresses", "client_id"),
+        listed_by("addresses", "created_at"),
         listed_by("addresses", "street"),
         listed_by("addresses", "city"),
         Index("ix_addresses_city_lower", func.lower(city), "id_key"),

@@ -58,3 +58,11 @@ def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
 def listed_by(table: str, column: str) -> Index:
     """An index for lists filtered or sorted by `column`; the key behind it keeps pages in order without a sort."""
     return Index(f"ix_{table}_{column}", column, "id_key")
+
+
+def ranged_by(table: str, column: str) -> Index:
+    """An index for lists filtered by a range of `column` in the order of the keys (see `repositories.lists`).
+
+    It needs the extension btree_gist. Every node of it knows between which values of `column` its keys lie.
+    """
+    return Index(f"ix_{table}_key_{column}", "id_key", column, postgresql_using="gist")

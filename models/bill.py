@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Index, Integer, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, listed_by, reference
+from models.base import Base, Money, Row, listed_by, ranged_by, reference
 
 _SERVER_NUMBER = re.compile(r"(BILL|CREDIT)-\d{4}-\d{6,}", re.ASCII)
 
@@ -48,9 +48,11 @@ class Bill(Row):
         CheckConstraint("kind IN ('sale', 'credit')", name="kind_known"),
         CheckConstraint("(kind = 'credit') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
         listed_by("bills", "client_id"),
+        listed_by("bills", "created_at"),
         listed_by("bills", "date"),
         listed_by("bills", "payment_type"),
         listed_by("bills", "refunds_bill_id"),
+        ranged_by("bills", "date"),
         Index("ix_bills_bill_number_lower", func.lower(bill_number), "id_key"),
     )
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Index, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row
+from models.base import Row, listed_by
 
 
 class Category(Row):
@@ -11,4 +11,7 @@ class Category(Row):
 
     name: Mapped[str] = mapped_column(String(100), unique=True)
 
-    __table_args__ = (Index("ix_categories_name_lower", func.lower(name), "id_key"),)
+    __table_args__ = (
+        listed_by("categories", "created_at"),
+        Index("ix_categories_name_lower", func.lower(name), "id_key"),
+    )

@@ -26,6 +26,8 @@ class Client(Row):
     telephone: Mapped[str | None] = mapped_column(String(21))
 
     __table_args__ = (
+        listed_by("clients", "created_at"),
+        listed_by("clients", "email"),
         listed_by("clients", "name"),
         listed_by("clients", "lastname"),
         Index("ix_clients_name_lower", func.lower(name), "id_key"),

@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, listed_by, reference
+from models.base import Money, Row, listed_by, ranged_by, reference
 
 
 class OrderStatus(IntEnum):
@@ -60,11 +60,13 @@ class Order(Row):
         CheckConstraint("returned_total >= 0", name="returned_total_not_negative"),
         CheckConstraint("delivery_method BETWEEN 1 AND 3", name="delivery_method_known"),
         CheckConstraint("status BETWEEN 1 AND 4", name="status_known"),
+        listed_by("orders", "created_at"),
         listed_by("orders", "date"),
         listed_by("orders", "delivery_method"),
         listed_by("orders", "status"),
         listed_by("orders", "client_id"),
         listed_by("orders", "address_id"),
+        ranged_by("orders", "date"),
     )
 
     @property

@@ -19,6 +19,7 @@ class OrderDetail(Row):
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("returned_quantity BETWEEN 0 AND quantity", name="returned_within_quantity"),
+        listed_by("order_details", "created_at"),
         listed_by("order_details", "order_id"),
         listed_by("order_details", "product_id"),
     )

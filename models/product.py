@@ -1,9 +1,9 @@
 """What is sold: its price now, and how much of it is left."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, func, true
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, listed_by, reference
+from models.base import Money, Row, listed_by, ranged_by, reference
 
 
 class Product(Row):
@@ -17,13 +17,19 @@ class Product(Row):
     category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
     image: Mapped[str | None] = mapped_column(String(500))
     active: Mapped[bool] = mapped_column(server_default=true())
+    # A column of its own, because an index over `stock` itself would have to follow every sale.
+    in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
 
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price > 0", name="price_positive"),
+        listed_by("products", "active"),
         listed_by("products", "category_id"),
+        listed_by("products", "created_at"),
+        listed_by("products", "in_stock"),
         listed_by("products", "price"),
         listed_by("products", "name"),
+        ranged_by("products", "price"),
         Index("ix_products_sku_lower", func.lower(sku), "id_key"),
         Index("ix_products_name_trigram", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
     )

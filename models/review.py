@@ -17,6 +17,7 @@ class Review(Row):
 
     __table_args__ = (
         CheckConstraint("rating >= 0 AND rating <= 5", name="rating_range"),
+        listed_by("reviews", "created_at"),
         listed_by("reviews", "product_id"),
         listed_by("reviews", "rating"),
     )

@@ -4,14 +4,13 @@ A subclass states its `model` and its `filters`: named SQL conditions whose boun
 filter's name. Statements are built once per shape and reused, because building costs more than running.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     JSON,
-    ColumnElement,
     Integer,
     Select,
     Text,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     column,
     func,
     insert,
-    literal_column,
     select,
     text,
 )
@@ -28,6 +26,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
 from models import Row
+from repositories.lists import Listed, Shape, matching, memoized, page_statement, ranking_of, size_statement
+from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery, Page
 from schemas.json_codec import to_json
 
@@ -39,7 +39,7 @@ MAX_KEY = 2**63 - 1
 _ROWS_PER_INSERT = 2000
 _PLACE = "place"
 
-Sort = tuple[tuple[str, bool], ...]
+_long_lists = LongLists()
 
 
 def is_key(row_id: int) -> bool:
@@ -47,13 +47,8 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Generic[M]):
+class BaseRepository(Listed, Generic[M]):
     """The rows of one table, seen through one session."""
-
-    model: ClassVar[type[Any]]
-    filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Filters that bring an order of their own, the best match first.
-    rankings: ClassVar[Mapping[str, ColumnElement[Any]]] = {}
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -68,7 +63,8 @@ class BaseRepository(Generic[M]):
             for constraint in table.constraints
             if constraint.__visit_name__ == "unique_constraint"
         }
-        return ("id_key", "created_at", *sorted(indexed | unique))
+        first = ("id_key", "created_at")
+        return (*first, *sorted((indexed | unique).difference(first)))
 
     # -- one row -----------------------------------------------------------------------------------
 
@@ -136,51 +132,66 @@ class BaseRepository(Generic[M]):
     def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
         """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
         wanted = {**query.filters(), **fixed}
-        rows = self._rows(query, fields, wanted, counted=True)
-        if not rows:
-            return Page(rows, *self.size(wanted))
-        return Page(rows, *self._size(rows[0][-1], wanted))
+        shape = _shape(query, fields, wanted)
+        if ranking_of(type(self), shape) is not None:
+            best = self._execute(page_statement(type(self), replace(shape, perfect=True), counted=False), query, wanted)
+            if len(best) == query.limit:
+                return Page(best, *self.size(wanted))
+        known = _long_lists.get(self._list_key(wanted))
+        rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
+        return Page(rows, *self._size_beside(rows, query, wanted, known))
 
     def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
         """The rows that `query` asks for, and nothing about the others."""
-        return self._rows(query, fields, query.filters(), counted=False)
+        wanted = query.filters()
+        statement = page_statement(type(self), _shape(query, fields, wanted), counted=False)
+        return self._execute(statement, query, wanted)
 
-    def size(self, wanted: Mapping[str, Any]) -> tuple[int, bool]:
-        """How many rows match the filters `wanted`, and whether that is an estimate."""
-        counted = self.session.execute(_count_statement(type(self), tuple(sorted(wanted))), dict(wanted)).scalar_one()
-        return self._size(counted, wanted)
+    def size(self, wanted: Mapping[str, Any]) -> Size:
+        """How many rows match the filters `wanted`."""
+        known = _long_lists.get(self._list_key(wanted))
+        statement = size_statement(type(self), tuple(sorted(wanted)))
+        counted, churn = self.session.execute(statement, {**wanted, **parameters(known)}).one()
+        return self._judged(counted, churn, wanted, known)
 
-    def _rows(
-        self, query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any], counted: bool
-    ) -> Sequence[Any]:
-        statement = _page_statement(
-            type(self), fields, tuple(sorted(wanted)), query.sort_keys(), query.after is not None, counted
-        )
-        parameters = {**wanted, "limit": query.limit, "skip": query.skip, "after": query.after}
-        return self.session.execute(statement, parameters).all()
+    def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
+        paging = {"limit": query.limit, "skip": query.skip, "after": query.after}
+        return self.session.execute(statement, {**values, **paging}).all()
 
-    def _size(self, counted: int, wanted: Mapping[str, Any]) -> tuple[int, bool]:
-        if counted <= EXACT_COUNT_LIMIT:
-            return counted, False
-        return max(counted, self._estimate(tuple(sorted(wanted)), wanted)), True
+    def _size_beside(
+        self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: LongList | None
+    ) -> Size:
+        """The size of the list, of which `rows` are a page that was read together with the columns of `sizes.columns`."""
+        from_the_start = query.after is None and not query.skip
+        if not rows:
+            return Size(0) if from_the_start else self.size(wanted)
+        counted, churn = rows[0][-2:]
+        if query.after is None and len(rows) < query.limit:
+            counted = query.skip + len(rows)
+        return self._judged(counted, churn, wanted, known)
 
-    def _estimate(self, filters: tuple[str, ...], parameters: Mapping[str, Any]) -> int:
+    def _judged(self, counted: int | None, churn: int, wanted: Mapping[str, Any], known: LongList | None) -> Size:
+        """What the count says, and, of a list that is too long to be counted, what the planner believes."""
+        if counted is None and known is not None:
+            return known.size
+        if counted is None or counted < COUNTED_TO:
+            total = counted or 0
+            return Size(total, estimated=total > EXACT_COUNT_LIMIT)
+        return _long_lists.remember(self._list_key(wanted), counted, churn, self._estimate(wanted))
+
+    def _list_key(self, wanted: Mapping[str, Any]) -> Key:
+        return LongLists.key(self.session.get_bind().engine.url, self.model.__tablename__, wanted)
+
+    def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""
-        statement = _filtered(type(self), select(literal_column("1")).select_from(self.model), filters)
+        statement = matching(type(self), tuple(sorted(wanted))).params(dict(wanted))
         compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
-        plan = self.session.connection().exec_driver_sql(
-            f"EXPLAIN (FORMAT JSON) {compiled}", {name: parameters[name] for name in filters}
-        )
+        plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
 
 
-P = ParamSpec("P")
-S = TypeVar("S")
-
-
-def memoized(build: Callable[P, S]) -> Callable[P, S]:
-    """Remember what `build` made for the last thousand different arguments."""
-    return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
+def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> Shape:
+    return Shape(fields, tuple(sorted(wanted)), query.sort_keys(), by_key=query.after is not None)
 
 
 # -- statements, one per shape ---------------------------------------------------------------------
@@ -232,40 +243,6 @@ def _add_all_statement(model: type[Any], names: tuple[str, ...], fields: tuple[s
     given = rows.render_derived(with_types=True)
     chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
     return insert(table).from_select(list(names), chosen).returning(*(table.c[name] for name in fields))
-
-
-def _filtered(repository: type[BaseRepository[Any]], statement: Select[Any], filters: Sequence[str]) -> Select[Any]:
-    return statement.where(*(repository.filters[name] for name in filters))
-
-
-@memoized
-def _count_statement(repository: type[BaseRepository[Any]], filters: tuple[str, ...]) -> Select[Any]:
-    rows = _filtered(repository, select(literal_column("1")).select_from(repository.model), filters)
-    return select(func.count()).select_from(rows.limit(EXACT_COUNT_LIMIT + 1).subquery())
-
-
-@memoized
-def _page_statement(
-    repository: type[BaseRepository[Any]],
-    fields: tuple[str, ...],
-    filters: tuple[str, ...],
-    sort: Sort,
-    by_key: bool,
-    counted: bool,
-) -> Select[Any]:
-    model = repository.model
-    columns: list[Any] = [getattr(model, name) for name in fields]
-    if counted:
-        columns.append(_count_statement(repository, filters).scalar_subquery())
-    statement = _filtered(repository, select(*columns), filters)
-    if by_key:
-        return statement.where(model.id_key > bindparam("after")).order_by(model.id_key).limit(bindparam("limit"))
-    order = [getattr(model, name).desc() if descends else getattr(model, name).asc() for name, descends in sort]
-    if not order:
-        order = [repository.rankings[name].desc() for name in filters if name in repository.rankings]
-    # The key makes every order total, so that no row is on two pages.
-    order.append(model.id_key.asc())
-    return statement.order_by(*order).limit(bindparam("limit")).offset(bindparam("skip"))
 
 
 def database_year(session: Session) -> int:

@@ -1,11 +1,15 @@
 """Queries on bills, and the counter that numbers them."""
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import Date, bindparam, cast, func, text
 from sqlalchemy.dialects.postgresql import insert
 
 from models import Bill, BillCounter
 from models.bill import BillKind
 from repositories.base import BaseRepository, database_year
+
+# A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
+_FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
+_LAST_DAY = cast(func.timezone("UTC", bindparam("date_to")), Date)
 
 
 class BillRepository(BaseRepository[Bill]):
@@ -14,9 +18,10 @@ class BillRepository(BaseRepository[Bill]):
         "client_id": Bill.client_id == bindparam("client_id"),
         "payment_type": Bill.payment_type == bindparam("payment_type"),
         "bill_number": func.lower(Bill.bill_number) == func.lower(bindparam("bill_number")),
-        "date_from": Bill.date >= bindparam("date_from"),
-        "date_to": Bill.date <= bindparam("date_to"),
+        "date_from": Bill.date >= _FIRST_DAY,
+        "date_to": Bill.date <= _LAST_DAY,
     }
+    ranges = frozenset({"date_from", "date_to"})
 
     def next_number(self, kind: BillKind) -> str:
         """The next number of this kind and year, which nobody else gets unless this transaction fails.

@@ -16,6 +16,7 @@ class OrderRepository(BaseRepository[Order]):
         "date_from": Order.date >= bindparam("date_from"),
         "date_to": Order.date <= bindparam("date_to"),
     }
+    ranges = frozenset({"date_from", "date_to"})
 
     def lock_of_bill(self, bill_id: int) -> Order | None:
         """The order that the bill settles, locked; None if there is none."""

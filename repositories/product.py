@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, select
+from sqlalchemy import bindparam, exists, func, insert, literal, select
 
 from models import OrderDetail, Product, StockMovement
 from repositories.base import BaseRepository
+from repositories.lists import Ranking
+
+# A regular expression for the words asked for, one after the other, as pg_trgm knows words: letters and digits count.
+_TRIMMED = func.regexp_replace(bindparam("q"), "^[^[:alnum:]]+|[^[:alnum:]]+$", "", "g")
+_THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
+    func.regexp_replace(_TRIMMED, "[^[:alnum:]]+", "[^[:alnum:]]+", "g").concat("($|[^[:alnum:]])")
+)
 
 
 class ProductRepository(BaseRepository[Product]):
@@ -16,12 +23,18 @@ class ProductRepository(BaseRepository[Product]):
         "category_id": Product.category_id == bindparam("category_id"),
         "min_price": Product.price >= bindparam("min_price"),
         "max_price": Product.price <= bindparam("max_price"),
-        "in_stock": (Product.stock > 0) == bindparam("in_stock"),
+        "in_stock": Product.in_stock == bindparam("in_stock"),
         "active": Product.active == bindparam("active"),
         # Words of the name that resemble those asked for (pg_trgm); the trigram index serves it.
         "q": Product.name.bool_op("%>")(bindparam("q")),
     }
-    rankings = {"q": func.word_similarity(bindparam("q"), Product.name)}
+    ranges = frozenset({"min_price", "max_price"})
+    rankings = {
+        "q": Ranking(
+            likeness=func.word_similarity(bindparam("q"), Product.name),
+            perfect=Product.name.regexp_match(_THESE_WORDS, flags="i"),
+        )
+    }
 
     def was_sold(self, product_id: int) -> bool:
         """Whether any order has, or had before it was canceled, a line of this product."""

@@ -64,7 +64,7 @@ def test_old_rows_survive_every_step(empty_database: str) -> None:
     fill(empty_database)
     old = TABLES["0001"]
     counts = counts_of(empty_database, old)
-    for revision in ("0002", "0003", "0002", "0001", "0003"):
+    for revision in ("0002", "0003", "0004", "0003", "0002", "0001", "0004"):
         move(empty_database, revision)
         assert counts_of(empty_database, old) == counts, revision
     check(empty_database)
@@ -96,6 +96,7 @@ def test_going_back_takes_credit_bills_along_and_nothing_else(empty_database: st
     assert rows_of(empty_database, "SELECT stock FROM products ORDER BY id_key") == [(8,), (4,), (0,)]
     move(empty_database, "0003")
     assert rows_of(empty_database, LEDGER) == [(1, 8, 8), (2, 4, 4), (3, 0, 0)]
+    migrate(empty_database)
     check(empty_database)
 
 
@@ -107,6 +108,16 @@ def test_bills_get_a_client_column_that_holds_them(empty_database: str) -> None:
     execute(empty_database, "UPDATE bills SET client_id = 1")
     move(empty_database, "0001")
     assert counts_of(empty_database, {"bills"}) == {"bills": 2}
+
+
+def test_whether_a_product_is_in_stock_follows_its_stock(empty_database: str) -> None:
+    move(empty_database, "0001")
+    fill(empty_database)
+    move(empty_database, "0004")
+    in_stock = "SELECT in_stock FROM products ORDER BY id_key"
+    assert rows_of(empty_database, in_stock) == [(True,), (True,), (False,)]
+    execute(empty_database, "UPDATE products SET stock = CASE WHEN stock = 0 THEN 1 ELSE 0 END")
+    assert rows_of(empty_database, in_stock) == [(False,), (False,), (True,)]
 
 
 def test_migrating_twice_changes_nothing(empty_database: str) -> None:

@@ -11,7 +11,7 @@ from tests.race.databases import execute, new_database
 
 ROWS = 4000
 
-# Every value of a filter is rare; 1 in 1000 has the rare status, method and payment type.
+# Every value of a filter is rare; 1 in 1000 has the rare status, method and payment type, is sold out or inactive.
 _MANY_ROWS = f"""
     INSERT INTO clients (name, lastname, email, email_key)
     SELECT 'Name ' || n, 'Lastname ' || n, 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, {ROWS}) n;
@@ -19,7 +19,8 @@ _MANY_ROWS = f"""
     SELECT 'Street ' || n, 'City ' || n, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, {ROWS}) n;
     INSERT INTO products (name, sku, price, stock, category_id, active)
-    SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, n % 2, n, n % 2 = 0 FROM generate_series(1, {ROWS}) n;
+    SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, (n % 1000 <> 7)::int, n, n % 1000 <> 3
+    FROM generate_series(1, {ROWS}) n;
     INSERT INTO reviews (rating, product_id)
     SELECT CASE WHEN n % 1000 = 0 THEN 5 ELSE n % 4 END, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO bills (bill_number, date, total, payment_type, client_id)
@@ -33,6 +34,11 @@ _MANY_ROWS = f"""
     SELECT 1, 1, n, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO stock_movements (product_id, delta, reason) SELECT n, 1, 'initial' FROM generate_series(1, {ROWS}) n;
 """
+_TABLES = ("addresses", "bills", "categories", "clients", "order_details", "orders", "products", "reviews")
+# Rows are made one after the other.
+_MOMENTS = ";".join(
+    f"UPDATE {table} SET created_at = '2020-01-01Z'::timestamptz + id_key * interval '1 minute'" for table in _TABLES
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,7 @@ def session(servers: ServerUrls) -> Iterator[Session]:
     """A session on a shop with thousands of rows of every kind, which the planner knows of."""
     url = new_database(servers.database_url)
     execute(url, _MANY_ROWS)
+    execute(url, _MOMENTS)
     execute(url, "VACUUM ANALYZE")
     engine = maintenance_engine(url)
     with Session(engine) as session:

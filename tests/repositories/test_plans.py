@@ -2,12 +2,10 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.orm import Session
 
 from repositories.address import AddressRepository
@@ -20,11 +18,15 @@ from repositories.order_detail import OrderDetailRepository
 from repositories.product import ProductRepository, StockMovementRepository
 from repositories.review import ReviewRepository
 from schemas.base import ListQuery
+from tests.repositories.statements import Query, statements_of
 
 pytestmark = pytest.mark.integration
 
 Repository = type[BaseRepository[Any]]
 Plan = dict[str, Any]
+
+FIELDS = ("id_key", "created_at")
+KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_price"}
 
 REPOSITORIES: tuple[Repository, ...] = (
     AddressRepository,
@@ -57,6 +59,8 @@ EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (OrderRepository, "bill_id", 7, "bill_id"),
     (ProductRepository, "sku", "sku-7", "lower((sku)"),
     (ProductRepository, "category_id", 7, "category_id"),
+    (ProductRepository, "in_stock", False, "in_stock"),
+    (ProductRepository, "active", False, "active"),
     (ReviewRepository, "product_id", 7, "product_id"),
     (StockMovementRepository, "product_id", 7, "product_id"),
 ]
@@ -72,40 +76,50 @@ RANGES: list[tuple[Repository, str, Any, str]] = [
 ]
 # Of a unique value there is at most one row, which takes no sorting whatever the plan says.
 UNIQUE = {(ClientRepository, "email"), (OrderRepository, "bill_id")}
-# Most products are active and in stock: an index would lead to almost every row, and reading them all is quicker.
-UNSELECTIVE = {(ProductRepository, "in_stock"), (ProductRepository, "active")}
-# `created_at` follows the keys for who pages by them; the index of `email` is over its lower-case form.
-SORTED_BY_HAND = {"created_at", "email"}
+# Values that most rows have. A first page of them is soon full, in whatever order they stand.
+COMMON: list[tuple[Repository, str, Any]] = [
+    (BillRepository, "payment_type", "card"),
+    (BillRepository, "date_from", dt.datetime(2020, 1, 2, tzinfo=dt.UTC)),
+    (BillRepository, "date_to", dt.datetime(2030, 12, 1, tzinfo=dt.UTC)),
+    (OrderRepository, "status", 3),
+    (OrderRepository, "delivery_method", 1),
+    (OrderRepository, "date_from", DAY),
+    (OrderRepository, "date_to", dt.datetime(2020, 6, 10, tzinfo=dt.UTC)),
+    (ProductRepository, "min_price", 10),
+    (ProductRepository, "max_price", 3990),
+    (ProductRepository, "in_stock", True),
+    (ProductRepository, "active", True),
+    (ReviewRepository, "min_rating", 1),
+]
+# Ranges of many rows that all have large keys, as the newest orders have.
+LATE: list[tuple[Repository, str, Any]] = [
+    (BillRepository, "date_from", dt.datetime(2028, 1, 1, tzinfo=dt.UTC)),
+    (OrderRepository, "date_from", dt.datetime(2020, 5, 1, tzinfo=dt.UTC)),
+    (ProductRepository, "min_price", 2900),
+]
+# The ledger is read in the order of its keys; no client can sort it.
+UNSORTED = {(StockMovementRepository, "created_at")}
 
 
-class Query(ListQuery):
-    """A query with one filter, whichever; a repository does not ask where it comes from."""
-
-    wanted: dict[str, Any] = {}
-
-    def filters(self) -> dict[str, Any]:
-        return self.wanted
+def plans_of(session: Session, read: Callable[[], object]) -> list[Plan]:
+    """PostgreSQL's plans for the statements that `read` executes."""
+    with statements_of(session) as statements:
+        read()
+    explained = [
+        session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+        for statement, parameters in statements
+    ]
+    return [found[0]["Plan"] for found in explained]
 
 
 def plan_of(session: Session, repository: Repository, query: ListQuery) -> Plan:
-    """PostgreSQL's plan for the page that the repository asks for."""
-    statements: list[tuple[str, Any]] = []
+    """PostgreSQL's plan for the page that the repository asks for, and for its count."""
+    return plans_of(session, lambda: repository(session).page(query, FIELDS))[0]
 
-    def remember(
-        connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
-    ) -> None:
-        statements.append((statement, parameters))
 
-    engine = session.get_bind()
-    event.listen(engine, "before_cursor_execute", remember)
-    try:
-        repository(session).page(query, ("id_key", "created_at"))
-    finally:
-        event.remove(engine, "before_cursor_execute", remember)
-    statement, parameters = statements[0]
-    found = session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
-    plan: Plan = found[0]["Plan"]
-    return plan
+def plan_of_rows(session: Session, repository: Repository, query: ListQuery) -> Plan:
+    """PostgreSQL's plan for the rows of the page alone."""
+    return plans_of(session, lambda: repository(session).rows_of_page(query, FIELDS))[0]
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:
@@ -129,16 +143,35 @@ def named(case: tuple[Repository, str, Any, str]) -> str:
 
 def test_every_filter_is_looked_at() -> None:
     looked_at = {(repository, name) for repository, name, _, _ in EQUALITIES + RANGES}
-    assert looked_at | UNSELECTIVE == {(repository, name) for repository in REPOSITORIES for name in repository.filters}
+    assert looked_at == {(repository, name) for repository in REPOSITORIES for name in repository.filters}
 
 
 @pytest.mark.parametrize("case", EQUALITIES + RANGES, ids=named)
 def test_a_selective_filter_uses_an_index(session: Session, case: tuple[Repository, str, Any, str]) -> None:
     repository, name, value, column = case
-    plan = plan_of(session, repository, Query(wanted={name: value}))
-    assert "Seq Scan" not in kinds(plan), json.dumps(plan, indent=1)
-    # Twice: to find the page, and to count.
-    assert len([condition for condition in conditions(plan) if column in condition]) >= 2, json.dumps(plan, indent=1)
+    plans = plans_of(session, lambda: repository(session).page(Query(wanted={name: value}), FIELDS))
+    # Twice: to find the page, and to count. For `q` that is to find the words themselves, and then what resembles them.
+    found = [condition for plan in plans for condition in conditions(plan)]
+    assert len([condition for condition in found if column in condition]) >= 2, json.dumps(plans, indent=1)
+    assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("case", COMMON, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
+def test_a_page_of_a_common_value_neither_scans_nor_sorts(session: Session, case: tuple[Repository, str, Any]) -> None:
+    repository, name, value = case
+    plan = plan_of_rows(session, repository, Query(limit=20, wanted={name: value}))
+    assert not kinds(plan) & {"Sort", "Incremental Sort", "Seq Scan"}, json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize("case", LATE, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
+@pytest.mark.parametrize("after", [None, 2000])
+def test_a_range_of_late_keys_does_not_visit_the_early_ones(
+    session: Session, case: tuple[Repository, str, Any], after: int | None
+) -> None:
+    repository, name, value = case
+    plan = plan_of_rows(session, repository, Query(limit=20, after=after, wanted={name: value}))
+    assert "Filter" not in json.dumps(plan), json.dumps(plan, indent=1)
+    assert {node.get("Index Name") for node in nodes(plan)} & KEYS_WITH_RANGES, json.dumps(plan, indent=1)
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda it: it.model.__tablename__)
@@ -160,7 +193,12 @@ def test_filtered_pages_by_key_never_sort(session: Session, case: tuple[Reposito
 
 @pytest.mark.parametrize(
     ("repository", "column"),
-    [(repository, name) for repository in REPOSITORIES for name in repository.sortable() if name not in SORTED_BY_HAND],
+    [
+        (repository, name)
+        for repository in REPOSITORIES
+        for name in repository.sortable()
+        if (repository, name) not in UNSORTED
+    ],
     ids=lambda it: it if isinstance(it, str) else it.model.__tablename__,
 )
 @pytest.mark.parametrize("sign", ["", "-"])

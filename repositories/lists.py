@@ -1,0 +1,152 @@
+"""The statements that read lists, one per shape: which filters, which order, which columns.
+
+They are built once and reused, because building costs more than running.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, literal_column, select
+from sqlalchemy import cast as sql_cast
+
+from repositories import sizes
+
+P = ParamSpec("P")
+S = TypeVar("S")
+
+Sort = tuple[tuple[str, bool], ...]
+
+# With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
+_AFTER = sql_cast(bindparam("after"), BigInteger)
+
+
+def memoized(build: Callable[P, S]) -> Callable[P, S]:
+    """Remember what `build` made for the last thousand different arguments."""
+    return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How a filter orders what it finds: `likeness` of the best match is the largest.
+
+    `perfect` is true of rows that nothing can be more alike than. Where very many rows match, a page can often be
+    made of these alone, and the likeness of all others need not be told.
+    """
+
+    likeness: ColumnElement[Any]
+    perfect: ColumnElement[bool]
+
+
+class Listed:
+    """A table whose rows are listed. A subclass states its model and what can be asked for."""
+
+    model: ClassVar[type[Any]]
+    # Named conditions whose bound parameter has the filter's name.
+    filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
+    # Those by a column that a GiST index holds behind the key: see `_in_order_of_keys`.
+    ranges: ClassVar[frozenset[str]] = frozenset()
+    # Those that bring an order of their own, the best match first.
+    rankings: ClassVar[Mapping[str, Ranking]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A list apart from its values. `by_key` is a page by key; `perfect` one of perfect matches only (see `Ranking`)."""
+
+    fields: tuple[str, ...]
+    filters: tuple[str, ...]
+    sort: Sort = ()
+    by_key: bool = False
+    perfect: bool = False
+
+
+@memoized
+def matching(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
+    """The rows that match, without any of their columns."""
+    rows: Select[Any] = select(literal_column("1")).select_from(listed.model)
+    return rows.where(*(listed.filters[name] for name in filters))
+
+
+@memoized
+def size_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
+    """How many rows match, and the churn: the two columns of `sizes.columns`."""
+    return select(*_size_columns(listed, filters))
+
+
+@memoized
+def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+    """The rows of a page; if `counted`, with the two columns of `sizes.columns` behind each."""
+    ranking = ranking_of(listed, shape)
+    if ranking is not None and not shape.perfect:
+        return _ranked(listed, shape, ranking.likeness, counted)
+    columns = _columns(listed.model, shape.fields)
+    size = _size_columns(listed, shape.filters) if counted else ()
+    statement = select(*columns, *size).where(*(listed.filters[name] for name in shape.filters))
+    if ranking is not None:
+        statement = statement.where(ranking.perfect)
+    if shape.by_key:
+        statement = statement.where(listed.model.id_key > _AFTER)
+    return _limited(statement.order_by(*_order(listed, shape)), shape)
+
+
+def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
+    return [getattr(model, name) for name in fields]
+
+
+def _size_columns(listed: type[Listed], filters: tuple[str, ...]) -> tuple[ColumnElement[Any], ...]:
+    rows = matching(listed, filters).limit(sizes.COUNTED_TO).subquery()
+    counted = select(func.count()).select_from(rows).scalar_subquery()
+    return sizes.columns(listed.model.__tablename__, counted)
+
+
+def _limited(statement: Select[Any], shape: Shape) -> Select[Any]:
+    statement = statement.limit(bindparam("limit"))
+    return statement if shape.by_key else statement.offset(bindparam("skip"))
+
+
+def _order(listed: type[Listed], shape: Shape) -> list[ColumnElement[Any]]:
+    key = listed.model.id_key
+    if not shape.sort:
+        only_ranges = bool(shape.filters) and listed.ranges.issuperset(shape.filters)
+        return [_in_order_of_keys(key, shape.by_key) if only_ranges else key.asc()]
+    columns = [
+        getattr(listed.model, name).desc() if descends else getattr(listed.model, name).asc()
+        for name, descends in shape.sort
+    ]
+    # The key makes every order total, so that no row is on two pages.
+    return [*columns, key.asc()]
+
+
+def _in_order_of_keys(key: Any, by_key: bool) -> ColumnElement[Any]:
+    """The order of the keys, said in a way that makes PostgreSQL take the GiST index of key and column.
+
+    That index leaves out whole stretches of keys without a match. A walk along the primary key would visit all rows
+    of a stretch: every order of three years, to find those of this week.
+    """
+    start = _AFTER if by_key else literal_column("0::bigint")
+    distance: ColumnElement[Any] = key.op("<->")(start)
+    return distance
+
+
+def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
+    """The ranking that decides the order of the list, if nothing else does."""
+    if shape.sort or shape.by_key:
+        return None
+    return next((listed.rankings[name] for name in shape.filters if name in listed.rankings), None)
+
+
+def _ranked(listed: type[Listed], shape: Shape, likeness: ColumnElement[Any], counted: bool) -> Select[Any]:
+    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
+    found = (
+        select(listed.model.id_key, likeness.label("likeness"))
+        .where(*(listed.filters[name] for name in shape.filters))
+        .cte("found")
+    )
+    total = select(func.count()).select_from(found).scalar_subquery()
+    size = sizes.columns(listed.model.__tablename__, total) if counted else ()
+    statement = select(*_columns(listed.model, shape.fields), *size).join_from(
+        found, listed.model, listed.model.id_key == found.c.id_key
+    )
+    return _limited(statement.order_by(found.c.likeness.desc(), found.c.id_key), shape)
