@@ -1,0 +1,16 @@
+"""Keeps the figures of a benchmark's last run in `benchmarks/results/`."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+def keep(name: str, options: Mapping[str, Any], figures: Any) -> None:
+    """Write NAME.json; `options` are what the benchmark was called with."""
+    _RESULTS.mkdir(exist_ok=True)
+    record = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "options": dict(options), "figures": figures}
+    (_RESULTS / f"{name}.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
