@@ -16,7 +16,7 @@ from services.csv_rows import BadRow, Batch
 STANDARD = "-"
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ROWS_PER_BATCH = 10_000
+_ROWS_PER_BATCH = 20_000
 # The longest cell that a field may hold, four bytes to a character, and some more to say how long it is.
 _LONGEST_CELL = 128 * 1024
 
