@@ -122,6 +122,11 @@ class BaseRepository(Listed, Generic[M]):
         found = select(stored).where(stored == func.any(bindparam("values")))
         return set(self.session.scalars(found, {"values": list(values)}))
 
+    def keys_by(self, field: str) -> dict[Any, int]:
+        """The keys of all rows by their values in `field`, which is unique."""
+        stored = self.session.execute(select(getattr(self.model, field), self.model.id_key))
+        return dict(stored.tuples().all())
+
     def delete(self, row: M) -> None:
         """Remove the row at once, and what depends on it."""
         self.session.delete(row)

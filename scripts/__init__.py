@@ -1,1 +1,1 @@
-"""Programs that fill the shop through its HTTP interface, as any client would."""
+"""Programs beside the shop: some fill it through its HTTP interface, as any client would, some work on its database."""

@@ -1,0 +1,105 @@
+"""Rows on their way into PostgreSQL by COPY, column by column."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+from psycopg2.errors import UniqueViolation
+from sqlalchemy import Table, func, select
+from sqlalchemy.orm import Session
+
+# One import at a time: two of them may want the same rows in different orders.
+_IMPORT_LOCK = 7_240_120
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_ESCAPED = str.maketrans(_ESCAPES)
+_ESCAPE = re.compile(r"\\.")
+_MEANT = {escape: sign for sign, escape in _ESCAPES.items()}
+
+
+def copy_cell(value: Any) -> str:
+    """The value as COPY reads it. An empty text is NULL, because an empty cell is a field left out."""
+    if value is None:
+        return ""
+    cell = str(value)
+    return cell if cell.isprintable() and "\\" not in cell else cell.translate(_ESCAPED)
+
+
+def text_of(cell: str) -> str:
+    """The text that `copy_cell` wrote."""
+    return _ESCAPE.sub(lambda escape: _MEANT[escape[0]], cell)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows for a table: the cells of each column as COPY reads them, and the lines of the file where they begin."""
+
+    lines: Sequence[int]
+    columns: Mapping[str, Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def without(self, places: Set[int]) -> "Rows":
+        """All rows but those at these places."""
+        return self._chosen([place not in places for place in range(len(self))]) if places else self
+
+    def halves(self) -> tuple["Rows", "Rows"]:
+        """The first rows, and the others."""
+        half = len(self) // 2
+        first = [place < half for place in range(len(self))]
+        return self._chosen(first), self._chosen([not chosen for chosen in first])
+
+    def _chosen(self, wanted: Sequence[bool]) -> "Rows":
+        columns = {name: list(compress(cells, wanted)) for name, cells in self.columns.items()}
+        return Rows(list(compress(self.lines, wanted)), columns)
+
+
+class BulkLoad:
+    """Puts rows into tables by COPY, in the transaction of `session`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def wait_for_others(self) -> None:
+        """Return when no other import runs; none begins before this transaction ends."""
+        self.session.execute(select(func.pg_advisory_xact_lock(_IMPORT_LOCK)))
+
+    def new_keys(self, table: Table, count: int) -> list[int]:
+        """So many keys for new rows of the table, in ascending order."""
+        # Asked for once: as part of the statement it would be looked up for every key.
+        sequence = self.session.scalar(select(func.pg_get_serial_sequence(table.name, "id_key")))
+        keys = select(func.nextval(sequence)).select_from(func.generate_series(1, count).alias())
+        return sorted(self.session.scalars(keys))
+
+    def copy(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
+        """Add rows to the table. Raises psycopg2's errors."""
+        driver = self.session.connection().connection.driver_connection
+        assert driver is not None
+        statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (ENCODING 'UTF8', NULL '')"
+        with driver.cursor() as cursor:
+            cursor.copy_expert(statement, _Source(columns))
+
+    def stored(self, work: Callable[[], None]) -> bool:
+        """Whether `work` could be done; not when a row is not unique, and then nothing of it was."""
+        try:
+            with self.session.begin_nested():
+                work()
+        except UniqueViolation:
+            return False
+        return True
+
+
+class _Source:
+    """Columns of cells as the file that psycopg2 reads rows from."""
+
+    def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
+        # In one piece: the thread that validates meanwhile would have to make way for each of many.
+        self._rest = "\n".join([*map("\t".join, zip(*columns.values(), strict=True)), ""]).encode()
+
+    def read(self, size: int) -> bytes:
+        """Everything, whatever the size; then nothing."""
+        rows, self._rest = self._rest, b""
+        return rows

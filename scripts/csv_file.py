@@ -1,0 +1,98 @@
+"""Reads a CSV file in batches of rows that know on which line they begin; plain or gzipped, from a path or stdin."""
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import IO, cast
+
+from services.csv_rows import BadRow, Batch
+
+STANDARD = "-"
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ROWS_PER_BATCH = 20_000
+# The longest cell that a field may hold, four bytes to a character, and some more to say how long it is.
+_LONGEST_CELL = 128 * 1024
+
+
+class CsvFileError(Exception):
+    """The file cannot be read or written; the message is one line."""
+
+
+class CsvFile:
+    """An open file: its header, then its rows. `position` is how many of its `size` bytes were read.
+
+    `size` is None where nobody can say.
+    """
+
+    def __init__(self, text: IO[str], size: int | None, position: Callable[[], int]) -> None:
+        self.size, self.position = size, position
+        csv.field_size_limit(_LONGEST_CELL)
+        self._reader = csv.reader(text, strict=True)
+        try:
+            self.header = [name.strip() for name in next(self._reader)]
+        except StopIteration:
+            raise CsvFileError("the file is empty: its first line must name the columns") from None
+        except csv.Error as error:
+            raise CsvFileError(f"the header cannot be read: {error}") from None
+
+    @property
+    def line(self) -> int:
+        """The last line that was read."""
+        return self._reader.line_num
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows after the header, and what could not be read as a row."""
+        line = 0
+        while line < self.line:
+            line = self.line
+            yield self._batch()
+
+    def _batch(self) -> Batch:
+        start = self.line + 1
+        rows: list[list[str]] = []
+        unreadable: list[BadRow] = []
+        try:
+            # What was read before an error stays.
+            rows.extend(islice(self._reader, _ROWS_PER_BATCH))
+        except csv.Error as error:
+            unreadable = [BadRow(start + sum(map(_height, rows)), str(error))]
+        if not unreadable and self.line == start + len(rows) - 1 and all(rows):
+            return Batch(range(start, start + len(rows)), rows)
+        lines = accumulate(map(_height, rows), initial=start)
+        # An empty line is no row.
+        numbered = [(line, row) for line, row in zip(lines, rows, strict=False) if row]
+        return Batch([line for line, _ in numbered], [row for _, row in numbered], unreadable)
+
+
+def _height(row: list[str]) -> int:
+    """How many lines of the file the row takes: cells in quotes may hold line ends."""
+    return 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
+
+
+@contextmanager
+def open_csv(name: str) -> Iterator[CsvFile]:
+    """The file of this name, or standard input for `-`. Raises `CsvFileError`, also while it is read."""
+    file: CsvFile | None = None
+    try:
+        with ExitStack() as stack:
+            raw = sys.stdin.buffer if name == STANDARD else stack.enter_context(Path(name).open("rb"))
+            is_gzipped = cast(io.BufferedReader, raw).peek(2)[:2] == _GZIP_MAGIC
+            data = stack.enter_context(gzip.open(raw)) if is_gzipped else raw
+            text = io.TextIOWrapper(cast(IO[bytes], data), encoding="utf-8-sig", newline="")
+            # The wrapper would close what is not its own.
+            stack.callback(text.detach)
+            size = None if name == STANDARD else Path(name).stat().st_size
+            file = CsvFile(text, size, (lambda: 0) if name == STANDARD else raw.tell)
+            yield file
+    except UnicodeDecodeError:
+        line = 1 if file is None else file.line + 1
+        raise CsvFileError(f"{name} is not UTF-8, in line {line} or later: save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise CsvFileError(f"cannot read {name}: {error}") from None

@@ -1,0 +1,72 @@
+"""What the scripts that move CSV files share: the database of the settings, exit codes, one line for what fails."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.migrations import at_head, maintenance_engine
+from config.production import check_database_url, first_line
+from config.redis_config import RedisGateway
+from config.settings import SettingsError, get_settings
+from scripts.csv_file import CsvFileError
+from services.csv_import import HeaderError
+from services.versions import News, Versions
+
+EXIT_FINE, EXIT_REFUSED, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+Work = Callable[[Session, ServerUrls], int]
+
+
+class CannotRun(Exception):
+    """Nothing can be done on this database; the message is one line."""
+
+
+def run_on_database(work: Work) -> int:
+    """Do `work` in one transaction on the database that the settings name, else on the embedded one; the exit code."""
+    try:
+        settings = get_settings()
+        check_database_url(settings)
+        with running_servers(settings) as urls, Session(maintenance_engine(urls.database_url)) as session:
+            if not at_head(session.connection()):
+                raise CannotRun("The database is not at the newest migration: run `alembic upgrade head` first")
+            return work(session, urls)
+    except (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotRun, CsvFileError, HeaderError) as error:
+        print(f"Stopped: {first_line(error)}", file=sys.stderr)
+        return EXIT_CANNOT
+    except KeyboardInterrupt:
+        print("Interrupted: nothing was changed.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C do nothing for a moment: after a commit it would be wrong to say that nothing was changed."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def tell_the_cache(redis_url: str | None, news: News) -> None:
+    """Make the cached answers that `news` concern old, for the workers of a running shop; say it where that fails."""
+    if not asyncio.run(_is_told(redis_url, news)):
+        print(
+            "Redis cannot be reached: a running shop may show the lists that it has cached for up to an hour.",
+            file=sys.stderr,
+        )
+
+
+async def _is_told(redis_url: str | None, news: News) -> bool:
+    gateway = RedisGateway(redis_url)
+    versions = Versions(gateway)
+    await versions.tell(news)
+    await versions.close()
+    await gateway.close()
+    return not versions.is_untold(news.all_tags())

@@ -1,0 +1,101 @@
+"""Write the rows of the database to a CSV file: `python -m scripts.export_csv products FILE`.
+
+The rows are in the order of their keys, as one snapshot sees them, in UTF-8; `scripts.import_csv` makes the same rows
+of them in another database (`category` is the name of the category there). A FILE that ends in .gz is compressed; `-`
+is standard output. An export that does not get to its end leaves no file, and the one that was there before stays.
+
+A cell is the stored text, also where it begins with =, +, - or @: every telephone number does. A spreadsheet takes
+such text for a formula; have it read the columns as text.
+
+Exit code: 0 exported; 2 it could not be done; 130 interrupted.
+"""
+
+import argparse
+import gzip
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy.orm import Session
+from tqdm import tqdm
+
+from scripts.csv_file import STANDARD, CsvFileError
+from scripts.csv_session import EXIT_FINE, run_on_database
+from services.csv_entities import CSV_ENTITIES
+from services.csv_export import CsvExport
+
+_ROWS_PER_STEP = 10_000
+# A higher one costs twice the time for files a tenth smaller.
+_GZIP_LEVEL = 5
+
+
+class CountedFile:
+    """A file that moves the progress bar; `rows` are those that were written, without the header."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, progress: "tqdm[Any]") -> None:
+        self._file, self._progress = file, progress
+        self.rows = -1
+
+    def write(self, row: bytes) -> None:
+        self._file.write(row)
+        self.rows += 1
+        if self.rows % _ROWS_PER_STEP == 0:
+            self._progress.update(self.rows - self._progress.n)
+
+
+def export_file(session: Session, options: argparse.Namespace) -> int:
+    """Export one file; the exit code."""
+    export = CsvExport(session, CSV_ENTITIES[options.entity])
+    # `disable=None`: no bar where standard error is not a terminal.
+    with _written(options.file) as file, tqdm(total=export.count(), unit="row", disable=None) as progress:
+        counted = CountedFile(file, progress)
+        export.run(counted)
+        progress.update(counted.rows - progress.n)
+    print(f"{counted.rows} {options.entity} exported.", file=sys.stderr)
+    return EXIT_FINE
+
+
+@contextmanager
+def _written(name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """The file to write to, which gets its name at the end. Raises `CsvFileError`."""
+    try:
+        if name == STANDARD:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        path = Path(name)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                if path.suffix == ".gz":
+                    with gzip.GzipFile(path.name, "wb", _GZIP_LEVEL, file) as compressed:
+                        yield compressed
+                else:
+                    yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        if name == STANDARD:
+            # Whoever reads is gone; the interpreter must not find that out again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise CsvFileError(f"cannot write {name}: {error.strerror}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit code."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.export_csv", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("entity", choices=CSV_ENTITIES, help="what the rows are")
+    parser.add_argument("file", help="the CSV file; - is standard output")
+    options = parser.parse_args(arguments)
+    return run_on_database(lambda session, urls: export_file(session, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

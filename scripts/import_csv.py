@@ -1,0 +1,115 @@
+"""Put the rows of a CSV file into the database: `python -m scripts.import_csv products FILE`.
+
+The header names the columns, in any order; those that the API does not require may be absent, and those that it
+ignores (id_key, created_at, updated_at) are ignored. `category` may stand for `category_id`. An empty cell is a field
+left out. The file is UTF-8, plain or gzipped; `-` is standard input.
+
+Every row keeps the rules of the API, and so do all together: natural keys (sku, e-mail, name) are unique, references
+exist, stock goes through the ledger, and a running shop sees the rows at once. Rows that break a rule, or are stored
+already, are reported with the line on which they begin. With one of them nothing is imported, unless `--on-error
+skip` says so. It is all one transaction: interrupted, it leaves nothing.
+
+Exit code: 0 imported (with `--on-error skip` also when rows were refused); 1 refused; 2 it could not be done;
+130 interrupted.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+from tqdm import tqdm
+
+from config.embedded import ServerUrls
+from scripts.csv_file import CsvFile, CsvFileError, open_csv
+from scripts.csv_session import EXIT_FINE, EXIT_REFUSED, run_on_database, tell_the_cache, uninterrupted
+from services.base import news_of
+from services.csv_entities import CSV_ENTITIES
+from services.csv_import import CsvImport
+from services.csv_rows import BadRow, Batch
+
+# Nobody reads more of them in a terminal; a file with all of them can be asked for.
+_SHOWN = 100
+
+
+class Refusals:
+    """The rows that were refused: all are counted and go to the file, the first ones to standard error."""
+
+    def __init__(self, path: Path | None, stack: ExitStack) -> None:
+        self.count = 0
+        self._writer: Any = None
+        if path is not None:
+            self._writer = csv.writer(stack.enter_context(path.open("w", newline="", encoding="utf-8")))
+            self._writer.writerow(["line", "reason"])
+
+    def add(self, row: BadRow) -> None:
+        self.count += 1
+        if self._writer is not None:
+            self._writer.writerow([row.line, row.reason])
+        if self.count <= _SHOWN:
+            tqdm.write(f"line {row.line}: {row.reason}", file=sys.stderr)
+
+
+def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace) -> int:
+    """Import one file; the exit code."""
+    with ExitStack() as stack:
+        refusals = _refusals(options.rejects, stack)
+        file = stack.enter_context(open_csv(options.file))
+        work = CsvImport(session, CSV_ENTITIES[options.entity], file.header)
+        work.run(_watched(file), refusals.add)
+    if refusals.count > _SHOWN:
+        print(f"... and {refusals.count - _SHOWN} more", file=sys.stderr)
+    if refusals.count and options.on_error == "refuse":
+        session.rollback()
+        print(f"Nothing was imported: {_rows(refusals.count)} refused.", file=sys.stderr)
+        return EXIT_REFUSED
+    work.finish()
+    with uninterrupted():
+        session.commit()
+        tell_the_cache(urls.redis_url, news_of(session))
+    print(f"{work.added} {options.entity} added, {_rows(refusals.count)} refused.")
+    return EXIT_FINE
+
+
+def _refusals(path: Path | None, stack: ExitStack) -> Refusals:
+    try:
+        return Refusals(path, stack)
+    except OSError as error:
+        raise CsvFileError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _rows(count: int) -> str:
+    return f"{count} row was" if count == 1 else f"{count} rows were"
+
+
+def _watched(file: CsvFile) -> Iterator[Batch]:
+    """The batches of the file, with a progress bar of the bytes that were read."""
+    # `disable=None`: no bar where standard error is not a terminal.
+    with tqdm(total=file.size, unit="B", unit_scale=True, disable=None) as progress:
+        for batch in file.batches():
+            yield batch
+            progress.update(file.position() - progress.n)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit code."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.import_csv", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("entity", choices=CSV_ENTITIES, help="what the rows are")
+    parser.add_argument("file", help="the CSV file, plain or gzipped; - is standard input")
+    parser.add_argument(
+        "--on-error", choices=["refuse", "skip"], default="refuse", help="what follows from a bad row (%(default)s)"
+    )
+    parser.add_argument("--rejects", type=Path, metavar="REPORT", help="write the line and the reason of every bad row")
+    options = parser.parse_args(arguments)
+    return run_on_database(lambda session, urls: import_file(session, urls, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

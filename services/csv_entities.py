@@ -1,0 +1,50 @@
+"""The entities that can be moved as CSV files, and what their files look like."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table
+
+from models import StockMovement
+from schemas.base import Create
+from schemas.category import CategoryCreate
+from schemas.client import ClientCreate
+from schemas.product import ProductCreate
+from services.base import BaseService
+from services.category import CategoryService
+from services.client import ClientService
+from services.product import ProductService
+
+
+@dataclass(frozen=True, slots=True)
+class CsvEntity:
+    """An entity that a CSV file may hold. Its columns are the fields of `create`, the body that makes a row."""
+
+    service: type[BaseService[Any]]
+    create: type[Create]
+    # Where the first stock of its rows is booked.
+    ledger: Table | None = None
+
+    @property
+    def key_field(self) -> str:
+        """The field that the natural key is made of."""
+        return next(iter(self.service.unique.values()))
+
+    @property
+    def table(self) -> Table:
+        """Where the rows are."""
+        table: Table = self.service.repository_type.model.__table__
+        return table
+
+    def named_references(self) -> dict[str, str]:
+        """Columns that may stand for a reference, such as `category` for `category_id`, with what they stand for."""
+        return {field.removesuffix("_id"): field for field in self.service.references}
+
+
+_LEDGER: Any = StockMovement.__table__
+
+CSV_ENTITIES = {
+    "products": CsvEntity(ProductService, ProductCreate, _LEDGER),
+    "clients": CsvEntity(ClientService, ClientCreate),
+    "categories": CsvEntity(CategoryService, CategoryCreate),
+}

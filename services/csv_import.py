@@ -1,0 +1,181 @@
+"""Rows of a CSV file become rows of the shop, by the rules that hold for the API, in one transaction.
+
+The rows come in batches, so that the memory does not grow with the file. While PostgreSQL stores one batch, the
+next one is read and validated. Nothing here commits.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import compress
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Session
+
+from models.stock_movement import StockReason
+from repositories.bulk_load import BulkLoad, Rows, text_of
+from repositories.indexes import make_anew, set_aside
+from services.base import news_of
+from services.csv_entities import CsvEntity
+from services.csv_rows import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
+from services.errors import AlreadyExists, NotFound
+
+Refuse = Callable[[BadRow], None]
+
+# With fewer rows than this in the first batch, to build the indexes anew would gain little.
+ROWS_WORTH_INDEXES = 10_000
+
+
+class HeaderError(ValueError):
+    """The header does not name columns that make rows; the message is one line."""
+
+
+class CsvImport:
+    """One file on its way into the tables of `entity`. Raises `HeaderError`. `added` counts the rows so far."""
+
+    def __init__(self, session: Session, entity: CsvEntity, header: Sequence[str]) -> None:
+        _require_columns(entity, header)
+        self.session, self.entity = session, entity
+        self.service = entity.service(session)
+        self.checker = RowChecker(self._columns(header))
+        self.load = BulkLoad(session)
+        self.load.wait_for_others()
+        self.added = 0
+        self._first_key: int | None = None
+        self._indexes: Sequence[str] | None = None
+
+    def _columns(self, header: Sequence[str]) -> list[Column | None]:
+        named = self.entity.named_references()
+        ignored = {*self.entity.create.read_only, *(named[name] for name in header if name in named)}
+        return [None if name in ignored else self._column(name, named) for name in header]
+
+    def _column(self, name: str, named: dict[str, str]) -> Column:
+        references, schema = self.entity.service.references, self.entity.create
+        if name in named:
+            referenced = references[named[name]]
+            keys = referenced.repository_type(self.session).keys_by(next(iter(referenced.unique)))
+            return NameColumn(name, named[name], keys)
+        if name in references:
+            return FieldColumn(schema, name, rule=key_of(references[name].thing))
+        if name == self.entity.key_field:
+            return KeyColumn(schema, name, self.service)
+        return FieldColumn(schema, name, left_out=self.entity.service.defaults.get(name))
+
+    def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
+        """Store the rows that keep the rules; `refuse` is told of the others, in the order of their lines."""
+        storing: Future[list[BadRow]] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
+            for batch in batches:
+                rows, bad = self.checker.check(batch)
+                if storing is not None:
+                    _tell(storing.result(), refuse)
+                storing = thread.submit(self._store, rows, bad)
+            if storing is not None:
+                _tell(storing.result(), refuse)
+
+    def finish(self) -> None:
+        """What is left to do for rows that are to stay: their indexes, and the news for the cache."""
+        make_anew(self.session, self._indexes or ())
+        if self.service.caching is not None and self._first_key is not None:
+            news_of(self.session).row_added(self.service.resource, self._first_key)
+
+    def _store(self, rows: Rows, bad: list[BadRow]) -> list[BadRow]:
+        """Store the rows of one batch; all of its rows that cannot be stored, those that are known as `bad` included."""
+        if self._indexes is None:
+            many = len(rows) >= ROWS_WORTH_INDEXES
+            self._indexes = set_aside(self.session, self._tables()) if many else ()
+        rows, lost = self._without_lost(rows)
+        taken = self._add(rows)
+        return sorted([*bad, *lost, *taken], key=attrgetter("line"))
+
+    def _tables(self) -> list[Table]:
+        """The tables that new rows go to, each behind those that it points to."""
+        tables = (self.entity.table, self.entity.ledger)
+        return [table for table in tables if table is not None]
+
+    def _without_lost(self, rows: Rows) -> tuple[Rows, list[BadRow]]:
+        """The rows that point to others that exist, and stay until the end; and those that do not."""
+        lost: dict[int, BadRow] = {}
+        for field, other in self.service.references.items():
+            cells = rows.columns.get(field, ())
+            keys = {int(cell) for cell in {*cells} if cell}
+            missing = {str(key) for key in keys - other.repository_type(self.session).hold_many(keys)}
+            for place, cell in enumerate(cells if missing else ()):
+                if cell in missing:
+                    lost[place] = BadRow(rows.lines[place], f"{field}: {NotFound(other.thing, cell)}")
+        return rows.without(lost.keys()), [*lost.values()]
+
+    def _add(self, rows: Rows) -> list[BadRow]:
+        """Store the rows; those of them that cannot be, because their natural key is taken."""
+        if not len(rows) or self.load.stored(partial(self._copy, rows)):
+            return []
+        places = self._places_taken(rows)
+        taken = [self._already_there(rows, place) for place in places]
+        if places:
+            return taken + self._add(rows.without(places))
+        if len(rows) == 1:
+            return [self._already_there(rows, 0)]
+        # Taken by a row that was not yet to be seen, or in a way that only the index knows of.
+        first, second = rows.halves()
+        return self._add(first) + self._add(second)
+
+    def _copy(self, rows: Rows) -> None:
+        table, ledger = self.entity.table, self.entity.ledger
+        keys = self.load.new_keys(table, len(rows))
+        cells = [*map(str, keys)]
+        self.load.copy(table, {"id_key": cells, **rows.columns})
+        if ledger is not None and "stock" in rows.columns:
+            self.load.copy(ledger, _first_movements(cells, rows.columns["stock"]))
+        self.added += len(rows)
+        self._first_key = min(keys[0], self._first_key or keys[0])
+
+    def _places_taken(self, rows: Rows) -> set[int]:
+        """Where rows are whose natural key is stored, or is that of a row before."""
+        (column,) = self.service.unique
+        keys = [text_of(cell) for cell in rows.columns.get(column, ())]
+        seen = self.service.repository.taken(column, keys)
+        places = set()
+        for place, key in enumerate(keys):
+            if key in seen:
+                places.add(place)
+            elif key:
+                seen.add(key)
+        return places
+
+    def _already_there(self, rows: Rows, place: int) -> BadRow:
+        field = self.entity.key_field
+        error = AlreadyExists(self.service.thing, field, text_of(rows.columns[field][place]))
+        return BadRow(rows.lines[place], f"{field}: {error}")
+
+
+def _first_movements(keys: Sequence[str], stocks: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The columns of the ledger's first entries about products with these keys."""
+    booked = [stock != "0" for stock in stocks]
+    deltas = list(compress(stocks, booked))
+    return {
+        "product_id": list(compress(keys, booked)),
+        "delta": deltas,
+        "reason": [StockReason.INITIAL.value] * len(deltas),
+    }
+
+
+def _tell(bad: Iterable[BadRow], refuse: Refuse) -> None:
+    for row in bad:
+        refuse(row)
+
+
+def _require_columns(entity: CsvEntity, header: Sequence[str]) -> None:
+    """Raise `HeaderError` for a column that is not one of the entity's, is there twice, or is missing."""
+    named: dict[str, Any] = entity.named_references()
+    fields = entity.create.model_fields
+    for name in header:
+        if name not in {*fields, *named, *entity.create.read_only}:
+            raise HeaderError(f"unknown column {name[:50]!r}; allowed: {', '.join([*fields, *named])}")
+        if header.count(name) > 1:
+            raise HeaderError(f"the column {name!r} is there twice")
+    given = {*header, *(named[name] for name in header if name in named)}
+    for name, info in fields.items():
+        if info.is_required() and name not in given:
+            raise HeaderError(f"there is no column {name!r}; the first line must name the columns")
