@@ -78,10 +78,11 @@ class RequestContext:
         def write_with_headers(status_code: int, headers: bytes, body: bytes) -> bool:
             nonlocal status
             status = status_code
+            written = write(status_code, b"".join((headers, _about(identity, started), _LINES)), body)
             hit = scope.get("shop.cache_hit")
-            if hit is not None:
+            if written and hit is not None:
                 self._metrics.count_read(hit=hit)
-            return write(status_code, b"".join((headers, _about(identity, started), _LINES)), body)
+            return written
 
         write = writer_of(scope)
         set_writer(scope, by_messages_only if self._service.draining else write_with_headers)

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from config.http_protocol import ShopProtocol
 from config.settings import PROJECT_ROOT, read_settings
 from main import create_fastapi_app
 
@@ -51,7 +52,7 @@ def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
             uvicorn.Config(
                 app,
                 port=port,
-                http="httptools",
+                http=ShopProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,
