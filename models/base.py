@@ -63,6 +63,7 @@ def listed_by(table: str, column: str) -> Index:
 def ranged_by(table: str, column: str) -> Index:
     """An index for lists filtered by a range of `column` in the order of the keys (see `repositories.lists`).
 
-    It needs the extension btree_gist. Every node of it knows between which values of `column` its keys lie.
+    It needs the extension btree_gist. Every node of it knows between which values of `column` its keys lie. It holds the
+    key as a sum, because PostgreSQL would otherwise take it for the primary key when it looks for a single row.
     """
-    return Index(f"ix_{table}_key_{column}", "id_key", column, postgresql_using="gist")
+    return Index(f"ix_{table}_key_{column}", text("(id_key + 0)"), column, postgresql_using="gist")

@@ -87,7 +87,7 @@ def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[
     if ranking is not None:
         statement = statement.where(ranking.perfect)
     if shape.by_key:
-        statement = statement.where(listed.model.id_key > _AFTER)
+        statement = statement.where(_key(listed, shape) > _AFTER)
     return _limited(statement.order_by(*_order(listed, shape)), shape)
 
 
@@ -107,26 +107,34 @@ def _limited(statement: Select[Any], shape: Shape) -> Select[Any]:
 
 
 def _order(listed: type[Listed], shape: Shape) -> list[ColumnElement[Any]]:
-    key = listed.model.id_key
     if not shape.sort:
-        only_ranges = bool(shape.filters) and listed.ranges.issuperset(shape.filters)
-        return [_in_order_of_keys(key, shape.by_key) if only_ranges else key.asc()]
+        return [_in_order_of_keys(listed, shape) if _only_ranges(listed, shape) else listed.model.id_key.asc()]
     columns = [
         getattr(listed.model, name).desc() if descends else getattr(listed.model, name).asc()
         for name, descends in shape.sort
     ]
     # The key makes every order total, so that no row is on two pages.
-    return [*columns, key.asc()]
+    return [*columns, listed.model.id_key.asc()]
 
 
-def _in_order_of_keys(key: Any, by_key: bool) -> ColumnElement[Any]:
+def _only_ranges(listed: type[Listed], shape: Shape) -> bool:
+    return bool(shape.filters) and not shape.sort and listed.ranges.issuperset(shape.filters)
+
+
+def _key(listed: type[Listed], shape: Shape) -> Any:
+    """The key as the index has it that is to be taken: `models.base.ranged_by` says why there are two."""
+    key = listed.model.id_key
+    return key + literal_column("0") if _only_ranges(listed, shape) else key
+
+
+def _in_order_of_keys(listed: type[Listed], shape: Shape) -> ColumnElement[Any]:
     """The order of the keys, said in a way that makes PostgreSQL take the GiST index of key and column.
 
     That index leaves out whole stretches of keys without a match. A walk along the primary key would visit all rows
     of a stretch: every order of three years, to find those of this week.
     """
-    start = _AFTER if by_key else literal_column("0::bigint")
-    distance: ColumnElement[Any] = key.op("<->")(start)
+    start = _AFTER if shape.by_key else literal_column("0::bigint")
+    distance: ColumnElement[Any] = _key(listed, shape).self_group().op("<->")(start)
     return distance
 
 
@@ -138,15 +146,19 @@ def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
 
 
 def _ranked(listed: type[Listed], shape: Shape, likeness: ColumnElement[Any], counted: bool) -> Select[Any]:
-    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
+    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time.
+
+    The page is cut out before its rows are read: of many matches, PostgreSQL would read the whole table instead.
+    """
     found = (
         select(listed.model.id_key, likeness.label("likeness"))
         .where(*(listed.filters[name] for name in shape.filters))
         .cte("found")
     )
+    best = _limited(select(found).order_by(found.c.likeness.desc(), found.c.id_key), shape).cte("best")
     total = select(func.count()).select_from(found).scalar_subquery()
     size = sizes.columns(listed.model.__tablename__, total) if counted else ()
     statement = select(*_columns(listed.model, shape.fields), *size).join_from(
-        found, listed.model, listed.model.id_key == found.c.id_key
+        best, listed.model, listed.model.id_key == best.c.id_key
     )
-    return _limited(statement.order_by(found.c.likeness.desc(), found.c.id_key), shape)
+    return statement.order_by(best.c.likeness.desc(), best.c.id_key)

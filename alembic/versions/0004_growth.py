@@ -22,7 +22,7 @@ def upgrade() -> None:
     for table in _TABLES:
         op.create_index(f"ix_{table}_created_at", table, ["created_at", "id_key"])
     for table, column in _RANGES:
-        op.create_index(f"ix_{table}_key_{column}", table, ["id_key", column], postgresql_using="gist")
+        op.create_index(f"ix_{table}_key_{column}", table, [sa.text("(id_key + 0)"), column], postgresql_using="gist")
     op.create_index("ix_clients_email", "clients", ["email", "id_key"])
     op.add_column(
         "products", sa.Column("in_stock", sa.Boolean(), sa.Computed("stock > 0", persisted=True), nullable=False)

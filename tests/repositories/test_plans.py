@@ -156,6 +156,14 @@ def test_a_selective_filter_uses_an_index(session: Session, case: tuple[Reposito
     assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
 
 
+@pytest.mark.parametrize("asked", ["8f14e45f", "8f14e45e", "a", "e"])
+def test_a_search_never_reads_all_products(session: Session, asked: str) -> None:
+    plans = plans_of(session, lambda: ProductRepository(session).page(Query(limit=20, wanted={"q": asked}), FIELDS))
+    # The rows of the page are looked up one by one, once it is known which they are.
+    assert not kinds(plans[-1]) & {"Hash Join", "Merge Join", "Seq Scan"}, json.dumps(plans, indent=1)
+    assert "pk_products" in {node.get("Index Name") for node in nodes(plans[-1])}, json.dumps(plans, indent=1)
+
+
 @pytest.mark.parametrize("case", COMMON, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
 def test_a_page_of_a_common_value_neither_scans_nor_sorts(session: Session, case: tuple[Repository, str, Any]) -> None:
     repository, name, value = case
