@@ -47,6 +47,11 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
+def _as_key(number: int | None) -> int | None:
+    """The nearest number that PostgreSQL can compare with keys."""
+    return None if number is None else max(0, min(number, MAX_KEY))
+
+
 class BaseRepository(Listed, Generic[M]):
     """The rows of one table, seen through one session."""
 
@@ -72,7 +77,7 @@ class BaseRepository(Listed, Generic[M]):
         """The named columns of a row, or None. The cheap way to read what nobody will change."""
         if not is_key(row_id):
             return None
-        return self.session.execute(_row_statement(self.model, fields), {"id_key": row_id}).first()
+        return self.session.connection().execute(_row_statement(self.model, fields), {"id_key": row_id}).first()
 
     def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""
@@ -160,8 +165,9 @@ class BaseRepository(Listed, Generic[M]):
         return self._judged(counted, churn, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        paging = {"limit": query.limit, "skip": query.skip, "after": query.after}
-        return self.session.execute(statement, {**values, **paging}).all()
+        paging = {"limit": query.limit, "skip": query.skip, "after": _as_key(query.after)}
+        # By the connection, since no objects are wanted: the session would take as long as the database.
+        return self.session.connection().execute(statement, {**values, **paging}).all()
 
     def _size_beside(
         self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: LongList | None

@@ -1,22 +1,26 @@
 """Runs the work of services: one hop to a database thread, one transaction, and the news for the cache.
 
+Reads that are asked for in the same turn of the event loop share hops, because to hand a work to a thread and its
+result back, while other threads compute, costs about as much as the work.
+
 Controllers hand over functions of a session; what these return was committed before it comes back,
 and cached answers that it made old are out of date on every worker by then.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
 from config.lanes import Parameters, Prepared, Row
-from config.turns import SharedAnswer
+from config.turns import AskedTogether, SharedAnswer
 from services.answer import Answer, Entry
 from services.base import NEWS
 from services.cache_service import CacheService
@@ -27,6 +31,18 @@ from services.versions import Found, News
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 NUMERIC_OUT_OF_RANGE = "22003"
+
+# So many reads share a hop at most: the slowest of them holds up the others.
+_READS_PER_HOP = 4
+
+Read = Callable[[Session], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What a read raised."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +65,41 @@ class Executor:
         self.database = database
         self.cache = cache
         self._late_news: set[asyncio.Future[None]] = set()
+        # The reads of a turn, each with the context of whoever asked first, and what became of them.
+        self._reads: AskedTogether[dict[Read, Context], dict[Read, Any]] = AskedTogether(dict, self._read_all)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """What `work` reads from committed data. Raises `Unavailable` with the database away."""
-        return await self._run(lambda: self.database.read(work))
+        """What `work` reads from committed data. Raises `Unavailable` with the database away.
+
+        Who asks for the same `work` in the same turn of the event loop gets the same result.
+        """
+        reads, results = self._reads.join()
+        reads.setdefault(work, copy_context())
+        result = (await results)[work]
+        if isinstance(result, _Failure):
+            raise result.error
+        return cast(T, result)
+
+    async def _read_all(self, reads: dict[Read, Context]) -> dict[Read, Any]:
+        asked = list(reads.items())
+        hops = [asked[start : start + _READS_PER_HOP] for start in range(0, len(asked), _READS_PER_HOP)]
+        results = await asyncio.gather(*map(self._read_some, hops))
+        return {work: result for some in results for work, result in some.items()}
+
+    async def _read_some(self, reads: Iterable[tuple[Read, Context]]) -> dict[Read, Any]:
+        def in_thread() -> dict[Read, Any]:
+            return {work: context.run(self._attempt, work) for work, context in reads}
+
+        try:
+            return await self._run(in_thread)
+        except Unavailable as error:
+            return {work: _Failure(error) for work, _ in reads}
+
+    def _attempt(self, work: Read) -> Any:
+        try:
+            return self.database.read(work)
+        except Exception as error:
+            return _Failure(_told(error))
 
     async def read_cached(
         self, entry: Entry, work: Callable[[Session], Answer], found: SharedAnswer[Found] | None = None
@@ -123,9 +170,17 @@ class Executor:
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await self.database.run(work)
-        except DatabaseUnavailable as error:
-            raise Unavailable from error
-        except DBAPIError as error:
-            if sqlstate(error) == NUMERIC_OUT_OF_RANGE:
-                raise AmountTooLarge from error
-            raise
+        except (DatabaseUnavailable, DBAPIError) as error:
+            told = _told(error)
+            if told is error:
+                raise
+            raise told from error
+
+
+def _told(error: Exception) -> Exception:
+    """What the services call an error of the database, where they have a word for it."""
+    if isinstance(error, DatabaseUnavailable):
+        return Unavailable()
+    if isinstance(error, DBAPIError) and sqlstate(error) == NUMERIC_OUT_OF_RANGE:
+        return AmountTooLarge()
+    return error
