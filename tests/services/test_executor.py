@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.embedded import ServerUrls
 from config.lanes import Prepared
+from config.logging import request_id
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from services.answer import Answer, Entry
@@ -24,6 +26,7 @@ from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import AtOnce, Executor
 from services.idempotency import KeyedRequest, Reply
 from services.versions import News
+from tests.config.processes import free_port
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey
 
@@ -104,6 +107,68 @@ def test_a_refused_write_changes_nothing(url: str, tmp_path: Path) -> None:
         assert await executor.read(count) == Answer(b"0", '"tag"')
 
     run(url, tmp_path, scenario)
+
+
+def test_reads_of_a_turn_share_hops_and_what_is_asked_for_twice_is_read_once(url: str, tmp_path: Path) -> None:
+    read: list[tuple[int, str | None, int]] = []
+
+    def reader(number: int) -> Callable[[Session], int]:
+        def work(session: Session) -> int:
+            read.append((number, request_id.get(), threading.get_ident()))
+            return number + session.execute(text("SELECT 100")).scalar_one()
+
+        return work
+
+    async def asked(executor: Executor, work: Callable[[Session], int], identity: str) -> int:
+        request_id.set(identity)
+        return await executor.read(work)
+
+    async def scenario(executor: Executor) -> None:
+        works = [reader(number) for number in range(4)]
+        results = await asyncio.gather(
+            *(asked(executor, work, f"{turn}-{number}") for turn in "ab" for number, work in enumerate(works))
+        )
+        assert results == [100, 101, 102, 103] * 2
+        assert [(number, identity) for number, identity, _ in read] == [(n, f"a-{n}") for n in range(4)]
+        assert len({thread for _, _, thread in read}) == 1
+        # A later turn may see what was committed since, so it reads again.
+        assert await executor.read(works[0]) == 100
+        assert len(read) == 5
+
+    run(url, tmp_path, scenario)
+
+
+def test_a_read_that_fails_fails_alone(url: str, tmp_path: Path) -> None:
+    def missing(session: Session) -> None:
+        raise NotFound("Thing", 7)
+
+    def broken(session: Session) -> None:
+        session.execute(text("SELECT 1 / 0"))
+
+    async def scenario(executor: Executor) -> None:
+        results = await asyncio.gather(*map(executor.read, (count, missing, broken, count)), return_exceptions=True)
+        first, second, third, fourth = results
+        assert first is fourth
+        assert first == Answer(b"0", '"tag"')
+        assert isinstance(second, NotFound)
+        assert isinstance(third, DBAPIError)
+
+    run(url, tmp_path, scenario)
+
+
+def test_without_a_database_every_read_of_a_turn_is_told(tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        works: list[Callable[[Session], object]] = [count, lambda session: session.execute(text("SELECT 1"))]
+        results = await asyncio.gather(*map(executor.read, works), return_exceptions=True)
+        assert [type(result) for result in results] == [Unavailable, Unavailable]
+
+    async def away() -> None:
+        settings = read_settings({"DB_POOL_SIZE": "2"})
+        database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{free_port()}/shop", settings)
+        await scenario(Executor(database, CacheService(RedisGateway(None))))
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(away())
 
 
 def test_a_write_whose_client_has_gone_is_told_all_the_same(url: str, tmp_path: Path) -> None:
