@@ -130,7 +130,7 @@ class BaseRepository(Listed, Generic[M]):
     def keys_by(self, field: str) -> dict[Any, int]:
         """The keys of all rows by their values in `field`, which is unique."""
         stored = self.session.execute(select(getattr(self.model, field), self.model.id_key))
-        return dict(stored.tuples().all())
+        return {row[0]: row[1] for row in stored}
 
     def delete(self, row: M) -> None:
         """Remove the row at once, and what depends on it."""

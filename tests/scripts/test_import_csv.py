@@ -1,0 +1,316 @@
+"""`python -m scripts.import_csv`: the rules of the API, all or nothing or what is sound, and one line for what fails."""
+
+import csv
+import gzip
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.embedded import ServerUrls
+from config.settings import PROJECT_ROOT
+from scripts import csv_file
+from scripts.csv_session import EXIT_CANNOT, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED
+from services import csv_import
+from tests.race.databases import breaches, connected, execute, new_database, rows_of
+from tests.scripts.csv_shop import imported, named_by_the_settings, stored
+from tests.shop import environment_of, shop_in_thread
+
+pytestmark = pytest.mark.integration
+
+INDEXES = "SELECT indexdef FROM pg_indexes WHERE tablename IN ('products', 'stock_movements') ORDER BY 1"
+KEYS = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+
+
+@pytest.fixture
+def database(servers: ServerUrls) -> Iterator[str]:
+    """An empty shop with two categories."""
+    url = new_database(servers.database_url)
+    execute(url, "INSERT INTO categories (name) VALUES ('Tools'), ('Toys')")
+    with named_by_the_settings(url):
+        yield url
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> "Writer":
+    return Writer(tmp_path)
+
+
+class Writer:
+    """Makes the files of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, content: str | bytes, name: str = "rows.csv") -> Path:
+        path = self._folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+
+def test_products_keep_the_five_invariants(database: str, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("sku,name,price,stock,category_id,active\nA,Axe,9.99,5,1,false\n,Saw,1e1,,2,\n")
+    assert imported("products", path) == EXIT_FINE
+    assert "2 products added, 0 rows were refused." in capsys.readouterr().out
+    rows = stored(database, "sku, name, price, stock, category_id, active")
+    assert rows == [("A", "Axe", Decimal("9.99"), 5, 1, False), (None, "Saw", Decimal("10.00"), 0, 2, True)]
+    assert rows_of(database, "SELECT product_id, delta, reason FROM stock_movements") == [(1, 5, "initial")]
+    assert breaches(database) == []
+
+
+def test_clients_are_compared_by_their_address_whatever_its_case(
+    database: str, write: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "email,name,lastname,telephone\n"
+    assert imported("clients", write(header + "Ann@Example.com,Ann,Bell,+4912345678\n")) == EXIT_FINE
+    assert stored(database, "email, email_key, telephone", "clients") == [
+        ("Ann@Example.com", "ann@example.com", "+4912345678")
+    ]
+    assert imported("clients", write(header + "ANN@example.com,Ann,Bell,\n")) == EXIT_REFUSED
+    assert "line 2: email: Client with email 'ANN@example.com' already exists" in capsys.readouterr().err
+
+
+BAD = (
+    'sku,name,price,stock,category\nA,"a\n\nb",1,,Tools\nB,B,9.999,-1,Tools\n\n'
+    "C,C,1,0,Nowhere\nD,D,1,0\nE,,1,0,Tools\nA,again,1,0,Tools\nF,F,abc,0,Toys\n"
+)
+REASONS = [
+    "line 5: price: Value error, must have at most two decimals; stock: Input should be greater than or equal to 0",
+    "line 7: category: There is no category 'Nowhere'",
+    "line 8: 4 cells, where the header has 5",
+    "line 9: name: Field required",
+    "line 10: sku: Product with sku 'A' already exists",
+    "line 11: price: Value error, must be a number",
+]
+
+
+def test_bad_rows_are_told_with_their_lines_and_nothing_is_imported(
+    database: str, write: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert imported("products", write(BAD)) == EXIT_REFUSED
+    assert capsys.readouterr().err.splitlines() == [*REASONS, "Nothing was imported: 6 rows were refused."]
+    assert stored(database, "sku") == []
+
+
+def test_bad_rows_are_skipped_if_asked(database: str, write: Writer, tmp_path: Path) -> None:
+    report = tmp_path / "report.csv"
+    assert imported("products", write(BAD), "--on-error", "skip", "--rejects", str(report)) == EXIT_FINE
+    assert stored(database, "sku, name") == [("A", "a\n\nb")]
+    assert [f"line {line}: {reason}" for line, reason in csv.reader(report.read_text().splitlines())][1:] == REASONS
+
+
+def test_the_reasons_are_those_of_the_api(
+    client: httpx.Client, database: str, write: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"name": "N", "price": -1, "stock": 2**60, "category_id": 1, "image": "ftp://x", "sku": "s" * 65}
+    answer = client.post("/products", json=body)
+    assert answer.status_code == 422
+    path = write("name,price,stock,category_id,image,sku\n" + ",".join(map(str, body.values())) + "\n")
+    assert imported("products", path) == EXIT_REFUSED
+    told = capsys.readouterr().err
+    for one in answer.json()["detail"]:
+        assert f"{one['loc'][-1]}: {one['msg']}" in told
+
+
+def test_references_by_key_must_exist(database: str, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(f"name,price,category_id\nA,1,77\nB,1,0\nC,1,{2**63}\nD,1,2\n")
+    assert imported("products", path, "--on-error", "skip") == EXIT_FINE
+    told = capsys.readouterr().err
+    for line, key in ((2, 77), (3, 0), (4, 2**63)):
+        assert f"line {line}: category_id: Category with id {key} not found" in told
+    assert stored(database, "name") == [("D",)]
+
+
+def test_addresses_that_only_the_index_takes_for_one(
+    database: str, write: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # PostgreSQL's lower() makes one of these two addresses, case folding does not.
+    lines = [f"{name}@example.com,N,L\n" for name in ("x1", "\u0130", "x2", "i", "x3")]
+    assert imported("clients", write("email,name,lastname\n" + "".join(lines)), "--on-error", "skip") == EXIT_FINE
+    assert "line 5: email: Client with email 'i@example.com' already exists" in capsys.readouterr().err
+    assert len(stored(database, "email", "clients")) == 4
+
+
+def many(count: int, first: int = 0) -> str:
+    rows = "".join(f"S{number},Saw {number},1.5,{number % 3},Tools\n" for number in range(first, first + count))
+    return f"sku,name,price,stock,category\n{rows}"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["into an empty catalog", "beside other rows"])
+def test_several_batches(
+    database: str, write: Writer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], before: bool
+) -> None:
+    monkeypatch.setattr(csv_file, "_ROWS_PER_BATCH", 100)
+    monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 100)
+    if before:
+        execute(database, "INSERT INTO products (name, price, category_id) VALUES ('Old', 1, 1)")
+    schema = rows_of(database, INDEXES), rows_of(database, KEYS)
+    path = write(many(250) + "S7,twice,1,0,Tools\nS249,twice,1,0,Tools\n")
+    assert imported("products", path, "--on-error", "skip") == EXIT_FINE
+    assert "250 products added, 2 rows were refused." in capsys.readouterr().out
+    assert [sku for (sku,) in stored(database, "sku")][-250:] == [f"S{number}" for number in range(250)]
+    assert (rows_of(database, INDEXES), rows_of(database, KEYS)) == schema
+    assert breaches(database) == []
+
+
+def test_a_refused_import_leaves_the_indexes(database: str, write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 1)
+    schema = rows_of(database, INDEXES), rows_of(database, KEYS)
+    assert imported("products", write(many(3) + "S1,twice,1,0,Tools\n")) == EXIT_REFUSED
+    assert (rows_of(database, INDEXES), rows_of(database, KEYS)) == schema
+    assert stored(database, "sku") == []
+
+
+def test_a_busy_catalog_is_imported_into_without_locking_it(
+    database: str, write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 1)
+    monkeypatch.setattr("repositories.indexes._LOCK_WAIT", "50ms")
+    with connected(database) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT FROM products")
+        assert imported("products", write(many(3))) == EXIT_FINE
+    assert len(stored(database, "sku")) == 3
+
+
+UNUSABLE = {
+    "empty": (b"", "Stopped: the file is empty: its first line must name the columns"),
+    "not UTF-8": ("name\nCaf\u00e9\n".encode("latin-1"), "is not UTF-8, in line 1 or later: save it as UTF-8"),
+    "UTF-16": ("name\nCaf\u00e9\n".encode("utf-16"), "is not UTF-8, in line 1 or later: save it as UTF-8"),
+    "wrong header": (b"title\nX\n", "Stopped: unknown column 'title'; allowed: name"),
+    "a column twice": (b"name,name\nX,X\n", "Stopped: the column 'name' is there twice"),
+    "a missing column": (b"id_key\n1\n", "Stopped: there is no column 'name'; the first line must name the columns"),
+    "a broken header": (b'"name"x\n', "Stopped: the header cannot be read: ',' expected after '\"'"),
+    "half a gzip file": (gzip.compress(b"name\nX\n" * 99)[:-12], "Stopped: cannot read "),
+    "no gzip file": (b"\x1f\x8bname\n", "Stopped: cannot read "),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_file_is_one_line(
+    database: str, write: Writer, capsys: pytest.CaptureFixture[str], content: bytes, told: str
+) -> None:
+    assert imported("categories", write(content)) == EXIT_CANNOT
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert told in errors[0]
+
+
+def test_a_file_that_is_not_there(database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported("categories", tmp_path / "none.csv") == EXIT_CANNOT
+    assert capsys.readouterr().err.startswith("Stopped: cannot read ")
+
+
+def test_a_report_that_cannot_be_written(database: str, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported("categories", write("name\nX\n"), "--rejects", "/nonexistent/x") == EXIT_CANNOT
+    assert capsys.readouterr().err == "Stopped: cannot write /nonexistent/x: No such file or directory\n"
+    assert len(stored(database, "name", "categories")) == 2
+
+
+def test_a_database_that_is_not_migrated(
+    servers: ServerUrls, write: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with named_by_the_settings(servers.database_url):
+        assert imported("categories", write("name\nX\n")) == EXIT_CANNOT
+    assert "not at the newest migration" in capsys.readouterr().err
+
+
+READABLE = {
+    "BOM and CRLF": b'\xef\xbb\xbfname\r\nX\r\n"Y\r\nZ"\r\n',
+    "no line end at the end": b'name\nX\n"Y\r\nZ"',
+    "gzip": gzip.compress(b'name\nX\n"Y\r\nZ"\n'),
+    "spaces and ignored columns": b'id_key, name ,updated_at\n9,X,\n8,"  Y\r\nZ ",now\n',
+}
+
+
+@pytest.mark.parametrize("content", READABLE.values(), ids=READABLE)
+def test_files_as_programs_write_them(database: str, write: Writer, content: bytes) -> None:
+    assert imported("categories", write(content)) == EXIT_FINE
+    assert stored(database, "name", "categories")[2:] == [("X",), ("Y\r\nZ",)]
+
+
+def test_standard_input(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(b"name\nX\n")))))
+    assert imported("categories", Path("-")) == EXIT_FINE
+    assert ("X",) in stored(database, "name", "categories")
+
+
+def test_a_broken_quote_spoils_its_row_only(database: str, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write('name\nX\n"Y"y\nZ\n"never closed\n')
+    assert imported("categories", path, "--on-error", "skip") == EXIT_FINE
+    assert capsys.readouterr().err.splitlines() == [
+        "line 3: ',' expected after '\"'",
+        "line 5: unexpected end of data",
+    ]
+    assert stored(database, "name", "categories")[2:] == [("X",), ("Z",)]
+
+
+def test_only_the_first_bad_rows_are_shown(database: str, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported("categories", write("name\n" + "Tools\n" * 120)) == EXIT_REFUSED
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 102
+    assert errors[-2:] == ["... and 20 more", "Nothing was imported: 120 rows were refused."]
+
+
+def test_an_interrupted_import_leaves_nothing(database: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.import_csv", "products", "-"],
+        cwd=PROJECT_ROOT,
+        stdin=reader,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdin:
+        stdin.write(many(25_000))
+        stdin.flush()
+        _wait_for_rows_on_their_way(database)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == EXIT_INTERRUPTED
+    assert (output, errors) == ("", "Interrupted: nothing was changed.\n")
+    assert stored(database, "sku") == []
+
+
+def _wait_for_rows_on_their_way(database: str) -> None:
+    waited = threading.Event()
+    for _ in range(600):
+        # A sequence does not wait for a transaction.
+        if rows_of(database, "SELECT is_called FROM products_id_key_seq") == [(True,)]:
+            return
+        waited.wait(0.05)
+    raise AssertionError("the import never began to store")
+
+
+def test_a_running_shop_shows_the_rows_at_once(servers: ServerUrls, redis_url: str, tmp_path: Path) -> None:
+    url = new_database(servers.database_url)
+    execute(url, "INSERT INTO categories (name) VALUES ('Tools')")
+    environment = environment_of(url, redis_url, tmp_path)
+    path = Writer(tmp_path)(many(5))
+    with shop_in_thread(environment) as shop, httpx.Client(base_url=shop) as http:
+        for _ in range(2):
+            assert http.get("/products").json() == []
+        with named_by_the_settings(url, redis_url):
+            assert imported("products", path) == EXIT_FINE
+        answer = http.get("/products")
+        assert [row["sku"] for row in answer.json()] == ["S0", "S1", "S2", "S3", "S4"]
+        assert answer.headers["x-total-count"] == "5"
+
+
+def test_without_redis_the_rows_are_there_and_it_is_said(
+    servers: ServerUrls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = new_database(servers.database_url)
+    with named_by_the_settings(url, "redis://127.0.0.1:1/0"):
+        assert imported("categories", Writer(tmp_path)("name\nX\n")) == EXIT_FINE
+    assert "Redis cannot be reached: a running shop may show" in capsys.readouterr().err
+    assert stored(url, "name", "categories") == [("X",)]
