@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import traceback
 from contextlib import suppress
@@ -123,4 +122,5 @@ def _report(control: socket.socket, server: Server) -> None:
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
+    # Not by an exception, which could come between the making of uvicorn's coroutine and its first step.
+    os._exit(0)
