@@ -52,7 +52,8 @@ def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, pat
 def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
     """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
     is_full = len(content) == query.limit
-    return Answer(to_json(content), "", complete_to=content[-1]["id_key"] if is_full else None)
+    body = to_json(content)
+    return Answer(body, _digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 
 def size_answer(total: int, estimated: bool) -> Answer:
@@ -67,7 +68,8 @@ def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given
     """The page that `rows` and `size` make together; `path` and `given`, the parameters of the request, make its links."""
     page = Page((), int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers)
     links = _links(page, query, path, given, rows.complete_to)
-    return Answer(rows.body, f'"{_digest(rows.body + links.encode())}"', {**size.headers, "Link": links})
+    etag = _digest(f"{rows.etag} {links}".encode())
+    return Answer(rows.body, f'"{etag}"', {**size.headers, "Link": links})
 
 
 def _digest(body: bytes) -> str:
@@ -103,27 +105,26 @@ def versions_in(if_match: str | None) -> frozenset[str] | None:
 
 def _links(page: Page, query: ListQuery, path: str, given: Params, last_key: int | None) -> str:
     targets = _links_by_key(last_key) if query.after is not None else _links_by_offset(query, page)
+    start = "skip" if query.after is None else "after"
     kept = [(name, value) for name, value in given if name not in ("skip", "after", "limit")]
-    return ", ".join(
-        f'<{path}?{urlencode([*kept, *target.items(), ("limit", query.limit)])}>; rel="{relation}"'
-        for relation, target in targets.items()
-    )
+    target = f"{path}?{urlencode(kept)}&{start}=" if kept else f"{path}?{start}="
+    return ", ".join(f'<{target}{place}&limit={query.limit}>; rel="{relation}"' for relation, place in targets.items())
 
 
-def _links_by_offset(query: ListQuery, page: Page) -> dict[str, dict[str, int]]:
+def _links_by_offset(query: ListQuery, page: Page) -> dict[str, int]:
     total = page.total
-    links = {"first": {"skip": 0}}
+    links = {"first": 0}
     if query.skip > 0:
-        links["prev"] = {"skip": max(0, min(query.skip, total) - query.limit)}
+        links["prev"] = max(0, min(query.skip, total) - query.limit)
     if query.skip + query.limit < total:
-        links["next"] = {"skip": query.skip + query.limit}
+        links["next"] = query.skip + query.limit
     if not page.estimated:
-        links["last"] = {"skip": max(0, (total - 1) // query.limit * query.limit)}
+        links["last"] = max(0, (total - 1) // query.limit * query.limit)
     return links
 
 
-def _links_by_key(last_key: int | None) -> dict[str, dict[str, int]]:
-    links = {"first": {"after": 0}}
+def _links_by_key(last_key: int | None) -> dict[str, int]:
+    links = {"first": 0}
     if last_key is not None:
-        links["next"] = {"after": last_key}
+        links["next"] = last_key
     return links
