@@ -111,7 +111,7 @@ def main() -> int:
     for row in missed:
         print(line(row))
     if options.only is None and options.scale == 1:
-        keep("growth", vars(options), [{**asdict(row), "ratio": round(row.ratio, 2)} for row in rows])
+        keep("growth", {"repeats": options.repeats}, [{**asdict(row), "ratio": round(row.ratio, 2)} for row in rows])
     return 1 if missed else 0
 
 

@@ -83,7 +83,9 @@ def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[
         return _ranked(listed, shape, ranking.likeness, counted)
     columns = _columns(listed.model, shape.fields)
     size = _size_columns(listed, shape.filters) if counted else ()
-    statement = select(*columns, *size).where(*(listed.filters[name] for name in shape.filters))
+    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
+    filters = [name for name in shape.filters if ranking is None or name not in listed.rankings]
+    statement = select(*columns, *size).where(*(listed.filters[name] for name in filters))
     if ranking is not None:
         statement = statement.where(ranking.perfect)
     if shape.by_key:

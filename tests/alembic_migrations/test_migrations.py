@@ -120,6 +120,20 @@ def test_whether_a_product_is_in_stock_follows_its_stock(empty_database: str) ->
     assert rows_of(empty_database, in_stock) == [(False,), (False,), (True,)]
 
 
+def test_a_sale_touches_no_index(empty_database: str) -> None:
+    migrate(empty_database)
+    fill(empty_database)
+    make = "INSERT INTO products (name, price, stock, category_id) SELECT 'Lamp ' || n, 1, 9, 1 FROM generate_series(1, 500) n"
+    execute(empty_database, make)
+    execute(empty_database, "VACUUM products")
+    execute(
+        empty_database, "UPDATE products SET stock = stock - 1 WHERE id_key % 20 = 0; SELECT pg_stat_force_next_flush()"
+    )
+    updates = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'products'"
+    updated, beside = rows_of(empty_database, updates)[0]
+    assert updated == beside > 20
+
+
 def test_migrating_twice_changes_nothing(empty_database: str) -> None:
     migrate(empty_database)
     fill(empty_database)
