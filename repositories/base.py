@@ -155,7 +155,9 @@ class BaseRepository(Listed, Generic[M]):
         return self._judged(counted, churn, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        paging = {"limit": query.limit, "skip": query.skip, "after": query.after}
+        # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
+        after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
+        paging = {"limit": query.limit, "skip": query.skip, "after": after}
         return self.session.execute(statement, {**values, **paging}).all()
 
     def _size_beside(
