@@ -47,11 +47,6 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-def _as_key(number: int | None) -> int | None:
-    """The nearest number that PostgreSQL can compare with keys."""
-    return None if number is None else max(0, min(number, MAX_KEY))
-
-
 class BaseRepository(Listed, Generic[M]):
     """The rows of one table, seen through one session."""
 
@@ -165,7 +160,9 @@ class BaseRepository(Listed, Generic[M]):
         return self._judged(counted, churn, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        paging = {"limit": query.limit, "skip": query.skip, "after": _as_key(query.after)}
+        # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
+        after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
+        paging = {"limit": query.limit, "skip": query.skip, "after": after}
         # By the connection, since no objects are wanted: the session would take as long as the database.
         return self.session.connection().execute(statement, {**values, **paging}).all()
 

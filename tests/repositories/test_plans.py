@@ -190,6 +190,16 @@ def test_pages_by_key_never_sort(session: Session, repository: Repository, after
     assert any("id_key >" in condition for condition in conditions(plan)), json.dumps(plan, indent=1)
 
 
+@pytest.mark.parametrize("case", LATE, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
+@pytest.mark.parametrize(("after", "found"), [(-(10**30), 20), (-(2**63), 20), (2**63 - 1, 0), (2**63, 0), (10**30, 0)])
+def test_a_range_after_what_no_key_can_be(
+    session: Session, case: tuple[Repository, str, Any], after: int, found: int
+) -> None:
+    repository, name, value = case
+    page = repository(session).page(Query(limit=20, after=after, wanted={name: value}), FIELDS)
+    assert len(page.rows) == found
+
+
 @pytest.mark.parametrize("case", [case for case in EQUALITIES if case[:2] not in UNIQUE], ids=named)
 def test_filtered_pages_by_key_never_sort(session: Session, case: tuple[Repository, str, Any, str]) -> None:
     """The key stands second in every such index. Not so after a range, whose few rows have to be put in order."""
