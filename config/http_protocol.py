@@ -26,7 +26,7 @@ def writer_of(scope: MutableMapping[str, Any]) -> WriteWhole:
 
 def set_writer(scope: MutableMapping[str, Any], writer: WriteWhole) -> None:
     """Have the layers inside answer by `writer`."""
-    scope["extensions"] = {_EXTENSION: writer}
+    scope.setdefault("extensions", {})[_EXTENSION] = writer
 
 
 def by_messages_only(status: int, headers: bytes, body: bytes) -> bool:

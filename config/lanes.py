@@ -18,14 +18,13 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from sqlalchemy import make_url
 
+from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
 from config.migrations import CONNECT_TIMEOUT_SECONDS
 from config.settings import Settings
 from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
 
 log = logging.getLogger("shop.database")
 
-MAX_RETRIES = 3
-SLOW_STATEMENT_SECONDS = 0.5
 # One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
 # next bill number, and that costs PostgreSQL time.
 LANES = 2
@@ -83,8 +82,7 @@ class Lanes:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._patience = settings.db_pool_timeout
-        # Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
-        self._deadline = 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
+        self._deadline = answer_deadline(settings)
         self._echo = settings.db_echo
         self._lanes = [_Lane(self, url, settings) for _ in range(min(LANES, settings.db_pool_size))]
         # The last one used comes first, so that at little load the others rest.
@@ -127,7 +125,7 @@ class Lanes:
         finally:
             timer.cancel()
             if job.sent_at is not None:
-                warn_if_slow(time.monotonic() - job.sent_at, statement.call)
+                warn_if_slow(job.sent_at, statement.call)
 
     def next_job(self, lane: "_Lane") -> _Job | None:
         """What `lane` is to do next; None, and it is free, when nobody waits."""
@@ -288,15 +286,12 @@ def _connected(url: str, settings: Settings) -> Any:
 
 
 def _guards(settings: Settings) -> str:
-    milliseconds = {
-        "statement_timeout": settings.db_statement_timeout,
-        "lock_timeout": min(LOCK_SECONDS, settings.db_lock_timeout),
-    }
+    lock_timeout = min(LOCK_SECONDS, settings.db_lock_timeout)
     return (
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
-        + "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in milliseconds.items())
+        + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
     )
 
 
@@ -306,9 +301,3 @@ def _wait(connection: Any, deadline: float) -> None:
         reading, writing = ([connection], []) if state == POLL_READ else ([], [connection])
         if not any(select.select(reading, writing, [], remaining)):
             raise psycopg2.OperationalError("the server does not answer")
-
-
-def warn_if_slow(seconds: float, statement: str) -> None:
-    """Log a statement that took long, without its values."""
-    if seconds > SLOW_STATEMENT_SECONDS:
-        log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)

@@ -1,6 +1,5 @@
 """What the scripts that move CSV files share: the database of the settings, exit codes, one line for what fails."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +11,9 @@ from sqlalchemy.orm import Session
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
 from config.migrations import at_head, maintenance_engine
 from config.production import check_database_url, first_line
-from config.redis_config import RedisGateway
 from config.settings import SettingsError, get_settings
 from scripts.csv_file import CsvFileError
 from services.csv_import import HeaderError
-from services.versions import News, Versions
 
 EXIT_FINE, EXIT_REFUSED, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -52,21 +49,3 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def tell_the_cache(redis_url: str | None, news: News) -> None:
-    """Make the cached answers that `news` concern old, for the workers of a running shop; say it where that fails."""
-    if not asyncio.run(_is_told(redis_url, news)):
-        print(
-            "Redis cannot be reached: a running shop may show the lists that it has cached for up to an hour.",
-            file=sys.stderr,
-        )
-
-
-async def _is_told(redis_url: str | None, news: News) -> bool:
-    gateway = RedisGateway(redis_url)
-    versions = Versions(gateway)
-    await versions.tell(news)
-    await versions.close()
-    await gateway.close()
-    return not versions.is_untold(news.all_tags())

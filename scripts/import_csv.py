@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from config.embedded import ServerUrls
+from scripts.cache_news import tell_the_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
-from scripts.csv_session import EXIT_FINE, EXIT_REFUSED, run_on_database, tell_the_cache, uninterrupted
+from scripts.csv_session import EXIT_FINE, EXIT_REFUSED, run_on_database, uninterrupted
 from services.base import news_of
 from services.csv_entities import CSV_ENTITIES
 from services.csv_import import CsvImport
@@ -34,6 +35,8 @@ from services.csv_rows import BadRow, Batch
 
 # Nobody reads more of them in a terminal; a file with all of them can be asked for.
 _SHOWN = 100
+
+_NOT_TOLD = "Redis cannot be reached: a running shop may show the lists that it has cached for up to an hour."
 
 
 class Refusals:
@@ -70,7 +73,8 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     work.finish()
     with uninterrupted():
         session.commit()
-        tell_the_cache(urls.redis_url, news_of(session))
+        if not tell_the_cache(urls.redis_url, news_of(session)):
+            print(_NOT_TOLD, file=sys.stderr)
     print(f"{work.added} {options.entity} added, {_rows(refusals.count)} refused.")
     return EXIT_FINE
 

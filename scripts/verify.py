@@ -7,7 +7,6 @@ shop may be at work meanwhile: everything is read from one snapshot. The databas
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -18,10 +17,9 @@ from sqlalchemy.orm import Session
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
 from config.migrations import at_head, maintenance_engine
 from config.production import check_database_url, first_line
-from config.redis_config import RedisGateway
 from config.settings import SettingsError, get_settings
+from scripts.cache_news import tell_the_cache
 from services.base import news_of
-from services.cache_service import CacheService
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
 from services.versions import News
 
@@ -51,14 +49,6 @@ def repair(engine: Engine, repairs: Sequence[Repair]) -> News:
             session.commit()
             news.tags |= news_of(session).all_tags()
     return news
-
-
-async def _tell_the_cache(redis_url: str | None, news: News) -> None:
-    gateway = RedisGateway(redis_url)
-    cache = CacheService(gateway)
-    await cache.invalidate(news)
-    await cache.close()
-    await gateway.close()
 
 
 def report(findings: Sequence[Finding]) -> bool:
@@ -98,7 +88,7 @@ def verify(urls: ServerUrls, *, mend: bool, yes: bool) -> int:
         findings, repairs = inspect(engine)
         fine = report(findings)
         if mend and repairs and _confirmed(repairs, yes):
-            asyncio.run(_tell_the_cache(urls.redis_url, repair(engine, repairs)))
+            tell_the_cache(urls.redis_url, repair(engine, repairs))
             fine = report(inspect(engine)[0])
     finally:
         engine.dispose()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config import database as database_module
-from config import lanes as lanes_module
+from config import guards
 from config.database import Database, DatabaseUnavailable
 from config.embedded import ServerUrls
 from config.settings import get_settings, read_settings
@@ -162,7 +162,7 @@ def test_readers_see_what_was_committed_between_their_statements(database: Datab
 def test_a_slow_statement_is_told_without_its_values(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
+    monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
     with caplog.at_level(logging.WARNING, logger="shop.database"):
         database.read(lambda session: session.execute(text("SELECT pg_sleep(0.1), :secret"), {"secret": "hunter2"}))
     (record,) = [record for record in caplog.records if record.name == "shop.database"]

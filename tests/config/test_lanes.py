@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from config import guards
 from config import lanes as lanes_module
 from config.embedded import ServerUrls
 from config.lanes import LANES, Lanes, Prepared, Row
@@ -275,7 +276,7 @@ def test_closing_leaves_nobody_waiting(url: str) -> None:
 def test_a_slow_statement_is_told_without_its_values(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
+    monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
     monkeypatch.setattr(lanes_module, "LANES", 1)
     slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", "EXECUTE slow (%(secret)s)")
 

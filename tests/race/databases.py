@@ -12,6 +12,7 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
+from config.embedded import ServerUrls
 from config.migrations import maintenance_engine, migrate
 from services.verification import VerificationService
 
@@ -80,3 +81,17 @@ def _create(server_url: str, source: str | None) -> str:
     with connected(server_url) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def session_on_rows(servers: ServerUrls, *statements: str) -> Iterator[Session]:
+    """A session on a new database whose rows these statements make, and which the planner knows of."""
+    url = new_database(servers.database_url)
+    for statement in (*statements, "VACUUM ANALYZE"):
+        execute(url, statement)
+    engine = maintenance_engine(url)
+    try:
+        with Session(engine) as session:
+            yield session
+    finally:
+        engine.dispose()

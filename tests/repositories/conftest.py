@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from config.embedded import ServerUrls
-from config.migrations import maintenance_engine
-from tests.race.databases import execute, new_database
+from tests.race.databases import session_on_rows
 
 ROWS = 4000
 
@@ -44,11 +43,5 @@ _MOMENTS = ";".join(
 @pytest.fixture(scope="module")
 def session(servers: ServerUrls) -> Iterator[Session]:
     """A session on a shop with thousands of rows of every kind, which the planner knows of."""
-    url = new_database(servers.database_url)
-    execute(url, _MANY_ROWS)
-    execute(url, _MOMENTS)
-    execute(url, "VACUUM ANALYZE")
-    engine = maintenance_engine(url)
-    with Session(engine) as session:
+    with session_on_rows(servers, _MANY_ROWS, _MOMENTS) as session:
         yield session
-    engine.dispose()

@@ -7,13 +7,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.embedded import ServerUrls
-from config.migrations import maintenance_engine
 from repositories import sizes
 from repositories.category import CategoryRepository
 from repositories.product import ProductRepository
 from repositories.sizes import COUNTED_TO, LongLists
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery
-from tests.race.databases import execute, new_database
+from tests.race.databases import session_on_rows
 from tests.repositories.statements import Query, statements_of
 
 pytestmark = pytest.mark.integration
@@ -25,13 +24,8 @@ _CATEGORIES = f"INSERT INTO categories (name) SELECT 'Category ' || n FROM gener
 @pytest.fixture
 def session(servers: ServerUrls) -> Iterator[Session]:
     """A session on a shop of its own that holds a few more categories than are counted."""
-    url = new_database(servers.database_url)
-    execute(url, _CATEGORIES)
-    execute(url, "VACUUM ANALYZE")
-    engine = maintenance_engine(url)
-    with Session(engine) as session:
+    with session_on_rows(servers, _CATEGORIES) as session:
         yield session
-    engine.dispose()
 
 
 def size(session: Session, query: ListQuery | None = None) -> tuple[int, bool]:

@@ -1,0 +1,32 @@
+"""What bounds the work of a connection to PostgreSQL, for threads and lanes alike."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from config.settings import Settings
+
+log = logging.getLogger("shop.database")
+
+MAX_RETRIES = 3
+SLOW_STATEMENT_SECONDS = 0.5
+
+
+def timeouts(seconds: Mapping[str, float]) -> str:
+    """The SQL that sets timeouts of these names."""
+    return "; ".join(f"SET {name} = {round(value * 1000)}" for name, value in seconds.items())
+
+
+def answer_deadline(settings: Settings) -> float:
+    """After so many seconds an answer is given up.
+
+    Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
+    """
+    return 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
+
+
+def warn_if_slow(started: float, statement: str) -> None:
+    """Log a statement that took long since `started` (monotonic), without its values."""
+    seconds = time.monotonic() - started
+    if seconds > SLOW_STATEMENT_SECONDS:
+        log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
