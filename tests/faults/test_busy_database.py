@@ -17,7 +17,7 @@ from tests.faults.faulty import (
     require_unavailable,
     seconds_until_placed,
 )
-from tests.race.databases import execute, rows_of
+from tests.race.databases import WAITING, execute, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +66,7 @@ def test_f5_the_victim_of_a_deadlock_tries_again(database: str, tmp_path: Path) 
             # With a number of its own it goes step by step; on the short way nobody waits long enough for a deadlock.
             cart = goods.cart((first, 1), (second, 1), bill_number="mine")
             placing = thread.submit(goods.http.post, "/checkout", json=cart)
-            while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            while not rows_of(database, WAITING):
                 time.sleep(0.01)
             foreign.execute("SELECT 1 FROM products WHERE id_key = %s FOR UPDATE", (first,))
             foreign.connection.rollback()
@@ -100,7 +100,7 @@ def test_f7_no_free_connection(database: str, tmp_path: Path) -> None:
         with locked_row(database, "products", product):
             cart = goods.cart((product, 1), bill_number="step by step, on the only connection")
             placing = threads.submit(goods.http.post, "/checkout", json=cart)
-            while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            while not rows_of(database, WAITING):
                 time.sleep(0.01)
             start = time.monotonic()
             waiting = [threads.submit(goods.http.get, f"/products/{product}") for _ in range(8)]

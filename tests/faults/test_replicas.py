@@ -49,7 +49,10 @@ def test_f21_many_migrations_at_once(empty_database: str) -> None:
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     while rows_of(empty_database, waiting) != [(5,)]:
         assert all(process.poll() is None for process in processes)
     blocker.close()

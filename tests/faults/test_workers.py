@@ -17,7 +17,7 @@ import pytest
 
 from config.embedded import ServerUrls
 from tests.faults.faulty import OwnPostgres, do_on_insert, heal, locked_row, require_unavailable
-from tests.race.databases import breaches, new_database, rows_of
+from tests.race.databases import WAITING, breaches, new_database, rows_of
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_processes, wait_until_ready
 
@@ -72,7 +72,6 @@ def lone_worker(servers: ServerUrls, tmp_path_factory: pytest.TempPathFactory) -
 
 
 SLEEPING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @pytest.mark.parametrize("table", ["bills", "stock_movements", "idempotency_keys", "commit"])

@@ -16,6 +16,9 @@ from config.embedded import ServerUrls
 from config.migrations import maintenance_engine, migrate
 from services.verification import VerificationService
 
+# A statement in this database waits for a lock. `pg_locks` shows those of all databases, also of other tests.
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
 _numbers = itertools.count()
 
 

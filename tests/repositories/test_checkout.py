@@ -11,7 +11,7 @@ import pytest
 
 from config.embedded import ServerUrls
 from repositories.checkout import KeptUnder, NewOrder, PlacedOrder, placed, placing
-from tests.race.databases import breaches, connected, execute, new_database, rows_of
+from tests.race.databases import WAITING, breaches, connected, execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -53,10 +53,10 @@ class Shelf:
             row = cursor.fetchone()
         return None if row is None else placed(row)
 
-    def place_meanwhile(self, order: NewOrder) -> "Future[PlacedOrder | None]":
+    def place_meanwhile(self, order: NewOrder, kept: KeptUnder | None = None) -> "Future[PlacedOrder | None]":
         """The order, on its way: it waits for a lock that the test holds."""
-        answer = self.threads.submit(self.place, order)
-        while not rows_of(self.url, "SELECT FROM pg_locks WHERE NOT granted"):
+        answer = self.threads.submit(self.place, order, kept)
+        while not rows_of(self.url, WAITING):
             assert not answer.done(), answer.result()
         return answer
 
@@ -207,9 +207,7 @@ def test_a_twin_that_commits_after_the_look_at_the_key_takes_the_whole_order_bac
     """Its answer was not there yet when this statement began to look, and is when it comes to keep its own."""
     with connected(shelf.url) as foreign, foreign.cursor() as cursor:
         cursor.execute("BEGIN; SELECT FROM products WHERE id_key = 1 FOR UPDATE")
-        answer = shelf.threads.submit(shelf.place, shelf.order((1, 1)), KEY)
-        while not rows_of(shelf.url, "SELECT FROM pg_locks WHERE NOT granted"):
-            assert not answer.done()
+        answer = shelf.place_meanwhile(shelf.order((1, 1)), KEY)
         execute(
             shelf.url,
             "INSERT INTO idempotency_keys (key, fingerprint, status, headers, body) VALUES ('key', 'x', 201, '{}', '')",
