@@ -162,7 +162,12 @@ class BaseRepository(Listed, Generic[M]):
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
         # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
         after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
-        paging = {"limit": query.limit, "skip": query.skip, "after": after}
+        paging = {
+            "limit": query.limit,
+            "skip": query.skip,
+            "reach": min(query.skip + query.limit, MAX_KEY),
+            "after": after,
+        }
         # By the connection, since no objects are wanted: the session would take as long as the database.
         return self.session.connection().execute(statement, {**values, **paging}).all()
 
@@ -182,10 +187,11 @@ class BaseRepository(Listed, Generic[M]):
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
         if counted is None and known is not None:
             return known.size
-        if counted is None or counted < COUNTED_TO:
-            total = counted or 0
-            return Size(total, estimated=total > EXACT_COUNT_LIMIT)
-        return _long_lists.remember(self._list_key(wanted), counted, churn, self._estimate(wanted))
+        total = counted or 0
+        if total <= EXACT_COUNT_LIMIT:
+            return Size(total)
+        estimate = total if total < COUNTED_TO else self._estimate(wanted)
+        return _long_lists.remember(self._list_key(wanted), total, churn, estimate)
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
         return LongLists.key(self.session.get_bind().engine.url, self.model.__tablename__, wanted)
