@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
 from models import Row
-from repositories.lists import Listed, Shape, matching, memoized, page_statement, ranking_of, size_statement
+from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery, Page
 from schemas.json_codec import to_json
@@ -138,13 +138,22 @@ class BaseRepository(Listed, Generic[M]):
         """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
         wanted = {**query.filters(), **fixed}
         shape = _shape(query, fields, wanted)
-        if ranking_of(type(self), shape) is not None:
-            best = self._execute(page_statement(type(self), replace(shape, perfect=True), counted=False), query, wanted)
-            if len(best) == query.limit:
-                return Page(best, *self.size(wanted))
+        best = self._best(query, shape, wanted)
+        if len(best) == query.limit:
+            return Page(best, *self.size(wanted))
         known = _long_lists.get(self._list_key(wanted))
         rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
         return Page(rows, *self._size_beside(rows, query, wanted, known))
+
+    def _best(self, query: ListQuery, shape: Shape, wanted: Mapping[str, Any]) -> Sequence[Any]:
+        """The page, if a filter ranks its rows and the best of them, which are found soon, fill it. Else fewer rows."""
+        best: Sequence[Any] = ()
+        if ranking_of(type(self), shape) is not None:
+            for tier in (Tier.PERFECT, Tier.CLOSE):
+                if len(best) < query.limit:
+                    statement = page_statement(type(self), replace(shape, tier=tier), counted=False)
+                    best = self._execute(statement, query, wanted)
+        return best
 
     def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
         """The rows that `query` asks for, and nothing about the others."""

@@ -5,6 +5,7 @@ They are built once and reused, because building costs more than running.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
@@ -30,16 +31,26 @@ def memoized(build: Callable[P, S]) -> Callable[P, S]:
     return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
 
 
+class Tier(Enum):
+    """Which of the rows that a ranked filter finds a page is made of, the best ones first."""
+
+    PERFECT = auto()
+    CLOSE = auto()
+    ALL = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """How a filter orders what it finds: `likeness` of the best match is the largest.
 
-    `perfect` is true of rows that nothing can be more alike than. Where very many rows match, a page can often be
-    made of these alone, and the likeness of all others need not be told.
+    `perfect` is true of rows that are all equally alike and more so than any other. `close` is true of these and of
+    more, all of them more alike than the rest. Where very many rows match, a page can often be made of these alone,
+    and the likeness of all others need not be told.
     """
 
     likeness: ColumnElement[Any]
     perfect: ColumnElement[bool]
+    close: ColumnElement[bool]
 
 
 class Listed:
@@ -56,13 +67,13 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A list apart from its values. `by_key` is a page by key; `perfect` one of perfect matches only (see `Ranking`)."""
+    """A list apart from its values. `by_key` is a page by key; `tier` matters where a filter ranks what it finds."""
 
     fields: tuple[str, ...]
     filters: tuple[str, ...]
     sort: Sort = ()
     by_key: bool = False
-    perfect: bool = False
+    tier: Tier = Tier.ALL
 
 
 @memoized
@@ -82,21 +93,27 @@ def size_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any
 def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
     """The rows of a page; if `counted`, with the two columns of `sizes.columns` behind each."""
     ranking = ranking_of(listed, shape)
-    if ranking is not None and not shape.perfect:
+    if ranking is not None and shape.tier is not Tier.PERFECT:
         return _ranked(listed, shape, ranking.likeness, counted)
     column = _descending(listed, shape)
     if column is not None:
         return _descended(listed, shape, column, counted)
     columns = _columns(listed.model, shape.fields)
     size = _size_columns(listed, shape.filters) if counted else ()
-    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
-    filters = [name for name in shape.filters if ranking is None or name not in listed.rankings]
-    statement = select(*columns, *size).where(*(listed.filters[name] for name in filters))
-    if ranking is not None:
-        statement = statement.where(ranking.perfect)
+    statement = select(*columns, *size).where(*_conditions(listed, shape))
     if shape.by_key:
         statement = statement.where(_key(listed, shape) > _AFTER)
     return _limited(statement.order_by(*_order(listed, shape)), shape)
+
+
+def _conditions(listed: type[Listed], shape: Shape) -> list[ColumnElement[bool]]:
+    """What is true of every row of the page."""
+    ranking = ranking_of(listed, shape)
+    if ranking is None or shape.tier is Tier.ALL:
+        return [listed.filters[name] for name in shape.filters]
+    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
+    others = [listed.filters[name] for name in shape.filters if name not in listed.rankings]
+    return [*others, ranking.perfect if shape.tier is Tier.PERFECT else ranking.close]
 
 
 def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
@@ -197,8 +214,7 @@ def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -
 
 def _keys(listed: type[Listed], shape: Shape, value: ColumnElement[Any]) -> Select[Any]:
     """The keys of the rows that match, each with a `value` to put them in order."""
-    filters = (listed.filters[name] for name in shape.filters)
-    return select(listed.model.id_key, value.label("value")).where(*filters)
+    return select(listed.model.id_key, value.label("value")).where(*_conditions(listed, shape))
 
 
 def _cut_out(listed: type[Listed], shape: Shape, found: FromClause, size: Sequence[ColumnElement[Any]]) -> Select[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, literal, select
+from sqlalchemy import bindparam, case, exists, func, insert, literal, select
 
 from models import OrderDetail, Product, StockMovement
 from repositories.base import BaseRepository
@@ -14,6 +14,7 @@ _TRIMMED = func.regexp_replace(bindparam("q"), "^[^[:alnum:]]+|[^[:alnum:]]+$", 
 _THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
     func.regexp_replace(_TRIMMED, "[^[:alnum:]]+", "[^[:alnum:]]+", "g").concat("($|[^[:alnum:]])")
 )
+_HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
 
 
 class ProductRepository(BaseRepository[Product]):
@@ -31,8 +32,10 @@ class ProductRepository(BaseRepository[Product]):
     ranges = frozenset({"min_price", "max_price"})
     rankings = {
         "q": Ranking(
-            likeness=func.word_similarity(bindparam("q"), Product.name),
-            perfect=Product.name.regexp_match(_THESE_WORDS, flags="i"),
+            # Other words, or the same in another order, may have all trigrams of those asked for. They come second.
+            likeness=case((_HAS_THESE_WORDS, 2), else_=func.word_similarity(bindparam("q"), Product.name)),
+            perfect=_HAS_THESE_WORDS,
+            close=Product.id_key.in_(select(func.similar_products(bindparam("q")))),
         )
     }
 
