@@ -180,13 +180,13 @@ def _ranked(listed: type[Listed], shape: Shape, likeness: ColumnElement[Any], co
 
 def _descending(listed: type[Listed], shape: Shape) -> Any | None:
     """The column by which alone the list descends, if rows may be equal in it."""
-    if len(shape.sort) != 1:
+    # What a search finds is all found before it is sorted, and finding it is what costs.
+    if len(shape.sort) != 1 or listed.rankings.keys() & shape.filters:
         return None
-    (name, descends), *_ = shape.sort
-    column = getattr(listed.model, name)
+    ((name, descends),) = shape.sort
     stored = listed.model.__table__.c[name]
     differs = stored.primary_key or (stored.unique and not stored.nullable)
-    return column if descends and not differs else None
+    return getattr(listed.model, name) if descends and not differs else None
 
 
 def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -> Select[Any]:
@@ -194,7 +194,7 @@ def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -
 
     Rows of equal value stay in the order of their keys, but an index that is read backwards has them the other way
     round, and PostgreSQL would sort all that have the first value. So it looks for the value at which the page ends:
-    rows above it are fewer than those of the pages so far, and of the rows at it as many are read forwards.
+    rows above it are fewer than those up to the end of the page, and of the rows at it as many are read forwards.
     """
     keys = _keys(listed, shape, column)
     first = keys.order_by(column.desc()).limit(_REACH).subquery()

@@ -131,6 +131,14 @@ class TestSearch:
         page = ProductRepository(shop).page(query, ("name",))
         assert ([row.name for row in page.rows], page.total) == (["Lamps of glass", "Lam"], 5)
 
+    def test_a_search_in_another_order_is_made_once(self, shop: Session) -> None:
+        with statements_of(shop) as statements:
+            page = ProductRepository(shop).page(Query(limit=2, sort="-name", wanted={"q": "lamp"}), ("name",))
+        names = text("SELECT name FROM products WHERE name ILIKE '%lam%' ORDER BY name DESC")
+        assert [row.name for row in page.rows] == shop.scalars(names).all()[:2]
+        # To find the page, and to count.
+        assert [statement.count("%>") for statement, _ in statements] == [2]
+
     @pytest.mark.parametrize("asked", ["lamp shade", "LAMP, shade!", "_lamp_shade_", "[lamp] (shade"])
     def test_what_is_neither_letter_nor_digit_does_not_matter(self, shop: Session, asked: str) -> None:
         with statements_of(shop) as statements:
