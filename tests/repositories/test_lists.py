@@ -125,6 +125,13 @@ class TestSearch:
         assert len(ranked) == 1
         assert "similar_products" in ranked[0]
 
+    def test_close_matches_are_not_all_and_the_search_still_finds_the_others(self, shop: Session) -> None:
+        add(shop, "Lap")
+        close = text("SELECT name FROM products WHERE id_key IN (SELECT similar_products('lamp'))")
+        assert set(shop.scalars(close)) == set(self.ORDER)
+        assert shop.scalar(text("SHOW pg_trgm.word_similarity_threshold")) == "0.4"
+        assert found(shop, "lamp", 3) == (*self.ORDER, "Lap")
+
     def test_a_close_match_fulfils_the_other_filters(self, shop: Session) -> None:
         shop.execute(text("UPDATE products SET active = false WHERE name IN ('Lampe', 'Lamp')"))
         query = Query(limit=2, skip=3, wanted={"q": "lamp", "active": True})
