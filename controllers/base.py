@@ -30,7 +30,7 @@ from controllers.answers import (
 from controllers.idempotency import keyed_request
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
-from middleware.edge import remember
+from middleware.known_reads import remember
 from middleware.read_response import ReadResponse
 from schemas.base import Create, ListQuery, Read, Update
 from services.answer import Answer, Entry, page_entry

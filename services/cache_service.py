@@ -129,6 +129,15 @@ class CacheService:
             found = self._versions.look(entry.tokens, entry.key)
         return found
 
+    def recall(self, entry: Entry, found: Found) -> Answer | None:
+        """The answer of `entry`, if this worker remembers it and it is good by what `look` found."""
+        remembered = self._remembered.get(entry.key)
+        if remembered is None or not remembered.is_good(entry, found) or self._versions.is_untold(entry.tags):
+            return None
+        self.hits += 1
+        log.debug("Cache HIT: %s", entry.key)
+        return remembered.answer
+
     async def answer(
         self, entry: Entry, load: Callable[[], Awaitable[Answer]], found: SharedAnswer[Found] | None = None
     ) -> tuple[Answer, bool]:
