@@ -75,7 +75,7 @@ class FastPath:
         """Wait, which the first of a turn does for all, and answer."""
         usage = answer = None
         request_id.set(held.begun.identity)
-        if self._limit is not None and held.counted is not None:
+        if self._limit is not None:
             usage = await self._limit.usage(held.counted)
         if usage is None or self._limit is None or not self._limit.refuses(usage):
             try:
