@@ -5,7 +5,7 @@ single row can be sent in two ways: through a session, as a step of a transactio
 a transaction by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -63,20 +63,18 @@ class NewRows:
 
         None where a column of the table has values that have to be converted.
         """
-        table: Table = cls.model.__table__
-        if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in table.c):
-            return None
-        return _prepared_row_statement(cls), parameters_of(table, values)
+        statement = _prepared_row_statement(cls)
+        return None if statement is None else (statement, parameters_of(cls.model.__table__, values))
 
     @classmethod
     def added(cls, row: Row) -> Any:
         """The columns of the new row that the statement's row is about."""
-        return result_tuple(cls.model.__table__.c.keys())(row)
+        return _row_type(cls)(row)
 
 
 def parameters_of(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of `row_statement`: a value for each column, None for what was left out."""
-    return {one.name: values.get(one.name) for one in _written(table)}
+    return {name: values.get(name) for name in _names(table)}
 
 
 @memoized
@@ -87,8 +85,15 @@ def row_statement(kind: type[NewRows]) -> Select[Any]:
 
 
 @memoized
-def _prepared_row_statement(kind: type[NewRows]) -> Prepared:
+def _prepared_row_statement(kind: type[NewRows]) -> Prepared | None:
+    if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in kind.model.__table__.c):
+        return None
     return prepared(f"add_{kind.model.__tablename__}", row_statement(kind))
+
+
+@memoized
+def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
+    return result_tuple(kind.model.__table__.c.keys())
 
 
 @memoized
@@ -123,6 +128,11 @@ def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]
 def _written(table: Table) -> list[Column[Any]]:
     """The columns that a new row may have values for; the others are the database's own."""
     return [one for one in table.c if one.name not in READ_ONLY and one.computed is None]
+
+
+@memoized
+def _names(table: Table) -> list[str]:
+    return [one.name for one in _written(table)]
 
 
 def _value(table: Table, one: Column[Any]) -> ColumnElement[Any]:
