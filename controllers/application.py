@@ -3,6 +3,8 @@
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.http_protocol import Take
@@ -71,8 +73,6 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(MetricsController(settings.api_prefix).routes())
     add_pages(app)
     install_error_handlers(app)
-    # Within FastAPI's own answer to the unexpected, which would come first and has another shape.
-    app.add_middleware(UnexpectedErrors)
     _wrap(app, worker)
     return app
 
@@ -87,6 +87,14 @@ class Shop(FastAPI):
 
     layers: ASGIApp
     take: Take
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What turns errors into answers, and what routes of FastAPI's own kind need.
+
+        Its other layers answer the unexpected in another shape, and serve tracing and a body limit that nobody uses.
+        """
+        routes = AsyncExitStackMiddleware(self.router)
+        return UnexpectedErrors(ExceptionMiddleware(routes, handlers=dict(self.exception_handlers)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.layers(scope, receive, send)

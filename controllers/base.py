@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -34,12 +34,14 @@ from middleware.known_reads import remember
 from middleware.read_response import ReadResponse
 from schemas.base import Create, ListQuery, Read, Update
 from services.answer import Answer, Entry, page_entry
+from services.at_once import AtOnce
 from services.base import BaseService
 from services.cache_key import build_key
 from services.executor import Executor
-from services.idempotency import Reply
+from services.idempotency import KeyedRequest, Reply
 from services.versions import row_tag, size_tag
 
+T = TypeVar("T")
 Endpoint = Callable[..., Any]
 
 
@@ -93,11 +95,16 @@ class BaseController:
         return await self.show(request, CachedRead(executor_of(request), entry, work))
 
     async def create_row(self, request: Request, body: Any) -> Response:
-        def work(session: Session) -> Reply:
-            row = self.service(session).create(body.sent())
+        def created(row: Any) -> Reply:
             return row_reply(201, row, self.fields, self.location(row.id_key))
 
-        return await self.write(request, work)
+        def work(session: Session) -> Reply:
+            return created(self.service(session).create(body.sent()))
+
+        keyed = await keyed_request(request)
+        # The answer is kept under a key by the transaction that makes it, which is several statements.
+        at_once = self.service.at_once(body.sent()) if keyed is None else None
+        return await self.write_shortly(request, at_once, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
@@ -178,6 +185,19 @@ class BaseController:
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
         return as_response(await executor_of(request).write(work, await keyed_request(request)))
+
+    @staticmethod
+    async def write_shortly(
+        request: Request,
+        at_once: AtOnce[T] | None,
+        replied: Callable[[T], Reply],
+        work: Callable[[Session], Reply],
+        keyed: KeyedRequest | None,
+    ) -> Response:
+        """The reply to what came of `at_once`; where that is not to be had, the reply of `work` after its commit."""
+        executor = executor_of(request)
+        result = None if at_once is None else await executor.at_once(at_once)
+        return as_response(await executor.write(work, keyed) if result is None else replied(result))
 
     def location(self, row_id: int | str) -> str:
         """The path of a row."""

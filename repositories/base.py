@@ -9,24 +9,12 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    Integer,
-    Select,
-    Text,
-    bindparam,
-    column,
-    func,
-    insert,
-    select,
-    text,
-)
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import Select, bindparam, func, select, text
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningInsert
 
 from models import Row
 from repositories.lists import Listed, Shape, matching, memoized, page_statement, ranking_of, size_statement
+from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
 from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery, Page
 from schemas.json_codec import to_json
@@ -37,7 +25,6 @@ MAX_KEY = 2**63 - 1
 
 # So few that no statement comes near its timeout.
 _ROWS_PER_INSERT = 2000
-_PLACE = "place"
 
 _long_lists = LongLists()
 
@@ -47,7 +34,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Listed, Generic[M]):
+class BaseRepository(Listed, NewRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init__(self, session: Session) -> None:
@@ -99,18 +86,17 @@ class BaseRepository(Listed, Generic[M]):
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
         return set(self.session.scalars(_hold_many_statement(self.model), {"keys": keys})) if keys else set()
 
-    def add(self, values: Mapping[str, Any]) -> M:
-        """A new row, with what the database gave it."""
-        statement = insert(self.model).returning(self.model)
-        row: M = self.session.scalars(statement, [dict(values)]).one()
-        return row
+    def add(self, values: Mapping[str, Any]) -> Any:
+        """All columns of the new row with these values. What belongs to it in other tables is written as well."""
+        parameters = parameters_of(self.model.__table__, values)
+        return self.session.execute(row_statement(type(self)), parameters).one()
 
     def add_all(self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...]) -> list[Any]:
         """The columns `fields`, the key first, of new rows in the order of `values`, which all have the same fields."""
         added: list[Any] = []
         for start in range(0, len(values), _ROWS_PER_INSERT):
-            rows = [{**row, _PLACE: place} for place, row in enumerate(values[start : start + _ROWS_PER_INSERT])]
-            statement = _add_all_statement(self.model, tuple(values[0]), fields)
+            rows = in_places(values[start : start + _ROWS_PER_INSERT])
+            statement = rows_statement(type(self), tuple(values[0]), fields)
             # Keys are given in the order of the places; in which order rows come back, nothing says.
             found = self.session.execute(statement, {"rows": to_json(rows).decode()}).all()
             added += sorted(found, key=itemgetter(0))
@@ -237,20 +223,6 @@ def _hold_statement(model: type[Any]) -> Select[Any]:
 def _hold_many_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
     return select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
-
-
-@memoized
-def _add_all_statement(model: type[Any], names: tuple[str, ...], fields: tuple[str, ...]) -> ReturningInsert[Any]:
-    # The rows travel as one JSON text: parameters by the thousand cost both sides more than the insert does.
-    table = model.__table__
-    place = column(_PLACE, Integer)
-    text_of_rows = sql_cast(bindparam("rows", type_=Text), JSON)
-    rows = func.json_to_recordset(text_of_rows).table_valued(
-        *(column(name, table.c[name].type) for name in names), place
-    )
-    given = rows.render_derived(with_types=True)
-    chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
-    return insert(table).from_select(list(names), chosen).returning(*(table.c[name] for name in fields))
 
 
 def database_year(session: Session) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, literal, select
+from sqlalchemy import CTE, Insert, String, bindparam, exists, func, insert, literal, literal_column, select
 
 from models import OrderDetail, Product, StockMovement
+from models.stock_movement import StockReason
 from repositories.base import BaseRepository
 from repositories.lists import Ranking
 
@@ -35,6 +36,13 @@ class ProductRepository(BaseRepository[Product]):
             perfect=Product.name.regexp_match(_THESE_WORDS, flags="i"),
         )
     }
+
+    @classmethod
+    def written_along(cls, added: CTE) -> Sequence[Insert]:
+        """The first entry of the ledger about each new product that is there from the start."""
+        reason = literal_column(f"'{StockReason.INITIAL.value}'", String)
+        there = select(added.c.id_key, added.c.stock, reason).where(added.c.stock != literal_column("0"))
+        return [insert(StockMovement).from_select(["product_id", "delta", "reason"], there)]
 
     def was_sold(self, product_id: int) -> bool:
         """Whether any order has, or had before it was canceled, a line of this product."""

@@ -131,7 +131,7 @@ class KeyColumn(FieldColumn):
 
     def _cell(self, value: Any) -> str:
         values = {self.title: value}
-        self._service.before_create(values)
+        self._service.complete(values)
         return "\t".join([copy_cell(values[name]) for name in self.names])
 
 

@@ -12,16 +12,15 @@ import threading
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
-from config.lanes import Parameters, Prepared, Row
 from config.turns import AskedTogether, SharedAnswer
 from services.answer import Answer, Entry
+from services.at_once import AtOnce
 from services.base import NEWS
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
@@ -29,7 +28,6 @@ from services.idempotency import Idempotency, KeyedRequest, Reply
 from services.versions import Found, News
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 NUMERIC_OUT_OF_RANGE = "22003"
 
 # So many reads share a hop at most: the slowest of them holds up the others.
@@ -43,19 +41,6 @@ class _Failure:
     """What a read raised."""
 
     error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class AtOnce(Generic[T_co]):
-    """One statement that does the whole of a work, what it makes old, and what its row says.
-
-    It has no row where it did nothing; then the work has to be done step by step.
-    """
-
-    statement: Prepared
-    parameters: Parameters
-    news: News
-    result: Callable[[Row], T_co]
 
 
 class Executor:
@@ -115,16 +100,20 @@ class Executor:
         return await asyncio.shield(self._at_once(work))
 
     async def _at_once(self, work: AtOnce[T]) -> T | None:
+        def tell_late() -> None:
+            self._tell_late(work.news(None))
+
         try:
-            row = await self.database.lanes.run(work.statement, work.parameters, partial(self._tell_late, work.news))
+            row = await self.database.lanes.run(work.statement, work.parameters, tell_late)
         except DatabaseUnavailable as error:
             # It may have been committed all the same.
-            await self.cache.invalidate(work.news)
+            await self.cache.invalidate(work.news(None))
             raise Unavailable from error
         if row is None:
             return None
-        await self.cache.invalidate(work.news)
-        return work.result(row)
+        result = work.result(row)
+        await self.cache.invalidate(work.news(result))
+        return result
 
     async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.

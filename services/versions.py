@@ -105,7 +105,9 @@ class News:
     tags: set[str] = field(default_factory=set)
     added: dict[str, int] = field(default_factory=dict)
 
-    def row_added(self, resource: str, row_id: int) -> None:
+    def row_added(self, resource: str, row_id: int | None) -> None:
+        """`row_id` is None when nobody knows it: then it may lie before every frontier."""
+        row_id = row_id or 0
         self.tags.add(size_tag(resource))
         self.added[resource] = min(row_id, self.added.get(resource, row_id))
 

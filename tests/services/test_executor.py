@@ -20,10 +20,11 @@ from config.logging import request_id
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from services.answer import Answer, Entry
+from services.at_once import AtOnce
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
-from services.executor import AtOnce, Executor
+from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
 from services.versions import News
 from tests.config.processes import free_port
@@ -216,9 +217,7 @@ WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", "EXECUTE wait (%(se
 
 def at_once(statement: Prepared, **parameters: object) -> AtOnce[str]:
     """A work that makes what is known of the notes old, and comes back with the statement's first value."""
-    news = News()
-    news.tags.add("notes")
-    return AtOnce(statement, parameters, news, lambda row: str(row[0]))
+    return AtOnce(statement, parameters, lambda row: str(row[0]), lambda text: News({"notes"}))
 
 
 def test_one_statement_is_told_to_the_cache_where_it_did_something(url: str, tmp_path: Path) -> None:
