@@ -75,6 +75,17 @@ class LongLists:
         return size
 
 
+def told_by(counted: int | None, known: LongList | None) -> Size | None:
+    """What a count says, where None is for a list that is still as long as `known`.
+
+    None for one that is too long to be counted: of it, the planner has to say what it believes.
+    """
+    if counted is None and known is not None:
+        return known.size
+    total = counted or 0
+    return Size(total, estimated=total > EXACT_COUNT_LIMIT) if total < COUNTED_TO else None
+
+
 def parameters(known: LongList | None) -> dict[str, int]:
     """The values of the parameters that `columns` puts into a statement."""
     return {"churn": -1, "spare": -1} if known is None else {"churn": known.churn, "spare": known.spare}

@@ -64,8 +64,9 @@ def run(url: str, scenario: Scenario, **settings: str) -> None:
 
 
 async def asked(lanes: Lanes, statement: Prepared, **parameters: object) -> Row | None:
-    """The answer to a statement that must not be late."""
-    return await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+    """The first row of the answer to a statement that must not be late."""
+    rows = await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+    return rows[0] if rows else None
 
 
 def begun(url: str) -> int:

@@ -54,7 +54,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
         finally:
             await cache.close()
             await gateway.close()
-            database.lanes.close()
+            database.close_lanes()
             await asyncio.to_thread(database.close)
             execute(url, "TRUNCATE notes, idempotency_keys")
 
