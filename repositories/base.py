@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     JSON,
-    URL,
+    Engine,
     Integer,
     Select,
     Text,
@@ -90,7 +90,7 @@ class BaseRepository(Listed, Generic[M]):
     def size_reading(cls) -> Reading[Size]:
         """How many rows there are."""
 
-        def question(database: URL) -> Question[Size]:
+        def question(database: Engine) -> Question[Size]:
             known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
             statement = size_statement(cls, ())
             return Question(statement, parameters(known), lambda rows: _told_by(rows[0], known))
@@ -102,7 +102,7 @@ class BaseRepository(Listed, Generic[M]):
         """A page in the order of the keys, and how many rows there are."""
         statement = page_statement(cls, _shape(query, fields, {}), counted=True)
 
-        def question(database: URL) -> Question[Page]:
+        def question(database: Engine) -> Question[Page]:
             known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
 
             def page(rows: Sequence[Any]) -> Page:
@@ -219,7 +219,7 @@ class BaseRepository(Listed, Generic[M]):
         return size
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
-        return LongLists.key(self.session.get_bind().engine.url, self.model.__tablename__, wanted)
+        return LongLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import URL, Select
+from sqlalchemy import Engine, Select
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import Session
 
@@ -49,7 +49,7 @@ class Reading(Generic[T_co]):
     wait behind it: it is for a thread.
     """
 
-    question: Callable[[URL], Question[T_co]]
+    question: Callable[[Engine], Question[T_co]]
     step_by_step: Callable[[Session], T_co]
     is_light: bool = True
 
@@ -59,7 +59,7 @@ class Reading(Generic[T_co]):
     def then(self, further: Callable[[T_co], U]) -> "Reading[U]":
         """The same reading, with what `further` makes of it."""
 
-        def question(database: URL) -> Question[U]:
+        def question(database: Engine) -> Question[U]:
             first = self.question(database)
             return Question(first.statement, first.values, lambda rows: further(first.result(rows)))
 
@@ -79,4 +79,5 @@ def _prepared(statement: Select[Any]) -> tuple[Prepared, Parameters]:
     # Its text is its name: lanes keep what they have prepared, whoever asks for it.
     name = f"read_{sha256(text.encode()).hexdigest()[:16]}"
     parameters = ", ".join(f"%({parameter})s" for parameter in compiled.positiontup or ())
-    return Prepared(name, text, f"EXECUTE {name} ({parameters})"), compiled.params
+    call = f"EXECUTE {name} ({parameters})" if parameters else f"EXECUTE {name}"
+    return Prepared(name, text, call), compiled.params

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, BigInteger, ColumnElement, bindparam, case, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Engine, bindparam, case, func, literal_column
 
 from schemas.base import EXACT_COUNT_LIMIT
 
@@ -55,7 +55,7 @@ class LongLists:
         self._lists: dict[Key, LongList] = {}
 
     @staticmethod
-    def key(database: URL, table: str, wanted: Mapping[str, Any]) -> Key:
+    def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
         """What tells a list from all others: the filters `wanted` of a table."""
         return database, table, frozenset(wanted.items())
 

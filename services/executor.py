@@ -93,7 +93,7 @@ class Executor:
         return cast(T, await asyncio.shield(task))
 
     async def _read_at_once(self, reading: Reading[T]) -> T:
-        question = reading.question(self.database.engine.url)
+        question = reading.question(self.database.engine)
         statement, parameters = question.as_sent()
         try:
             sent = partial(self._unsent.pop, reading, None)
