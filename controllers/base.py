@@ -20,8 +20,8 @@ from controllers.answers import (
     Params,
     as_response,
     complete_page,
+    content_answer,
     page_answer,
-    row_answer,
     row_reply,
     rows_answer,
     size_answer,
@@ -32,7 +32,7 @@ from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
 from middleware.known_reads import remember
 from middleware.read_response import ReadResponse
-from schemas.base import Create, ListQuery, Read, Update
+from schemas.base import Create, ListQuery, Page, Read, Update
 from services.answer import Answer, Entry, page_entry
 from services.at_once import AtOnce
 from services.base import BaseService
@@ -85,14 +85,12 @@ class BaseController:
         return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
-        def work(session: Session) -> Answer:
-            return self.row_answer(self.service(session).read(id_key, self.fields))
-
+        reading = self.service.row_reading(id_key, self.fields).then(self.row_answer)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
-            return await self.show(request, FreshRead(executor_of(request), work))
+            return await self.show(request, FreshRead(executor_of(request), reading))
         entry = Entry(build_key(resource, "id", id_key), (row_tag(resource, id_key),), caching.ttl)
-        return await self.show(request, CachedRead(executor_of(request), entry, work))
+        return await self.show(request, CachedRead(executor_of(request), entry, reading))
 
     async def create_row(self, request: Request, body: Any) -> Response:
         def created(row: Any) -> Reply:
@@ -130,37 +128,47 @@ class BaseController:
         """How the page that `query` asks for is read."""
         given = self.given(request, query)
 
-        def work(session: Session) -> Answer:
-            page = self.service(session).page(query, self.fields)
+        def answer(page: Page) -> Answer:
             return page_answer(page, self.fields, query, self.path, given)
 
+        def work(session: Session) -> Answer:
+            return answer(self.service(session).page(query, self.fields))
+
         executor, caching = executor_of(request), self.service.caching
+        is_plain = query.sort is None and not query.filters()
         if caching is None:
-            return FreshRead(executor, work)
-        if query.sort is None and not query.filters():
+            return FreshRead(executor, self.service.page_reading(query, self.fields).then(answer) if is_plain else work)
+        if is_plain:
             return self._cached_page(executor, query, given)
         entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
         return CachedRead(executor, entry, work)
 
     def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
-        def rows(session: Session) -> Answer:
-            found = self.service(session).rows_of_page(query, self.fields)
+        def rows(found: Sequence[Any]) -> Answer:
             return rows_answer([dict(zip(self.fields, row, strict=True)) for row in found], query)
 
-        def size(session: Session) -> Answer:
-            return size_answer(*self.service(session).size())
+        def size(found: tuple[int, bool]) -> Answer:
+            return size_answer(*found)
 
         resource, caching = self.service.resource, self.service.caching
         ttl = None if caching is None else caching.ttl
         return CachedPage(
-            CachedRead(executor, page_entry(self.list_key(query), resource, ttl), rows),
-            CachedRead(executor, Entry(build_key(resource, "size"), (size_tag(resource),), ttl), size),
+            CachedRead(
+                executor,
+                page_entry(self.list_key(query), resource, ttl),
+                self.service.rows_reading(query, self.fields).then(rows),
+            ),
+            CachedRead(
+                executor,
+                Entry(build_key(resource, "size"), (size_tag(resource),), ttl),
+                self.service.size_reading().then(size),
+            ),
             partial(complete_page, query=query, path=self.path, given=given),
         )
 
-    def row_answer(self, row: Any) -> Answer:
-        """One row of the entity, rendered."""
-        return row_answer(row, self.fields)
+    def row_answer(self, row: Sequence[Any]) -> Answer:
+        """One row of the entity, whose columns are its fields, rendered."""
+        return content_answer(dict(zip(self.fields, row, strict=True)))
 
     @staticmethod
     def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:

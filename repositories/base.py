@@ -9,14 +9,15 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, bindparam, func, select, text
+from sqlalchemy import Engine, Select, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Row
 from repositories.lists import Listed, Shape, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
-from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters
-from schemas.base import EXACT_COUNT_LIMIT, ListQuery, Page
+from repositories.reading import MoreToRead, Question, Reading, always
+from repositories.sizes import Key, LongList, LongLists, Size, parameters, told_by
+from schemas.base import ListQuery, Page
 from schemas.json_codec import to_json
 
 M = TypeVar("M", bound=Row)
@@ -25,6 +26,10 @@ MAX_KEY = 2**63 - 1
 
 # So few that no statement comes near its timeout.
 _ROWS_PER_INSERT = 2000
+
+# A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
+_LIGHT_LIMIT = 100
+_LIGHT_SKIP = 1000
 
 _long_lists = LongLists()
 
@@ -52,6 +57,46 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         }
         first = ("id_key", "created_at")
         return (*first, *sorted((indexed | unique).difference(first)))
+
+    # -- reads that need no session ----------------------------------------------------------------
+
+    @classmethod
+    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Any | None]:
+        """The named columns of a row, or None. `row_id` must be a key."""
+        return always(Question(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
+
+    @classmethod
+    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The rows that `query` asks for, and nothing about the others."""
+        wanted = query.filters()
+        statement = page_statement(cls, _shape(query, fields, wanted), counted=False)
+        return replace(always(Question(statement, {**wanted, **_paging(query)}, tuple)), is_light=_is_light(query))
+
+    @classmethod
+    def size_reading(cls) -> Reading[Size]:
+        """How many rows there are."""
+
+        def question(database: Engine) -> Question[Size]:
+            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+            statement = size_statement(cls, ())
+            return Question(statement, parameters(known), lambda rows: _told_by(rows[0], known))
+
+        return Reading(question, lambda session: cls(session).size({}))
+
+    @classmethod
+    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+        """A page in the order of the keys, and how many rows there are."""
+        statement = page_statement(cls, _shape(query, fields, {}), counted=True)
+
+        def question(database: Engine) -> Question[Page]:
+            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+
+            def page(rows: Sequence[Any]) -> Page:
+                return Page(rows, *_told_by(_counted_beside(rows, query), known))
+
+            return Question(statement, {**_paging(query), **parameters(known)}, page)
+
+        return Reading(question, lambda session: cls(session).page(query, fields), _is_light(query))
 
     # -- one row -----------------------------------------------------------------------------------
 
@@ -132,12 +177,6 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
         return Page(rows, *self._size_beside(rows, query, wanted, known))
 
-    def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
-        """The rows that `query` asks for, and nothing about the others."""
-        wanted = query.filters()
-        statement = page_statement(type(self), _shape(query, fields, wanted), counted=False)
-        return self._execute(statement, query, wanted)
-
     def size(self, wanted: Mapping[str, Any]) -> Size:
         """How many rows match the filters `wanted`."""
         known = _long_lists.get(self._list_key(wanted))
@@ -146,35 +185,26 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         return self._judged(counted, churn, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
-        after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
-        paging = {"limit": query.limit, "skip": query.skip, "after": after}
         # By the connection, since no objects are wanted: the session would take as long as the database.
-        return self.session.connection().execute(statement, {**values, **paging}).all()
+        return self.session.connection().execute(statement, {**values, **_paging(query)}).all()
 
     def _size_beside(
         self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: LongList | None
     ) -> Size:
         """The size of the list, of which `rows` are a page that was read together with the columns of `sizes.columns`."""
-        from_the_start = query.after is None and not query.skip
-        if not rows:
-            return Size(0) if from_the_start else self.size(wanted)
-        counted, churn = rows[0][-2:]
-        if query.after is None and len(rows) < query.limit:
-            counted = query.skip + len(rows)
-        return self._judged(counted, churn, wanted, known)
+        found = _counted_beside(rows, query)
+        return self.size(wanted) if found is None else self._judged(*found, wanted, known)
 
     def _judged(self, counted: int | None, churn: int, wanted: Mapping[str, Any], known: LongList | None) -> Size:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
-        if counted is None and known is not None:
-            return known.size
-        if counted is None or counted < COUNTED_TO:
-            total = counted or 0
-            return Size(total, estimated=total > EXACT_COUNT_LIMIT)
-        return _long_lists.remember(self._list_key(wanted), counted, churn, self._estimate(wanted))
+        size = told_by(counted, known)
+        if size is None and counted is not None:
+            size = _long_lists.remember(self._list_key(wanted), counted, churn, self._estimate(wanted))
+        assert size is not None, "only a list that is known to be long is not counted"
+        return size
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
-        return LongLists.key(self.session.get_bind().engine.url, self.model.__tablename__, wanted)
+        return LongLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""
@@ -182,6 +212,38 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
         plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
+
+
+def _counted_beside(rows: Sequence[Any], query: ListQuery) -> tuple[int | None, int] | None:
+    """How many rows were counted, and the churn, where a page says so: one without rows does only if it is the first."""
+    from_the_start = query.after is None and not query.skip
+    if not rows:
+        return (0, 0) if from_the_start else None
+    counted, churn = rows[0][-2:]
+    if query.after is None and len(rows) < query.limit:
+        counted = query.skip + len(rows)
+    return counted, churn
+
+
+def _paging(query: ListQuery) -> dict[str, int | None]:
+    # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
+    after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
+    return {"limit": query.limit, "skip": query.skip, "after": after}
+
+
+def _is_light(query: ListQuery) -> bool:
+    return query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT and query.sort is None and not query.filters()
+
+
+def _told_by(found: tuple[int | None, int] | None, known: LongList | None) -> Size:
+    size = None if found is None else told_by(found[0], known)
+    if size is None:
+        raise MoreToRead
+    return size
+
+
+def _first(rows: Sequence[Any]) -> Any | None:
+    return rows[0] if rows else None
 
 
 def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> Shape:

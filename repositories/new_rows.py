@@ -88,7 +88,7 @@ def row_statement(kind: type[NewRows]) -> Select[Any]:
 def _prepared_row_statement(kind: type[NewRows]) -> Prepared | None:
     if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in kind.model.__table__.c):
         return None
-    return prepared(f"add_{kind.model.__tablename__}", row_statement(kind))
+    return prepared(row_statement(kind), f"add_{kind.model.__tablename__}")[0]
 
 
 @memoized

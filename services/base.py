@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from models import Row
-from repositories.base import BaseRepository
+from repositories.base import BaseRepository, is_key
+from repositories.reading import Reading
+from repositories.sizes import Size
 from schemas.base import ListQuery, Page
 from services.at_once import AtOnce
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
@@ -50,6 +52,34 @@ class BaseService(Generic[M]):
         self.session = session
         self.repository: BaseRepository[M] = self.repository_type(session)
 
+    # -- reads that need no session ----------------------------------------------------------------
+
+    @classmethod
+    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The named columns of the row, by position. Raises `NotFound`, at once or when it is read."""
+
+        def found(row: Any | None) -> Any:
+            if row is None:
+                raise NotFound(cls.thing, row_id)
+            return row
+
+        return cls.repository_type.row_reading(row_id, fields).then(found) if is_key(row_id) else found(None)
+
+    @classmethod
+    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The rows that `query` asks for, without their count."""
+        return cls.repository_type.rows_reading(query, fields)
+
+    @classmethod
+    def size_reading(cls) -> Reading[Size]:
+        """How many rows there are."""
+        return cls.repository_type.size_reading()
+
+    @classmethod
+    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+        """A page in the order of the keys, and how many rows there are."""
+        return cls.repository_type.page_reading(query, fields)
+
     # -- what clients ask for ----------------------------------------------------------------------
 
     def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
@@ -63,14 +93,6 @@ class BaseService(Generic[M]):
         """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
         require_sortable(self.repository, query, fields)
         return self.repository.page(query, fields, **fixed)
-
-    def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
-        """The rows that `query` asks for, without their count."""
-        return self.repository.rows_of_page(query, fields)
-
-    def size(self) -> tuple[int, bool]:
-        """How many rows there are, and whether that is an estimate."""
-        return self.repository.size({})
 
     @classmethod
     def at_once(cls, values: dict[str, Any]) -> AtOnce[Any] | None:
