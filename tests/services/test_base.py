@@ -55,9 +55,9 @@ def test_a_new_row_is_one_statement_unless_other_rows_are_looked_at(
         answers = [http.post(resource.path, json=body), http.post(resource.path, json=body, headers=a_key())]
     finally:
         heal(database)
-    at_once, in_steps = f"EXECUTE add_{name}", "WITH added"
+    at_once, in_steps = f"EXECUTE add_{name}_", "WITH added"
     first, *second = statements(database, name)
-    assert first == (in_steps if name in IN_STEPS else at_once)
+    assert first.startswith(in_steps if name in IN_STEPS else at_once)
     assert answers[0].status_code == 201
     # The answer that is kept under a key is kept by several statements; or the row is not unique.
     assert second == ([in_steps] if answers[1].status_code == 201 else [])
@@ -154,7 +154,8 @@ class CountedNoteService(NoteService):
 def test_a_new_entity_is_one_statement_without_a_line_of_its_own() -> None:
     work = NoteService.at_once({"rating": 5, "product_id": 1})
     assert work is not None
-    assert (work.statement.name, work.parameters["rating"], work.parameters["comment"]) == ("add_reviews", 5, None)
+    assert work.statement.name.startswith("add_reviews_")
+    assert (work.parameters["rating"], work.parameters["comment"]) == (5, None)
     assert not work.news(None), "nothing of it is cached"
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.embedded import ServerUrls
-from config.lanes import Prepared
+from config.lanes import READ_LANES, Prepared
 from config.logging import request_id
 from config.redis_config import RedisGateway
 from config.settings import read_settings
@@ -210,7 +210,7 @@ def test_who_waits_for_a_lane_can_still_be_joined(url: str, tmp_path: Path) -> N
     async def scenario(executor: Executor) -> None:
         read: list[int] = []
         wanted = reading(seen=read.append)
-        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(2)]
+        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(READ_LANES)]
         await until_somebody_sleeps(url)
         first = asyncio.create_task(executor.read(wanted))
         await asyncio.sleep(0.05)
