@@ -154,8 +154,10 @@ def test_a_shop_that_places_every_order_twice_is_found(live_server: str) -> None
 @pytest.mark.slow
 def test_ctrl_c_ends_several_processes_with_a_verdict(live_server: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "load_test.py", "--headless", "--host", live_server, "--only-summary"]
-        + ["--users", "20", "--spawn-rate", "20", "--processes", "2"],
+        [
+            *[sys.executable, "load_test.py", "--headless", "--host", live_server, "--only-summary"],
+            *["--users", "20", "--spawn-rate", "20", "--processes", "2"],
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
