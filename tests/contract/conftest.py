@@ -15,6 +15,13 @@ def client(live_server: str) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def traced_client(shop_url: str) -> Iterator[httpx.Client]:
+    """A client of a shop that coverage sees, for what nothing else reaches in the services."""
+    with httpx.Client(base_url=shop_url, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture(params=BUILDERS.values(), ids=list(BUILDERS))
 def resource(request: pytest.FixtureRequest) -> Builder:
     """The builder of each resource in turn."""
