@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 # Five processes that migrate: forks, because each import of what a migration needs takes a second.
 _MIGRATE = """
 import os, sys, traceback
+import alembic.command
 from config.migrations import migrate
 
 def migrate_in_a_fork():
