@@ -145,12 +145,22 @@ def _shops(size: Size, kept: Path | None) -> Iterator[tuple[Shop, Shop]]:
     with ExitStack() as stack:
         folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shop-growth-")))
         data = str(folder.resolve() / "large")
+        _bring_into_memory(Path(data))
         small = stack.enter_context(production_shop(1, subprocess.DEVNULL, **settings))
         large = stack.enter_context(production_shop(1, subprocess.DEVNULL, **settings, DATA_DIR=data))
         for shop, rows in ((small, SMALL), (large, size)):
             print(f"{rows.products:,} products, {rows.clients:,} clients, {rows.orders:,} orders")
             fill(shop.database_url, rows)
         yield small, large
+
+
+def _bring_into_memory(folder: Path) -> None:
+    """Read all files once: data that was kept is on the disk, and that of a shop just filled in the system's memory."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(2**22):
+                    pass
 
 
 def _options() -> argparse.Namespace:

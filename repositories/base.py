@@ -13,10 +13,10 @@ from sqlalchemy import Engine, Select, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Row
-from repositories.lists import Listed, Shape, matching, memoized, page_statement, ranking_of, size_statement
+from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
 from repositories.reading import MoreToRead, Question, Reading, always
-from repositories.sizes import Key, LongList, LongLists, Size, parameters, told_by
+from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters, told_by
 from schemas.base import ListQuery, Page
 from schemas.json_codec import to_json
 
@@ -169,13 +169,22 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
         wanted = {**query.filters(), **fixed}
         shape = _shape(query, fields, wanted)
-        if ranking_of(type(self), shape) is not None:
-            best = self._execute(page_statement(type(self), replace(shape, perfect=True), counted=False), query, wanted)
-            if len(best) == query.limit:
-                return Page(best, *self.size(wanted))
+        best = self._best(query, shape, wanted)
+        if len(best) == query.limit:
+            return Page(best, *self.size(wanted))
         known = _long_lists.get(self._list_key(wanted))
         rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
         return Page(rows, *self._size_beside(rows, query, wanted, known))
+
+    def _best(self, query: ListQuery, shape: Shape, wanted: Mapping[str, Any]) -> Sequence[Any]:
+        """The page, if a filter ranks its rows and the best of them, which are found soon, fill it. Else fewer rows."""
+        best: Sequence[Any] = ()
+        if ranking_of(type(self), shape) is not None:
+            for tier in (Tier.PERFECT, Tier.CLOSE):
+                if len(best) < query.limit:
+                    statement = page_statement(type(self), replace(shape, tier=tier), counted=False)
+                    best = self._execute(statement, query, wanted)
+        return best
 
     def size(self, wanted: Mapping[str, Any]) -> Size:
         """How many rows match the filters `wanted`."""
@@ -198,10 +207,11 @@ class BaseRepository(Listed, NewRows, Generic[M]):
     def _judged(self, counted: int | None, churn: int, wanted: Mapping[str, Any], known: LongList | None) -> Size:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
         size = told_by(counted, known)
-        if size is None and counted is not None:
-            size = _long_lists.remember(self._list_key(wanted), counted, churn, self._estimate(wanted))
-        assert size is not None, "only a list that is known to be long is not counted"
-        return size
+        if size is not None:
+            return size
+        assert counted is not None, "only a list that is known to be long is not counted"
+        estimate = counted if counted < COUNTED_TO else self._estimate(wanted)
+        return _long_lists.remember(self._list_key(wanted), counted, churn, estimate)
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
         return LongLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
@@ -228,7 +238,8 @@ def _counted_beside(rows: Sequence[Any], query: ListQuery) -> tuple[int | None, 
 def _paging(query: ListQuery) -> dict[str, int | None]:
     # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
     after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
-    return {"limit": query.limit, "skip": query.skip, "after": after}
+    reach = min(query.skip + query.limit, MAX_KEY)
+    return {"limit": query.limit, "skip": query.skip, "reach": reach, "after": after}
 
 
 def _is_light(query: ListQuery) -> bool:

@@ -5,10 +5,11 @@ They are built once and reused, because building costs more than running.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, bindparam, func, literal_column, select, union_all
 from sqlalchemy import cast as sql_cast
 
 from repositories import sizes
@@ -21,22 +22,35 @@ Sort = tuple[tuple[str, bool], ...]
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
 _AFTER = sql_cast(bindparam("after"), BigInteger)
 
+# So many rows stand up to the end of the page: what it shows and what it passes over.
+_REACH = bindparam("reach", type_=BigInteger)
+
 
 def memoized(build: Callable[P, S]) -> Callable[P, S]:
     """Remember what `build` made for the last thousand different arguments."""
     return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
 
 
+class Tier(Enum):
+    """Which of the rows that a ranked filter finds a page is made of, the best ones first."""
+
+    PERFECT = auto()
+    CLOSE = auto()
+    ALL = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """How a filter orders what it finds: `likeness` of the best match is the largest.
 
-    `perfect` is true of rows that nothing can be more alike than. Where very many rows match, a page can often be
-    made of these alone, and the likeness of all others need not be told.
+    `perfect` is true of rows that are all equally alike and more so than any other. `close` is true of these and of
+    more, all of them more alike than the rest. Where very many rows match, a page can often be made of these alone,
+    and the likeness of all others need not be told.
     """
 
     likeness: ColumnElement[Any]
     perfect: ColumnElement[bool]
+    close: ColumnElement[bool]
 
 
 class Listed:
@@ -53,13 +67,13 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A list apart from its values. `by_key` is a page by key; `perfect` one of perfect matches only (see `Ranking`)."""
+    """A list apart from its values. `by_key` is a page by key; `tier` matters where a filter ranks what it finds."""
 
     fields: tuple[str, ...]
     filters: tuple[str, ...]
     sort: Sort = ()
     by_key: bool = False
-    perfect: bool = False
+    tier: Tier = Tier.ALL
 
 
 @memoized
@@ -79,18 +93,27 @@ def size_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any
 def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
     """The rows of a page; if `counted`, with the two columns of `sizes.columns` behind each."""
     ranking = ranking_of(listed, shape)
-    if ranking is not None and not shape.perfect:
+    if ranking is not None and shape.tier is not Tier.PERFECT:
         return _ranked(listed, shape, ranking.likeness, counted)
+    column = _descending(listed, shape)
+    if column is not None:
+        return _descended(listed, shape, column, counted)
     columns = _columns(listed.model, shape.fields)
     size = _size_columns(listed, shape.filters) if counted else ()
-    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
-    filters = [name for name in shape.filters if ranking is None or name not in listed.rankings]
-    statement = select(*columns, *size).where(*(listed.filters[name] for name in filters))
-    if ranking is not None:
-        statement = statement.where(ranking.perfect)
+    statement = select(*columns, *size).where(*_conditions(listed, shape))
     if shape.by_key:
         statement = statement.where(_key(listed, shape) > _AFTER)
     return _limited(statement.order_by(*_order(listed, shape)), shape)
+
+
+def _conditions(listed: type[Listed], shape: Shape) -> list[ColumnElement[bool]]:
+    """What is true of every row of the page."""
+    ranking = ranking_of(listed, shape)
+    if ranking is None or shape.tier is Tier.ALL:
+        return [listed.filters[name] for name in shape.filters]
+    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
+    others = [listed.filters[name] for name in shape.filters if name not in listed.rankings]
+    return [*others, ranking.perfect if shape.tier is Tier.PERFECT else ranking.close]
 
 
 def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
@@ -148,19 +171,59 @@ def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
 
 
 def _ranked(listed: type[Listed], shape: Shape, likeness: ColumnElement[Any], counted: bool) -> Select[Any]:
-    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time.
+    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
+    found = _keys(listed, shape, likeness).cte("found")
+    total = select(func.count()).select_from(found).scalar_subquery()
+    size = sizes.columns(listed.model.__tablename__, total) if counted else ()
+    return _cut_out(listed, shape, found, size)
+
+
+def _descending(listed: type[Listed], shape: Shape) -> Any | None:
+    """The column by which alone the list descends, if rows may be equal in it."""
+    # What a search finds is all found before it is sorted, and finding it is what costs.
+    if len(shape.sort) != 1 or listed.rankings.keys() & shape.filters:
+        return None
+    ((name, descends),) = shape.sort
+    stored = listed.model.__table__.c[name]
+    differs = stored.primary_key or (stored.unique and not stored.nullable)
+    return getattr(listed.model, name) if descends and not differs else None
+
+
+def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -> Select[Any]:
+    """The page of a list that descends by a column in which many rows may be equal.
+
+    Rows of equal value stay in the order of their keys, but an index that is read backwards has them the other way
+    round, and PostgreSQL would sort all that have the first value. So it looks for the value at which the page ends:
+    rows above it are fewer than those up to the end of the page, and of the rows at it as many are read forwards.
+    """
+    keys = _keys(listed, shape, column)
+    first = keys.order_by(column.desc()).limit(_REACH).subquery()
+    # NULL stands above all values. It is the lowest here only if the page reaches no value at all.
+    ends = select(first.c.value).order_by(first.c.value).limit(1).cte("ends")
+    last = select(ends.c.value).scalar_subquery()
+    parts = [
+        keys.where(column > last).order_by(column.desc()),
+        keys.where(column == last).order_by(listed.model.id_key),
+    ]
+    if listed.model.__table__.c[column.key].nullable:
+        parts.append(keys.where(column.is_(None)).order_by(listed.model.id_key))
+    found = union_all(*(part.limit(_REACH) for part in parts)).subquery()
+    size = _size_columns(listed, shape.filters) if counted else ()
+    return _cut_out(listed, shape, found, size)
+
+
+def _keys(listed: type[Listed], shape: Shape, value: ColumnElement[Any]) -> Select[Any]:
+    """The keys of the rows that match, each with a `value` to put them in order."""
+    return select(listed.model.id_key, value.label("value")).where(*_conditions(listed, shape))
+
+
+def _cut_out(listed: type[Listed], shape: Shape, found: FromClause, size: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    """The rows of a page of the keys `found`, the largest value first, and of equal ones the smallest key.
 
     The page is cut out before its rows are read: of many matches, PostgreSQL would read the whole table instead.
     """
-    found = (
-        select(listed.model.id_key, likeness.label("likeness"))
-        .where(*(listed.filters[name] for name in shape.filters))
-        .cte("found")
-    )
-    best = _limited(select(found).order_by(found.c.likeness.desc(), found.c.id_key), shape).cte("best")
-    total = select(func.count()).select_from(found).scalar_subquery()
-    size = sizes.columns(listed.model.__tablename__, total) if counted else ()
+    page = _limited(select(found).order_by(found.c.value.desc(), found.c.id_key), shape).cte("page")
     statement = select(*_columns(listed.model, shape.fields), *size).join_from(
-        best, listed.model, listed.model.id_key == best.c.id_key
+        page, listed.model, listed.model.id_key == page.c.id_key
     )
-    return statement.order_by(best.c.likeness.desc(), best.c.id_key)
+    return statement.order_by(page.c.value.desc(), page.c.id_key)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Insert, String, bindparam, exists, func, insert, literal, literal_column, select
+from sqlalchemy import CTE, Insert, String, bindparam, case, exists, func, insert, literal, literal_column, select
 
 from models import OrderDetail, Product, StockMovement
 from models.stock_movement import StockReason
@@ -15,6 +15,7 @@ _TRIMMED = func.regexp_replace(bindparam("q"), "^[^[:alnum:]]+|[^[:alnum:]]+$", 
 _THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
     func.regexp_replace(_TRIMMED, "[^[:alnum:]]+", "[^[:alnum:]]+", "g").concat("($|[^[:alnum:]])")
 )
+_HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
 
 
 class ProductRepository(BaseRepository[Product]):
@@ -32,8 +33,10 @@ class ProductRepository(BaseRepository[Product]):
     ranges = frozenset({"min_price", "max_price"})
     rankings = {
         "q": Ranking(
-            likeness=func.word_similarity(bindparam("q"), Product.name),
-            perfect=Product.name.regexp_match(_THESE_WORDS, flags="i"),
+            # Other words, or the same in another order, may have all trigrams of those asked for. They come second.
+            likeness=case((_HAS_THESE_WORDS, 2), else_=func.word_similarity(bindparam("q"), Product.name)),
+            perfect=_HAS_THESE_WORDS,
+            close=Product.id_key.in_(select(func.similar_products(bindparam("q")))),
         )
     }
 

@@ -1,8 +1,8 @@
 """How many rows a list has: counted as far as it has to be exact, and not counted again while it must still be long.
 
 To know that a list is longer than `EXACT_COUNT_LIMIT`, PostgreSQL has to visit that many rows, which takes longer
-than to read a page. So rows are counted to twice the limit, and a list that is longer still is remembered. For some
-seconds PostgreSQL is then only asked how many rows of the table were changed or deleted since: while they are fewer
+than to read a page. So rows are counted to twice the limit, and a list that is longer than the limit is remembered. For
+some seconds PostgreSQL is then only asked how many rows of the table were changed or deleted since: while they are fewer
 than those counted beyond the limit, the list is still longer than it. A shorter list is counted each time.
 """
 
@@ -17,9 +17,10 @@ from schemas.base import EXACT_COUNT_LIMIT
 
 COUNTED_TO = 2 * EXACT_COUNT_LIMIT
 
-# An estimate is as old as this at most. It bounds what the figures of changes, which PostgreSQL's processes tell each
-# other a second or more late, may hide: ten thousand rows of one list, gone within these seconds.
-_SECONDS = 10.0
+# PostgreSQL's processes tell each other of changes a second or more late. So a list is also trusted no longer than it
+# would take to lose all its rows beyond the limit at this pace, and never longer than some seconds.
+_MOST_ROWS_LOST_PER_SECOND = 1000
+_MOST_SECONDS = 10.0
 _MOST_SIZES = 1000
 
 
@@ -32,17 +33,23 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LongList:
-    """A list of which `COUNTED_TO` rows or more were counted when `churn` rows had been changed so far."""
+    """A list of which more than `EXACT_COUNT_LIMIT` rows were counted when `churn` rows had been changed so far."""
 
     counted: int
     churn: int
     size: Size
-    until: float
+    # By the monotonic clock.
+    since: float
 
     @property
     def spare(self) -> int:
         """How many rows may leave the list before it might have to be counted exactly."""
         return self.counted - EXACT_COUNT_LIMIT - 1
+
+    @property
+    def until(self) -> float:
+        """When this is too old to be trusted, by the monotonic clock."""
+        return self.since + min(self.spare / _MOST_ROWS_LOST_PER_SECOND, _MOST_SECONDS)
 
 
 Key = Hashable
@@ -65,25 +72,25 @@ class LongLists:
         return found if found is not None and found.until > time.monotonic() else None
 
     def remember(self, key: Key, counted: int, churn: int, estimate: int) -> Size:
-        """The size of a list of which `counted` rows were counted, at least `COUNTED_TO`."""
+        """The size of a list of which `counted` rows were counted, more than `EXACT_COUNT_LIMIT`, and maybe not all."""
         size = Size(max(counted, estimate), estimated=True)
         # The oldest entry goes; threads that do this at the same time make a little more room than they need.
         while len(self._lists) >= _MOST_SIZES:
             self._lists.pop(next(iter(list(self._lists))), None)
         self._lists.pop(key, None)
-        self._lists[key] = LongList(counted, churn, size, time.monotonic() + _SECONDS)
+        self._lists[key] = LongList(counted, churn, size, time.monotonic())
         return size
 
 
 def told_by(counted: int | None, known: LongList | None) -> Size | None:
     """What a count says, where None is for a list that is still as long as `known`.
 
-    None for one that is too long to be counted: of it, the planner has to say what it believes.
+    None for one that turned out to be long, which has to be remembered.
     """
     if counted is None and known is not None:
         return known.size
     total = counted or 0
-    return Size(total, estimated=total > EXACT_COUNT_LIMIT) if total < COUNTED_TO else None
+    return Size(total) if total <= EXACT_COUNT_LIMIT else None
 
 
 def parameters(known: LongList | None) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from repositories.address import AddressRepository
@@ -99,14 +100,20 @@ LATE: list[tuple[Repository, str, Any]] = [
 ]
 # The ledger is read in the order of its keys; no client can sort it.
 UNSORTED = {(StockMovementRepository, "created_at")}
+SORTS = [
+    (repository, name)
+    for repository in REPOSITORIES
+    for name in repository.sortable()
+    if (repository, name) not in UNSORTED
+]
 
 
-def plans_of(session: Session, read: Callable[[], object]) -> list[Plan]:
-    """PostgreSQL's plans for the statements that `read` executes."""
+def plans_of(session: Session, read: Callable[[], object], options: str = "") -> list[Plan]:
+    """PostgreSQL's plans for the statements that `read` executes, with more `options` of EXPLAIN."""
     with statements_of(session) as statements:
         read()
     explained = [
-        session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+        session.connection().exec_driver_sql(f"EXPLAIN ({options}FORMAT JSON) {statement}", parameters).scalar_one()
         for statement, parameters in statements
     ]
     return [found[0]["Plan"] for found in explained]
@@ -139,6 +146,10 @@ def conditions(plan: Plan) -> list[str]:
 
 def named(case: tuple[Repository, str, Any, str]) -> str:
     return f"{case[0].model.__tablename__}-{case[1]}"
+
+
+def sort_named(part: Repository | str | int) -> str:
+    return part.model.__tablename__ if isinstance(part, type) else str(part)
 
 
 def test_every_filter_is_looked_at() -> None:
@@ -209,21 +220,23 @@ def test_filtered_pages_by_key_never_sort(session: Session, case: tuple[Reposito
     assert any(column in condition for condition in conditions(plan)), json.dumps(plan, indent=1)
 
 
-@pytest.mark.parametrize(
-    ("repository", "column"),
-    [
-        (repository, name)
-        for repository in REPOSITORIES
-        for name in repository.sortable()
-        if (repository, name) not in UNSORTED
-    ],
-    ids=lambda it: it if isinstance(it, str) else it.model.__tablename__,
-)
-@pytest.mark.parametrize("sign", ["", "-"])
-def test_sorting_by_an_indexed_column_reads_the_index(
-    session: Session, repository: Repository, column: str, sign: str
-) -> None:
-    plan = plan_of(session, repository, Query(sort=sign + column, limit=20))
-    # The other way round only rows with equal values are left to be put in the order of their keys.
+@pytest.mark.parametrize(("repository", "column"), SORTS, ids=sort_named)
+def test_sorting_by_an_indexed_column_reads_the_index(session: Session, repository: Repository, column: str) -> None:
+    plan = plan_of(session, repository, Query(sort=column, limit=20))
     assert "Sort" not in kinds(plan), json.dumps(plan, indent=1)
     assert kinds(plan) & {"Index Scan", "Index Only Scan"}, json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize(("repository", "column"), SORTS, ids=sort_named)
+@pytest.mark.parametrize("skip", [0, 50])
+def test_sorting_downwards_visits_no_more_rows_than_there_are_up_to_the_page(
+    session: Session, repository: Repository, column: str, skip: int
+) -> None:
+    query = Query(sort=f"-{column}", skip=skip, limit=20)
+    # A table of a few pages may as well be read whole, to look up twenty rows. That is not what is asked here.
+    session.execute(text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"))
+    (plan,) = plans_of(session, lambda: repository(session).rows_of_page(query, FIELDS), "ANALYZE, ")
+    session.rollback()
+    visited = max(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan))
+    # Twice, for the rows above the last value and those at it; and a few more to see that a value has ended.
+    assert visited <= 2 * (skip + 20) + 32, json.dumps(plan, indent=1)

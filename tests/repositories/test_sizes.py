@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from config.embedded import ServerUrls
 from repositories import sizes
 from repositories.category import CategoryRepository
-from repositories.product import ProductRepository
 from repositories.sizes import COUNTED_TO, LongLists
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery
 from tests.race.databases import session_on_rows
@@ -48,16 +47,20 @@ def test_up_to_the_limit_the_total_is_exact(session: Session, rows: int) -> None
 
 
 @pytest.mark.parametrize("rows", [EXACT_COUNT_LIMIT + 1, COUNTED_TO - 1])
-def test_a_list_that_was_counted_to_its_end_is_counted_again(session: Session, rows: int) -> None:
+def test_a_list_that_was_counted_to_its_end_and_lost_its_spare_rows_is_counted_anew(
+    session: Session, rows: int
+) -> None:
     leave(session, rows)
     assert size(session) == (rows, True)
     leave(session, EXACT_COUNT_LIMIT)
     assert size(session) == (EXACT_COUNT_LIMIT, False)
 
 
-def test_a_long_list_is_counted_once(session: Session) -> None:
+@pytest.mark.parametrize(("rows", "accuracy"), [(ROWS, 0.05), (EXACT_COUNT_LIMIT + 2500, 0)])
+def test_a_long_list_is_counted_once(session: Session, rows: int, accuracy: float) -> None:
+    leave(session, rows)
     total, estimated = size(session)
-    assert (total, estimated) == (pytest.approx(ROWS, rel=0.05), True)
+    assert (total, estimated) == (pytest.approx(rows, rel=accuracy), True)
     session.commit()
     with statements_of(session) as statements:
         assert size(session) == (total, True)
@@ -75,8 +78,16 @@ def test_a_long_list_that_lost_many_rows_is_counted_anew(session: Session, left:
     assert CategoryRepository(session).size({}) == (left, False)
 
 
+@pytest.mark.parametrize(("spare", "seconds"), [(0, 0), (2500, 2.5), (9_999, 9.999), (500_000, 10)])
+def test_a_list_is_trusted_no_longer_than_it_takes_to_lose_its_spare_rows(spare: int, seconds: float) -> None:
+    lists = LongLists()
+    lists.remember("a", EXACT_COUNT_LIMIT + 1 + spare, churn=0, estimate=0)
+    known = lists.get("a")
+    assert known.until - known.since == pytest.approx(seconds) if known else not seconds
+
+
 def test_what_is_known_of_a_long_list_grows_old(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizes, "_SECONDS", 0.0)
+    monkeypatch.setattr(sizes, "_MOST_SECONDS", 0.0)
     assert size(session)[1]
     session.execute(text("DELETE FROM categories WHERE id_key > 30"))
     # Within the transaction PostgreSQL tells nobody yet that rows are gone.
@@ -103,42 +114,3 @@ def test_no_more_lists_are_remembered_than_there_is_room_for(monkeypatch: pytest
         lists.remember(key, COUNTED_TO, churn=0, estimate=50_000)
     assert lists.get("a") is None
     assert [found.size for found in (lists.get("b"), lists.get("c")) if found] == [(50_000, True)] * 2
-
-
-class TestWordsOfANameThatManyProductsHave:
-    """A search finds perfect matches first, by their keys, and then what is less alike, as one order."""
-
-    NAMES = ("Lampe", "Lamp", "Lamps of glass", "A lamp", "Lamp-shade", "Lam", "Table", "LAMP")
-    # The word itself, wherever it stands; then with one letter more, then with one less.
-    ORDER = ("Lamp", "A lamp", "Lamp-shade", "LAMP", "Lampe", "Lamps of glass", "Lam")
-
-    @pytest.fixture
-    def shop(self, session: Session) -> Session:
-        session.execute(
-            text("INSERT INTO products (name, price, category_id) SELECT unnest(CAST(:names AS text[])), 1, 1"),
-            {"names": list(self.NAMES)},
-        )
-        session.execute(text("SET pg_trgm.word_similarity_threshold = 0.4"))
-        return session
-
-    @pytest.mark.parametrize("limit", range(1, 9))
-    def test_pages_of_any_length_make_the_same_list(self, shop: Session, limit: int) -> None:
-        found: list[str] = []
-        for skip in range(0, len(self.NAMES) + limit, limit):
-            wanted = Query(skip=skip, limit=limit, wanted={"q": "lamp"})
-            page = ProductRepository(shop).page(wanted, ("name",))
-            found += [row.name for row in page.rows]
-            assert (page.total, page.estimated) == (len(self.ORDER), False)
-        assert tuple(found) == self.ORDER
-
-    @pytest.mark.parametrize("asked", ["lamp shade", "LAMP, shade!", "_lamp_shade_", "[lamp] (shade"])
-    def test_what_is_neither_letter_nor_digit_does_not_matter(self, shop: Session, asked: str) -> None:
-        with statements_of(shop) as statements:
-            page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
-        assert [row.name for row in page.rows] == ["Lamp-shade"]
-        assert not any("word_similarity" in statement for statement, _ in statements), "it was found without a ranking"
-
-    @pytest.mark.parametrize("asked", ["(", "[z", "\\", "*", "%", ".*"])
-    def test_signs_are_no_pattern(self, shop: Session, asked: str) -> None:
-        page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
-        assert (list(page.rows), page.total) == ([], 0)

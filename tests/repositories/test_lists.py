@@ -1,0 +1,171 @@
+"""Lists in every order that can be asked for: which rows they hold, whatever statement reads them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from repositories.base import BaseRepository
+from repositories.bill import BillRepository
+from repositories.client import ClientRepository
+from repositories.order import OrderRepository
+from repositories.product import ProductRepository
+from repositories.review import ReviewRepository
+from tests.repositories.conftest import ROWS
+from tests.repositories.statements import Query, statements_of
+
+pytestmark = pytest.mark.integration
+
+Repository = type[BaseRepository[Any]]
+
+# Values that many rows share, that each row has for itself, and that some rows, many or all do not have.
+ORDERS: list[tuple[Repository, str]] = [
+    (BillRepository, "payment_type"),
+    (BillRepository, "refunds_bill_id"),
+    (ClientRepository, "email"),
+    (OrderRepository, "address_id"),
+    (OrderRepository, "id_key"),
+    (OrderRepository, "status"),
+    (ProductRepository, "active"),
+    (ProductRepository, "price"),
+    (ProductRepository, "sku"),
+    (ReviewRepository, "rating"),
+]
+_MISSING_VALUES = """
+    UPDATE orders SET address_id = CASE WHEN id_key % 400 > 0 THEN id_key % 7 + 1 END;
+    UPDATE products SET sku = NULL WHERE id_key % 3 = 0
+"""
+
+
+@pytest.fixture
+def undone(session: Session) -> Iterator[Session]:
+    """The session on the shop of all tests here, which finds it unchanged afterwards."""
+    with session.begin_nested() as changes:
+        yield session
+        changes.rollback()
+
+
+@pytest.fixture
+def shop(undone: Session) -> Session:
+    """The shop with rows that miss what others have."""
+    undone.execute(text(_MISSING_VALUES))
+    return undone
+
+
+def keys(session: Session, repository: Repository, query: Query) -> list[int]:
+    """The keys of the page."""
+    return [row.id_key for row in repository(session).page(query, ("id_key",)).rows]
+
+
+def expected(session: Session, repository: Repository, order: str, where: str = "true") -> list[int]:
+    """The keys of all rows that there are, in this order."""
+    table = repository.model.__tablename__
+    return list(session.scalars(text(f"SELECT id_key FROM {table} WHERE {where} ORDER BY {order}")))
+
+
+@pytest.mark.parametrize(("repository", "column"), ORDERS, ids=lambda it: it if isinstance(it, str) else it.__name__)
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_rows_of_equal_value_stay_in_the_order_of_their_keys(
+    shop: Session, repository: Repository, column: str, sign: str
+) -> None:
+    everything = expected(shop, repository, f"{column} {'DESC' if sign else 'ASC'}, id_key")
+    for skip, limit in ((0, 1), (0, 20), (3, 7), (5, 10), (990, 20), (1325, 20), (ROWS - 7, 20), (ROWS, 5), (0, 1000)):
+        query = Query(sort=sign + column, skip=skip, limit=limit)
+        assert keys(shop, repository, query) == everything[skip : skip + limit], (skip, limit)
+
+
+def test_a_page_behind_all_that_a_number_can_say(shop: Session) -> None:
+    assert keys(shop, OrderRepository, Query(sort="-status", skip=2**63 - 1, limit=1000)) == []
+
+
+def test_pages_of_what_a_filter_leaves(shop: Session) -> None:
+    everything = expected(shop, OrderRepository, "address_id DESC, id_key", "status = 4 OR id_key < 0")
+    assert len(everything) == ROWS // 1000
+    for skip in range(len(everything) + 1):
+        query = Query(sort="-address_id", skip=skip, limit=2, wanted={"status": 4})
+        page = OrderRepository(shop).page(query, ("id_key",))
+        assert [row.id_key for row in page.rows] == everything[skip : skip + 2]
+        assert (page.total, page.estimated) == (len(everything), False)
+
+
+def test_a_second_column_puts_equal_rows_in_order(shop: Session) -> None:
+    everything = expected(shop, ReviewRepository, "rating DESC, product_id DESC, id_key")
+    assert keys(shop, ReviewRepository, Query(sort="-rating,-product_id", skip=3, limit=20)) == everything[3:23]
+
+
+class TestSearch:
+    """A search finds perfect matches first, by their keys, then what is close, then all else, as one order."""
+
+    NAMES = ("Lampe", "Lamp", "Lamps of glass", "A lamp", "Lamp-shade", "Lam", "Table", "LAMP")
+    # The word itself, wherever it stands; then with one letter more, then with one less.
+    ORDER = ("Lamp", "A lamp", "Lamp-shade", "LAMP", "Lampe", "Lamps of glass", "Lam")
+
+    @pytest.fixture
+    def shop(self, undone: Session) -> Session:
+        add(undone, *self.NAMES)
+        return undone
+
+    @pytest.mark.parametrize("limit", range(1, 9))
+    def test_pages_of_any_length_make_the_same_list(self, shop: Session, limit: int) -> None:
+        assert found(shop, "lamp", limit) == self.ORDER
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4])
+    def test_other_words_of_the_same_letters_come_after_those_asked_for(self, shop: Session, limit: int) -> None:
+        add(shop, "Shoe red", "Bananana", "Banana", "A red shoe", "Red shoes")
+        assert found(shop, "red shoe", limit)[:3] == ("A red shoe", "Shoe red", "Red shoes")
+        assert found(shop, "banana", limit)[:2] == ("Banana", "Bananana")
+
+    def test_close_matches_fill_a_page_without_a_look_at_all_others(self, shop: Session) -> None:
+        with statements_of(shop) as statements:
+            page = ProductRepository(shop).page(Query(limit=6, wanted={"q": "lamp"}), ("name",))
+        assert [row.name for row in page.rows] == list(self.ORDER[:6])
+        ranked = [statement for statement, _ in statements if "word_similarity" in statement]
+        assert len(ranked) == 1
+        assert "similar_products" in ranked[0]
+
+    def test_a_close_match_fulfils_the_other_filters(self, shop: Session) -> None:
+        shop.execute(text("UPDATE products SET active = false WHERE name IN ('Lampe', 'Lamp')"))
+        query = Query(limit=2, skip=3, wanted={"q": "lamp", "active": True})
+        page = ProductRepository(shop).page(query, ("name",))
+        assert ([row.name for row in page.rows], page.total) == (["Lamps of glass", "Lam"], 5)
+
+    def test_a_search_in_another_order_is_made_once(self, shop: Session) -> None:
+        with statements_of(shop) as statements:
+            page = ProductRepository(shop).page(Query(limit=2, sort="-name", wanted={"q": "lamp"}), ("name",))
+        names = text("SELECT name FROM products WHERE name ILIKE '%lam%' ORDER BY name DESC")
+        assert [row.name for row in page.rows] == shop.scalars(names).all()[:2]
+        # To find the page, and to count.
+        assert [statement.count("%>") for statement, _ in statements] == [2]
+
+    @pytest.mark.parametrize("asked", ["lamp shade", "LAMP, shade!", "_lamp_shade_", "[lamp] (shade"])
+    def test_what_is_neither_letter_nor_digit_does_not_matter(self, shop: Session, asked: str) -> None:
+        with statements_of(shop) as statements:
+            page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
+        assert [row.name for row in page.rows] == ["Lamp-shade"]
+        assert not any("word_similarity" in statement for statement, _ in statements), "it was found without a ranking"
+
+    @pytest.mark.parametrize("asked", ["(", "[z", "\\", "*", "%", ".*"])
+    def test_signs_are_no_pattern(self, shop: Session, asked: str) -> None:
+        page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
+        assert (list(page.rows), page.total) == ([], 0)
+
+
+def add(session: Session, *names: str) -> None:
+    """Put products of these names into the shop, one key after the other."""
+    values = text("INSERT INTO products (name, price, category_id) SELECT unnest(CAST(:names AS text[])), 1, 1")
+    session.execute(values, {"names": list(names)})
+    session.execute(text("SET pg_trgm.word_similarity_threshold = 0.4"))
+
+
+def found(session: Session, asked: str, limit: int) -> tuple[str, ...]:
+    """The names of all pages of the search, which all tell the same exact total."""
+    names: list[str] = []
+    sizes = set()
+    for skip in range(0, 20, limit):
+        page = ProductRepository(session).page(Query(skip=skip, limit=limit, wanted={"q": asked}), ("name",))
+        names += [row.name for row in page.rows]
+        sizes.add((page.total, page.estimated))
+    assert sizes == {(len(names), False)}
+    return tuple(names)
