@@ -59,7 +59,7 @@ class CsvImport:
             return NameColumn(name, named[name], keys)
         if name in references:
             return FieldColumn(schema, name, rule=key_of(references[name].thing))
-        if name == self.entity.key_field:
+        if name == self.entity.key_field and name not in self.entity.service.unique:
             return KeyColumn(schema, name, self.service)
         return FieldColumn(schema, name, left_out=self.entity.service.defaults.get(name))
 
@@ -124,12 +124,11 @@ class CsvImport:
     def _copy(self, rows: Rows) -> None:
         table, ledger = self.entity.table, self.entity.ledger
         keys = self.load.new_keys(table, len(rows))
-        cells = [*map(str, keys)]
-        self.load.copy(table, {"id_key": cells, **rows.columns})
+        self.load.copy(table, {"id_key": keys, **rows.columns})
         if ledger is not None and "stock" in rows.columns:
-            self.load.copy(ledger, _first_movements(cells, rows.columns["stock"]))
+            self.load.copy(ledger, _first_movements(keys, rows.columns["stock"]))
         self.added += len(rows)
-        self._first_key = min(keys[0], self._first_key or keys[0])
+        self._first_key = self._first_key or int(keys[0])
 
     def _places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""
