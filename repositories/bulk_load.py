@@ -7,8 +7,7 @@ from itertools import compress
 from typing import Any
 
 from psycopg2.errors import UniqueViolation
-from sqlalchemy import Table, Text, cast, func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
 # One import at a time: two of them may want the same rows in different orders.
@@ -69,6 +68,8 @@ class BulkLoad:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # Whether nobody else can add rows to the tables: then keys need not be drawn one by one.
+        self.is_alone = False
 
     def wait_for_others(self) -> None:
         """Return when no other import runs; none begins before this transaction ends."""
@@ -78,11 +79,11 @@ class BulkLoad:
         """So many keys for new rows of the table, in ascending order, as cells."""
         # Asked for once: as part of the statement it would be looked up for every key.
         sequence = self.session.scalar(select(func.pg_get_serial_sequence(table.name, "id_key")))
-        drawn = select(func.nextval(sequence).label("key")).select_from(func.generate_series(1, count).alias())
-        # As one text: a row for each of them would take longer to read than the key to be drawn.
-        key = drawn.subquery().c.key
-        keys: str = self.session.scalars(select(func.string_agg(cast(key, Text), aggregate_order_by(",", key)))).one()
-        return keys.split(",")
+        if self.is_alone:
+            last = self.session.scalars(select(func.setval(sequence, func.nextval(sequence) + count - 1))).one()
+            return [*map(str, range(last - count + 1, last + 1))]
+        drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).alias())
+        return [*map(str, sorted(self.session.scalars(drawn)))]
 
     def copy(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
         """Add rows to the table. Raises psycopg2's errors."""
