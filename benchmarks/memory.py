@@ -28,6 +28,7 @@ TOLERANCE = 0.03
 _SAMPLES = 10
 _TARGETS = 20_000
 _FIRST_CHUNK_SECONDS = 5.0
+_LONGEST_CHUNK_SECONDS = 15.0
 _SETTINGS = {
     "LOG_LEVEL": "INFO",
     "ACCESS_LOG": "true",
@@ -90,7 +91,7 @@ def main() -> int:
 def _watch(
     shop: Shop, worker: int, reads: Scenario, options: argparse.Namespace
 ) -> tuple[list[tuple[int, float]], int]:
-    """How much the worker held after how many reads, and how many of them failed."""
+    """How much the worker held after each tenth of the reads, with their number, and how many reads failed."""
     samples: list[tuple[int, float]] = []
     done = errors = 0
     seconds = _FIRST_CHUNK_SECONDS
@@ -98,11 +99,20 @@ def _watch(
         load = run_load(reads, shop.host, shop.port, seconds, options.connections)
         done += load.requests
         errors += load.errors
-        samples.append((done, resident_megabytes(worker)))
-        print(f"{samples[-1][1]:6.1f} MB after {done:,} reads ({load.per_second:.0f}/s), {errors} errors", flush=True)
-        # A generator loads for a time; so long takes what is left until the next sample.
-        seconds = max(1.0, options.requests / _SAMPLES / load.per_second)
+        if done >= _next_sample(samples, options.requests):
+            samples.append((done, resident_megabytes(worker)))
+            print(
+                f"{samples[-1][1]:6.1f} MB after {done:,} reads ({load.per_second:.0f}/s), {errors} errors", flush=True
+            )
+        # A generator loads for a time. The first reads are slow, because nothing is in the cache yet.
+        missing = (_next_sample(samples, options.requests) - done) / load.per_second
+        seconds = min(_LONGEST_CHUNK_SECONDS, max(1.0, missing))
     return samples, errors
+
+
+def _next_sample(samples: Sequence[tuple[int, float]], requests: int) -> float:
+    """After how many of the reads the next sample is due."""
+    return requests / _SAMPLES * (len(samples) + 1)
 
 
 def _options() -> argparse.Namespace:
