@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory --requests 1000000
 
-The reads name many products, pages, clients' addresses and request ids, and one in ten a target that nobody
+The reads name many products, pages, clients' addresses and request ids, and two in a hundred a target that nobody
 asked for before: what a worker remembers has to be bounded. Exits with 1 when the worker holds more than
 the target, or keeps growing.
 """
@@ -38,7 +38,7 @@ _SETTINGS = {
 
 
 def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:
-    """So many different reads, from many addresses; every tenth is a target of its own each time it is sent."""
+    """So many different reads, from many addresses; every fiftieth is a target of its own each time it is sent."""
     dice = random.Random(seed)
     requests = []
     for place in range(count):
@@ -52,9 +52,9 @@ def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:
 
 
 def _target(catalog: Catalog, place: int, dice: random.Random) -> str:
-    if place % 20 == 0:
+    if place % 100 == 0:
         return f"/products/{MARK}"
-    if place % 20 == 10:
+    if place % 100 == 50:
         return f"/products?skip={MARK}&limit=1"
     if place % 2:
         return f"/products/{dice.choice(catalog.products)}"

@@ -226,7 +226,7 @@ class RowChecker:
     def _even(self, batch: Batch) -> tuple[Batch, list[BadRow]]:
         """The rows that have as many cells as the header, and the others."""
         width, bad = len(self._columns), list(batch.unreadable)
-        if all(len(row) == width for row in batch.rows):
+        if {*map(len, batch.rows)} <= {width}:
             return batch, bad
         lines, rows = [], []
         for line, row in zip(batch.lines, batch.rows, strict=True):
