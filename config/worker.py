@@ -73,9 +73,9 @@ def uvicorn_config(settings: Settings) -> Config:
 def load(config: Config) -> None:
     """Import and assemble the application of `config`, and all else that a worker needs, before any is forked.
 
+    The collector pauses until that is done: imports leave next to nothing that only it could free.
     Raises `ApplicationFailed` after the traceback has been printed: it is for whoever works on the code.
     """
-    # Imports leave next to nothing that only the collector could free. To look for it took a tenth of the start.
     gc.disable()
     try:
         config.load()
