@@ -288,8 +288,6 @@ def _wait_for_rows_on_their_way(database: str) -> None:
     for _ in range(600):
         # A sequence does not wait for a transaction.
         if rows_of(database, "SELECT is_called FROM products_id_key_seq") == [(True,)]:
-            # Until the import waits for more lines: a signal just before that would be seen when they come.
-            waited.wait(1)
             return
         waited.wait(0.05)
     raise AssertionError("the import never began to store")
