@@ -230,10 +230,20 @@ class BaseController:
     ) -> ShopRoute:
         """A documented route. What is not given follows from the method and the entity."""
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
-        endpoint = _with_body(endpoint, body)
+        shown = None if status == 204 else answer or self.read_schema
+
+        def about() -> dict[str, Any]:
+            return {
+                "responses": documentation.responses(
+                    method, status, shown, example or self.row_example(), row_in_path="{" in path, cached=cached
+                ),
+                "openapi_extra": documentation.request_extra(method, body, body_example or self.body_example(method)),
+            }
+
         return ShopRoute(
             path,
-            endpoint,
+            _with_body(endpoint, body),
+            about=about,
             methods=[method],
             operation_id=operation_id,
             name=operation_id,
@@ -241,15 +251,6 @@ class BaseController:
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
             response_model=None,
-            responses=documentation.responses(
-                method,
-                status,
-                None if status == 204 else answer or self.read_schema,
-                example or self.row_example(),
-                row_in_path="{" in path,
-                cached=cached,
-            ),
-            openapi_extra=documentation.request_extra(method, body, body_example or self.body_example(method)),
         )
 
     def list_route(
@@ -264,29 +265,35 @@ class BaseController:
         sortable: Sequence[str] = (),
     ) -> ShopRoute:
         """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
-        query = query or self.query_schema
-        fields = (answer or self.read_schema).model_fields
-        columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
+        asked = query or self.query_schema
+
+        def about() -> dict[str, Any]:
+            fields = (answer or self.read_schema).model_fields
+            columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
+            return {
+                "responses": documentation.responses(
+                    "GET",
+                    200,
+                    documentation.list_of(answer or self.shown_schema or self.read_schema),
+                    [example or self.row_example()],
+                    row_in_path="{" in path,
+                    cached=self.is_cached and path == self.path,
+                ),
+                "openapi_extra": {"parameters": [*query_parameters(asked, columns), documentation.IF_NONE_MATCH]},
+            }
+
         route = ShopRoute(
             path,
             endpoint,
+            about=about,
             methods=["GET"],
             operation_id=operation_id,
             name=operation_id,
             tags=[self.plural],
             summary=summary,
             response_model=None,
-            responses=documentation.responses(
-                "GET",
-                200,
-                documentation.list_of(answer or self.shown_schema or self.read_schema),
-                [example or self.row_example()],
-                row_in_path="{" in path,
-                cached=self.is_cached and path == self.path,
-            ),
-            openapi_extra={"parameters": [*query_parameters(query, columns), documentation.IF_NONE_MATCH]},
         )
-        route.query_fields = frozenset(query.model_fields)
+        route.query_fields = frozenset(asked.model_fields)
         return route
 
     def row_example(self) -> dict[str, Any]:

@@ -134,9 +134,11 @@ def _number(value: Any) -> Any:
 
 
 def _cents(value: Decimal) -> Decimal:
-    if value.normalize().as_tuple().exponent < -2:  # type: ignore[operator]  # it is finite: the bounds were checked
+    # It is finite and not too large to be rounded: the bounds were checked.
+    cents = value.quantize(_CENT)
+    if cents != value:
         raise ValueError("must have at most two decimals")
-    return value.quantize(_CENT)
+    return cents
 
 
 def _money_schema(**bounds: float) -> WithJsonSchema:
