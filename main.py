@@ -1,5 +1,6 @@
 """The shop: `main:app` for any ASGI server, and `python main.py` to run it on servers of its own."""
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ def __getattr__(name: str) -> "FastAPI":
 
 
 if __name__ == "__main__":
+    # Imports leave nothing that only the collector could free, and to look for it takes a tenth of the start. It works
+    # again when the application is there (`config.worker.load`).
+    gc.disable()
     from config.launcher import main
 
     sys.exit(main(production=False))

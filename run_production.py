@@ -1,8 +1,11 @@
 """The shop in production: outside servers, migrated under a lock, served by UVICORN_WORKERS processes."""
 
+import gc
 import sys
 
-from config.launcher import main
-
 if __name__ == "__main__":
+    # As in main.py.
+    gc.disable()
+    from config.launcher import main
+
     sys.exit(main(production=True))

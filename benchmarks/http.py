@@ -6,8 +6,8 @@
 
 One worker of the production server has a core to itself; PostgreSQL, Valkey and the load share the other.
 The limiter counts every request, the access log is written. The bare route is measured on the worker's
-core before and after each path, because the speed of a shared machine changes. With `--workers` nothing is
-pinned, and the figures are those of so many workers beside those of one.
+core before and after each path, because the speed of a shared machine changes. With `--workers` everything is
+measured on one core with one worker, and again on so many cores with so many workers.
 
 Exits with 1 when a target is missed or an answer was not the expected one.
 """

@@ -148,6 +148,7 @@ PATHS = (
     Path("unchanged", "GET /products/{id}, 304", unchanged_product_reads, expected=(304,)),
     Path("head", "HEAD /products/{id}", product_heads),
     Path("clients", "GET /clients?skip&limit=20", client_lists, 0.17),
+    Path("new", "POST /products, /clients", new_rows, expected=(201,)),
     Path("mix", "the mix", mix, 0.5, expected=(200, 201), p99_ms=100),
     Path("checkout", "POST /checkout, one line", checkouts, 0.08, expected=(201,)),
 )

@@ -2,8 +2,8 @@
 
 `Database.transact(work)` is how the application changes anything: one transaction in one worker
 thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer goes out.
-`Database.read(work)` is for answers that change nothing, and `Database.lanes` for the one statement that is
-a transaction of its own.
+`Database.read(work)` is for answers that change nothing. `Database.lanes` is for the one statement that is
+a transaction of its own, and `Database.read_lanes` for the one that is a whole read.
 
 The functions at the end (`create_tables` and its siblings) are for people and scripts; they attach
 to the embedded server, or start it, when the settings name no outside one.
@@ -20,14 +20,14 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import Connection, ExceptionContext, ExecutionContext
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
-from config.lanes import Lanes
+from config.guards import MAX_RETRIES, answer_deadline, timeouts, watch
+from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
@@ -59,9 +59,7 @@ class Database:
             connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop"},
         )
         event.listen(self.engine, "connect", self._guard_connection)
-        event.listen(self.engine, "before_cursor_execute", _remember_start)
-        event.listen(self.engine, "after_cursor_execute", _warn_if_slow)
-        event.listen(self.engine, "handle_error", _warn_if_cut_off)
+        watch(self.engine)
         # Not one of the pool's connections: a busy shop must not look like a dead one.
         self._probe = create_engine(
             url,
@@ -73,7 +71,8 @@ class Database:
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
         self._deadline = answer_deadline(settings)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
-        self.lanes = Lanes(url, settings)
+        self.lanes = Lanes(url, settings, failed_over=self._renew)
+        self.read_lanes = Lanes(url, settings, READ_LANES, read_only=True)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
         """Bound what one connection may take, and set what the shop relies on."""
@@ -183,8 +182,7 @@ class Database:
             # The pool only closes what it holds just now; this connection would come back to it.
             if session is not None:
                 session.invalidate()
-            self.engine.dispose()
-            log.warning("The database has become read-only; its connections were thrown away")
+            self._renew()
             return DatabaseUnavailable("the database is read-only")
         if error.connection_invalidated and not committing:
             # The connection broke before COMMIT was sent: nothing can have been kept.
@@ -193,6 +191,13 @@ class Database:
             log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error.orig).__name__)
             return DatabaseUnavailable("the database is not available")
         return error
+
+    def _renew(self) -> None:
+        """Throw all connections away: what they lead to is not the primary server any more."""
+        self.engine.dispose()
+        self.lanes.renew()
+        self.read_lanes.renew()
+        log.warning("The database has become read-only; its connections were thrown away")
 
     async def ping(self) -> float:
         """The time in milliseconds that PostgreSQL takes to answer."""
@@ -232,8 +237,13 @@ class Database:
             "total_capacity": pool.size() + self.settings.db_max_overflow,
         }
 
+    def close_lanes(self) -> None:
+        """Close the connections that belong to the event loop, in which this is to be called."""
+        self.lanes.close()
+        self.read_lanes.close()
+
     def close(self) -> None:
-        """Wait for running work, then close every connection."""
+        """Wait for the work of threads, then close every other connection."""
         self._threads.shutdown(wait=True)
         self.engine.dispose()
         self._probe.dispose()
@@ -269,28 +279,6 @@ def _close(session: Session) -> None:
     except DBAPIError:
         # The connection broke while it was handed back; the pool has already thrown it away.
         log.debug("A broken connection was thrown away", exc_info=True)
-
-
-def _remember_start(
-    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
-) -> None:
-    connection.info["started"] = time.monotonic()
-
-
-def _warn_if_slow(
-    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
-) -> None:
-    _warn_if_slower(connection, statement)
-
-
-def _warn_if_cut_off(context: ExceptionContext) -> None:
-    # A statement that ended by a timeout is slow too; nothing else says which one it was.
-    if context.connection is not None and context.statement is not None:
-        _warn_if_slower(context.connection, context.statement)
-
-
-def _warn_if_slower(connection: Connection, statement: str) -> None:
-    warn_if_slow(connection.info.get("started", time.monotonic()), statement)
 
 
 # -- The schema, for people and scripts ------------------------------------------------------------

@@ -3,6 +3,10 @@
 import logging
 import time
 from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
 from config.settings import Settings
 
@@ -30,3 +34,28 @@ def warn_if_slow(started: float, statement: str) -> None:
     seconds = time.monotonic() - started
     if seconds > SLOW_STATEMENT_SECONDS:
         log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
+
+
+def watch(engine: Engine) -> None:
+    """Let the statements of `engine` be logged where they are slow."""
+    event.listen(engine, "before_cursor_execute", _remember_start)
+    event.listen(engine, "after_cursor_execute", _warn_if_slow)
+    event.listen(engine, "handle_error", _warn_if_cut_off)
+
+
+def _remember_start(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
+) -> None:
+    connection.info["started"] = time.monotonic()
+
+
+def _warn_if_slow(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
+) -> None:
+    warn_if_slow(connection.info["started"], statement)
+
+
+def _warn_if_cut_off(context: ExceptionContext) -> None:
+    # A statement that ended by a timeout is slow too; nothing else says which one it was.
+    if context.connection is not None and context.statement is not None:
+        warn_if_slow(context.connection.info.get("started", time.monotonic()), context.statement)

@@ -3,6 +3,9 @@
 To hand a statement to a thread and its answer back costs several times as much as to send it. So what is one
 statement, and a transaction by itself, takes a lane: the loop sends it, and the socket says when the answer
 is there. All other work takes `Database`, with its threads, its sessions and its pool.
+
+Reads have lanes of their own, so that none waits behind an order that waits for the disk. They are for statements
+that PostgreSQL answers soon, because those behind wait for them.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import logging
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +24,15 @@ from sqlalchemy import make_url
 from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
 from config.migrations import CONNECT_TIMEOUT_SECONDS
 from config.settings import Settings
-from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
+from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_cut_off
 
 log = logging.getLogger("shop.database")
 
 # One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
 # next bill number, and that costs PostgreSQL time.
 LANES = 2
+# A lane sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
+READ_LANES = 4
 # Whoever waits for a locked row holds up everybody behind, so a statement soon gives its lane up and goes to a thread.
 LOCK_SECONDS = 0.2
 
@@ -48,13 +53,18 @@ class Prepared:
         return f"PREPARE {self.name} AS {self.text}"
 
 
+def _nothing() -> None:
+    """What follows where nothing has to."""
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """A statement on its way, and whoever waits for its answer. `late` is called when nobody does any more."""
 
     statement: Prepared
     parameters: Parameters
-    answer: asyncio.Future[Row | None]
+    answer: asyncio.Future[Sequence[Row]]
+    sent: Callable[[], object]
     late: Callable[[], None]
     sent_at: float | None = None
 
@@ -67,40 +77,68 @@ class _Job:
         if self.sent_at is None:
             self.give_up("no database connection free in time")
 
-    def finish(self, row: Row | None, error: Exception | None = None) -> None:
+    def note_sent(self) -> None:
+        self.sent_at = time.monotonic()
+        self.sent()
+
+    def finish(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         if self.answer.done():
             if self.sent_at is not None:
                 self.late()
         elif error is not None:
             self.answer.set_exception(error)
         else:
-            self.answer.set_result(row)
+            self.answer.set_result(rows)
 
 
 class Lanes:
-    """The lanes of one worker, for one event loop. Opens nothing before the first statement."""
+    """Some lanes of one worker, for one event loop. Opens nothing before the first statement.
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    Those that are `read_only` change nothing, so they try again what was on its way when a connection broke.
+    `failed_over` is called when the server has become read-only by itself.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        number: int = LANES,
+        *,
+        read_only: bool = False,
+        failed_over: Callable[[], None] = _nothing,
+    ) -> None:
+        self.read_only = read_only
+        self.failed_over = failed_over
+        # No connection that was opened before is used any more.
+        self.renewed_at = 0.0
         self._patience = settings.db_pool_timeout
         self._deadline = answer_deadline(settings)
         self._echo = settings.db_echo
-        self._lanes = [_Lane(self, url, settings) for _ in range(min(LANES, settings.db_pool_size))]
+        self._lanes = [_Lane(self, url, settings) for _ in range(min(number, settings.db_pool_size))]
         # The last one used comes first, so that at little load the others rest.
         self._free = list(self._lanes)
         self._waiting: deque[_Job] = deque()
 
-    async def run(self, statement: Prepared, parameters: Parameters, late: Callable[[], None]) -> Row | None:
-        """The first row of the answer, None when it has none, or when the statement could not do it.
+    async def run(
+        self,
+        statement: Prepared,
+        parameters: Parameters,
+        late: Callable[[], None] = _nothing,
+        sent: Callable[[], object] = _nothing,
+    ) -> Sequence[Row] | None:
+        """The rows of the answer; None when the statement could not do it.
 
-        Raises `DatabaseUnavailable`; when that was for a broken connection or a frozen server, nobody knows
-        whether the statement took effect, and `late` is called if it may have after this returned.
+        `sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
+        when that was for a broken connection or a frozen server, nobody knows whether the statement took effect,
+        and `late` is called if it may have after this returned.
         """
         for _ in range(MAX_RETRIES + 1):
+            job = _Job(statement, parameters, asyncio.get_running_loop().create_future(), sent, late)
             try:
-                return await self._answer(statement, parameters, late)
+                return await self._answer(job)
             except psycopg2.Error as error:
                 code = error.pgcode
-                if code in RETRIABLE:
+                if code in RETRIABLE or (self.read_only and job.sent_at is not None and is_cut_off(code)):
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
                     log.debug("A statement was refused: SQLSTATE %s", code)
@@ -109,11 +147,10 @@ class Lanes:
                 raise DatabaseUnavailable("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
 
-    async def _answer(self, statement: Prepared, parameters: Parameters, late: Callable[[], None]) -> Row | None:
+    async def _answer(self, job: _Job) -> Sequence[Row]:
         loop = asyncio.get_running_loop()
-        job = _Job(statement, parameters, loop.create_future(), late)
         if self._echo:
-            log.info("%s", statement.call)
+            log.info("%s", job.statement.call)
         if self._free:
             self._free.pop().start(job)
         else:
@@ -125,7 +162,7 @@ class Lanes:
         finally:
             timer.cancel()
             if job.sent_at is not None:
-                warn_if_slow(job.sent_at, statement.call)
+                warn_if_slow(job.sent_at, job.statement.call)
 
     def next_job(self, lane: "_Lane") -> _Job | None:
         """What `lane` is to do next; None, and it is free, when nobody waits."""
@@ -136,10 +173,9 @@ class Lanes:
         self._free.append(lane)
         return None
 
-    def close_idle(self) -> None:
-        """Close the connections that are not in use."""
-        for lane in self._free:
-            lane.disconnect()
+    def renew(self) -> None:
+        """Let no statement take a connection that is open now. For every thread."""
+        self.renewed_at = time.monotonic()
 
     def close(self) -> None:
         """Close every connection, for good. What is still on its way ends without an answer."""
@@ -158,7 +194,7 @@ class _Lane:
         self._connection: Any = None
         self._cursor: Any = None
         self._descriptor = -1
-        self._recycled_at = 0.0
+        self._opened_at = 0.0
         self._prepared: set[str] = set()
         self._preparing = False
         self._job: _Job | None = None
@@ -167,22 +203,27 @@ class _Lane:
     def start(self, job: _Job) -> None:
         """Send the statement of `job`, on a new connection if need be."""
         self._job = job
-        if time.monotonic() > self._recycled_at:
+        if self._is_old():
             self.disconnect()
         if self._connection is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
         else:
             self._send(job)
 
+    def _is_old(self) -> bool:
+        # A connection that was being opened when the lanes were renewed may have reached the old server.
+        recycled_at = self._opened_at + self._settings.db_pool_recycle
+        return time.monotonic() > recycled_at or self._opened_at <= self._lanes.renewed_at
+
     async def _open(self) -> None:
+        self._opened_at = time.monotonic()
         try:
             # In a thread, because looking up the host's name blocks.
-            connection = await asyncio.to_thread(_connected, self._url, self._settings)
+            connection = await asyncio.to_thread(_connected, self._url, self._settings, self._lanes.read_only)
         except (psycopg2.Error, OSError) as error:
-            self._end(None, psycopg2.OperationalError(str(error)))
+            self._end([], psycopg2.OperationalError(str(error)))
             return
         self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
-        self._recycled_at = time.monotonic() + self._settings.db_pool_recycle
         # Watched at rest too: a connection that the server closes is found out before somebody uses it.
         asyncio.get_running_loop().add_reader(self._descriptor, self._advance)
         if self._job is None:
@@ -193,14 +234,14 @@ class _Lane:
     def _send(self, job: _Job) -> None:
         if job.answer.done():
             # Given up before it was sent: it must not take effect any more.
-            self._end(None)
+            self._end([])
             return
         self._preparing = job.statement.name not in self._prepared
         try:
             if self._preparing:
                 self._cursor.execute(job.statement.preparation)
             else:
-                job.sent_at = time.monotonic()
+                job.note_sent()
                 self._cursor.execute(job.statement.call, job.parameters)
         except Exception as error:
             # Whatever it is, it belongs to whoever asked, and the lane to the next one.
@@ -228,17 +269,18 @@ class _Lane:
             self._prepared.add(job.statement.name)
             self._send(job)
         else:
-            self._end(self._cursor.fetchone())
+            self._end(self._cursor.fetchall())
 
     def _fail(self, error: Exception) -> None:
         code = getattr(error, "pgcode", None)
         if code == READ_ONLY:
-            self._lanes.close_idle()
+            self._lanes.renew()
+            self._lanes.failed_over()
         if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
             self.disconnect()
-        self._end(None, error)
+        self._end([], error)
 
-    def _end(self, row: Row | None, error: Exception | None = None) -> None:
+    def _end(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         """Take the next job, and give its answer to whoever waits for the last one."""
         job, self._job = self._job, None
         if job is None:
@@ -247,7 +289,7 @@ class _Lane:
         if following is not None:
             # In a turn of its own: a hundred refusals in a row must not be a hundred calls within each other.
             asyncio.get_running_loop().call_soon(self.start, following)
-        job.finish(row, error)
+        job.finish(rows, error)
 
     def disconnect(self) -> None:
         """Close the connection; the next statement opens another."""
@@ -268,7 +310,7 @@ class _Lane:
             job.give_up("the shop is being closed")
 
 
-def _connected(url: str, settings: Settings) -> Any:
+def _connected(url: str, settings: Settings, read_only: bool) -> Any:
     """A new connection, ready for statements. Blocks."""
     address = make_url(url)
     words, named = address.get_dialect()().create_connect_args(address)
@@ -277,7 +319,7 @@ def _connected(url: str, settings: Settings) -> Any:
     try:
         _wait(connection, deadline)
         with connection.cursor() as cursor:
-            cursor.execute(_guards(settings))
+            cursor.execute(_guards(settings, read_only))
             _wait(connection, deadline)
     except BaseException:
         connection.close()
@@ -285,12 +327,13 @@ def _connected(url: str, settings: Settings) -> Any:
     return connection
 
 
-def _guards(settings: Settings) -> str:
+def _guards(settings: Settings, read_only: bool) -> str:
     lock_timeout = min(LOCK_SECONDS, settings.db_lock_timeout)
     return (
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
+        + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
     )
 

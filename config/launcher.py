@@ -6,6 +6,7 @@ opposite order. Whatever prevents a start is one line on standard error and an e
 """
 
 import argparse
+import gc
 import os
 import signal
 import socket
@@ -176,6 +177,7 @@ class _Launch:
     def _serve_reloading(self, listener: socket.socket) -> None:
         from config.reloader import serve_with_reload
 
+        gc.enable()
         with running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls:
             self._prepare_database(urls)
             if self._stop.requested():

@@ -18,3 +18,8 @@ _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
 def is_busy(code: str | None) -> bool:
     """Whether the server could not do now what it could at another time. Without a code it did not get to say one."""
     return code is None or code in _BUSY_CODES or code[:2] in _BUSY_CLASSES
+
+
+def is_cut_off(code: str | None) -> bool:
+    """Whether the connection broke, or the server ended it, rather than that the statement failed."""
+    return code is None or code[:3] == "57P" or code[:2] == "08"

@@ -22,8 +22,8 @@ from config.settings import Settings, get_settings
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
-# Python by itself looks for garbage every few hundred objects. Imports and requests leave next to none that only
-# the collector can free.
+# Python by itself looks for garbage every few hundred objects. Requests leave next to none that only the collector
+# can free.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 # After the launcher has shut the door: for those in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
@@ -73,9 +73,10 @@ def uvicorn_config(settings: Settings) -> Config:
 def load(config: Config) -> None:
     """Import and assemble the application of `config`, and all else that a worker needs, before any is forked.
 
+    The collector pauses until that is done: imports leave next to nothing that only it could free.
     Raises `ApplicationFailed` after the traceback has been printed: it is for whoever works on the code.
     """
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.disable()
     try:
         config.load()
         config.get_loop_factory()
@@ -87,6 +88,8 @@ def load(config: Config) -> None:
         raise ApplicationFailed(f"The application cannot be imported ({reason}); where is said above") from None
     # What there is by now is never garbage. A collector that looked at it would make each worker its own copy.
     gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.enable()
 
 
 def serve(config: Config, listener: socket.socket, control: socket.socket) -> None:

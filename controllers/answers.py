@@ -25,7 +25,12 @@ def as_dict(row: Any, fields: Sequence[str]) -> dict[str, Any]:
 
 def row_answer(row: Any, fields: Sequence[str]) -> Answer:
     """One row as JSON, tagged with its version."""
-    return Answer(to_json(as_dict(row, fields)), f'"{version(row.id_key, row.updated_at)}"')
+    return content_answer(as_dict(row, fields))
+
+
+def content_answer(content: dict[str, Any]) -> Answer:
+    """What is shown of one row as JSON, tagged with its version."""
+    return Answer(to_json(content), f'"{version(content["id_key"], content["updated_at"])}"')
 
 
 def expanded_answer(content: dict[str, Any]) -> Answer:

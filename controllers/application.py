@@ -3,8 +3,11 @@
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from config.http_protocol import Take
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.base import BaseController
@@ -24,6 +27,7 @@ from middleware.body_limit import BodyLimit
 from middleware.cors import Cors
 from middleware.edge import Edge
 from middleware.errors import UnexpectedErrors, install_error_handlers
+from middleware.fast_path import FastPath
 from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
 from middleware.request_context import RequestContext
@@ -69,9 +73,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(MetricsController(settings.api_prefix).routes())
     add_pages(app)
     install_error_handlers(app)
-    # Within FastAPI's own answer to the unexpected, which would come first and has another shape.
-    app.add_middleware(UnexpectedErrors)
-    app.layers = _wrapped(partial(FastAPI.__call__, app), worker)
+    _wrap(app, worker)
     return app
 
 
@@ -81,16 +83,25 @@ def _resources() -> list[str]:
 
 
 class Shop(FastAPI):
-    """FastAPI with the shop's layers around all of it, so that the edge answers before any of FastAPI's runs."""
+    """FastAPI with the shop's layers around all of it, and the fast path beside them for the server to ask first."""
 
     layers: ASGIApp
+    take: Take
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What turns errors into answers, and what routes of FastAPI's own kind need.
+
+        Its other layers answer the unexpected in another shape, and serve tracing and a body limit that nobody uses.
+        """
+        routes = AsyncExitStackMiddleware(self.router)
+        return UnexpectedErrors(ExceptionMiddleware(routes, handlers=dict(self.exception_handlers)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.layers(scope, receive, send)
 
 
-def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
-    """`app` within the layers of middleware, the innermost first: the last one sees a request first."""
+def _wrap(shop: Shop, worker: Worker) -> None:
+    """Put the layers of middleware around `shop`, the innermost first: the last one sees a request first."""
     settings = worker.settings
 
     def limit_of(path: str) -> int:
@@ -99,8 +110,8 @@ def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
             max(BULK_BYTES, settings.max_body_bytes) if path.rstrip("/").endswith("/bulk") else settings.max_body_bytes
         )
 
-    app = HttpRules(BodyLimit(app, limit_of=limit_of))
-    app = Edge(app, limit=_rate_limit(worker))
+    app: ASGIApp = HttpRules(BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of))
+    app = edge = Edge(app, limit=_rate_limit(worker))
     if settings.cors_origins:
         app = Cors(
             app,
@@ -108,7 +119,8 @@ def _wrapped(app: ASGIApp, worker: Worker) -> ASGIApp:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(settings),
         )
-    return RequestContext(app, service=worker, metrics=worker.metrics, access_log=worker.access_log)
+    shop.layers = context = RequestContext(app, service=worker, metrics=worker.metrics, access_log=worker.access_log)
+    shop.take = FastPath(edge, context).take
 
 
 def _rate_limit(worker: Worker) -> RateLimit | None:

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -20,8 +20,8 @@ from controllers.answers import (
     Params,
     as_response,
     complete_page,
+    content_answer,
     page_answer,
-    row_answer,
     row_reply,
     rows_answer,
     size_answer,
@@ -30,16 +30,18 @@ from controllers.answers import (
 from controllers.idempotency import keyed_request
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
-from middleware.edge import remember
+from middleware.known_reads import remember
 from middleware.read_response import ReadResponse
-from schemas.base import Create, ListQuery, Read, Update
+from schemas.base import Create, ListQuery, Page, Read, Update
 from services.answer import Answer, Entry, page_entry
+from services.at_once import AtOnce
 from services.base import BaseService
 from services.cache_key import build_key
 from services.executor import Executor
-from services.idempotency import Reply
+from services.idempotency import KeyedRequest, Reply
 from services.versions import row_tag, size_tag
 
+T = TypeVar("T")
 Endpoint = Callable[..., Any]
 
 
@@ -83,21 +85,24 @@ class BaseController:
         return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
-        def work(session: Session) -> Answer:
-            return self.row_answer(self.service(session).read(id_key, self.fields))
-
+        reading = self.service.row_reading(id_key, self.fields).then(self.row_answer)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
-            return await self.show(request, FreshRead(executor_of(request), work))
+            return await self.show(request, FreshRead(executor_of(request), reading))
         entry = Entry(build_key(resource, "id", id_key), (row_tag(resource, id_key),), caching.ttl)
-        return await self.show(request, CachedRead(executor_of(request), entry, work))
+        return await self.show(request, CachedRead(executor_of(request), entry, reading))
 
     async def create_row(self, request: Request, body: Any) -> Response:
-        def work(session: Session) -> Reply:
-            row = self.service(session).create(body.sent())
+        def created(row: Any) -> Reply:
             return row_reply(201, row, self.fields, self.location(row.id_key))
 
-        return await self.write(request, work)
+        def work(session: Session) -> Reply:
+            return created(self.service(session).create(body.sent()))
+
+        keyed = await keyed_request(request)
+        # The answer is kept under a key by the transaction that makes it, which is several statements.
+        at_once = self.service.at_once(body.sent()) if keyed is None else None
+        return await self.write_shortly(request, at_once, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
@@ -123,37 +128,47 @@ class BaseController:
         """How the page that `query` asks for is read."""
         given = self.given(request, query)
 
-        def work(session: Session) -> Answer:
-            page = self.service(session).page(query, self.fields)
+        def answer(page: Page) -> Answer:
             return page_answer(page, self.fields, query, self.path, given)
 
+        def work(session: Session) -> Answer:
+            return answer(self.service(session).page(query, self.fields))
+
         executor, caching = executor_of(request), self.service.caching
+        is_plain = query.sort is None and not query.filters()
         if caching is None:
-            return FreshRead(executor, work)
-        if query.sort is None and not query.filters():
+            return FreshRead(executor, self.service.page_reading(query, self.fields).then(answer) if is_plain else work)
+        if is_plain:
             return self._cached_page(executor, query, given)
         entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
         return CachedRead(executor, entry, work)
 
     def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
-        def rows(session: Session) -> Answer:
-            found = self.service(session).rows_of_page(query, self.fields)
+        def rows(found: Sequence[Any]) -> Answer:
             return rows_answer([dict(zip(self.fields, row, strict=True)) for row in found], query)
 
-        def size(session: Session) -> Answer:
-            return size_answer(*self.service(session).size())
+        def size(found: tuple[int, bool]) -> Answer:
+            return size_answer(*found)
 
         resource, caching = self.service.resource, self.service.caching
         ttl = None if caching is None else caching.ttl
         return CachedPage(
-            CachedRead(executor, page_entry(self.list_key(query), resource, ttl), rows),
-            CachedRead(executor, Entry(build_key(resource, "size"), (size_tag(resource),), ttl), size),
+            CachedRead(
+                executor,
+                page_entry(self.list_key(query), resource, ttl),
+                self.service.rows_reading(query, self.fields).then(rows),
+            ),
+            CachedRead(
+                executor,
+                Entry(build_key(resource, "size"), (size_tag(resource),), ttl),
+                self.service.size_reading().then(size),
+            ),
             partial(complete_page, query=query, path=self.path, given=given),
         )
 
-    def row_answer(self, row: Any) -> Answer:
-        """One row of the entity, rendered."""
-        return row_answer(row, self.fields)
+    def row_answer(self, row: Sequence[Any]) -> Answer:
+        """One row of the entity, whose columns are its fields, rendered."""
+        return content_answer(dict(zip(self.fields, row, strict=True)))
 
     @staticmethod
     def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:
@@ -179,6 +194,19 @@ class BaseController:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
         return as_response(await executor_of(request).write(work, await keyed_request(request)))
 
+    @staticmethod
+    async def write_shortly(
+        request: Request,
+        at_once: AtOnce[T] | None,
+        replied: Callable[[T], Reply],
+        work: Callable[[Session], Reply],
+        keyed: KeyedRequest | None,
+    ) -> Response:
+        """The reply to what came of `at_once`; where that is not to be had, the reply of `work` after its commit."""
+        executor = executor_of(request)
+        result = None if at_once is None else await executor.at_once(at_once)
+        return as_response(await executor.write(work, keyed) if result is None else replied(result))
+
     def location(self, row_id: int | str) -> str:
         """The path of a row."""
         return f"{self.path}/{row_id}"
@@ -202,10 +230,20 @@ class BaseController:
     ) -> ShopRoute:
         """A documented route. What is not given follows from the method and the entity."""
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
-        endpoint = _with_body(endpoint, body)
+        shown = None if status == 204 else answer or self.read_schema
+
+        def about() -> dict[str, Any]:
+            return {
+                "responses": documentation.responses(
+                    method, status, shown, example or self.row_example(), row_in_path="{" in path, cached=cached
+                ),
+                "openapi_extra": documentation.request_extra(method, body, body_example or self.body_example(method)),
+            }
+
         return ShopRoute(
             path,
-            endpoint,
+            _with_body(endpoint, body),
+            about=about,
             methods=[method],
             operation_id=operation_id,
             name=operation_id,
@@ -213,15 +251,6 @@ class BaseController:
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
             response_model=None,
-            responses=documentation.responses(
-                method,
-                status,
-                None if status == 204 else answer or self.read_schema,
-                example or self.row_example(),
-                row_in_path="{" in path,
-                cached=cached,
-            ),
-            openapi_extra=documentation.request_extra(method, body, body_example or self.body_example(method)),
         )
 
     def list_route(
@@ -236,29 +265,35 @@ class BaseController:
         sortable: Sequence[str] = (),
     ) -> ShopRoute:
         """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
-        query = query or self.query_schema
-        fields = (answer or self.read_schema).model_fields
-        columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
+        asked = query or self.query_schema
+
+        def about() -> dict[str, Any]:
+            fields = (answer or self.read_schema).model_fields
+            columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
+            return {
+                "responses": documentation.responses(
+                    "GET",
+                    200,
+                    documentation.list_of(answer or self.shown_schema or self.read_schema),
+                    [example or self.row_example()],
+                    row_in_path="{" in path,
+                    cached=self.is_cached and path == self.path,
+                ),
+                "openapi_extra": {"parameters": [*query_parameters(asked, columns), documentation.IF_NONE_MATCH]},
+            }
+
         route = ShopRoute(
             path,
             endpoint,
+            about=about,
             methods=["GET"],
             operation_id=operation_id,
             name=operation_id,
             tags=[self.plural],
             summary=summary,
             response_model=None,
-            responses=documentation.responses(
-                "GET",
-                200,
-                documentation.list_of(answer or self.shown_schema or self.read_schema),
-                [example or self.row_example()],
-                row_in_path="{" in path,
-                cached=self.is_cached and path == self.path,
-            ),
-            openapi_extra={"parameters": [*query_parameters(query, columns), documentation.IF_NONE_MATCH]},
         )
-        route.query_fields = frozenset(query.model_fields)
+        route.query_fields = frozenset(asked.model_fields)
         return route
 
     def row_example(self) -> dict[str, Any]:

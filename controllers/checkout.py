@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers import documentation
-from controllers.answers import as_response, reply
-from controllers.base import executor_of
+from controllers.answers import reply
 from controllers.idempotency import keyed_request
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
@@ -63,10 +62,7 @@ class CheckoutController(OrderController):
             return self._placed(CheckoutService(session).place(body))
 
         keyed = await keyed_request(request)
-        executor = executor_of(request)
-        short_way = at_once(body, keyed, self.location(""))
-        order = None if short_way is None else await executor.at_once(short_way)
-        return as_response(await executor.write(work, keyed) if order is None else self._placed(order))
+        return await self.write_shortly(request, at_once(body, keyed, self.location("")), self._placed, work, keyed)
 
     def _placed(self, order: PlacedOrder) -> Reply:
         return reply(201, Answer(order.body, order.etag), self.location(order.id_key))

@@ -65,7 +65,7 @@ class Worker:
                 noting.cancel()
                 await self.cache.close()
                 await self.gateway.close()
-                self.database.lanes.close()
+                self.database.close_lanes()
                 await asyncio.to_thread(self.database.close)
                 if self.access_log is not None:
                     self.access_log.write()

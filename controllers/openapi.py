@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from controllers.documentation import HEADERS, problem_examples, problem_schemas
+from controllers.routing import ShopRoute
 
 _DESCRIPTION = """
 **Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
@@ -46,18 +47,19 @@ _TAGS = {
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of `app`, whose routes must all be there."""
+    routes = [route.documented() if isinstance(route, ShopRoute) else route for route in app.routes]
     document = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
         description=_DESCRIPTION.strip(),
-        routes=app.routes,
+        routes=routes,
         tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
     )
     components = document.setdefault("components", {})
     components["schemas"] = components.get("schemas", {}) | problem_schemas()
     components |= {"headers": HEADERS, "examples": problem_examples()}
-    for route in app.routes:
+    for route in routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]

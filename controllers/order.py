@@ -112,12 +112,12 @@ class OrderController(BaseController):
         expand: Annotated[str | None, Query(description="Objects to show inside the order"), EXPAND_FORM] = None,
     ) -> Response:
         names = _expansion(expand)
+        if not names:
+            return await super().get_row(request, id_key)
 
         def work(session: Session) -> Answer:
             orders = OrderService(session)
             row = orders.read(id_key, self.fields)
-            if not names:
-                return self.row_answer(row)
             return expanded_answer(as_dict(row, self.fields) | orders.expanded([row], names)[0])
 
         return await self.show(request, FreshRead(executor_of(request), work))

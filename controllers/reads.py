@@ -28,6 +28,9 @@ class FreshRead:
     def look(self) -> None:
         """There is nothing to look for."""
 
+    def recall(self, found: Found) -> None:
+        """Nothing is kept."""
+
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         return await self.executor.read(self.work), None
 
@@ -42,6 +45,9 @@ class CachedRead:
 
     def look(self) -> SharedAnswer[Found] | None:
         return self.executor.cache.look(self.entry)
+
+    def recall(self, found: Found) -> Answer | None:
+        return self.executor.cache.recall(self.entry, found)
 
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         return await self.executor.read_cached(self.entry, self.work, found)
@@ -64,12 +70,19 @@ class CachedPage:
     def look(self) -> SharedAnswer[Found] | None:
         return self.rows.executor.cache.look(self.rows.entry, self.size.entry)
 
+    def recall(self, found: Found) -> Answer | None:
+        rows, size = self.rows.recall(found), self.size.recall(found)
+        return None if rows is None or size is None else self._whole_of(rows, size)
+
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         rows, rows_hit = await self.rows.answer(found)
         size, size_hit = await self.size.answer(found)
+        return self._whole_of(rows, size), bool(rows_hit and size_hit)
+
+    def _whole_of(self, rows: Answer, size: Answer) -> Answer:
         if self._parts is None or self._parts[0]() is not rows or self._parts[1]() is not size:
             self._put_together(rows, size)
-        return self._whole[0], bool(rows_hit and size_hit)
+        return self._whole[0]
 
     def _put_together(self, rows: Answer, size: Answer) -> None:
         whole = self._whole = [self.complete(rows, size)]

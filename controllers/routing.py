@@ -85,15 +85,23 @@ class ShopRoute(APIRoute):
     the query, a body. Its own way to collect them costs more than many an endpoint, because it is ready for what no
     endpoint here has: dependencies, forms, response models. So the route asks the endpoint itself.
 
-    `query_fields` names the parameters of a list route, which parses them itself.
+    `query_fields` names the parameters of a list route, which parses them itself. `about` gives the options of
+    FastAPI that only document the route.
     """
 
     query_fields: frozenset[str] = frozenset()
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, about: Callable[[], dict[str, Any]], **options: Any
+    ) -> None:
         super().__init__(path, endpoint, **options)
+        self._options, self._about = options, about
         self._declared = frozenset(parameter.alias for parameter in self.dependant.query_params)
         self.app = self._serve
+
+    def documented(self) -> APIRoute:
+        """The route with all that OpenAPI tells of it. Not made before it is asked for: a start need not wait for it."""
+        return APIRoute(self.path, self.endpoint, **self._options, **self._about())
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = StrictRequest(scope, receive)

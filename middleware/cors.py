@@ -6,7 +6,6 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from config.http_protocol import by_messages_only, set_writer
 from middleware.errors import problem
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -48,9 +47,6 @@ class Cors(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_preflight(scope):
-            if any(name == b"origin" for name, _ in scope["headers"]):
-                # What answers another origin has to pass here, for its headers.
-                set_writer(scope, by_messages_only)
             await super().__call__(scope, receive, send)
             return
         response = self.preflight_response(Headers(scope=scope))

@@ -2,106 +2,78 @@
 
 A request is counted against its client's limit. When its target has been read before, what its answer
 depends on is looked up in the same turn of the event loop, so that both travel together with those of all
-other requests of that turn. The edge knows no entity and keeps no answer: it remembers how a target is read,
-and whether an answer is still good is decided where it is cached.
+other requests of that turn. `middleware.fast_path` does the same before it for most of these reads.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, Protocol
+from typing import NamedTuple
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.turns import SharedAnswer
 from middleware.errors import refusal_of, unexpected
-from middleware.http_rules import is_host_valid
-from middleware.rate_limit import RateLimit
-from middleware.read_response import ReadResponse, write_read
-from services.answer import Answer
+from middleware.known_reads import KnownReads, Read
+from middleware.rate_limit import RateLimit, Usage
+from middleware.read_response import ReadResponse
 from services.errors import ShopError
-from services.memo import Memo
-
-# So many targets are remembered, and none that is longer.
-_TARGETS = 8192
-_LONGEST_TARGET = 512
+from services.versions import Found
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_REMEMBER = "shop.remember"
-_READS = frozenset(("GET", "HEAD"))
-_BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
+_ASKED = "shop.asked"
 
 
-class Read(Protocol):
-    """How the GET of one target is answered, again and again."""
+class Asked(NamedTuple):
+    """What Redis was asked for a request: whether its read is good, and how far its client is into the limit."""
 
-    def look(self) -> Any:
-        """Begin to find out whether a cached answer is good; the result is for `answer`."""
-
-    def answer(self, found: Any = None) -> Awaitable[tuple[Answer, bool | None]]:
-        """The answer, and whether the cache had it (None: it is never cached). Raises `ShopError`."""
+    found: SharedAnswer[Found] | None
+    usage: Usage | None
 
 
-def remember(scope: Scope, read: Read) -> None:
-    """Let later requests of the same target be answered by `read`. To be called when it has answered once."""
-    remember_target: Callable[[Read], None] | None = scope.get(_REMEMBER)
-    if remember_target is not None:
-        remember_target(read)
+def note_asked(scope: Scope, asked: Asked) -> None:
+    """Spare the edge to ask again."""
+    scope[_ASKED] = asked
 
 
 class Edge:
-    """Answers known reads, refuses with 429 beyond `limit`, and hands on everything else."""
+    """Answers the reads in `known`, refuses with 429 beyond `limit`, and hands on everything else."""
 
     def __init__(self, app: ASGIApp, *, limit: RateLimit | None = None) -> None:
         self.app = app
-        self._limit = limit
-        self._reads: Memo[tuple[bytes, bytes], Read] = Memo(_TARGETS)
+        self.limit = limit
+        self.known = KnownReads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        read = found = None
-        if _is_plain_read(scope):
-            target = (scope.get("raw_path", b""), scope["query_string"])
-            read = self._reads.get(target)
-            if read is not None:
-                found = read.look()
-            elif len(target[0]) + len(target[1]) <= _LONGEST_TARGET:
-                scope[_REMEMBER] = partial(self._reads.put, target)
-        limits: Headers = ()
-        if self._limit is not None:
-            usage = await self._limit.usage(scope)
-            limits = self._limit.headers(usage)
-            if self._limit.refuses(usage):
-                await self._limit.refusal(scope, usage)(scope, receive, _with_headers(send, limits))
+        read = self.known.find(scope)
+        found, usage = scope.get(_ASKED) or await self._ask(scope, read)
+        if usage is not None and self.limit is not None:
+            send = _with_headers(send, self.limit.headers(usage))
+            if self.limit.refuses(usage):
+                await self.limit.refusal(scope, usage)(scope, receive, send)
                 return
         if read is None:
-            await self.app(scope, receive, _with_headers(send, limits))
+            await self.app(scope, receive, send)
         else:
-            await _answer(read, found, limits, scope, receive, send)
+            await _answer(read, found, scope, receive, send)
+
+    async def _ask(self, scope: Scope, read: Read | None) -> Asked:
+        found = None if read is None else read.look()
+        usage = None if self.limit is None else await self.limit.usage(self.limit.count(scope))
+        return Asked(found, usage)
 
 
-async def _answer(read: Read, found: Any, limits: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(read: Read, found: SharedAnswer[Found] | None, scope: Scope, receive: Receive, send: Send) -> None:
+    response: Response
     try:
-        answer, hit = await read.answer(found)
-        if write_read(scope, answer, hit, limits):
-            return
+        response = ReadResponse(scope, *await read.answer(found))
     except ShopError as error:
         response = refusal_of(error, scope)
     except Exception as error:
         response = unexpected(error, scope)
-    else:
-        response = ReadResponse(scope, answer, hit)
-    await response(scope, receive, _with_headers(send, limits))
-
-
-def _is_plain_read(scope: Scope) -> bool:
-    """Whether nothing but the target decides the answer: a well-formed GET or HEAD without a body."""
-    if scope["method"] not in _READS:
-        return False
-    headers = dict(scope["headers"])
-    # What is odd about a header that came twice is for the routes to say.
-    return len(headers) == len(scope["headers"]) and _BODY_HEADERS.isdisjoint(headers) and is_host_valid(scope)
+    await response(scope, receive, send)
 
 
 def _with_headers(send: Send, headers: Headers) -> Send:

@@ -5,13 +5,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Scope
 
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
-from config.turns import AskedTogether
+from config.turns import AskedTogether, SharedAnswer
 from middleware.client_address import belongs_to, client_address
 from middleware.errors import problem
 
@@ -54,6 +55,15 @@ class Usage:
 
     count: int
     reset: int
+
+
+class Counted(NamedTuple):
+    """A request that is being counted: the how-many-th of its client it is among the `requests` of its turn."""
+
+    address: str
+    place: int
+    requests: dict[str, int]
+    answer: SharedAnswer[dict[str, Usage]]
 
 
 class LocalWindows:
@@ -107,18 +117,36 @@ class RateLimit:
         self._local = LocalWindows(period)
         self._together: AskedTogether[dict[str, int], dict[str, Usage]] = AskedTogether(dict, self._count_together)
         self._limit_header = (b"x-ratelimit-limit", b"%d" % calls)
+        self._lines = b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %%d\r\nx-ratelimit-reset: %%d\r\n" % calls
 
-    async def usage(self, scope: Scope) -> Usage:
-        """How far the client of `scope` is into its window, with this request."""
+    def count(self, scope: Scope) -> Counted | None:
+        """Begin to count the request of `scope`, together with all others of this turn of the event loop.
+
+        The result is for `usage`, to be used once; None where nothing is counted.
+        """
         if scope["path"] in UNLIMITED_PATHS:
-            return Usage(0, self._period)
+            return None
         address = client_address(scope, self._trusted)
         if self._exempt and belongs_to(address, self._exempt):
+            return None
+        requests, answer = self._together.join()
+        place = requests[address] = requests.get(address, 0) + 1
+        return Counted(address, place, requests, answer)
+
+    async def usage(self, counted: Counted | None) -> Usage:
+        """How far the client is into its window, with the request that was counted."""
+        if counted is None:
             return Usage(0, self._period)
-        usage = await self._count(address)
+        try:
+            last = (await counted.answer)[counted.address]
+        except RedisUnavailable:
+            usage = self._local.count(counted.address)
+        else:
+            # All who came in this turn were counted at once; each has its own place among them.
+            usage = Usage(last.count - counted.requests[counted.address] + counted.place, last.reset)
         if usage.count == self._calls + 1:
             # Exactly one request of a window gets this number, whatever the worker: one line.
-            log.warning("Rate limit exceeded for IP %s", address)
+            log.warning("Rate limit exceeded for IP %s", counted.address)
         return usage
 
     def refuses(self, usage: Usage) -> bool:
@@ -133,6 +161,10 @@ class RateLimit:
             (b"x-ratelimit-reset", b"%d" % usage.reset),
         )
 
+    def lines(self, usage: Usage) -> bytes:
+        """The same as lines."""
+        return self._lines % (max(0, self._calls - usage.count), usage.reset)
+
     def refusal(self, scope: Scope, usage: Usage) -> Response:
         """The 429 for a request that is one too many."""
         return problem(
@@ -142,16 +174,6 @@ class RateLimit:
             headers={"Retry-After": str(usage.reset)},
             extra={"retry_after": usage.reset},
         )
-
-    async def _count(self, address: str) -> Usage:
-        requests, counted = self._together.join()
-        place = requests[address] = requests.get(address, 0) + 1
-        try:
-            last = (await counted)[address]
-        except RedisUnavailable:
-            return self._local.count(address)
-        # All who came in this turn of the event loop were counted at once; each has its own place among them.
-        return Usage(last.count - requests[address] + place, last.reset)
 
     async def _count_together(self, requests: dict[str, int]) -> dict[str, Usage]:
         keys = [f"ratelimit:{address}" for address in requests]

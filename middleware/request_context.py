@@ -4,13 +4,13 @@ import random
 import re
 import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.access_log import AccessLog
-from config.http_protocol import by_messages_only, header_lines, set_writer, writer_of
+from config.http_protocol import header_lines
 from config.logging import request_id
 from config.metrics import Metrics
 
@@ -31,8 +31,16 @@ _POLICY_OF_PAGES = (
 _CLOSE = (b"connection", b"close")
 _LINES = header_lines((*_HEADERS, _POLICY_OF_DATA))
 
+_BEGUN = "shop.begun"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
+
+
+class Begun(NamedTuple):
+    """A request that was taken up: the id it goes by, and when that was (see `time.perf_counter`)."""
+
+    identity: str
+    started: float
 
 
 class Service(Protocol):
@@ -61,10 +69,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
-        identity = _identity(scope)
-        scope["shop.request_id"] = identity
-        scope["shop.path"] = _path_as_sent(scope)
+        begun = scope.get(_BEGUN) or self.begin(scope)
         # What the log says of an answer that never began.
         status = 500
 
@@ -72,33 +77,48 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._completed(message.get("headers", ()), identity, started)
+                message["headers"] = self._completed(message.get("headers", ()), begun)
             await send(message)
 
-        def write_with_headers(status_code: int, headers: bytes, body: bytes) -> bool:
-            nonlocal status
-            status = status_code
-            written = write(status_code, b"".join((headers, _about(identity, started), _LINES)), body)
-            hit = scope.get("shop.cache_hit")
-            if written and hit is not None:
-                self._metrics.count_read(hit=hit)
-            return written
-
-        write = writer_of(scope)
-        set_writer(scope, by_messages_only if self._service.draining else write_with_headers)
-        token = request_id.set(identity)
+        token = request_id.set(begun.identity)
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            seconds = time.perf_counter() - started
-            self._metrics.count_request(scope["method"], scope["path"], status, seconds)
-            if self._access_log is not None:
-                self._access_log.note(identity, scope["method"], scope["shop.path"], status, seconds * 1000)
+            self.has_answered(scope, begun, status)
             request_id.reset(token)
 
-    def _completed(
-        self, headers: Iterable[tuple[bytes, bytes]], identity: str, started: float
-    ) -> list[tuple[bytes, bytes]]:
+    # What the fast path does in the name of this layer, without calling it.
+
+    @property
+    def draining(self) -> bool:
+        """Whether answers have to ask clients to close their connection."""
+        return self._service.draining
+
+    def begin(self, scope: Scope) -> Begun:
+        """Take up a request. When this layer is called with it later, it does not begin anew."""
+        begun = scope[_BEGUN] = Begun(_identity(scope), time.perf_counter())
+        scope["shop.request_id"] = begun.identity
+        scope["shop.path"] = _path_as_sent(scope)
+        return begun
+
+    @staticmethod
+    def lines(begun: Begun) -> bytes:
+        """The headers that every answer with data has, as lines."""
+        about = (begun.identity.encode(), _milliseconds_since(begun.started))
+        return b"x-request-id: %b\r\nx-response-time: %.2f\r\n%b" % (*about, _LINES)
+
+    def has_answered(self, scope: Scope, begun: Begun, status: int) -> None:
+        """Count and log a request that is done with."""
+        seconds = time.perf_counter() - begun.started
+        self._metrics.count_request(scope["method"], scope["path"], status, seconds)
+        if self._access_log is not None:
+            self._access_log.note(begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000)
+
+    def count_hit(self) -> None:
+        """Count a read that the cache answered."""
+        self._metrics.count_read(hit=True)
+
+    def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
         policy = _POLICY_OF_DATA
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/html"):
@@ -107,18 +127,14 @@ class RequestContext:
                 self._metrics.count_read(hit=value == b"true")
         completed = [
             *headers,
-            (b"x-request-id", identity.encode()),
-            (b"x-response-time", b"%.2f" % _milliseconds_since(started)),
+            (b"x-request-id", begun.identity.encode()),
+            (b"x-response-time", b"%.2f" % _milliseconds_since(begun.started)),
             *_HEADERS,
             policy,
         ]
         if self._service.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
-
-
-def _about(identity: str, started: float) -> bytes:
-    return b"x-request-id: %b\r\nx-response-time: %.2f\r\n" % (identity.encode(), _milliseconds_since(started))
 
 
 def _milliseconds_since(started: float) -> float:

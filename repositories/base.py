@@ -9,26 +9,15 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    Integer,
-    Select,
-    Text,
-    bindparam,
-    column,
-    func,
-    insert,
-    select,
-    text,
-)
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import Engine, Select, bindparam, func, select, text
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningInsert
 
 from models import Row
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
-from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters
-from schemas.base import EXACT_COUNT_LIMIT, ListQuery, Page
+from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
+from repositories.reading import MoreToRead, Question, Reading, always
+from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters, told_by
+from schemas.base import ListQuery, Page
 from schemas.json_codec import to_json
 
 M = TypeVar("M", bound=Row)
@@ -37,7 +26,10 @@ MAX_KEY = 2**63 - 1
 
 # So few that no statement comes near its timeout.
 _ROWS_PER_INSERT = 2000
-_PLACE = "place"
+
+# A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
+_LIGHT_LIMIT = 100
+_LIGHT_SKIP = 1000
 
 _long_lists = LongLists()
 
@@ -47,7 +39,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Listed, Generic[M]):
+class BaseRepository(Listed, NewRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init__(self, session: Session) -> None:
@@ -65,6 +57,46 @@ class BaseRepository(Listed, Generic[M]):
         }
         first = ("id_key", "created_at")
         return (*first, *sorted((indexed | unique).difference(first)))
+
+    # -- reads that need no session ----------------------------------------------------------------
+
+    @classmethod
+    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Any | None]:
+        """The named columns of a row, or None. `row_id` must be a key."""
+        return always(Question(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
+
+    @classmethod
+    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The rows that `query` asks for, and nothing about the others."""
+        wanted = query.filters()
+        statement = page_statement(cls, _shape(query, fields, wanted), counted=False)
+        return replace(always(Question(statement, {**wanted, **_paging(query)}, tuple)), is_light=_is_light(query))
+
+    @classmethod
+    def size_reading(cls) -> Reading[Size]:
+        """How many rows there are."""
+
+        def question(database: Engine) -> Question[Size]:
+            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+            statement = size_statement(cls, ())
+            return Question(statement, parameters(known), lambda rows: _told_by(rows[0], known))
+
+        return Reading(question, lambda session: cls(session).size({}))
+
+    @classmethod
+    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+        """A page in the order of the keys, and how many rows there are."""
+        statement = page_statement(cls, _shape(query, fields, {}), counted=True)
+
+        def question(database: Engine) -> Question[Page]:
+            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+
+            def page(rows: Sequence[Any]) -> Page:
+                return Page(rows, *_told_by(_counted_beside(rows, query), known))
+
+            return Question(statement, {**_paging(query), **parameters(known)}, page)
+
+        return Reading(question, lambda session: cls(session).page(query, fields), _is_light(query))
 
     # -- one row -----------------------------------------------------------------------------------
 
@@ -99,18 +131,17 @@ class BaseRepository(Listed, Generic[M]):
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
         return set(self.session.scalars(_hold_many_statement(self.model), {"keys": keys})) if keys else set()
 
-    def add(self, values: Mapping[str, Any]) -> M:
-        """A new row, with what the database gave it."""
-        statement = insert(self.model).returning(self.model)
-        row: M = self.session.scalars(statement, [dict(values)]).one()
-        return row
+    def add(self, values: Mapping[str, Any]) -> Any:
+        """All columns of the new row with these values. What belongs to it in other tables is written as well."""
+        parameters = parameters_of(self.model.__table__, values)
+        return self.session.execute(row_statement(type(self)), parameters).one()
 
     def add_all(self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...]) -> list[Any]:
         """The columns `fields`, the key first, of new rows in the order of `values`, which all have the same fields."""
         added: list[Any] = []
         for start in range(0, len(values), _ROWS_PER_INSERT):
-            rows = [{**row, _PLACE: place} for place, row in enumerate(values[start : start + _ROWS_PER_INSERT])]
-            statement = _add_all_statement(self.model, tuple(values[0]), fields)
+            rows = in_places(values[start : start + _ROWS_PER_INSERT])
+            statement = rows_statement(type(self), tuple(values[0]), fields)
             # Keys are given in the order of the places; in which order rows come back, nothing says.
             found = self.session.execute(statement, {"rows": to_json(rows).decode()}).all()
             added += sorted(found, key=itemgetter(0))
@@ -155,12 +186,6 @@ class BaseRepository(Listed, Generic[M]):
                     best = self._execute(statement, query, wanted)
         return best
 
-    def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
-        """The rows that `query` asks for, and nothing about the others."""
-        wanted = query.filters()
-        statement = page_statement(type(self), _shape(query, fields, wanted), counted=False)
-        return self._execute(statement, query, wanted)
-
     def size(self, wanted: Mapping[str, Any]) -> Size:
         """How many rows match the filters `wanted`."""
         known = _long_lists.get(self._list_key(wanted))
@@ -169,41 +194,27 @@ class BaseRepository(Listed, Generic[M]):
         return self._judged(counted, churn, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
-        after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
-        paging = {
-            "limit": query.limit,
-            "skip": query.skip,
-            "reach": min(query.skip + query.limit, MAX_KEY),
-            "after": after,
-        }
         # By the connection, since no objects are wanted: the session would take as long as the database.
-        return self.session.connection().execute(statement, {**values, **paging}).all()
+        return self.session.connection().execute(statement, {**values, **_paging(query)}).all()
 
     def _size_beside(
         self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: LongList | None
     ) -> Size:
         """The size of the list, of which `rows` are a page that was read together with the columns of `sizes.columns`."""
-        from_the_start = query.after is None and not query.skip
-        if not rows:
-            return Size(0) if from_the_start else self.size(wanted)
-        counted, churn = rows[0][-2:]
-        if query.after is None and len(rows) < query.limit:
-            counted = query.skip + len(rows)
-        return self._judged(counted, churn, wanted, known)
+        found = _counted_beside(rows, query)
+        return self.size(wanted) if found is None else self._judged(*found, wanted, known)
 
     def _judged(self, counted: int | None, churn: int, wanted: Mapping[str, Any], known: LongList | None) -> Size:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
-        if counted is None and known is not None:
-            return known.size
-        total = counted or 0
-        if total <= EXACT_COUNT_LIMIT:
-            return Size(total)
-        estimate = total if total < COUNTED_TO else self._estimate(wanted)
-        return _long_lists.remember(self._list_key(wanted), total, churn, estimate)
+        size = told_by(counted, known)
+        if size is not None:
+            return size
+        assert counted is not None, "only a list that is known to be long is not counted"
+        estimate = counted if counted < COUNTED_TO else self._estimate(wanted)
+        return _long_lists.remember(self._list_key(wanted), counted, churn, estimate)
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
-        return LongLists.key(self.session.get_bind().engine.url, self.model.__tablename__, wanted)
+        return LongLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""
@@ -211,6 +222,39 @@ class BaseRepository(Listed, Generic[M]):
         compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
         plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
+
+
+def _counted_beside(rows: Sequence[Any], query: ListQuery) -> tuple[int | None, int] | None:
+    """How many rows were counted, and the churn, where a page says so: one without rows does only if it is the first."""
+    from_the_start = query.after is None and not query.skip
+    if not rows:
+        return (0, 0) if from_the_start else None
+    counted, churn = rows[0][-2:]
+    if query.after is None and len(rows) < query.limit:
+        counted = query.skip + len(rows)
+    return counted, churn
+
+
+def _paging(query: ListQuery) -> dict[str, int | None]:
+    # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
+    after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
+    reach = min(query.skip + query.limit, MAX_KEY)
+    return {"limit": query.limit, "skip": query.skip, "reach": reach, "after": after}
+
+
+def _is_light(query: ListQuery) -> bool:
+    return query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT and query.sort is None and not query.filters()
+
+
+def _told_by(found: tuple[int | None, int] | None, known: LongList | None) -> Size:
+    size = None if found is None else told_by(found[0], known)
+    if size is None:
+        raise MoreToRead
+    return size
+
+
+def _first(rows: Sequence[Any]) -> Any | None:
+    return rows[0] if rows else None
 
 
 def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> Shape:
@@ -252,20 +296,6 @@ def _hold_statement(model: type[Any]) -> Select[Any]:
 def _hold_many_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
     return select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
-
-
-@memoized
-def _add_all_statement(model: type[Any], names: tuple[str, ...], fields: tuple[str, ...]) -> ReturningInsert[Any]:
-    # The rows travel as one JSON text: parameters by the thousand cost both sides more than the insert does.
-    table = model.__table__
-    place = column(_PLACE, Integer)
-    text_of_rows = sql_cast(bindparam("rows", type_=Text), JSON)
-    rows = func.json_to_recordset(text_of_rows).table_valued(
-        *(column(name, table.c[name].type) for name in names), place
-    )
-    given = rows.render_derived(with_types=True)
-    chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
-    return insert(table).from_select(list(names), chosen).returning(*(table.c[name] for name in fields))
 
 
 def database_year(session: Session) -> int:

@@ -1,9 +1,10 @@
 """Loads into empty tables: their indexes and foreign keys are set aside, and made anew when all rows are there.
 
-To enter a row into seven indexes and to look up two foreign keys costs several times as much as to store it; to build
-an index of many rows costs a fraction of that. The price is that nobody else can use the tables until the transaction
+To enter a row into ten indexes and to look up two foreign keys costs many times as much as to store it; to build an
+index of many rows costs a fraction of that. The price is that nobody else can use the tables until the transaction
 ends, so it is done only where there is nothing yet that anybody could want. All of it belongs to that transaction:
-however it ends, the tables have their indexes and foreign keys. What keeps rows unique stays all the time.
+however it ends, the tables have their indexes and foreign keys. What keeps names, codes and addresses unique stays all
+the time.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,12 @@ _INDEXES = text("""
     SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
     FROM pg_index WHERE indrelid = ANY (CAST(:tables AS regclass[])) AND NOT indisunique ORDER BY indexrelid
 """)
-_FOREIGN_KEYS = text("""
+# Foreign keys, and primary keys that nobody points to: their values are the database's own, and different anyway.
+_KEYS = text("""
     SELECT conrelid::regclass::text AS table, quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
-    FROM pg_constraint WHERE contype = 'f' AND conrelid = ANY (CAST(:tables AS regclass[])) ORDER BY oid
+    FROM pg_constraint AS kept WHERE conrelid = ANY (CAST(:tables AS regclass[])) AND (contype = 'f' OR (
+        contype = 'p' AND NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = kept.conrelid)
+    )) ORDER BY oid
 """)
 
 
@@ -37,7 +41,7 @@ def set_aside(session: Session, tables: Sequence[Table]) -> list[str]:
     if not _lock_empty(session, tables):
         return []
     names = {"tables": [table.name for table in tables]}
-    indexes, keys = session.execute(_INDEXES, names).all(), session.execute(_FOREIGN_KEYS, names).all()
+    indexes, keys = session.execute(_INDEXES, names).all(), session.execute(_KEYS, names).all()
     _run(session, *(f"ALTER TABLE {key.table} DROP CONSTRAINT {key.name}" for key in keys))
     _run(session, *(f"DROP INDEX {index.name}" for index in indexes))
     anew = [f"ALTER TABLE {key.table} ADD CONSTRAINT {key.name} {key.definition}" for key in keys]

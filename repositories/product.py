@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal, select
+from sqlalchemy import CTE, Insert, String, bindparam, case, exists, func, insert, literal, literal_column, select
 
 from models import OrderDetail, Product, StockMovement
+from models.stock_movement import StockReason
 from repositories.base import BaseRepository
 from repositories.lists import Ranking
 
@@ -38,6 +39,13 @@ class ProductRepository(BaseRepository[Product]):
             close=Product.id_key.in_(select(func.similar_products(bindparam("q")))),
         )
     }
+
+    @classmethod
+    def written_along(cls, added: CTE) -> Sequence[Insert]:
+        """The first entry of the ledger about each new product that is there from the start."""
+        reason = literal_column(f"'{StockReason.INITIAL.value}'", String)
+        there = select(added.c.id_key, added.c.stock, reason).where(added.c.stock != literal_column("0"))
+        return [insert(StockMovement).from_select(["product_id", "delta", "reason"], there)]
 
     def was_sold(self, product_id: int) -> bool:
         """Whether any order has, or had before it was canceled, a line of this product."""

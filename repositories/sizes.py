@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, BigInteger, ColumnElement, bindparam, case, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Engine, bindparam, case, func, literal_column
 
 from schemas.base import EXACT_COUNT_LIMIT
 
@@ -62,7 +62,7 @@ class LongLists:
         self._lists: dict[Key, LongList] = {}
 
     @staticmethod
-    def key(database: URL, table: str, wanted: Mapping[str, Any]) -> Key:
+    def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
         """What tells a list from all others: the filters `wanted` of a table."""
         return database, table, frozenset(wanted.items())
 
@@ -80,6 +80,17 @@ class LongLists:
         self._lists.pop(key, None)
         self._lists[key] = LongList(counted, churn, size, time.monotonic())
         return size
+
+
+def told_by(counted: int | None, known: LongList | None) -> Size | None:
+    """What a count says, where None is for a list that is still as long as `known`.
+
+    None for one that turned out to be long, which has to be remembered.
+    """
+    if counted is None and known is not None:
+        return known.size
+    total = counted or 0
+    return Size(total) if total <= EXACT_COUNT_LIMIT else None
 
 
 def parameters(known: LongList | None) -> dict[str, int]:

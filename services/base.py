@@ -1,8 +1,8 @@
 """The rules that hold for every entity: existence, references, uniqueness, versions, partial changes.
 
-A subclass names its repository and what it refers to, and adds its own rules in the hooks
-`before_create`, `after_create`, `before_update`, `after_update` and `before_delete`. A service lives
-as long as the transaction of its session; nothing here commits.
+A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
+`before_update`, `after_update` and `before_delete`. A service lives as long as the transaction of its session; nothing
+here commits. What is one statement needs no session: `at_once` says how.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from models import Row
-from repositories.base import BaseRepository
+from repositories.base import BaseRepository, is_key
+from repositories.reading import Reading
+from repositories.sizes import Size
 from schemas.base import ListQuery, Page
+from services.at_once import AtOnce
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
 from services.integrity import references_to, violations_of
 from services.versions import News
@@ -49,6 +52,34 @@ class BaseService(Generic[M]):
         self.session = session
         self.repository: BaseRepository[M] = self.repository_type(session)
 
+    # -- reads that need no session ----------------------------------------------------------------
+
+    @classmethod
+    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The named columns of the row, by position. Raises `NotFound`, at once or when it is read."""
+
+        def found(row: Any | None) -> Any:
+            if row is None:
+                raise NotFound(cls.thing, row_id)
+            return row
+
+        return cls.repository_type.row_reading(row_id, fields).then(found) if is_key(row_id) else found(None)
+
+    @classmethod
+    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+        """The rows that `query` asks for, without their count."""
+        return cls.repository_type.rows_reading(query, fields)
+
+    @classmethod
+    def size_reading(cls) -> Reading[Size]:
+        """How many rows there are."""
+        return cls.repository_type.size_reading()
+
+    @classmethod
+    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+        """A page in the order of the keys, and how many rows there are."""
+        return cls.repository_type.page_reading(query, fields)
+
     # -- what clients ask for ----------------------------------------------------------------------
 
     def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
@@ -63,22 +94,27 @@ class BaseService(Generic[M]):
         require_sortable(self.repository, query, fields)
         return self.repository.page(query, fields, **fixed)
 
-    def rows_of_page(self, query: ListQuery, fields: tuple[str, ...]) -> Sequence[Any]:
-        """The rows that `query` asks for, without their count."""
-        return self.repository.rows_of_page(query, fields)
+    @classmethod
+    def at_once(cls, values: dict[str, Any]) -> AtOnce[Any] | None:
+        """How to store a new row by one statement; None where it takes more.
 
-    def size(self) -> tuple[int, bool]:
-        """How many rows there are, and whether that is an estimate."""
-        return self.repository.size({})
+        The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Whoever gets no
+        row from the statement asks `create`, which finds out why and says so.
+        """
+        if cls._creates_in_steps():
+            return None
+        cls.complete(values)
+        adding = cls.repository_type.adding(values)
+        return None if adding is None else AtOnce(*adding, cls.repository_type.added, cls._news_of_new)
 
-    def create(self, values: dict[str, Any]) -> M:
-        """The new row."""
+    def create(self, values: dict[str, Any]) -> Any:
+        """All columns of the new row."""
+        self.complete(values)
         self.before_create(values)
         self._hold_references(values)
         with violations_of(values):
             row = self.repository.add(values)
-        self.after_create(row)
-        self.was_added(row)
+        self._was_added(row)
         return row
 
     def update(self, row_id: int, changes: dict[str, Any], if_match: frozenset[str] | None = None) -> M:
@@ -92,6 +128,7 @@ class BaseService(Generic[M]):
         read_at = changes.pop("updated_at", None)
         if isinstance(read_at, datetime) and read_at != row.updated_at:
             raise HasChanged(self.thing, row_id)
+        self.complete(changes)
         changes = {name: value for name, value in changes.items() if value != getattr(row, name)}
         if not changes:
             return row
@@ -117,6 +154,7 @@ class BaseService(Generic[M]):
         Raises what `create` would raise, with the row's place in `rows`.
         """
         for values in rows:
+            self.complete(values)
             self.before_create(values)
         self._hold_all_references(rows)
         self._require_unique(rows)
@@ -124,21 +162,18 @@ class BaseService(Generic[M]):
         defaults = self._defaults(every_field)
         with violations_of({}):
             created = self.repository.add_all([{**defaults, **values} for values in rows], fields)
-        self.after_create_many(created)
         for row in created:
-            self.was_added(row)
+            self._was_added(row)
         return created
 
     # -- hooks -------------------------------------------------------------------------------------
 
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        """Put in what follows from the values that were sent, for a new row or for a change, and from nothing else."""
+
     def before_create(self, values: dict[str, Any]) -> None:
-        """Check or complete the values of a new row."""
-
-    def after_create(self, row: M) -> None:
-        """Do what follows from a new row, in the same transaction."""
-
-    def after_create_many(self, rows: Sequence[Any]) -> None:
-        """Do what follows from many new rows, of which there are the columns that were asked for."""
+        """Check or complete the values of a new row by looking at other rows. Then creating takes several statements."""
 
     def before_update(self, row: M, changes: dict[str, Any]) -> None:
         """Check or complete real changes of a locked row."""
@@ -165,11 +200,6 @@ class BaseService(Generic[M]):
         with violations_of(changes):
             self.session.flush()
 
-    def was_added(self, row: M) -> None:
-        """Tell, once this transaction is committed, that cached answers without this row are out of date."""
-        if self.caching is not None:
-            news_of(self.session).row_added(self.resource, row.id_key)
-
     def has_changed(self, row: M) -> None:
         """Tell, once this transaction is committed, that cached answers with this row are out of date."""
         if self.caching is not None:
@@ -179,6 +209,22 @@ class BaseService(Generic[M]):
         """Tell, once this transaction is committed, that this row is gone."""
         if self.caching is not None:
             news_of(self.session).row_removed(self.resource, row.id_key)
+
+    def _was_added(self, row: Any) -> None:
+        if self.caching is not None:
+            news_of(self.session).row_added(self.resource, row.id_key)
+
+    @classmethod
+    def _news_of_new(cls, row: Any | None) -> News:
+        news = News()
+        if cls.caching is not None:
+            news.row_added(cls.resource, None if row is None else row.id_key)
+        return news
+
+    @classmethod
+    def _creates_in_steps(cls) -> bool:
+        """Whether rules of its own stand between the values of a new row and the table."""
+        return cls.create is not BaseService.create or cls.before_create is not BaseService.before_create
 
     def _require_version(self, row: M, if_match: frozenset[str] | None) -> None:
         if if_match is not None and row.version not in if_match:

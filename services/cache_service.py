@@ -129,6 +129,15 @@ class CacheService:
             found = self._versions.look(entry.tokens, entry.key)
         return found
 
+    def recall(self, entry: Entry, found: Found) -> Answer | None:
+        """The answer of `entry`, if this worker remembers it and it is good by what `look` found."""
+        remembered = self._remembered.get(entry.key)
+        if remembered is None or not remembered.is_good(entry, found) or self._versions.is_untold(entry.tags):
+            return None
+        self.hits += 1
+        log.debug("Cache HIT: %s", entry.key)
+        return remembered.answer
+
     async def answer(
         self, entry: Entry, load: Callable[[], Awaitable[Answer]], found: SharedAnswer[Found] | None = None
     ) -> tuple[Answer, bool]:
@@ -245,12 +254,18 @@ class CacheService:
 
     async def _read(self, entry: Entry) -> tuple[Tokens, Answer | None]:
         """The current tokens by their keys, and the answer that Redis holds if it is good by them."""
-        stored, *versions = await self._gateway.call("MGET", entry.key, *entry.tokens)
-        tokens = await self._versions.completed(entry.tokens, versions)
-        remembered = None if stored is None else _decoded(stored, entry)
+        found = await self._versions.read(entry.tokens, entry.key)
+        tokens = {key: token for key in entry.tokens if (token := found[key]) is not None}
+        stored = found[entry.key]
+        if stored is None:
+            return tokens, None
+        known = self._remembered.get(entry.key)
+        # Of all who read this in the same turn, the first has decoded it.
+        remembered = known if known is not None and stored.startswith(known.stamp) else _decoded(stored, entry)
         if remembered is None or not remembered.is_good(entry, {**tokens, entry.key: remembered.stamp}):
             return tokens, None
-        self._remember(entry, remembered)
+        if remembered is not known:
+            self._remember(entry, remembered)
         return tokens, remembered.answer
 
     async def _store(self, entry: Entry, tokens: Tokens, answer: Answer) -> None:

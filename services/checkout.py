@@ -12,6 +12,7 @@ from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
+from services.at_once import AtOnce
 from services.base import news_of
 from services.bill import amount_to_pay
 from services.errors import (
@@ -24,7 +25,6 @@ from services.errors import (
     ProductNotAvailable,
     TotalMismatch,
 )
-from services.executor import AtOnce
 from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
@@ -44,9 +44,14 @@ def at_once(checkout: Checkout, keyed: KeyedRequest | None, location: str) -> At
         return None
     kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
     statement, parameters = placing(_asked(checkout), kept_under)
-    news = News()
-    _tell_of(news, ids)
-    return AtOnce(statement, parameters, news, placed)
+
+    def news(order: PlacedOrder | None) -> News:
+        # Which products are sold was known before.
+        sold = News()
+        _tell_of(sold, ids)
+        return sold
+
+    return AtOnce(statement, parameters, placed, news)
 
 
 class CheckoutService:

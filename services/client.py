@@ -13,9 +13,7 @@ class ClientService(BaseService[Client]):
     repository_type = ClientRepository
     unique = {"email_key": "email"}
 
-    def before_create(self, values: dict[str, Any]) -> None:
-        values["email_key"] = email_key(values["email"])
-
-    def before_update(self, row: Client, changes: dict[str, Any]) -> None:
-        if "email" in changes:
-            changes["email_key"] = email_key(changes["email"])
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        if "email" in values:
+            values["email_key"] = email_key(values["email"])

@@ -4,8 +4,10 @@ The rows come in batches, so that the memory does not grow with the file. While 
 next one is read and validated. Nothing here commits.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import compress
 from operator import attrgetter
@@ -26,6 +28,8 @@ Refuse = Callable[[BadRow], None]
 
 # With fewer rows than this in the first batch, to build the indexes anew would gain little.
 ROWS_WORTH_INDEXES = 10_000
+
+_TURN_SECONDS = 0.0005
 
 
 class HeaderError(ValueError):
@@ -59,14 +63,14 @@ class CsvImport:
             return NameColumn(name, named[name], keys)
         if name in references:
             return FieldColumn(schema, name, rule=key_of(references[name].thing))
-        if name == self.entity.key_field:
+        if name == self.entity.key_field and name not in self.entity.service.unique:
             return KeyColumn(schema, name, self.service)
         return FieldColumn(schema, name, left_out=self.entity.service.defaults.get(name))
 
     def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
         """Store the rows that keep the rules; `refuse` is told of the others, in the order of their lines."""
         storing: Future[list[BadRow]] | None = None
-        with ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
+        with _quick_turns(), ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
             for batch in batches:
                 rows, bad = self.checker.check(batch)
                 if storing is not None:
@@ -86,6 +90,7 @@ class CsvImport:
         if self._indexes is None:
             many = len(rows) >= ROWS_WORTH_INDEXES
             self._indexes = set_aside(self.session, self._tables()) if many else ()
+            self.load.is_alone = bool(self._indexes)
         rows, lost = self._without_lost(rows)
         taken = self._add(rows)
         return sorted([*bad, *lost, *taken], key=attrgetter("line"))
@@ -124,12 +129,11 @@ class CsvImport:
     def _copy(self, rows: Rows) -> None:
         table, ledger = self.entity.table, self.entity.ledger
         keys = self.load.new_keys(table, len(rows))
-        cells = [*map(str, keys)]
-        self.load.copy(table, {"id_key": cells, **rows.columns})
+        self.load.copy(table, {"id_key": keys, **rows.columns})
         if ledger is not None and "stock" in rows.columns:
-            self.load.copy(ledger, _first_movements(cells, rows.columns["stock"]))
+            self.load.copy(ledger, _first_movements(keys, rows.columns["stock"]))
         self.added += len(rows)
-        self._first_key = min(keys[0], self._first_key or keys[0])
+        self._first_key = self._first_key or int(keys[0])
 
     def _places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""
@@ -159,6 +163,20 @@ def _first_movements(keys: Sequence[str], stocks: Sequence[str]) -> dict[str, Se
         "delta": deltas,
         "reason": [StockReason.INITIAL.value] * len(deltas),
     }
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads take turns more often for a block.
+
+    The thread that stores needs the interpreter for moments only. While it waits for it, so does PostgreSQL.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _tell(bad: Iterable[BadRow], refuse: Refuse) -> None:

@@ -1,21 +1,21 @@
 """What the cells of a CSV file must be: the rules of the API's bodies, held against whole columns at once.
 
-There is one set of rules, the fields of the `Create` schemas. A few thousand cells of a column are validated as one
-list of their distinct texts, which takes a fraction of the time that a model per row takes. An empty cell is a field
-that was left out.
+There is one set of rules, the fields of the `Create` schemas. Thousands of cells of a column are validated as one list,
+which takes a fraction of the time that a model per row takes: texts as they come, because names hardly ever repeat, and
+of numbers each one once. An empty cell is a field that was left out.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from repositories.base import is_key
-from repositories.bulk_load import Rows, copy_cell
+from repositories.bulk_load import Rows, copy_cell, copy_cells
 from schemas.base import Create
 from services.base import BaseService
 from services.errors import NotFound
@@ -28,11 +28,12 @@ _MISSING = "Field required"
 _INTEGER = re.compile(r"\s*-?[0-9]{1,100}\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _FLAGS = {"true": True, "false": False}
-# Numbers repeat, names hardly ever: what so many cells of a column of numbers mean is remembered.
+# What so many different numbers of a column mean is remembered, because numbers repeat.
 _MOST_REMEMBERED = 100_000
 
-# By the text of a cell: what the table gets for it, and what is wrong with it.
-Cells = tuple[Mapping[str, str], Mapping[str, str]]
+# What the table gets for each of some texts, in their order, and what is wrong with a text. What stands where something
+# is wrong does not matter.
+Cells = tuple[Sequence[str], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +72,49 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+class Column(Protocol):
+    """A column of the file. Its cells go to the columns `names` of the table, those of one row with tabs between."""
+
+    title: str
+    names: tuple[str, ...]
+
+    def cells(self, texts: Sequence[str]) -> Cells:
+        """The cells of some rows."""
+
+
 class FieldColumn:
     """A column that is a field of the schema. `left_out` is what the table holds where the cell is empty."""
 
     def __init__(self, schema: type[Create], field: str, *, left_out: Any = None, rule: Any = None) -> None:
         info = schema.model_fields[field]
-        options = schema.model_json_schema()["properties"][field]
-        kinds = {option.get("type") for option in options.get("anyOf", [options])} - {"null"}
         self.title = field
-        # The columns of the table that a cell goes to.
         self.names: tuple[str, ...] = (field,)
-        self._read = _READERS[kinds.pop()]
+        self._read = _READERS[_kind(schema, field)]
         self._is_needed = info.is_required()
-        self._left_out = left_out
+        self._left_out = copy_cell(left_out)
         rules = (info.annotation, *info.metadata, rule or Field())
         self._many: TypeAdapter[list[Any]] = TypeAdapter(list[Annotated[rules]])  # type: ignore[valid-type]
         self._known: dict[str, str] = {}
 
-    def cells(self, texts: Set[str]) -> Cells:
-        """What the texts are in the table, and what is wrong with those that cannot be there."""
+    def cells(self, texts: Sequence[str]) -> Cells:
+        """The cells of some rows."""
+        if self._read is str and (_LEFT_OUT not in texts or not self._is_needed):
+            try:
+                return self._texts(texts), {}
+            except ValidationError:
+                pass  # Which of them are wrong is found out one by one.
+        problems = self._learn(set(texts))
+        return [self._known.get(text, "") for text in texts], problems
+
+    def _texts(self, texts: Sequence[str]) -> Sequence[str]:
+        """All cells at once, of which none may be wrong: raises `ValidationError`."""
+        if _LEFT_OUT not in texts:
+            return self._given(texts)
+        given = iter(self._given([text for text in texts if text]))
+        return [next(given) if text else self._left_out for text in texts]
+
+    def _learn(self, texts: Set[str]) -> Mapping[str, str]:
+        """Get to know what the texts mean to the table; what is wrong with those that mean nothing."""
         if self._read is str or len(self._known) > _MOST_REMEMBERED:
             self._known = {}
         problems: dict[str, str] = {}
@@ -97,29 +122,29 @@ class FieldColumn:
             if self._is_needed:
                 problems[_LEFT_OUT] = _MISSING
             else:
-                self._known[_LEFT_OUT] = self._cell(self._left_out)
+                self._known[_LEFT_OUT] = self._left_out
         unknown = list(texts - self._known.keys() - {_LEFT_OUT})
         try:
-            values = self._validated(unknown)
+            cells = self._given(unknown)
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False, include_context=False):
                 problems.setdefault(unknown[int(one["loc"][0])], one["msg"])
             unknown = [text for text in unknown if text not in problems]
-            values = self._validated(unknown)
-        self._known.update(zip(unknown, map(self._cell, values), strict=True))
-        return self._known, problems
+            cells = self._given(unknown)
+        self._known.update(zip(unknown, cells, strict=True))
+        return problems
 
-    def _validated(self, texts: list[str]) -> list[Any]:
-        if self._read is str:
-            return self._many.validate_python(texts)
-        return self._many.validate_python([self._read(text) for text in texts])
+    def _given(self, texts: Sequence[str]) -> Sequence[str]:
+        """The cells for texts that are not empty. Raises `ValidationError`."""
+        values = texts if self._read is str else [self._read(text) for text in texts]
+        return self._cells(self._many.validate_python(values))
 
-    def _cell(self, value: Any) -> str:
-        return copy_cell(value)
+    def _cells(self, values: Sequence[Any]) -> Sequence[str]:
+        return copy_cells(values) if self._read is str else [*map(copy_cell, values)]
 
 
 class KeyColumn(FieldColumn):
-    """The column of the natural key, which `service` completes: an e-mail has a form that is compared.
+    """A column of texts that `service` compares in a form of their own, as it does e-mail addresses.
 
     A service completes nothing but the natural key of a new row; tests hold every entity with files to that.
     """
@@ -129,32 +154,40 @@ class KeyColumn(FieldColumn):
         self._service = service
         self.names = (field, *(name for name in service.unique if name != field))
 
-    def _cell(self, value: Any) -> str:
+    def _cells(self, values: Sequence[Any]) -> Sequence[str]:
+        return ["\t".join(self._completed(value)) for value in values]
+
+    def _completed(self, value: Any) -> Iterable[str]:
         values = {self.title: value}
-        self._service.before_create(values)
-        return "\t".join([copy_cell(values[name]) for name in self.names])
+        self._service.complete(values)
+        return [copy_cell(values[name]) for name in self.names]
 
 
 class NameColumn:
     """A column that points to rows by their names; `keys` are their numbers by name."""
 
     def __init__(self, title: str, field: str, keys: Mapping[str, int]) -> None:
-        self.title, self.names = title, (field,)
+        self.title = title
+        self.names: tuple[str, ...] = (field,)
         self._keys = keys
 
-    def cells(self, texts: Set[str]) -> Cells:
-        """The numbers of the rows that the texts name, and what is wrong with those that name none."""
+    def cells(self, texts: Sequence[str]) -> Cells:
+        """The numbers of the rows that the texts name."""
         found, problems = {}, {}
-        for text in texts:
+        for text in set(texts):
             name = text.strip()
             if name in self._keys:
                 found[text] = copy_cell(self._keys[name])
             else:
                 problems[text] = _MISSING if text == _LEFT_OUT else f"There is no {self.title} {name[:100]!r}"
-        return found, problems
+        return [found.get(text, "") for text in texts], problems
 
 
-Column = FieldColumn | NameColumn
+def _kind(schema: type[Create], field: str) -> str:
+    """What the field is to JSON."""
+    options = schema.model_json_schema()["properties"][field]
+    kinds: set[str] = {option.get("type") for option in options.get("anyOf", [options])} - {"null"}
+    return kinds.pop()
 
 
 def key_of(thing: str) -> AfterValidator:
@@ -183,17 +216,17 @@ class RowChecker:
         for column, texts in zip(self._columns, zip(*even.rows, strict=True), strict=False):
             if column is None:
                 continue
-            cells, problems = column.cells(set(texts))
+            cells, problems = column.cells(texts)
             if problems:
                 _note(column.title, texts, problems, reasons)
-            columns |= _columns(column.names, [cells.get(text, "") for text in texts])
+            columns |= _columns(column.names, cells)
         bad += [BadRow(even.lines[place], "; ".join(texts)) for place, texts in reasons.items()]
         return Rows(even.lines, columns).without(reasons.keys()), bad
 
     def _even(self, batch: Batch) -> tuple[Batch, list[BadRow]]:
         """The rows that have as many cells as the header, and the others."""
         width, bad = len(self._columns), list(batch.unreadable)
-        if all(len(row) == width for row in batch.rows):
+        if {*map(len, batch.rows)} <= {width}:
             return batch, bad
         lines, rows = [], []
         for line, row in zip(batch.lines, batch.rows, strict=True):

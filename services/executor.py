@@ -1,35 +1,39 @@
 """Runs the work of services: one hop to a database thread, one transaction, and the news for the cache.
 
-Reads that are asked for in the same turn of the event loop share hops, because to hand a work to a thread and its
-result back, while other threads compute, costs about as much as the work.
-
 Controllers hand over functions of a session; what these return was committed before it comes back,
 and cached answers that it made old are out of date on every worker by then.
+
+To hand a work to a thread and its result back, while other threads compute, costs about as much as the work. So
+reads that are asked for in the same turn of the event loop share hops; and what is one statement, to read or to
+write, takes a lane, without any thread.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
-from config.lanes import Parameters, Prepared, Row
 from config.turns import AskedTogether, SharedAnswer
+from repositories.reading import MoreToRead, Reading
 from services.answer import Answer, Entry
+from services.at_once import AtOnce
 from services.base import NEWS
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
 from services.versions import Found, News
 
+log = logging.getLogger("shop.database")
+
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 NUMERIC_OUT_OF_RANGE = "22003"
 
 # So many reads share a hop at most: the slowest of them holds up the others.
@@ -45,19 +49,6 @@ class _Failure:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class AtOnce(Generic[T_co]):
-    """One statement that does the whole of a work, what it makes old, and what its row says.
-
-    It has no row where it did nothing; then the work has to be done step by step.
-    """
-
-    statement: Prepared
-    parameters: Parameters
-    news: News
-    result: Callable[[Row], T_co]
-
-
 class Executor:
     """The services' way to the database and the cache of one worker."""
 
@@ -67,12 +58,49 @@ class Executor:
         self._late_news: set[asyncio.Future[None]] = set()
         # The reads of a turn, each with the context of whoever asked first, and what became of them.
         self._reads: AskedTogether[dict[Read, Context], dict[Read, Any]] = AskedTogether(dict, self._read_all)
+        # Those that no lane has sent yet.
+        self._unsent: dict[Reading[Any], asyncio.Task[Any]] = {}
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away.
 
-        Who asks for the same `work` in the same turn of the event loop gets the same result.
+        Who asks for the same `work` before PostgreSQL is asked gets the same result.
         """
+        if isinstance(work, Reading) and work.is_light:
+            return await self._read_together(work)
+        return await self._read_in_thread(work)
+
+    async def _read_together(self, reading: Reading[T]) -> T:
+        task = self._unsent.get(reading)
+        if task is None:
+            # A task of its own, so that whoever came first may leave without failing the others.
+            task = self._unsent[reading] = asyncio.create_task(self._read_at_once(reading))
+            task.add_done_callback(partial(self._forget, reading))
+        return cast(T, await asyncio.shield(task))
+
+    async def _read_at_once(self, reading: Reading[T]) -> T:
+        question = reading.question(self.database.engine)
+        statement, parameters = question.as_sent()
+        try:
+            sent = partial(self._unsent.pop, reading, None)
+            rows = await self.database.read_lanes.run(statement, parameters, sent=sent)
+        except DatabaseUnavailable as error:
+            raise Unavailable from error
+        if rows is not None:
+            try:
+                return question.result(rows)
+            except MoreToRead:
+                log.debug("The rest takes a session: %s", statement.name)
+        return await self._read_in_thread(reading)
+
+    def _forget(self, reading: Reading[Any], task: asyncio.Task[Any]) -> None:
+        if self._unsent.get(reading) is task:
+            del self._unsent[reading]
+        # All who waited may have gone; an error that nobody collects would be reported as lost.
+        if not task.cancelled():
+            task.exception()
+
+    async def _read_in_thread(self, work: Callable[[Session], T]) -> T:
         reads, results = self._reads.join()
         reads.setdefault(work, copy_context())
         result = (await results)[work]
@@ -115,16 +143,20 @@ class Executor:
         return await asyncio.shield(self._at_once(work))
 
     async def _at_once(self, work: AtOnce[T]) -> T | None:
+        def tell_late() -> None:
+            self._tell_late(work.news(None))
+
         try:
-            row = await self.database.lanes.run(work.statement, work.parameters, partial(self._tell_late, work.news))
+            rows = await self.database.lanes.run(work.statement, work.parameters, tell_late)
         except DatabaseUnavailable as error:
             # It may have been committed all the same.
-            await self.cache.invalidate(work.news)
+            await self.cache.invalidate(work.news(None))
             raise Unavailable from error
-        if row is None:
+        if not rows:
             return None
-        await self.cache.invalidate(work.news)
-        return work.result(row)
+        result = work.result(rows[0])
+        await self.cache.invalidate(work.news(result))
+        return result
 
     async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.

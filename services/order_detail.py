@@ -36,7 +36,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- create ------------------------------------------------------------------------------------
 
-    def create(self, values: dict[str, Any]) -> OrderDetail:
+    def create(self, values: dict[str, Any]) -> Any:
         order = self._open_order(values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
         values["price"] = sale_price(product, values.get("price"))

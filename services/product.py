@@ -1,6 +1,6 @@
 """Rules of products: what may be sold, and how its stock moves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -28,18 +28,13 @@ class ProductService(BaseService[Product]):
         super().__init__(session)
         self.movements = self.ledger_type(session)
 
-    def before_create(self, values: dict[str, Any]) -> None:
-        _blank_sku_is_none(values)
-
-    def after_create(self, row: Product) -> None:
-        self._record(row, row.stock, StockReason.INITIAL)
-
-    def after_create_many(self, rows: Sequence[Any]) -> None:
-        first = [movement(row.id_key, row.stock, StockReason.INITIAL) for row in rows if row.stock]
-        self.movements.add_all(first, ("id_key",))
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        # Products without a code are many; the unique index must not see their blanks as equal.
+        if values.get("sku") == "":
+            values["sku"] = None
 
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:
-        _blank_sku_is_none(changes)
         if "stock" in changes:
             self._record(row, changes["stock"] - row.stock, StockReason.EDIT)
 
@@ -86,15 +81,5 @@ class ProductService(BaseService[Product]):
 
     def _record(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:
         if delta != 0:
-            self.movements.record([movement(product.id_key, delta, reason, order_detail_id)])
-
-
-def movement(product_id: int, delta: int, reason: StockReason, order_detail_id: int | None = None) -> dict[str, Any]:
-    """An entry for the ledger."""
-    return {"product_id": product_id, "delta": delta, "reason": reason.value, "order_detail_id": order_detail_id}
-
-
-def _blank_sku_is_none(values: dict[str, Any]) -> None:
-    # Products without a code are many; the unique index must not see their blanks as equal.
-    if values.get("sku") == "":
-        values["sku"] = None
+            movement = {"product_id": product.id_key, "delta": delta, "reason": reason.value}
+            self.movements.record([{**movement, "order_detail_id": order_detail_id}])

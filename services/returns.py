@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -29,8 +30,8 @@ class ReturnService:
         self.session = session
         self.bills = BillRepository(session)
 
-    def take_back(self, order_id: int, request: Return) -> Bill:
-        """The credit bill for the returned lines."""
+    def take_back(self, order_id: int, request: Return) -> Any:
+        """All columns of the credit bill for the returned lines."""
         order = OrderService(self.session).lock(order_id)
         if order.status not in _RETURNABLE:
             raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: nothing of it can be returned")

@@ -13,7 +13,7 @@ before the frontier, which happens when other transactions have overtaken its ow
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.redis_config import RedisGateway, RedisUnavailable, Script
@@ -51,15 +51,17 @@ end
 return found
 """)
 
-_CREATE_TOKENS = Script("""
-local tokens = redis.call('MGET', unpack(KEYS))
-for i, key in ipairs(KEYS) do
-    if not tokens[i] then
-        redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
-        tokens[i] = ARGV[1]
+# Makes the tokens that are missing.
+_READ = Script(f"""
+local found = redis.call('MGET', unpack(KEYS))
+for i = 1, tonumber(ARGV[1]) do
+    if not found[i] then
+        redis.call('SET', KEYS[i], ARGV[2], 'PX', {TOKEN_MILLISECONDS})
+        found[i] = ARGV[2]
     end
+    found[i] = string.sub(found[i], 1, {TOKEN_BYTES})
 end
-return tokens
+return found
 """)
 
 # Deleting works on a server that is out of memory too, where setting new tokens does not.
@@ -105,7 +107,9 @@ class News:
     tags: set[str] = field(default_factory=set)
     added: dict[str, int] = field(default_factory=dict)
 
-    def row_added(self, resource: str, row_id: int) -> None:
+    def row_added(self, resource: str, row_id: int | None) -> None:
+        """`row_id` is None when nobody knows it: then it may lie before every frontier."""
+        row_id = row_id or 0
         self.tags.add(size_tag(resource))
         self.added[resource] = min(row_id, self.added.get(resource, row_id))
 
@@ -125,7 +129,7 @@ class News:
 
 
 class Looking:
-    """What a turn of the event loop wants to know: tokens, and the stamps of stored answers."""
+    """What a turn of the event loop wants to know: tokens, and stored answers or their stamps."""
 
     __slots__ = ("answers", "tokens")
 
@@ -140,6 +144,7 @@ class Versions:
     def __init__(self, gateway: RedisGateway) -> None:
         self._gateway = gateway
         self._looking: AskedTogether[Looking, Found] = AskedTogether(Looking, self._look)
+        self._reading: AskedTogether[Looking, Found] = AskedTogether(Looking, self._read)
         self._untold: set[str] = set()
         self._being_told: set[str] = set()
         self._teller: asyncio.Task[None] | None = None
@@ -169,12 +174,17 @@ class Versions:
         keys = [*looking.tokens, *looking.answers]
         return dict(zip(keys, await self._gateway.run(_LOOK, keys, (len(looking.tokens),)), strict=True))
 
-    async def completed(self, keys: Sequence[str], tokens: Sequence[bytes | None]) -> dict[str, bytes]:
-        """The tokens by their keys; what is missing is made. Raises `RedisUnavailable`."""
-        if None in tokens:
-            fresh = secrets.token_hex(12)
-            tokens = await self._gateway.run(_CREATE_TOKENS, keys, (fresh, TOKEN_MILLISECONDS))
-        return {key: token[:TOKEN_BYTES] for key, token in zip(keys, tokens, strict=True) if token is not None}
+    def read(self, tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+        """The same with the whole of the stored answer; tokens that are missing are made."""
+        reading, found = self._reading.join()
+        reading.tokens.update(tokens)
+        reading.answers.add(answer)
+        return found
+
+    async def _read(self, reading: Looking) -> Found:
+        keys = [*reading.tokens, *reading.answers]
+        arguments = (len(reading.tokens), secrets.token_hex(12))
+        return dict(zip(keys, await self._gateway.run(_READ, keys, arguments), strict=True))
 
     def is_untold(self, tags: Iterable[str]) -> bool:
         """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""

@@ -37,15 +37,13 @@ def test_the_paths_of_the_issue_have_its_targets() -> None:
     assert MIX.p99_ms == 100
 
 
-def figures_of(workers: int, per_second: float, worker_cores: float) -> Figures:
-    return Figures(workers, per_second, per_second / worker_cores, worker_cores, 1.0, 0)
+def figures_of(workers: int, *per_second: float) -> list[Figures]:
+    return [Figures(workers, each, 50, 100, 1.0, 0) for each in per_second]
 
 
-def test_workers_that_have_no_core_are_told_from_workers_that_do_not_scale() -> None:
-    bound = Comparison("", figures_of(1, 1000, 1.0), figures_of(2, 1100, 1.1))
-    assert (bound.ratio, bound.worker_bound, bound.on_free_cores) == (1.1, False, pytest.approx(2))
-    free = Comparison("", figures_of(1, 1000, 1.0), figures_of(2, 1200, 2.0))
-    assert (free.ratio, free.worker_bound, free.on_free_cores) == (1.2, True, pytest.approx(1.2))
+def test_workers_are_compared_round_by_round() -> None:
+    comparison = Comparison("", figures_of(1, 1000, 500, 800), figures_of(2, 1800, 900, 800))
+    assert comparison.ratio == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(

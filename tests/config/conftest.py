@@ -1,4 +1,4 @@
-"""A data folder for each test, a copy of one that was made once, which is quicker than a new one; and a log."""
+"""Data folders, copies of one that was made once, which is quicker than a new one; and a log."""
 
 import logging
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from config.embedded import running_servers
 from config.logging import configure_logging
 from config.settings import Settings, read_settings
-from tests.config.processes import end_everything
+from tests.config.processes import end_everything, processes_of
 
 
 @pytest.fixture(scope="session")
@@ -23,17 +23,43 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data_dir(cluster: Path, tmp_path: Path) -> Iterator[Path]:
-    """A data folder of this test alone; whatever runs in it afterwards is killed, so that nothing stays behind."""
+def own_data_dir(cluster: Path, tmp_path: Path) -> Iterator[Path]:
+    """A data folder of this test alone, which may spoil it; whatever runs in it afterwards is killed."""
     folder = tmp_path / "d"
     shutil.copytree(cluster, folder)
     yield folder
     end_everything(folder)
 
 
+@pytest.fixture(scope="session")
+def tidy_dirs() -> list[Path]:
+    """Data folders that tests have left with every server stopped in good order."""
+    return []
+
+
+@pytest.fixture
+def data_dir(
+    cluster: Path, tidy_dirs: list[Path], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A data folder that no other test uses meanwhile, and others used before: a copy takes half a second.
+
+    Whatever runs in it afterwards is killed, and then it is not used again.
+    """
+    failures = request.session.testsfailed
+    if not tidy_dirs:
+        tidy_dirs.append(tmp_path_factory.mktemp("data") / "d")
+        shutil.copytree(cluster, tidy_dirs[0])
+    folder = tidy_dirs.pop()
+    yield folder
+    if processes_of(folder):
+        end_everything(folder)
+    elif request.session.testsfailed == failures:
+        tidy_dirs.append(folder)
+
+
 @pytest.fixture
 def empty_dir(tmp_path: Path) -> Iterator[Path]:
-    """The same before the first start: the folder does not exist."""
+    """A data folder before the first start: it does not exist."""
     folder = tmp_path / "d"
     yield folder
     end_everything(folder)

@@ -160,11 +160,11 @@ class TestFirstStart:
 
 @pytest.mark.integration
 class TestRoles:
-    def test_what_was_stored_is_there_at_the_next_start(self, data_dir: Path) -> None:
-        with running_servers(settings_of(data_dir), owner=True, durable=False) as urls:
+    def test_what_was_stored_is_there_at_the_next_start(self, own_data_dir: Path) -> None:
+        with running_servers(settings_of(own_data_dir), owner=True, durable=False) as urls:
             ask(urls, "CREATE TABLE kept AS SELECT 42 AS answer")
-        assert processes_of(data_dir) == {}
-        with running_servers(settings_of(data_dir), owner=True, durable=False) as urls:
+        assert processes_of(own_data_dir) == {}
+        with running_servers(settings_of(own_data_dir), owner=True, durable=False) as urls:
             assert ask(urls, "SELECT answer FROM kept") == 42
 
     def test_a_second_owner_is_told_who_is_there(self, data_dir: Path) -> None:
@@ -252,19 +252,19 @@ class TestAfterACrash:
             assert ask(urls, "SELECT 1") == 1
         assert processes_of(data_dir) == {}
 
-    def test_everything_killed_at_once_loses_nothing_committed(self, data_dir: Path) -> None:
-        crashed = Holder(data_dir, "owner").until_ready()
-        urls = embedded_urls(settings_of(data_dir))
+    def test_everything_killed_at_once_loses_nothing_committed(self, own_data_dir: Path) -> None:
+        crashed = Holder(own_data_dir, "owner").until_ready()
+        urls = embedded_urls(settings_of(own_data_dir))
         with connected(urls) as open_connection:
             ask(urls, "CREATE TABLE kept AS SELECT 42 AS answer")
             open_connection.cursor().execute("SELECT 1")
-            for pid in (crashed.pid, postgres_pid(data_dir), valkey_pid(data_dir)):
+            for pid in (crashed.pid, postgres_pid(own_data_dir), valkey_pid(own_data_dir)):
                 os.kill(pid, signal.SIGKILL)
             crashed.kill()
-        with running_servers(settings_of(data_dir), owner=True, durable=False) as urls:
+        with running_servers(settings_of(own_data_dir), owner=True, durable=False) as urls:
             assert ask(urls, "SELECT answer FROM kept") == 42
             assert ping(urls)
-        assert processes_of(data_dir) == {}
+        assert processes_of(own_data_dir) == {}
 
     @pytest.mark.parametrize("frozen", [postgres_pid, valkey_pid])
     def test_orphans_that_do_not_answer_are_ended(self, data_dir: Path, frozen: type[int]) -> None:
@@ -325,19 +325,19 @@ class TestRefusals:
         folder = tmp_path / beyond / "d"
         assert f"DATA_DIR {folder} cannot be used" in self.refusal(folder)
 
-    def test_data_of_another_major_version(self, data_dir: Path) -> None:
-        (data_dir / "postgres" / "PG_VERSION").write_text("17\n")
-        line = self.refusal(data_dir)
+    def test_data_of_another_major_version(self, own_data_dir: Path) -> None:
+        (own_data_dir / "postgres" / "PG_VERSION").write_text("17\n")
+        line = self.refusal(own_data_dir)
         assert "PostgreSQL 17" in line
         assert "has 18" in line
 
-    def test_a_folder_that_holds_something_else(self, data_dir: Path) -> None:
-        (data_dir / "postgres" / "PG_VERSION").unlink()
-        assert f"{data_dir / 'postgres'} holds no database" in self.refusal(data_dir)
+    def test_a_folder_that_holds_something_else(self, own_data_dir: Path) -> None:
+        (own_data_dir / "postgres" / "PG_VERSION").unlink()
+        assert f"{own_data_dir / 'postgres'} holds no database" in self.refusal(own_data_dir)
 
-    def test_a_server_that_does_not_start_says_its_own_reason(self, data_dir: Path) -> None:
-        (data_dir / "postgres" / "postgresql.conf").write_text("no_such_setting = 1\n")
-        line = self.refusal(data_dir)
+    def test_a_server_that_does_not_start_says_its_own_reason(self, own_data_dir: Path) -> None:
+        (own_data_dir / "postgres" / "postgresql.conf").write_text("no_such_setting = 1\n")
+        line = self.refusal(own_data_dir)
         assert line.startswith("PostgreSQL did not start: ")
         assert "postgresql.conf" in line
 
@@ -358,9 +358,9 @@ class TestRefusals:
 
 
 @pytest.mark.integration
-def test_a_long_path_is_served_through_a_short_socket_that_goes_with_it(data_dir: Path) -> None:
-    long = data_dir.parent / ("d" * 90)
-    data_dir.rename(long)
+def test_a_long_path_is_served_through_a_short_socket_that_goes_with_it(own_data_dir: Path) -> None:
+    long = own_data_dir.parent / ("d" * 90)
+    own_data_dir.rename(long)
     try:
         with running_servers(settings_of(long), owner=True, durable=False) as urls:
             assert ask(urls, "SELECT 1") == 1

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from config.http_protocol import ShopProtocol, header_lines, writer_of
+from config.http_protocol import HeldRequest, ShopProtocol, header_lines
 from tests.middleware.asgi import served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
@@ -19,27 +19,39 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Whole:
-    """Answers in one piece where it can, else by messages; and remembers which."""
+class Desk:
+    """Takes every request and answers it in the next turn: in one piece where it can, else by messages."""
 
     def __init__(self) -> None:
         self.written: list[bool] = []
+        self.takes = True
+
+    def take(self, request: HeldRequest) -> bool:
+        if self.takes:
+            asyncio.get_running_loop().call_soon(self.answer, request)
+        return self.takes
+
+    def answer(self, request: HeldRequest) -> None:
+        self.written.append(request.write(200, (header_lines(self.headers(request.scope)),), BODY))
+        if not self.written[-1]:
+            request.hand_on()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-length", b"%d" % len(BODY)), (b"x-path", scope["raw_path"])]
-        self.written.append(writer_of(scope)(200, header_lines(headers), BODY))
-        if not self.written[-1]:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": BODY})
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers(scope)})
+        await send({"type": "http.response.body", "body": BODY})
+
+    @staticmethod
+    def headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+        return [(b"content-length", b"%d" % len(BODY)), (b"x-path", scope["raw_path"])]
 
 
 @pytest.fixture
-async def app() -> Whole:
-    return Whole()
+async def app() -> Desk:
+    return Desk()
 
 
 @pytest.fixture
-async def wire(app: Whole) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def wire(app: Desk) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     async with served(app, http=ShopProtocol) as (host, port):
         reader, writer = await asyncio.open_connection(host, port)
         yield reader, writer
@@ -52,7 +64,7 @@ async def answer_on(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 async def test_it_is_a_whole_answer_and_the_connection_stays(
-    app: Whole, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:
     reader, writer = wire
     for path in (b"/a", b"/b"):
@@ -81,7 +93,7 @@ async def test_a_client_that_wants_it_closed_has_it_closed(
 
 
 async def test_a_client_that_does_not_read_is_waited_for(
-    app: Whole, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:
     reader, writer = wire
     requests = 300
@@ -94,21 +106,25 @@ async def test_a_client_that_does_not_read_is_waited_for(
         assert (await answer_on(reader))[1] == BODY
 
 
-async def test_an_answer_is_only_given_once() -> None:
-    second: list[bool] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        write = writer_of(scope)
-        write(200, b"content-length: 0\r\n", b"")
-        second.append(write(200, b"content-length: 0\r\n", b""))
-
-    async with served(app, http=ShopProtocol) as (host, port):
-        reader, writer = await asyncio.open_connection(host, port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
-        assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200") == 1
-        writer.close()
-    assert second == [False]
+async def test_what_is_not_taken_is_called_as_asgi_says(
+    app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+) -> None:
+    app.takes = False
+    reader, writer = wire
+    writer.write(b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n")
+    head, _ = await answer_on(reader)
+    assert b"x-path: /a\r\n" in head
+    assert app.written == []
 
 
-def test_without_the_protocol_nothing_is_written() -> None:
-    assert writer_of({"type": "http"})(200, b"", b"") is False
+async def test_nothing_is_written_to_a_client_that_has_gone(
+    app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+) -> None:
+    taken: asyncio.Future[HeldRequest] = asyncio.get_running_loop().create_future()
+    app.take = lambda request: taken.set_result(request) or True  # type: ignore[method-assign, func-returns-value]
+    _, writer = wire
+    writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+    request = await asyncio.wait_for(taken, 10)
+    writer.close()
+    await asyncio.sleep(0.1)
+    assert request.write(200, (), b"") is False

@@ -23,6 +23,8 @@ ASK = Prepared("ask", "SELECT $1::text", "EXECUTE ask (%(text)s)")
 # Notes that it began in a sequence, which remembers through rollbacks, and then raises the error or waits.
 FAIL = Prepared("fail", "SELECT fail($1, $2)", "EXECUTE fail (%(code)s, %(times)s)")
 WAIT = Prepared("wait", "SELECT wait($1)", "EXECUTE wait (%(seconds)s)")
+COUNT = Prepared("count", "SELECT * FROM generate_series(1, $1::integer)", "EXECUTE count (%(last)s)")
+SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep($1)", "EXECUTE sleep (%(seconds)s)")
 PID = Prepared("pid", "SELECT pg_backend_pid()", "EXECUTE pid")
 LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE", "EXECUTE lock")
 
@@ -52,9 +54,9 @@ def url(server: str) -> str:
     return server
 
 
-def run(url: str, scenario: Scenario, **settings: str) -> None:
+def run(url: str, scenario: Scenario, read_only: bool = False, **settings: str) -> None:
     async def with_lanes() -> None:
-        lanes = Lanes(url, read_settings({"DB_POOL_TIMEOUT": "0.3", **settings}))
+        lanes = Lanes(url, read_settings({"DB_POOL_TIMEOUT": "0.3", **settings}), read_only=read_only)
         try:
             await scenario(lanes)
         finally:
@@ -64,8 +66,9 @@ def run(url: str, scenario: Scenario, **settings: str) -> None:
 
 
 async def asked(lanes: Lanes, statement: Prepared, **parameters: object) -> Row | None:
-    """The answer to a statement that must not be late."""
-    return await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+    """The first row of the answer to a statement that must not be late."""
+    rows = await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+    return rows[0] if rows else None
 
 
 def begun(url: str) -> int:
@@ -85,6 +88,23 @@ def test_a_statement_is_committed_when_its_answer_is_there(url: str) -> None:
         assert await asked(lanes, ADD, note="") is None
 
     run(url, scenario)
+
+
+def test_all_rows_of_an_answer_are_there(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await lanes.run(COUNT, {"last": 1000}) == [(number,) for number in range(1, 1001)]
+        assert await lanes.run(COUNT, {"last": 0}) == []
+
+    run(url, scenario)
+
+
+def test_lanes_for_reads_change_nothing(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await lanes.run(ADD, {"note": "x"}) is None
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario, read_only=True)
+    assert rows_of(url, "SELECT note FROM notes") == []
 
 
 def test_many_statements_share_few_connections_and_none_gets_the_answer_of_another(url: str) -> None:
@@ -214,14 +234,57 @@ def test_a_statement_whose_connection_breaks_is_not_tried_again(url: str) -> Non
     run(url, scenario)
 
 
+def test_a_read_whose_connection_breaks_is_tried_again(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        breaking = asyncio.create_task(asked(lanes, SLEEP, seconds=0.7))
+        sleepers = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        while not (pids := rows_of(url, sleepers)):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+            await asyncio.sleep(0.01)
+        close_connections(url)
+        assert await breaking == ("slept",)
+        assert set(pids).isdisjoint({await asked(lanes, PID)})
+
+    run(url, scenario, read_only=True)
+
+
+def test_who_waits_for_a_lane_is_told_when_the_statement_is_sent(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        busy = [asyncio.create_task(asked(lanes, WAIT, seconds=0.4)) for _ in range(LANES)]
+        sent = asyncio.Event()
+        waiting = asyncio.create_task(lanes.run(ASK, {"text": "?"}, sent=sent.set))
+        await asyncio.sleep(0.1)
+        assert not sent.is_set()
+        assert await asyncio.gather(*busy) == [("waited",)] * LANES
+        await asyncio.wait_for(sent.wait(), 5)
+        assert await waiting == [("?",)]
+
+    run(url, scenario, DB_POOL_TIMEOUT="20")
+
+
+def test_renewed_lanes_have_other_connections(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        first = await asked(lanes, PID)
+        assert await asked(lanes, PID) == first
+        await asyncio.to_thread(lanes.renew)
+        second = await asked(lanes, PID)
+        assert second != first
+        assert await asked(lanes, PID) == second
+
+    run(url, scenario)
+
+
 def test_a_failover_closes_all_connections(url: str) -> None:
     async def scenario(lanes: Lanes) -> None:
+        failed_over = asyncio.Event()
+        lanes.failed_over = failed_over.set
+
         async def pids() -> set[Row | None]:
             return set(await asyncio.gather(*(asked(lanes, PID) for _ in range(20 * LANES))))
 
         before = await pids()
         assert await asked(lanes, FAIL, code="25006", times=1) is None
         assert before.isdisjoint(await pids())
+        assert failed_over.is_set()
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import string
 import sys
 import time
@@ -265,14 +266,16 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_100_kilobytes_made_to_be_slow_take_less_than_100_ms(unit: str) -> None:
     text = unit * (100_000 // len(unit)) + "@ password=x 4111111111111111 123-45-6789 x://a@"
-    assert _fastest(lambda: escape(redact(cut(text)))) < 0.1 * SLOWED
+    bound = 0.1 * SLOWED
+    assert _fastest(lambda: escape(redact(cut(text))), bound) < bound
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_the_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
-    text = unit * (32_000 // len(unit)) + "@ password=x 4111111111111111 123-45-6789 x://a@"
+    text = unit * (16_000 // len(unit)) + "@ password=x 4111111111111111 123-45-6789 x://a@"
     # Quadratic time would be 16 times as much for four times the text.
-    assert _fastest(lambda: redact(text)) < 8 * _fastest(lambda: redact(text[-8_000:])) + 0.01
+    bound = 8 * _fastest(lambda: redact(text[-4_000:])) + 0.005
+    assert _fastest(lambda: redact(text), bound) < bound
 
 
 def test_an_ordinary_line_costs_little() -> None:
@@ -285,11 +288,16 @@ def test_an_ordinary_line_costs_little() -> None:
 SLOWED = 1 if sys.gettrace() is None else 10
 
 
-def _fastest(work: Callable[[], object]) -> float:
-    """Seconds of the processor, so that other tests on the machine do not count."""
-    times = []
+def _fastest(work: Callable[[], object], enough: float = 0.0) -> float:
+    """The best of three runs, or the first that takes less than `enough`.
+
+    In seconds of the processor, so that other tests on the machine do not count.
+    """
+    best = math.inf
     for _ in range(3):
         started = time.thread_time()
         work()
-        times.append(time.thread_time() - started)
-    return min(times)
+        best = min(best, time.thread_time() - started)
+        if best < enough:
+            break
+    return best

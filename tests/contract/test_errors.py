@@ -115,8 +115,8 @@ class TestDatabaseErrors:
             cursor.execute("DROP TRIGGER explode ON categories; DROP FUNCTION explode")
         connection.close()
 
-    def test_the_unexpected(self, client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-        response = client.post("/categories", json={"name": "explode P0001"})
+    def test_the_unexpected(self, shop_url: str, caplog: pytest.LogCaptureFixture) -> None:
+        response = httpx.post(f"{shop_url}/categories", json={"name": "explode P0001"})
         body = assert_problem(response, 500, "Internal server error")
         assert re.fullmatch(r"[0-9a-f]{8}", body["error_id"])
         (record,) = [record for record in caplog.records if body["error_id"] in record.getMessage()]

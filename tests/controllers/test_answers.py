@@ -49,8 +49,8 @@ def request(**headers: str) -> Request:
 
 
 def test_a_row_is_tagged_with_its_version() -> None:
-    answer = row_answer(ROW, ("id_key", "name"))
-    assert answer.body == b'{"id_key":7,"name":"Lamp"}'
+    answer = row_answer(ROW, ("id_key", "name", "updated_at"))
+    assert answer.body == b'{"id_key":7,"name":"Lamp","updated_at":"2026-11-16T10:00:00.123456Z"}'
     assert answer.etag == TAG
 
 
@@ -114,10 +114,10 @@ def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
 
 
 def test_a_reply_says_where_the_new_row_is() -> None:
-    made = row_reply(201, ROW, ("id_key",), "/things/7")
-    assert (made.status, made.body) == (201, b'{"id_key":7}')
+    made = row_reply(201, ROW, ("id_key", "updated_at"), "/things/7")
+    assert (made.status, made.body) == (201, b'{"id_key":7,"updated_at":"2026-11-16T10:00:00.123456Z"}')
     assert made.headers == {"Content-Type": "application/json", "ETag": TAG, "Location": "/things/7"}
-    assert "Location" not in row_reply(200, ROW, ("id_key",)).headers
+    assert "Location" not in row_reply(200, ROW, ("id_key", "updated_at")).headers
 
 
 # -- Pages -----------------------------------------------------------------------------------------

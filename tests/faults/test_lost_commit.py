@@ -8,9 +8,15 @@ from config.embedded import ServerUrls
 from tests.faults.commit_proxy import COMMIT, PLACE_ORDER, CommitProxy, Cut
 from tests.faults.faulty import goods_on, require_unavailable
 from tests.race.databases import breaches, new_database, rows_of
+from tests.race.goods import Goods
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.integration
+
+
+def open_the_pool(goods: Goods) -> None:
+    """Have its connection opened, which commits too, before the commit that is meant."""
+    goods.bill()
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,7 @@ def test_f3_the_connection_is_lost_during_commit(
     with CommitProxy(database, tmp_path) as proxy, goods_on(proxy.url, tmp_path, DB_POOL_SIZE="1") as goods:
         product = goods.product(stock=5)
         cart, key = goods.cart((product, 1), **more), {"Idempotency-Key": "who-knows"}
+        open_the_pool(goods)
         proxy.cut_at_next(mark, cut)
         require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
         assert proxy.commits == 1, "the server tried again by itself"
@@ -44,6 +51,7 @@ def test_f3_a_refusal_is_not_lost_either(servers: ServerUrls, tmp_path: Path, cu
     with CommitProxy(database, tmp_path) as proxy, goods_on(proxy.url, tmp_path, DB_POOL_SIZE="1") as goods:
         product = goods.product(stock=5)
         cart, key = goods.cart((product, 6)), {"Idempotency-Key": "refused"}
+        open_the_pool(goods)
         proxy.cut_at_next(COMMIT, cut)
         require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
         goods.http.post(f"/products/{product}/stock", json={"delta": 5})

@@ -59,7 +59,7 @@ async def served(app: ASGIApp, http: str | type[asyncio.Protocol] = "httptools")
     """`app` behind uvicorn on a free port of the loopback address: its host and port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False, proxy_headers=False)
         server = uvicorn.Server(config)
         # Not `serve`, which would take over the signals of the process that runs the tests.
         task = asyncio.ensure_future(server._serve([listener]))

@@ -7,7 +7,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from config.redis_config import RedisGateway
-from middleware.edge import Edge, remember
+from middleware.edge import Edge
+from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
 from services.answer import Answer
 from services.errors import NotFound
@@ -29,6 +30,9 @@ class Thing:
         self.broken = False
 
     def look(self) -> None:
+        return None
+
+    def recall(self, found: Any) -> None:
         return None
 
     async def answer(self, found: Any = None) -> tuple[Answer, bool | None]:

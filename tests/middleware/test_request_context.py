@@ -10,10 +10,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from config.access_log import AccessLog
-from config.http_protocol import ShopProtocol, header_lines, writer_of
 from config.logging import request_id
 from middleware.request_context import RequestContext
-from tests.middleware.asgi import Echo, call, client_of, scope_of, served
+from tests.middleware.asgi import Echo, call, client_of, scope_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
@@ -141,35 +140,6 @@ async def test_a_request_that_fails_is_logged_as_500(caplog: pytest.LogCaptureFi
         await call(RequestContext(broken, service=Service(), access_log=access_log), scope_of(path="/broken"))
 
     assert " GET /broken - 500 " in access_lines(access_log, caplog)[0]
-
-
-async def test_an_answer_in_one_piece_has_the_same_headers_and_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "shop.access")
-    access_log = AccessLog()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-        if not writer_of(scope)(200, header_lines(headers), b"{}"):
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-            await send({"type": "http.response.body", "body": b"{}"})
-
-    service = Service()
-    context = RequestContext(app, service=service, access_log=access_log)
-    async with (
-        served(context, http=ShopProtocol) as (host, port),
-        httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"X-Request-ID": "abc-123"}) as client,
-    ):
-        whole = await client.get("/products")
-        service.draining = True
-        by_messages = await client.get("/products")
-
-    assert whole.headers["Content-Type"] == "application/json"
-    assert "Content-Type" not in by_messages.headers
-    assert by_messages.headers["Connection"] == "close"
-    for name in by_messages.headers.keys() - {"connection", "date", "content-length", "x-response-time"}:
-        assert whole.headers[name] == by_messages.headers[name]
-    lines = access_lines(access_log, caplog)
-    assert [line.partition(" (")[0] for line in lines] == ["[abc-123] GET /products - 200 OK"] * 2
 
 
 async def test_other_protocols_pass() -> None:

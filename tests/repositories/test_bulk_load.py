@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.bulk_load import Rows, copy_cell, text_of
+from repositories.bulk_load import Rows, copy_cell, copy_cells, text_of
 
 pytestmark = pytest.mark.unit
 
@@ -14,6 +14,11 @@ def test_a_cell_holds_its_text_and_ends_neither_column_nor_row(text: str) -> Non
     cell = copy_cell(text)
     assert text_of(cell) == text
     assert not {"\t", "\n", "\r"} & {*cell}
+
+
+@pytest.mark.parametrize("texts", [["Saw", "Axe"], ["Saw", "", "a\tb"], ["Saw", "a\\b"], []])
+def test_many_cells_are_each_what_one_is(texts: list[str]) -> None:
+    assert [*copy_cells(texts)] == [copy_cell(text) for text in texts]
 
 
 def test_what_is_missing_is_an_empty_cell() -> None:

@@ -126,7 +126,7 @@ def plan_of(session: Session, repository: Repository, query: ListQuery) -> Plan:
 
 def plan_of_rows(session: Session, repository: Repository, query: ListQuery) -> Plan:
     """PostgreSQL's plan for the rows of the page alone."""
-    return plans_of(session, lambda: repository(session).rows_of_page(query, FIELDS))[0]
+    return plans_of(session, lambda: repository.rows_reading(query, FIELDS)(session))[0]
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:

@@ -1,10 +1,13 @@
 """The field types: what each takes, as what, and what it refuses."""
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from schemas import fields
@@ -170,3 +173,18 @@ def test_refuses(name: str, value: Any) -> None:
 def test_no_query_number_is_larger_than_postgresql_takes() -> None:
     number = TypeAdapter(fields.QueryNumber).validate_python("9" * 100 + "e999")
     assert number.adjusted() < 131_072
+
+
+@given(st.from_regex(r"[aZ9._+@-]{1,8}@[aZ9.-]{1,6}(\.org)?", fullmatch=True))
+@example("a" * 64 + "@example.org")
+@example("a" * 65 + "@example.org")
+@example("ada@example.org@example.org")
+def test_plain_addresses_are_judged_as_all_others(text: str) -> None:
+    assert _is_email(fields._email, text) is _is_email(fields._checked_email, text)
+
+
+def _is_email(check: Callable[[str], str], text: str) -> bool:
+    try:
+        return check(text) == text
+    except ValueError:
+        return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 
 import pytest
 
@@ -101,6 +102,21 @@ async def test_a_hundred_readers_make_one_load_per_worker(workers: tuple[Worker,
 
     assert {value for value, _ in answers} == {Worker.database}
     assert max(worker.loads for worker in workers) == 1
+
+
+async def test_a_hundred_readers_of_a_turn_ask_redis_once(workers: tuple[Worker, Worker]) -> None:
+    worker = workers[0]
+
+    async def scripts_run() -> int:
+        statistics = await worker.gateway.call("INFO", "commandstats")
+        return sum(map(int, re.findall(rb"cmdstat_eval(?:sha)?:calls=(\d+)", statistics)))
+
+    await worker.write()
+    before = await scripts_run()
+    await asyncio.gather(*(worker.read() for _ in range(100)))
+    # To look, to read, and to store; each of them twice where Redis did not know the script yet.
+    assert await scripts_run() - before <= 6
+    assert worker.loads == 1
 
 
 async def test_a_flush_under_load_costs_one_load_per_worker(valkey: Valkey, workers: tuple[Worker, Worker]) -> None:

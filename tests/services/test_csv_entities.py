@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 
 from services.csv_entities import CSV_ENTITIES, CsvEntity
 
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.unit
 def test_a_service_completes_nothing_but_the_natural_key(entity: CsvEntity) -> None:
     values: dict[str, Any] = dict.fromkeys(entity.create.model_fields, "")
     before = dict(values)
-    entity.service(Session()).before_create(values)
+    entity.service.complete(values)
     changed = {name for name, value in values.items() if before.get(name, values) != value}
     assert changed <= {*entity.service.unique, entity.key_field}
 

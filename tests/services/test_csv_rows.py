@@ -1,11 +1,21 @@
 """Cells of CSV files by the rules of the API's bodies."""
 
 import pytest
+from sqlalchemy.orm import Session
 
+from schemas.client import ClientCreate
 from schemas.product import ProductCreate
-from services.csv_rows import BadRow, Batch, FieldColumn, NameColumn, RowChecker
+from services.client import ClientService
+from services.csv_rows import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker
 
 pytestmark = pytest.mark.unit
+
+
+def cell_of(column: Column, text: str) -> str | None:
+    """What the table gets for the text; None where it is refused."""
+    (cell,), problems = column.cells([text])
+    return None if text in problems else cell
+
 
 NUMBERS = {
     "1": "1.00",
@@ -24,31 +34,59 @@ NUMBERS = {
 
 @pytest.mark.parametrize(("text", "cell"), NUMBERS.items())
 def test_prices(text: str, cell: str | None) -> None:
-    cells, problems = FieldColumn(ProductCreate, "price").cells({text})
-    assert (cells.get(text), text in problems) == (cell, cell is None)
+    assert cell_of(FieldColumn(ProductCreate, "price"), text) == cell
 
 
 @pytest.mark.parametrize(
     ("text", "cell"), {"true": "True", "FALSE": "False", "": "True", "1": None, "yes": None}.items()
 )
 def test_flags(text: str, cell: str | None) -> None:
-    cells, problems = FieldColumn(ProductCreate, "active", left_out=True).cells({text})
-    assert (cells.get(text), text in problems) == (cell, cell is None)
+    assert cell_of(FieldColumn(ProductCreate, "active", left_out=True), text) == cell
 
 
 def test_what_was_wrong_once_is_wrong_again() -> None:
     column = FieldColumn(ProductCreate, "stock", left_out=0)
     for _ in range(2):
-        cells, problems = column.cells({"5", "-5", ""})
-        assert (cells["5"], cells[""], [*problems]) == ("5", "0", ["-5"])
+        cells, problems = column.cells(["5", "", "-5", "5"])
+        assert (cells[0], cells[1], cells[3], [*problems]) == ("5", "0", "5", ["-5"])
 
 
 def test_many_different_numbers_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.csv_rows._MOST_REMEMBERED", 10)
     column = FieldColumn(ProductCreate, "stock")
     for start in range(0, 100, 20):
-        texts = {str(number) for number in range(start, start + 20)}
-        assert column.cells(texts)[0].keys() == texts
+        texts = [str(number) for number in range(start, start + 20)]
+        assert column.cells(texts) == (texts, {})
+
+
+TEXTS = {
+    "as they are": (["Saw", "Axe"], ["Saw", "Axe"]),
+    "trimmed": ([" Saw ", "Axe"], ["Saw", "Axe"]),
+    "some with escapes": (["a\tb", "c\\d", "e"], ["a\\tb", "c\\\\d", "e"]),
+    "some left out": (["", "Saw", "", "a\nb"], ["", "Saw", "", "a\\nb"]),
+    "all left out": (["", ""], ["", ""]),
+}
+
+
+@pytest.mark.parametrize(("texts", "cells"), TEXTS.values(), ids=TEXTS)
+def test_texts(texts: list[str], cells: list[str]) -> None:
+    assert FieldColumn(ProductCreate, "description").cells(texts) == (cells, {})
+
+
+def test_one_wrong_text_spoils_no_other() -> None:
+    texts = ["Saw", "", "x" * 201, " Axe "]
+    cells, problems = FieldColumn(ProductCreate, "name").cells(texts)
+    assert (cells[0], cells[3]) == ("Saw", "Axe")
+    assert problems == {"": "Field required", "x" * 201: "String should have at most 200 characters"}
+
+
+def test_a_key_goes_with_the_form_it_is_compared_by() -> None:
+    column = KeyColumn(ClientCreate, "email", ClientService(Session()))
+    assert column.names == ("email", "email_key")
+    for texts in (["Ann@Example.com", "bob@example.com"], ["Ann@Example.com", "nobody"]):
+        cells, problems = column.cells(texts)
+        assert cells[0] == "Ann@Example.com\tann@example.com"
+        assert [*problems] == [text for text in texts if "@" not in text]
 
 
 def test_a_row_is_told_everything_that_is_wrong_with_it() -> None:

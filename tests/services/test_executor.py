@@ -3,27 +3,29 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Select, func, literal_column, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.embedded import ServerUrls
-from config.lanes import Prepared
+from config.lanes import READ_LANES, Prepared
 from config.logging import request_id
 from config.redis_config import RedisGateway
 from config.settings import read_settings
+from repositories.reading import MoreToRead, Question, Reading
 from services.answer import Answer, Entry
+from services.at_once import AtOnce
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
-from services.executor import AtOnce, Executor
+from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
 from services.versions import News
 from tests.config.processes import free_port
@@ -54,7 +56,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
         finally:
             await cache.close()
             await gateway.close()
-            database.lanes.close()
+            database.close_lanes()
             await asyncio.to_thread(database.close)
             execute(url, "TRUNCATE notes, idempotency_keys")
 
@@ -138,6 +140,102 @@ def test_reads_of_a_turn_share_hops_and_what_is_asked_for_twice_is_read_once(url
     run(url, tmp_path, scenario)
 
 
+NOTES = select(func.count()).select_from(table("notes"))
+
+
+def reading(
+    statement: Select[Any] = NOTES, seen: Callable[[Any], object] = int, is_light: bool = True
+) -> Reading[tuple[str, Any]]:
+    """Reads one value, and says where: "lane" or "thread". `seen` is told the value."""
+
+    def on_lane(rows: Sequence[Any]) -> tuple[str, Any]:
+        seen(rows[0][0])
+        return "lane", rows[0][0]
+
+    def in_thread(session: Session) -> tuple[str, Any]:
+        return "thread", session.execute(statement).scalar_one()
+
+    return Reading(lambda database: Question(statement, {}, on_lane), in_thread, is_light)
+
+
+def asleep(seconds: float, text_column: str = "count(*)") -> Select[Any]:
+    """Reads after some time what was there before it."""
+    return select(literal_column(f"(SELECT {text_column} FROM notes)")).select_from(func.pg_sleep(seconds))
+
+
+async def until_somebody_sleeps(url: str) -> None:
+    sleepers = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    while not await asyncio.to_thread(rows_of, url, sleepers):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+        await asyncio.sleep(0.01)
+
+
+def test_a_reading_takes_a_lane_if_it_is_light(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        assert await executor.read(reading()) == ("lane", 0)
+        assert await executor.read(reading(is_light=False)) == ("thread", 0)
+
+    run(url, tmp_path, scenario)
+
+
+def test_what_a_lane_cannot_read_is_read_in_a_thread(url: str, tmp_path: Path) -> None:
+    def more_to_read(value: int) -> None:
+        raise MoreToRead
+
+    async def scenario(executor: Executor) -> None:
+        assert await executor.read(reading(seen=more_to_read)) == ("thread", 0)
+        with pytest.raises(DBAPIError, match="division by zero"):
+            await executor.read(reading(select(literal_column("1 / (SELECT count(*) FROM notes)"))))
+
+    run(url, tmp_path, scenario)
+
+
+def test_who_asks_before_a_reading_is_sent_joins_it_and_who_asks_after_does_not(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        read: list[int] = []
+        slow = reading(asleep(0.5), read.append)
+        sent = [asyncio.create_task(executor.read(slow)) for _ in range(3)]
+        await until_somebody_sleeps(url)
+        await executor.write(add)
+        # The other of the two lanes is taken by the second of these, so that the third has to wait.
+        other = asyncio.create_task(executor.read(reading(asleep(0.5, "min(note)"), print)))
+        assert await executor.read(slow) == ("lane", 1), "an answer from before the write"
+        assert [await task for task in sent] == [("lane", 0)] * 3
+        assert (await other)[0] == "lane"
+        assert read == [0, 1]
+
+    run(url, tmp_path, scenario)
+
+
+def test_who_waits_for_a_lane_can_still_be_joined(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        read: list[int] = []
+        wanted = reading(seen=read.append)
+        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(READ_LANES)]
+        await until_somebody_sleeps(url)
+        first = asyncio.create_task(executor.read(wanted))
+        await asyncio.sleep(0.05)
+        await executor.write(add)
+        assert await executor.read(wanted) == ("lane", 1)
+        assert await first == ("lane", 1)
+        assert read == [1]
+        await asyncio.gather(*busy)
+
+    run(url, tmp_path, scenario)
+
+
+def test_whoever_asked_first_may_leave_without_failing_the_others(url: str, tmp_path: Path) -> None:
+    async def scenario(executor: Executor) -> None:
+        wanted = reading(asleep(0.2))
+        first = asyncio.create_task(executor.read(wanted))
+        second = asyncio.create_task(executor.read(wanted))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == ("lane", 0)
+        assert first.cancelled()
+
+    run(url, tmp_path, scenario)
+
+
 def test_a_read_that_fails_fails_alone(url: str, tmp_path: Path) -> None:
     def missing(session: Session) -> None:
         raise NotFound("Thing", 7)
@@ -158,9 +256,14 @@ def test_a_read_that_fails_fails_alone(url: str, tmp_path: Path) -> None:
 
 def test_without_a_database_every_read_of_a_turn_is_told(tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        works: list[Callable[[Session], object]] = [count, lambda session: session.execute(text("SELECT 1"))]
+        works: list[Callable[[Session], object]] = [
+            count,
+            lambda session: session.execute(text("SELECT 1")),
+            reading(),
+            reading(),
+        ]
         results = await asyncio.gather(*map(executor.read, works), return_exceptions=True)
-        assert [type(result) for result in results] == [Unavailable, Unavailable]
+        assert [type(result) for result in results] == [Unavailable] * 4
 
     async def away() -> None:
         settings = read_settings({"DB_POOL_SIZE": "2"})
@@ -216,9 +319,7 @@ WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", "EXECUTE wait (%(se
 
 def at_once(statement: Prepared, **parameters: object) -> AtOnce[str]:
     """A work that makes what is known of the notes old, and comes back with the statement's first value."""
-    news = News()
-    news.tags.add("notes")
-    return AtOnce(statement, parameters, news, lambda row: str(row[0]))
+    return AtOnce(statement, parameters, lambda row: str(row[0]), lambda text: News({"notes"}))
 
 
 def test_one_statement_is_told_to_the_cache_where_it_did_something(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""What is remembered of targets that were read before: how they are read, not what the answer was.
+
+Whether an answer is still good is decided where it is cached. Nothing here knows an entity.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+from starlette.types import Scope
+
+from config.turns import SharedAnswer
+from middleware.http_rules import is_host_valid
+from services.answer import Answer
+from services.memo import Memo
+from services.versions import Found
+
+# So many targets are remembered, and none that is longer.
+_TARGETS = 8192
+_LONGEST_TARGET = 512
+
+_REMEMBER = "shop.remember"
+_READS = frozenset(("GET", "HEAD"))
+_BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
+
+
+class Read(Protocol):
+    """How the GET of one target is answered, again and again."""
+
+    def look(self) -> SharedAnswer[Found] | None:
+        """Begin to find out whether a cached answer is good; the result is for `recall` or `answer`."""
+
+    def recall(self, found: Found) -> Answer | None:
+        """The cached answer, if this worker has it and it is good by what was found."""
+
+    def answer(self, found: SharedAnswer[Found] | None = None) -> Awaitable[tuple[Answer, bool | None]]:
+        """The answer, and whether the cache had it (None: it is never cached). Raises `ShopError`."""
+
+
+def remember(scope: Scope, read: Read) -> None:
+    """Let later requests of the same target be answered by `read`. To be called when it has answered once."""
+    remember_target: Callable[[Read], None] | None = scope.get(_REMEMBER)
+    if remember_target is not None:
+        remember_target(read)
+
+
+class KnownReads:
+    """The reads of one worker, by target."""
+
+    def __init__(self) -> None:
+        self._reads: Memo[tuple[bytes, bytes], Read] = Memo(_TARGETS)
+
+    def find(self, scope: Scope) -> Read | None:
+        """The read of the target of `scope`. If there is none, `remember` may tell one later."""
+        if not _is_plain_read(scope):
+            return None
+        target = (scope.get("raw_path", b""), scope["query_string"])
+        read = self._reads.get(target)
+        if read is None and len(target[0]) + len(target[1]) <= _LONGEST_TARGET:
+            scope[_REMEMBER] = partial(self._reads.put, target)
+        return read
+
+
+def _is_plain_read(scope: Scope) -> bool:
+    """Whether nothing but the target decides the answer: a well-formed GET or HEAD without a body."""
+    if scope["method"] not in _READS:
+        return False
+    headers = dict(scope["headers"])
+    # What is odd about a header that came twice is for the routes to say.
+    return len(headers) == len(scope["headers"]) and _BODY_HEADERS.isdisjoint(headers) and is_host_valid(scope)

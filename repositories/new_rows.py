@@ -1,0 +1,147 @@
+"""The statements that store new rows, and in the same breath all that has to be written along with them.
+
+There is one for a single row and one for many, made from the columns of the table, and built once. The one for a
+single row can be sent in two ways: through a session, as a step of a transaction, and as a prepared statement that is
+a transaction by itself.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    CTE,
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    DefaultClause,
+    Insert,
+    Integer,
+    Numeric,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.engine import result_tuple
+from sqlalchemy.schema import CreateTable
+
+from config.lanes import Parameters, Prepared, Row
+from repositories.lists import memoized
+from repositories.prepared import DIALECT, prepared
+from schemas.base import READ_ONLY
+
+_PLACE = "place"
+# What the driver writes and reads by itself; values of other types have to be converted, as sessions do.
+_TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text}
+
+
+class NewRows:
+    """A table that gets new rows. A subclass states its model, and what belongs to a new row in other tables."""
+
+    model: ClassVar[type[Any]]
+
+    @classmethod
+    def written_along(cls, added: CTE) -> Sequence[Insert]:
+        """What the same statement writes into other tables; `added` are the new rows, with all their columns."""
+        return ()
+
+    @classmethod
+    def adding(cls, values: Mapping[str, Any]) -> tuple[Prepared, Parameters] | None:
+        """The statement that stores a row with these values as a transaction by itself.
+
+        None where a column of the table has values that have to be converted.
+        """
+        statement = _prepared_row_statement(cls)
+        return None if statement is None else (statement, parameters_of(cls.model.__table__, values))
+
+    @classmethod
+    def added(cls, row: Row) -> Any:
+        """The columns of the new row that the statement's row is about."""
+        return _row_type(cls)(row)
+
+
+def parameters_of(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of `row_statement`: a value for each column, None for what was left out."""
+    return {name: values.get(name) for name in _names(table)}
+
+
+@memoized
+def row_statement(kind: type[NewRows]) -> Select[Any]:
+    """The statement that stores one row; it returns all columns."""
+    table = kind.model.__table__
+    return _returned(kind, insert(table).values({one.name: _value(table, one) for one in _written(table)}), table.c)
+
+
+@memoized
+def _prepared_row_statement(kind: type[NewRows]) -> Prepared | None:
+    if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in kind.model.__table__.c):
+        return None
+    return prepared(row_statement(kind), f"add_{kind.model.__tablename__}")[0]
+
+
+@memoized
+def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
+    return result_tuple(kind.model.__table__.c.keys())
+
+
+@memoized
+def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...]) -> Select[Any]:
+    """The statement that stores rows of which the columns `names` are given; it returns the columns `fields`.
+
+    The rows travel as one JSON text: parameters by the thousand cost both sides more than the insert does.
+    """
+    table = kind.model.__table__
+    place = column(_PLACE, Integer)
+    text_of_rows = sql_cast(bindparam("rows", type_=Text), JSON)
+    rows = func.json_to_recordset(text_of_rows).table_valued(
+        *(column(name, table.c[name].type) for name in names), place
+    )
+    given = rows.render_derived(with_types=True)
+    chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
+    return _returned(kind, insert(table).from_select(list(names), chosen), [table.c[name] for name in fields])
+
+
+def in_places(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as `rows_statement` wants them: keys are given in the order of their places."""
+    return [{**row, _PLACE: place} for place, row in enumerate(rows)]
+
+
+def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]]) -> Select[Any]:
+    """The columns of the rows that are added, and beside it what is written along with them."""
+    added = adding.returning(*kind.model.__table__.c).cte("added")
+    along = [one.cte(f"along_{place}") for place, one in enumerate(kind.written_along(added), 1)]
+    return select(*(added.c[one.name] for one in columns)).add_cte(*along)
+
+
+def _written(table: Table) -> list[Column[Any]]:
+    """The columns that a new row may have values for; the others are the database's own."""
+    return [one for one in table.c if one.name not in READ_ONLY and one.computed is None]
+
+
+@memoized
+def _names(table: Table) -> list[str]:
+    return [one.name for one in _written(table)]
+
+
+def _value(table: Table, one: Column[Any]) -> ColumnElement[Any]:
+    """The value that is given for a column; without one, what the table has for rows that leave it out.
+
+    A column with such a default is NOT NULL, so that None can only mean that nothing was given.
+    """
+    given = bindparam(one.name, type_=one.type)
+    if not isinstance(one.server_default, DefaultClause):
+        return given
+    default = DIALECT.ddl_compiler(DIALECT, CreateTable(table)).get_column_default_string(one)
+    return func.coalesce(given, sql_cast(literal_column(str(default)), one.type))

@@ -1,0 +1,214 @@
+"""The fast path: as the layers would have answered, without a call of them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from config.access_log import AccessLog
+from config.http_protocol import HeldRequest, ShopProtocol
+from config.metrics import Metrics
+from config.redis_config import RedisGateway, RedisUnavailable
+from config.turns import SharedAnswer
+from middleware.edge import Edge
+from middleware.fast_path import FastPath
+from middleware.known_reads import remember
+from middleware.rate_limit import RateLimit
+from middleware.request_context import RequestContext
+from services.answer import Answer
+from services.versions import Found
+from tests.middleware.asgi import served
+
+pytestmark = [pytest.mark.anyio, pytest.mark.unit]
+
+ANSWER = Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
+NEWER = Answer(b'{"id_key":2}', '"v2"')
+# What differs from one answer to the next.
+OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining"}
+# Has a request take the way through the layers.
+BY_THE_LAYERS = {"Origin": "https://shop.example"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Thing:
+    """A read whose answer is remembered until `forget`; `found` says how the look at Redis ends."""
+
+    def __init__(self) -> None:
+        self.is_remembered = True
+        self.broken = False
+        self.away = False
+        self.answered = 0
+
+    def look(self) -> SharedAnswer[Found]:
+        found: SharedAnswer[Found] = SharedAnswer()
+        asyncio.get_running_loop().call_soon(self._find, found)
+        return found
+
+    def _find(self, found: SharedAnswer[Found]) -> None:
+        if self.away:
+            found.set_exception(RedisUnavailable("away"))
+            found.exception()
+        else:
+            found.set_result({})
+
+    def recall(self, found: Found) -> Answer | None:
+        if self.broken:
+            raise RuntimeError("broken")
+        return ANSWER if self.is_remembered else None
+
+    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+        self.answered += 1
+        return (ANSWER, True) if self.is_remembered else (NEWER, False)
+
+
+class Service:
+    draining = False
+
+
+class SmallShop:
+    """Routes that leave their read behind, within the layers, and the fast path beside them."""
+
+    def __init__(self, calls: int = 1000) -> None:
+        self.thing, self.service = Thing(), Service()
+        self.asked = self.called = 0
+        self.metrics, self.access_log = Metrics(), AccessLog()
+        edge = Edge(self.route, limit=RateLimit(gateway=RedisGateway(None), calls=calls, period=60))
+        self.layers = RequestContext(edge, service=self.service, metrics=self.metrics, access_log=self.access_log)
+        self.fast_path = FastPath(edge, self.layers)
+
+    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+        remember(scope, self.thing)
+        await Response(b"from the routes")(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.called += 1
+        await self.layers(scope, receive, send)
+
+    def take(self, request: HeldRequest) -> bool:
+        return self.fast_path.take(request)
+
+
+@asynccontextmanager
+async def client_of(shop: SmallShop) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the shop, whose only target has been read once."""
+    async with (
+        served(shop, http=ShopProtocol) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as client,
+    ):
+        assert (await client.get("/things/1")).text == "from the routes"
+        shop.called = 0
+        yield client
+
+
+async def test_a_cached_read_does_not_go_through_the_layers() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        response = await client.get("/things/1")
+
+    assert (response.status_code, response.content, shop.called) == (200, ANSWER.body, 0)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("etag", ['"v1"', 'W/"v1", "v0"', '"v0"'])
+async def test_it_answers_what_the_layers_answer(method: str, etag: str) -> None:
+    shop = SmallShop()
+    headers = {"If-None-Match": etag, "X-Request-ID": "abc-123"}
+    async with client_of(shop) as client:
+        fast = await client.request(method, "/things/1", headers=headers)
+        assert shop.called == 0
+        slow = await client.request(method, "/things/1", headers=headers | BY_THE_LAYERS)
+        assert shop.called == 1
+
+    assert (fast.status_code, fast.content) == (slow.status_code, slow.content)
+    assert fast.headers.keys() == slow.headers.keys()
+    for name in fast.headers.keys() - OWN_TO_AN_ANSWER:
+        assert fast.headers[name] == slow.headers[name], name
+    assert fast.headers["X-Request-ID"] == "abc-123"
+
+
+async def test_an_old_answer_is_made_anew_by_the_layers_and_counted_once() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        before = await client.get("/things/1")
+        shop.thing.is_remembered = False
+        response = await client.get("/things/1")
+
+    assert (response.content, response.headers["X-Cache-Hit"], shop.asked) == (NEWER.body, "false", 1)
+    remaining = [int(answer.headers["X-RateLimit-Remaining"]) for answer in (before, response)]
+    assert remaining[0] - remaining[1] == 1
+
+
+async def test_who_has_sent_too_much_is_refused() -> None:
+    shop = SmallShop(calls=2)
+    async with client_of(shop) as client:
+        responses = [await client.get("/things/1") for _ in range(3)]
+
+    assert [response.status_code for response in responses] == [200, 429, 429]
+    assert [response.headers["X-RateLimit-Remaining"] for response in responses] == ["0", "0", "0"]
+    assert responses[1].headers["Content-Type"] == "application/problem+json"
+
+
+async def test_with_redis_away_the_layers_answer() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.away = True
+        response = await client.get("/things/1")
+
+    assert (response.status_code, response.content, shop.thing.answered) == (200, ANSWER.body, 1)
+
+
+async def test_one_that_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.broken = True
+        responses = await asyncio.gather(*(client.get("/things/1") for _ in range(5)))
+
+    assert {response.content for response in responses} == {ANSWER.body}
+    assert shop.thing.answered == 5
+    assert "could not be answered on the fast path" in caplog.text
+
+
+async def test_whoever_drains_asks_clients_to_leave() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.service.draining = True
+        assert (await client.get("/things/1")).headers["Connection"] == "close"
+
+
+async def test_requests_in_a_row_are_answered_in_their_order() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        for number in range(50):
+            writer.write(b"GET /things/1 HTTP/1.1\r\nHost: shop\r\nX-Request-ID: %d\r\n\r\n" % number)
+        for number in range(50):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert b"x-request-id: %d\r\n" % number in head
+            assert await reader.readexactly(len(ANSWER.body)) == ANSWER.body
+        writer.close()
+
+    assert shop.called == 0
+
+
+async def test_requests_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shop.access")
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        before = shop.metrics.totals()
+        await asyncio.gather(*(client.get("/things/1", headers={"X-Request-ID": "abc-123"}) for _ in range(3)))
+    shop.access_log.write()
+
+    after = shop.metrics.totals()
+    assert (after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses) == (3, 0)
+    assert sum(after.requests) - sum(before.requests) == 3
+    assert caplog.text.count("[abc-123] GET /things/1 - 200 OK") == 3

@@ -1,0 +1,125 @@
+"""Reads that need no session: on a lane they say what they say to a session, and PostgreSQL finds the rows at once."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from config.lanes import Lanes, Prepared, Row
+from config.settings import read_settings
+from repositories.address import AddressRepository
+from repositories.base import BaseRepository
+from repositories.bill import BillRepository
+from repositories.category import CategoryRepository
+from repositories.client import ClientRepository
+from repositories.order import OrderRepository
+from repositories.order_detail import OrderDetailRepository
+from repositories.product import ProductRepository
+from repositories.reading import MoreToRead, Reading
+from repositories.review import ReviewRepository
+from schemas.base import ListQuery
+from tests.repositories.conftest import ROWS
+from tests.repositories.statements import Query
+
+pytestmark = pytest.mark.integration
+
+Repository = type[BaseRepository[Any]]
+REPOSITORIES: tuple[Repository, ...] = (
+    AddressRepository,
+    BillRepository,
+    CategoryRepository,
+    ClientRepository,
+    OrderDetailRepository,
+    OrderRepository,
+    ProductRepository,
+    ReviewRepository,
+)
+PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip=ROWS - 2, limit=20), ListQuery()]
+
+
+def rows_on_lane(session: Session, reading: Reading[Any], before: str = "") -> list[Row]:
+    """The rows of the reading's statement on a lane; `before` stands before its call."""
+    database = session.get_bind().engine
+    statement, parameters = reading.question(database).as_sent()
+
+    async def rows() -> list[Row]:
+        lanes = Lanes(database.url.render_as_string(hide_password=False), read_settings({}), number=1, read_only=True)
+        try:
+            found = await lanes.run(statement, parameters)
+            if before:
+                found = await lanes.run(Prepared("nothing", "SELECT 1", before + statement.call), parameters)
+        finally:
+            lanes.close()
+        assert found is not None, "refused"
+        return list(found)
+
+    return asyncio.run(rows())
+
+
+def on_lane(session: Session, reading: Reading[Any]) -> Any:
+    """What the reading says on a lane."""
+    return reading.question(session.get_bind().engine).result(rows_on_lane(session, reading))
+
+
+def columns_of(repository: Repository) -> tuple[str, ...]:
+    return tuple(column.name for column in repository.model.__table__.columns)
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+def test_a_lane_says_what_a_session_says(session: Session, repository: Repository) -> None:
+    fields = columns_of(repository)
+    row = repository.row_reading(7, fields)
+    # As texts, because they tell apart what is equal and yet not the same, such as 1 and Decimal("1").
+    assert repr(on_lane(session, row)) == repr(tuple(row(session)))
+    assert on_lane(session, repository.row_reading(ROWS + 1, fields)) is None
+    assert on_lane(session, repository.size_reading()) == repository.size_reading()(session) == (ROWS, False)
+    for query in PAGES:
+        rows = repository.rows_reading(query, fields)
+        assert repr(on_lane(session, rows)) == repr(tuple(map(tuple, rows(session))))
+        page = repository.page_reading(query, fields)
+        on_a_lane, in_session = on_lane(session, page), page(session)
+        assert repr(on_a_lane.rows) == repr(list(map(tuple, in_session.rows)))
+        assert (on_a_lane.total, on_a_lane.estimated) == (in_session.total, in_session.estimated) == (ROWS, False)
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+@pytest.mark.parametrize("query", PAGES)
+def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
+    for reading in (repository.rows_reading(query, ("id_key",)), repository.row_reading(7, ("id_key",))):
+        (plan,) = rows_on_lane(session, reading, before="EXPLAIN (FORMAT JSON) ")[0]
+        text = json.dumps(plan)
+        assert f"pk_{repository.model.__tablename__}" in text
+        assert "Sort" not in text
+        assert "Seq Scan" not in text
+
+
+def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session) -> None:
+    beyond = CategoryRepository.page_reading(ListQuery(skip=ROWS), ("id_key",))
+    with pytest.raises(MoreToRead):
+        on_lane(session, beyond)
+    assert beyond(session).total == ROWS
+
+
+@pytest.mark.parametrize(
+    ("query", "is_light"),
+    [
+        (ListQuery(), True),
+        (ListQuery(after=9**9), True),
+        (ListQuery(skip=1000), True),
+        (ListQuery(skip=1001), False),
+        (ListQuery(limit=101), False),
+        (ListQuery(sort="-id_key"), False),
+        (Query(wanted={"name": "x"}), False),
+    ],
+)
+def test_pages_that_take_long_are_not_for_lanes(query: ListQuery, is_light: bool) -> None:
+    assert CategoryRepository.rows_reading(query, ("id_key",)).is_light is is_light
+
+
+def test_what_is_made_of_a_reading_is_as_light_as_that(session: Session) -> None:
+    reading = CategoryRepository.size_reading().then(lambda size: size.total + 1)
+    assert on_lane(session, reading) == reading(session) == ROWS + 1
+    far = CategoryRepository.rows_reading(ListQuery(skip=5000), ("id_key",))
+    assert not far.then(len).is_light
