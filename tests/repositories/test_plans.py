@@ -235,7 +235,7 @@ def test_sorting_downwards_visits_no_more_rows_than_there_are_up_to_the_page(
     query = Query(sort=f"-{column}", skip=skip, limit=20)
     # A table of a few pages may as well be read whole, to look up twenty rows. That is not what is asked here.
     session.execute(text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"))
-    (plan,) = plans_of(session, lambda: repository(session).rows_of_page(query, FIELDS), "ANALYZE, ")
+    (plan,) = plans_of(session, lambda: repository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
     session.rollback()
     visited = max(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan))
     # Twice, for the rows above the last value and those at it; and a few more to see that a value has ended.
