@@ -1,13 +1,15 @@
-"""The fast path: known reads whose answers are cached, all those of one turn of the event loop in one step.
+"""The fast path: known reads, those with a good answer all together in one step for each turn of the event loop.
 
 It does what the layers of middleware would do for such a request, and nothing else: counts it, looks whether the
-answer that this worker remembers is good, and writes it with the headers that every answer has. Wherever more is to
-be done or said (a refusal, an answer that is old, Redis away, another origin), the request is handed on to them.
+answer that this worker remembers is good, has it read where it is not, and writes it with the headers that every
+answer has. Wherever more is to be said (a refusal, an error, another origin), the request is handed on to them.
 """
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from config.http_protocol import HeldRequest
 from config.logging import request_id
@@ -16,7 +18,7 @@ from config.turns import SharedAnswer
 from middleware.edge import Asked, Edge, note_asked
 from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
-from middleware.read_response import HIT_LINE, client_has
+from middleware.read_response import HIT_LINE, MISS_LINE, client_has
 from middleware.request_context import Begun, RequestContext
 from services.answer import Answer
 from services.versions import Found
@@ -30,7 +32,7 @@ class _Held:
 
     request: HeldRequest
     read: Read
-    found: SharedAnswer[Found]
+    found: SharedAnswer[Found] | None
     counted: Counted | None
     begun: Begun
 
@@ -50,16 +52,16 @@ class FastPath:
         read = self._known.find(scope)
         if read is None or self._context.draining or _has_origin(scope["headers"]):
             return False
-        found = read.look()
-        if found is None:
-            return False
         counted = None if self._limit is None else self._limit.count(scope)
-        self._turn.append(_Held(request, read, found, counted, self._context.begin(scope)))
+        self._turn.append(_Held(request, read, read.look(), counted, self._context.begin(scope)))
         if len(self._turn) == 1:
-            task = asyncio.get_running_loop().create_task(self._answer_turn())
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._start(self._answer_turn())
         return True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _answer_turn(self) -> None:
         turn, self._turn = self._turn, []
@@ -72,21 +74,38 @@ class FastPath:
                 held.request.hand_on()
 
     async def _answer(self, held: _Held) -> None:
-        """Wait, which the first of a turn does for all, and answer."""
-        usage = answer = None
+        """Wait, which the first of a turn does for all, and answer what is remembered."""
+        usage = None
         request_id.set(held.begun.identity)
         if self._limit is not None:
             usage = await self._limit.usage(held.counted)
-        if usage is None or self._limit is None or not self._limit.refuses(usage):
-            try:
-                answer = held.read.recall(await held.found)
-            except RedisUnavailable as error:
-                log.debug("Cache away: %s", error)
-        if answer is None or not self._send(held, answer, usage):
-            note_asked(held.request.scope, Asked(held.found, usage))
-            held.request.hand_on()
+            if self._limit.refuses(usage):
+                self._hand_on(held, usage)
+                return
+        answer = await _recalled(held)
+        if answer is None:
+            # Nobody waits for this one: it takes as long as the database.
+            self._start(self._read(held, usage))
+        elif not self._send(held, answer, True, usage):
+            self._hand_on(held, usage)
 
-    def _send(self, held: _Held, answer: Answer, usage: Usage | None) -> bool:
+    async def _read(self, held: _Held, usage: Usage | None) -> None:
+        try:
+            answer, hit = await held.read.answer(held.found)
+        except Exception as error:
+            # The layers meet it again, and find the words for it.
+            log.debug("A known read failed: %s", type(error).__name__)
+            self._hand_on(held, usage)
+        else:
+            if not self._send(held, answer, hit, usage):
+                self._hand_on(held, usage)
+
+    @staticmethod
+    def _hand_on(held: _Held, usage: Usage | None) -> None:
+        note_asked(held.request.scope, Asked(held.found, usage))
+        held.request.hand_on()
+
+    def _send(self, held: _Held, answer: Answer, hit: bool | None, usage: Usage | None) -> bool:
         scope = held.request.scope
         status, lines, body = 200, answer.lines_of_200, answer.body
         if client_has(answer.etag, scope["headers"]):
@@ -94,11 +113,23 @@ class FastPath:
         elif scope["method"] == "HEAD":
             body = b""
         limits = b"" if usage is None or self._limit is None else self._limit.lines(usage)
-        if not held.request.write(status, (lines, HIT_LINE, limits, self._context.lines(held.begun)), body):
+        cached = b"" if hit is None else HIT_LINE if hit else MISS_LINE
+        if not held.request.write(status, (lines, cached, limits, self._context.lines(held.begun)), body):
             return False
-        self._context.count_hit()
+        if hit is not None:
+            self._context.count_read(hit=hit)
         self._context.has_answered(scope, held.begun, status)
         return True
+
+
+async def _recalled(held: _Held) -> Answer | None:
+    if held.found is None:
+        return None
+    try:
+        return held.read.recall(await held.found)
+    except RedisUnavailable as error:
+        log.debug("Cache away: %s", error)
+        return None
 
 
 def _has_origin(headers: list[tuple[bytes, bytes]]) -> bool:

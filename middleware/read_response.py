@@ -10,8 +10,8 @@ from services.answer import Answer
 
 _HIT = (b"x-cache-hit", b"true")
 _MISS = (b"x-cache-hit", b"false")
-# The same as a line, for answers that are sent as lines; those of the fast path are all hits.
-HIT_LINE = header_lines([_HIT])
+# The same as lines, for answers that are sent as lines.
+HIT_LINE, MISS_LINE = header_lines([_HIT]), header_lines([_MISS])
 
 
 class ReadResponse(Response):

@@ -114,9 +114,9 @@ class RequestContext:
         if self._access_log is not None:
             self._access_log.note(begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000)
 
-    def count_hit(self) -> None:
-        """Count a read that the cache answered."""
-        self._metrics.count_read(hit=True)
+    def count_read(self, *, hit: bool) -> None:
+        """Count a read that the cache answered, or could have answered."""
+        self._metrics.count_read(hit=hit)
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
         policy = _POLICY_OF_DATA

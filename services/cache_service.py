@@ -17,9 +17,7 @@ Nobody sees an old answer after a write:
 import asyncio
 import inspect
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -30,6 +28,7 @@ from config.turns import SharedAnswer
 from services.answer import Answer, Entry
 from services.cache_key import build_key
 from services.memo import Memo
+from services.stored_answer import StoredAnswer, decoded, encoded, needed
 from services.versions import (
     EVERYTHING,
     STAMP_BYTES,
@@ -40,7 +39,6 @@ from services.versions import (
     Tokens,
     Versions,
     rows_tag,
-    size_tag,
     version_key,
 )
 
@@ -72,24 +70,6 @@ return 1
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """An answer as Redis holds it: what it begins with there, and the tokens with which it is good."""
-
-    stamp: bytes
-    tokens: tuple[tuple[str, bytes], ...]
-    answer: Answer
-
-    def is_good(self, entry: Entry, found: Found) -> bool:
-        if found.get(entry.key) != self.stamp:
-            return False
-        # A loop, because this runs for every cached answer and a generator costs three times as much.
-        for key, token in self.tokens:  # noqa: SIM110
-            if found.get(key) != token:
-                return False
-        return True
-
-
 class CacheService:
     """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count its answers."""
 
@@ -97,7 +77,7 @@ class CacheService:
         self._gateway = gateway
         self._versions = Versions(gateway)
         self._default_ttl = default_ttl
-        self._remembered: Memo[str, _Remembered] = Memo(_MEMO_BYTES)
+        self._remembered: Memo[str, StoredAnswer] = Memo(_MEMO_BYTES)
         self._loads: dict[Hashable, asyncio.Task[Any]] = {}
         self.hits = 0
         self.misses = 0
@@ -261,7 +241,7 @@ class CacheService:
             return tokens, None
         known = self._remembered.get(entry.key)
         # Of all who read this in the same turn, the first has decoded it.
-        remembered = known if known is not None and stored.startswith(known.stamp) else _decoded(stored, entry)
+        remembered = known if known is not None and stored.startswith(known.stamp) else decoded(stored, entry)
         if remembered is None or not remembered.is_good(entry, {**tokens, entry.key: remembered.stamp}):
             return tokens, None
         if remembered is not known:
@@ -271,8 +251,8 @@ class CacheService:
     async def _store(self, entry: Entry, tokens: Tokens, answer: Answer) -> None:
         if self._versions.is_untold(entry.tags):
             return
-        good_with = {key: tokens[key] for key in _needed(entry, answer.complete_to)}
-        stored = _encoded(answer, good_with)
+        good_with = {key: tokens[key] for key in needed(entry, answer.complete_to)}
+        stored = encoded(answer, good_with)
         keys, complete_to = [entry.key, *tokens], ""
         if entry.resource is not None and answer.complete_to is not None:
             keys.append(version_key(rows_tag(entry.resource)))
@@ -280,11 +260,11 @@ class CacheService:
         arguments: list[Argument] = [stored, self._milliseconds(entry.ttl), complete_to, *tokens.values()]
         try:
             if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
-                self._remember(entry, _Remembered(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
+                self._remember(entry, StoredAnswer(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
         except RedisUnavailable as error:
             log.debug("Not stored: %s: %s", entry.key, error)
 
-    def _remember(self, entry: Entry, remembered: _Remembered) -> None:
+    def _remember(self, entry: Entry, remembered: StoredAnswer) -> None:
         self._remembered.put(entry.key, remembered, len(remembered.answer.body) + _ANSWER_BYTES)
 
     def _milliseconds(self, ttl: float | None) -> int:
@@ -306,49 +286,3 @@ class CacheService:
         if not task.cancelled():
             # All who waited may be gone; an error that nobody collects would be reported as lost.
             task.exception()
-
-
-def _needed(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
-    """The keys of the tokens that decide whether the entry's answer is good."""
-    if entry.resource is None or complete_to is None:
-        return entry.tokens
-    spared = version_key(size_tag(entry.resource))
-    return tuple(key for key in entry.tokens if key != spared)
-
-
-def _encoded(answer: Answer, tokens: Tokens) -> bytes:
-    """The stored form: one line of JSON about the answer, then its body. No two begin with the same bytes."""
-    about = {
-        "stamp": secrets.token_hex(12),
-        "tokens": {key: token.decode("latin-1") for key, token in tokens.items()},
-        "etag": answer.etag,
-        "headers": answer.headers,
-        "complete_to": answer.complete_to,
-    }
-    return orjson.dumps(about) + b"\n" + answer.body
-
-
-def _decoded(stored: bytes, entry: Entry) -> _Remembered | None:
-    """What `_encoded` made for `entry`; None for anything else."""
-    line, _, body = stored.partition(b"\n")
-    try:
-        about = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(about, dict):
-        return None
-    etag, complete_to = about.get("etag"), about.get("complete_to")
-    if not isinstance(etag, str) or not isinstance(complete_to, int | None):
-        return None
-    tokens, headers = _texts(about.get("tokens")), _texts(about.get("headers"))
-    if tokens is None or headers is None or {*tokens} != {*_needed(entry, complete_to)}:
-        return None
-    good_with = tuple((key, token.encode("latin-1", "replace")) for key, token in tokens.items())
-    return _Remembered(stored[:STAMP_BYTES], good_with, Answer(body, etag, headers, complete_to))
-
-
-def _texts(value: Any) -> dict[str, str] | None:
-    """`value`, if it is an object of texts."""
-    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
-        return value
-    return None

@@ -21,6 +21,7 @@ from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
 from middleware.request_context import RequestContext
 from services.answer import Answer
+from services.errors import NotFound
 from services.versions import Found
 from tests.middleware.asgi import served
 
@@ -40,15 +41,18 @@ def anyio_backend() -> str:
 
 
 class Thing:
-    """A read whose answer is remembered until `forget`; `found` says how the look at Redis ends."""
+    """A read that can be told how things stand. A new answer waits at the gate."""
 
     def __init__(self) -> None:
-        self.is_remembered = True
-        self.broken = False
-        self.away = False
+        self.is_remembered = self.is_cached = True
+        self.is_gone = self.broken = self.away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.answered = 0
 
-    def look(self) -> SharedAnswer[Found]:
+    def look(self) -> SharedAnswer[Found] | None:
+        if not self.is_cached:
+            return None
         found: SharedAnswer[Found] = SharedAnswer()
         asyncio.get_running_loop().call_soon(self._find, found)
         return found
@@ -67,7 +71,14 @@ class Thing:
 
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         self.answered += 1
-        return (ANSWER, True) if self.is_remembered else (NEWER, False)
+        if self.is_gone:
+            raise NotFound("Thing", 1)
+        if not self.is_cached:
+            return ANSWER, None
+        if self.is_remembered:
+            return ANSWER, True
+        await self.gate.wait()
+        return NEWER, False
 
 
 class Service:
@@ -136,14 +147,53 @@ async def test_it_answers_what_the_layers_answer(method: str, etag: str) -> None
     assert fast.headers["X-Request-ID"] == "abc-123"
 
 
-async def test_an_old_answer_is_made_anew_by_the_layers_and_counted_once() -> None:
+async def test_an_old_answer_is_made_anew() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.is_remembered = False
+        before = shop.metrics.totals()
+        response = await client.get("/things/1")
+
+    after = shop.metrics.totals()
+    assert (response.content, response.headers["X-Cache-Hit"]) == (NEWER.body, "false")
+    assert (shop.asked, shop.called, shop.thing.answered) == (1, 0, 1)
+    assert (after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses) == (0, 1)
+
+
+async def test_what_is_never_cached_says_nothing_of_a_cache() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.is_cached = False
+        before = shop.metrics.totals()
+        response = await client.get("/things/1")
+
+    assert (response.content, shop.called) == (ANSWER.body, 0)
+    assert "X-Cache-Hit" not in response.headers
+    assert shop.metrics.totals().cache_misses == before.cache_misses
+
+
+async def test_nobody_waits_for_one_that_is_read_anew() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.is_remembered = False
+        shop.thing.gate.clear()
+        slow = asyncio.create_task(client.get("/things/1"))
+        await asyncio.sleep(0.1)
+        shop.thing.is_remembered = True
+        assert (await client.get("/things/1")).content == ANSWER.body
+        assert not slow.done()
+        shop.thing.gate.set()
+        assert (await slow).status_code == 200
+
+
+async def test_a_read_that_fails_is_answered_by_the_layers_and_counted_once() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
         before = await client.get("/things/1")
-        shop.thing.is_remembered = False
+        shop.thing.is_remembered, shop.thing.is_gone = False, True
         response = await client.get("/things/1")
 
-    assert (response.content, response.headers["X-Cache-Hit"], shop.asked) == (NEWER.body, "false", 1)
+    assert (response.status_code, response.json()["message"]) == (404, "Thing with id 1 not found")
     remaining = [int(answer.headers["X-RateLimit-Remaining"]) for answer in (before, response)]
     assert remaining[0] - remaining[1] == 1
 
@@ -158,7 +208,7 @@ async def test_who_has_sent_too_much_is_refused() -> None:
     assert responses[1].headers["Content-Type"] == "application/problem+json"
 
 
-async def test_with_redis_away_the_layers_answer() -> None:
+async def test_with_redis_away_it_is_read_anew() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
         shop.thing.away = True
