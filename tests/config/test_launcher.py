@@ -123,7 +123,6 @@ class TestKilled:
         assert processes_of(data_dir) == {}
 
 
-@pytest.mark.usefixtures("traced_processes")
 class TestRefusedAtStart:
     def test_a_port_in_use(self, data_dir: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
@@ -171,7 +170,6 @@ class TestRefusedAtStart:
         assert "secret" not in line
 
 
-@pytest.mark.usefixtures("traced_processes")
 class TestProduction:
     def test_wants_its_servers_named(self, empty_dir: Path) -> None:
         line = refusal(Shop("run_production.py", empty_dir))
@@ -221,7 +219,6 @@ def test_a_closed_terminal_does_not_end_what_nohup_protects() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("traced_processes")
 def test_reload_serves_and_ends(data_dir: Path) -> None:
     shop = Shop("main.py", data_dir, RELOAD="true").until_it_answers()
     assert shop.end(signal.SIGINT) == 0

@@ -47,11 +47,13 @@ def undone(session: Session) -> Iterator[Session]:
         changes.rollback()
 
 
-@pytest.fixture
-def shop(undone: Session) -> Session:
-    """The shop with rows that miss what others have."""
-    undone.execute(text(_MISSING_VALUES))
-    return undone
+@pytest.fixture(scope="module")
+def shop(session: Session) -> Iterator[Session]:
+    """The shop with rows that miss what others have, for all tests here that change nothing."""
+    with session.begin_nested() as changes:
+        session.execute(text(_MISSING_VALUES))
+        yield session
+        changes.rollback()
 
 
 def keys(session: Session, repository: Repository, query: Query) -> list[int]:
@@ -107,11 +109,11 @@ class TestSearch:
         add(undone, *self.NAMES)
         return undone
 
-    @pytest.mark.parametrize("limit", range(1, 9))
+    @pytest.mark.parametrize("limit", [1, 3, 4, 8])
     def test_pages_of_any_length_make_the_same_list(self, shop: Session, limit: int) -> None:
         assert found(shop, "lamp", limit) == self.ORDER
 
-    @pytest.mark.parametrize("limit", [1, 2, 3, 4])
+    @pytest.mark.parametrize("limit", [2, 4])
     def test_other_words_of_the_same_letters_come_after_those_asked_for(self, shop: Session, limit: int) -> None:
         add(shop, "Shoe red", "Bananana", "Banana", "A red shoe", "Red shoes")
         assert found(shop, "red shoe", limit)[:3] == ("A red shoe", "Shoe red", "Red shoes")
