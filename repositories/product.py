@@ -3,7 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Insert, String, bindparam, case, exists, func, insert, literal, literal_column, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Numeric,
+    String,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+)
 
 from models import OrderDetail, Product, StockMovement
 from models.stock_movement import StockReason
@@ -16,6 +32,14 @@ _THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
     func.regexp_replace(_TRIMMED, "[^[:alnum:]]+", "[^[:alnum:]]+", "g").concat("($|[^[:alnum:]])")
 )
 _HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
+
+_CENTS = cast(Product.price * literal_column("100"), BigInteger)
+
+
+def _cents(bound: str) -> ColumnElement[Any]:
+    """What the parameter `bound` is in cents, with fractions. A bound below or above all prices stays one."""
+    within = func.least(func.greatest(bindparam(bound, type_=Numeric), literal_column("0")), literal_column("1e10"))
+    return within * literal_column("100")
 
 
 class ProductRepository(BaseRepository[Product]):
@@ -30,7 +54,10 @@ class ProductRepository(BaseRepository[Product]):
         # Words of the name that resemble those asked for (pg_trgm); the trigram index serves it.
         "q": Product.name.bool_op("%>")(bindparam("q")),
     }
-    ranges = frozenset({"min_price", "max_price"})
+    ranges = {
+        "min_price": _CENTS >= cast(func.ceil(_cents("min_price")), BigInteger),
+        "max_price": _CENTS <= cast(func.floor(_cents("max_price")), BigInteger),
+    }
     rankings = {
         "q": Ranking(
             # Other words, or the same in another order, may have all trigrams of those asked for. They come second.

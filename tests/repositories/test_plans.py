@@ -27,7 +27,7 @@ Repository = type[BaseRepository[Any]]
 Plan = dict[str, Any]
 
 FIELDS = ("id_key", "created_at")
-KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_price"}
+KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_cents"}
 
 REPOSITORIES: tuple[Repository, ...] = (
     AddressRepository,
