@@ -1,6 +1,6 @@
 """Queries on products and on the ledger of their stock."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -33,13 +33,16 @@ _THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
 )
 _HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
 
-_CENTS = cast(Product.price * literal_column("100"), BigInteger)
+
+def _cents() -> ColumnElement[int]:
+    """The price in cents, as the index of ranges has it."""
+    return cast(Product.price * literal_column("100"), BigInteger)
 
 
-def _cents(bound: str) -> ColumnElement[Any]:
-    """What the parameter `bound` is in cents, with fractions. A bound below or above all prices stays one."""
+def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnElement[Any]]) -> ColumnElement[int]:
+    """The parameter `bound` in whole cents, `rounded` inwards. One below or above all prices stays so."""
     within = func.least(func.greatest(bindparam(bound, type_=Numeric), literal_column("0")), literal_column("1e10"))
-    return within * literal_column("100")
+    return cast(rounded(within * literal_column("100")), BigInteger)
 
 
 class ProductRepository(BaseRepository[Product]):
@@ -55,8 +58,8 @@ class ProductRepository(BaseRepository[Product]):
         "q": Product.name.bool_op("%>")(bindparam("q")),
     }
     ranges = {
-        "min_price": _CENTS >= cast(func.ceil(_cents("min_price")), BigInteger),
-        "max_price": _CENTS <= cast(func.floor(_cents("max_price")), BigInteger),
+        "min_price": _cents() >= _cents_asked("min_price", func.ceil),
+        "max_price": _cents() <= _cents_asked("max_price", func.floor),
     }
     rankings = {
         "q": Ranking(
