@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, MetaData, Numeric, func, text
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, MetaData, Numeric, TextClause, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
@@ -60,10 +60,11 @@ def listed_by(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}", column, "id_key")
 
 
-def ranged_by(table: str, column: str) -> Index:
-    """An index for lists filtered by a range of `column` in the order of the keys (see `repositories.lists`).
+def ranged_by(table: str, name: str, value: str | TextClause) -> Index:
+    """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.lists`).
 
-    It needs the extension btree_gist. Every node of it knows between which values of `column` its keys lie. It holds the
-    key as a sum, because PostgreSQL would otherwise take it for the primary key when it looks for a single row.
+    It needs the extension btree_gist. Every node of it knows between which values its keys lie; of numbers and dates
+    of fixed size that costs little, of `numeric` much. It holds the key as a sum, because PostgreSQL would otherwise
+    take it for the primary key when it looks for a single row.
     """
-    return Index(f"ix_{table}_key_{column}", text("(id_key + 0)"), column, postgresql_using="gist")
+    return Index(f"ix_{table}_key_{name}", text("(id_key + 0)"), value, postgresql_using="gist")

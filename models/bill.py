@@ -52,7 +52,7 @@ class Bill(Row):
         listed_by("bills", "date"),
         listed_by("bills", "payment_type"),
         listed_by("bills", "refunds_bill_id"),
-        ranged_by("bills", "date"),
+        ranged_by("bills", "date", "date"),
         Index("ix_bills_bill_number_lower", func.lower(bill_number), "id_key"),
     )
 

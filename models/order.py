@@ -66,7 +66,7 @@ class Order(Row):
         listed_by("orders", "status"),
         listed_by("orders", "client_id"),
         listed_by("orders", "address_id"),
-        ranged_by("orders", "date"),
+        ranged_by("orders", "date", "date"),
     )
 
     @property

@@ -1,6 +1,6 @@
 """What is sold: its price now, and how much of it is left."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, func, true
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Money, Row, listed_by, ranged_by, reference
@@ -29,7 +29,7 @@ class Product(Row):
         listed_by("products", "in_stock"),
         listed_by("products", "price"),
         listed_by("products", "name"),
-        ranged_by("products", "price"),
+        ranged_by("products", "cents", text("((price * 100)::bigint)")),
         Index("ix_products_sku_lower", func.lower(sku), "id_key"),
         Index("ix_products_name_trigram", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
         # Room in every page for what sales write anew, so that they need not touch the indexes.

@@ -14,14 +14,13 @@ _LAST_DAY = cast(func.timezone("UTC", bindparam("date_to")), Date)
 
 class BillRepository(BaseRepository[Bill]):
     model = Bill
+    ranges = {"date_from": Bill.date >= _FIRST_DAY, "date_to": Bill.date <= _LAST_DAY}
     filters = {
         "client_id": Bill.client_id == bindparam("client_id"),
         "payment_type": Bill.payment_type == bindparam("payment_type"),
         "bill_number": func.lower(Bill.bill_number) == func.lower(bindparam("bill_number")),
-        "date_from": Bill.date >= _FIRST_DAY,
-        "date_to": Bill.date <= _LAST_DAY,
+        **ranges,
     }
-    ranges = frozenset({"date_from", "date_to"})
 
     def next_number(self, kind: BillKind) -> str:
         """The next number of this kind and year, which nobody else gets unless this transaction fails.

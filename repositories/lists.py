@@ -25,6 +25,9 @@ _AFTER = sql_cast(bindparam("after"), BigInteger)
 # So many rows stand up to the end of the page: what it shows and what it passes over.
 _REACH = bindparam("reach", type_=BigInteger)
 
+# So few rows are found by their value and put in order sooner than a walk in the order of the keys comes upon them.
+_FEW = 2000
+
 
 def memoized(build: Callable[P, S]) -> Callable[P, S]:
     """Remember what `build` made for the last thousand different arguments."""
@@ -59,8 +62,8 @@ class Listed:
     model: ClassVar[type[Any]]
     # Named conditions whose bound parameter has the filter's name.
     filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Those by a column that a GiST index holds behind the key: see `_in_order_of_keys`.
-    ranges: ClassVar[frozenset[str]] = frozenset()
+    # Those by a value that a GiST index holds behind the key, as that index has it: see `_in_order_of_keys`.
+    ranges: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
     # Those that bring an order of their own, the best match first.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
 
@@ -98,6 +101,8 @@ def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[
     column = _descending(listed, shape)
     if column is not None:
         return _descended(listed, shape, column, counted)
+    if _has_two_ends(listed, shape):
+        return _between(listed, shape, counted)
     columns = _columns(listed.model, shape.fields)
     size = _size_columns(listed, shape.filters) if counted else ()
     statement = select(*columns, *size).where(*_conditions(listed, shape))
@@ -108,6 +113,8 @@ def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[
 
 def _conditions(listed: type[Listed], shape: Shape) -> list[ColumnElement[bool]]:
     """What is true of every row of the page."""
+    if _only_ranges(listed, shape):
+        return [listed.ranges[name] for name in shape.filters]
     ranking = ranking_of(listed, shape)
     if ranking is None or shape.tier is Tier.ALL:
         return [listed.filters[name] for name in shape.filters]
@@ -143,7 +150,11 @@ def _order(listed: type[Listed], shape: Shape) -> list[ColumnElement[Any]]:
 
 
 def _only_ranges(listed: type[Listed], shape: Shape) -> bool:
-    return bool(shape.filters) and not shape.sort and listed.ranges.issuperset(shape.filters)
+    return bool(shape.filters) and not shape.sort and listed.ranges.keys() >= set(shape.filters)
+
+
+def _has_two_ends(listed: type[Listed], shape: Shape) -> bool:
+    return _only_ranges(listed, shape) and len(shape.filters) > 1
 
 
 def _key(listed: type[Listed], shape: Shape) -> Any:
@@ -161,6 +172,26 @@ def _in_order_of_keys(listed: type[Listed], shape: Shape) -> ColumnElement[Any]:
     start = _AFTER if shape.by_key else literal_column("0::bigint")
     distance: ColumnElement[Any] = _key(listed, shape).self_group().op("<->")(start)
     return distance
+
+
+def _between(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+    """The page of a range with two ends, in the order of the keys.
+
+    Every node of the GiST index that reaches beyond one end has a row there. But between two ends a node may have
+    none although its values go from below to above, and of a narrow range most nodes are like that. PostgreSQL does
+    not see this when it plans. So the statement looks how many rows there are, and walks that index only to many.
+    """
+    key = listed.model.id_key
+    few = matching(listed, shape.filters).with_only_columns(key).limit(literal_column(str(_FEW + 1))).cte("few")
+    are_few = select(func.count() <= literal_column(str(_FEW))).select_from(few).scalar_subquery()
+    sorted_keys = select(few.c.id_key).where(are_few).order_by(few.c.id_key)
+    walked_keys = select(key).where(*_conditions(listed, shape), ~are_few).order_by(*_order(listed, shape))
+    if shape.by_key:
+        sorted_keys = sorted_keys.where(few.c.id_key > _AFTER)
+        walked_keys = walked_keys.where(_key(listed, shape) > _AFTER)
+    found = union_all(sorted_keys.limit(_REACH), walked_keys.limit(_REACH)).subquery()
+    size = _size_columns(listed, shape.filters) if counted else ()
+    return _cut_out(listed, shape, found, size)
 
 
 def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
@@ -218,12 +249,17 @@ def _keys(listed: type[Listed], shape: Shape, value: ColumnElement[Any]) -> Sele
 
 
 def _cut_out(listed: type[Listed], shape: Shape, found: FromClause, size: Sequence[ColumnElement[Any]]) -> Select[Any]:
-    """The rows of a page of the keys `found`, the largest value first, and of equal ones the smallest key.
+    """The rows of a page of the keys `found`.
 
     The page is cut out before its rows are read: of many matches, PostgreSQL would read the whole table instead.
     """
-    page = _limited(select(found).order_by(found.c.value.desc(), found.c.id_key), shape).cte("page")
+    page = _limited(select(found).order_by(*_order_of_found(found)), shape).cte("page")
     statement = select(*_columns(listed.model, shape.fields), *size).join_from(
         page, listed.model, listed.model.id_key == page.c.id_key
     )
-    return statement.order_by(page.c.value.desc(), page.c.id_key)
+    return statement.order_by(*_order_of_found(page))
+
+
+def _order_of_found(found: FromClause) -> list[ColumnElement[Any]]:
+    """The largest value first, and of equal ones the smallest key; keys without a value in their own order."""
+    return [*(column.desc() for name, column in found.c.items() if name == "value"), found.c.id_key]

@@ -8,15 +8,14 @@ from repositories.base import BaseRepository
 
 class OrderRepository(BaseRepository[Order]):
     model = Order
+    ranges = {"date_from": Order.date >= bindparam("date_from"), "date_to": Order.date <= bindparam("date_to")}
     filters = {
         "client_id": Order.client_id == bindparam("client_id"),
         "status": Order.status == bindparam("status"),
         "delivery_method": Order.delivery_method == bindparam("delivery_method"),
         "bill_id": Order.bill_id == bindparam("bill_id"),
-        "date_from": Order.date >= bindparam("date_from"),
-        "date_to": Order.date <= bindparam("date_to"),
+        **ranges,
     }
-    ranges = frozenset({"date_from", "date_to"})
 
     def lock_of_bill(self, bill_id: int) -> Order | None:
         """The order that the bill settles, locked; None if there is none."""

@@ -1,9 +1,25 @@
 """Queries on products and on the ledger of their stock."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Insert, String, bindparam, case, exists, func, insert, literal, literal_column, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Numeric,
+    String,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+)
 
 from models import OrderDetail, Product, StockMovement
 from models.stock_movement import StockReason
@@ -18,6 +34,17 @@ _THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
 _HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
 
 
+def _cents() -> ColumnElement[int]:
+    """The price in cents, as the index of ranges has it."""
+    return cast(Product.price * literal_column("100"), BigInteger)
+
+
+def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnElement[Any]]) -> ColumnElement[int]:
+    """The parameter `bound` in whole cents, `rounded` inwards. One below or above all prices stays so."""
+    within = func.least(func.greatest(bindparam(bound, type_=Numeric), literal_column("0")), literal_column("1e10"))
+    return cast(rounded(within * literal_column("100")), BigInteger)
+
+
 class ProductRepository(BaseRepository[Product]):
     model = Product
     filters = {
@@ -30,7 +57,10 @@ class ProductRepository(BaseRepository[Product]):
         # Words of the name that resemble those asked for (pg_trgm); the trigram index serves it.
         "q": Product.name.bool_op("%>")(bindparam("q")),
     }
-    ranges = frozenset({"min_price", "max_price"})
+    ranges = {
+        "min_price": _cents() >= _cents_asked("min_price", func.ceil),
+        "max_price": _cents() <= _cents_asked("max_price", func.floor),
+    }
     rankings = {
         "q": Ranking(
             # Other words, or the same in another order, may have all trigrams of those asked for. They come second.

@@ -64,7 +64,7 @@ def test_old_rows_survive_every_step(empty_database: str) -> None:
     fill(empty_database)
     old = TABLES["0001"]
     counts = counts_of(empty_database, old)
-    for revision in ("0002", "0003", "0004", "0005", "0004", "0003", "0002", "0001", "0005"):
+    for revision in ("0002", "0003", "0004", "0005", "0006", "0005", "0004", "0003", "0002", "0001", "0006"):
         move(empty_database, revision)
         assert counts_of(empty_database, old) == counts, revision
     check(empty_database)

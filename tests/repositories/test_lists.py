@@ -1,9 +1,12 @@
 """Lists in every order that can be asked for: which rows they hold, whatever statement reads them."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -178,3 +181,59 @@ def found(session: Session, asked: str, limit: int) -> tuple[str, ...]:
         sizes.add((page.total, page.estimated))
     assert sizes == {(len(names), False)}
     return tuple(names)
+
+
+# Between two prices, at one, beside one by less than a cent, and beyond all that can be stored.
+BOUNDS = st.one_of(
+    st.decimals("-1", ROWS + 1, places=3),
+    st.integers(0, ROWS + 1).map(Decimal),
+    st.sampled_from([Decimal(text) for text in ("-1e999", "1e-300", "9999999999.99", "1e10", "1e22", "1e999")]),
+)
+
+
+@given(lowest=st.none() | BOUNDS, highest=st.none() | BOUNDS, after=st.none() | st.integers(0, ROWS))
+@example(lowest=Decimal("9.999"), highest=None, after=None)
+@example(lowest=None, highest=Decimal("9.999"), after=None)
+@example(lowest=Decimal("9.991"), highest=Decimal("9.999"), after=None)
+@example(lowest=Decimal("9." + "9" * 100), highest=Decimal("10." + "0" * 99 + "1"), after=None)
+@example(lowest=Decimal(10), highest=Decimal(10), after=None)
+@example(lowest=Decimal(20), highest=Decimal(10), after=None)
+@example(lowest=Decimal(0), highest=Decimal("1e999"), after=3000)
+@example(lowest=Decimal("-1e999"), highest=Decimal(-1), after=None)
+# As many as are sorted, and one more, which is walked to.
+@example(lowest=Decimal(1001), highest=Decimal(3000), after=None)
+@example(lowest=Decimal(1001), highest=Decimal(3001), after=1500)
+def test_ranges_of_prices_hold_what_lies_between_their_bounds(
+    session: Session, lowest: Decimal | None, highest: Decimal | None, after: int | None
+) -> None:
+    bounds = {"min_price": lowest, "max_price": highest}
+    wanted = {name: bound for name, bound in bounds.items() if bound is not None}
+    found = ProductRepository(session).page(Query(wanted=wanted, limit=30, after=after), ("id_key", "price"))
+    # A product's price is its key.
+    matching = [
+        key for key in range(1, ROWS + 1) if (lowest is None or key >= lowest) and (highest is None or key <= highest)
+    ]
+    assert [row.id_key for row in found.rows] == [key for key in matching if key > (after or 0)][:30]
+    assert found.total == len(matching)
+
+
+@pytest.mark.parametrize("price", ["0.01", "0.29", "9.99", "10", "1.15", "9999999999.99"])
+def test_ranges_of_prices_are_exact_to_the_cent(undone: Session, price: str) -> None:
+    undone.execute(text("UPDATE products SET price = :price WHERE id_key = 7"), {"price": Decimal(price)})
+    little = Decimal("0.001")
+    for bounds, is_found in (
+        ({"min_price": Decimal(price)}, True),
+        ({"max_price": Decimal(price)}, True),
+        ({"min_price": Decimal(price) + little}, False),
+        ({"max_price": Decimal(price) - little}, False),
+    ):
+        found = keys(undone, ProductRepository, Query(wanted=bounds, after=6, limit=1))
+        assert (found == [7]) is is_found, bounds
+
+
+@pytest.mark.parametrize("skip", [0, 5, 2000])
+@pytest.mark.parametrize("highest", [1010, 3500])
+def test_pages_of_a_range_with_two_ends(session: Session, skip: int, highest: int) -> None:
+    wanted = {"min_price": 1001, "max_price": highest}
+    found = keys(session, ProductRepository, Query(wanted=wanted, skip=skip, limit=20))
+    assert found == list(range(1001, highest + 1))[skip : skip + 20]

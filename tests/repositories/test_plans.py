@@ -27,7 +27,7 @@ Repository = type[BaseRepository[Any]]
 Plan = dict[str, Any]
 
 FIELDS = ("id_key", "created_at")
-KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_price"}
+KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_cents"}
 
 REPOSITORIES: tuple[Repository, ...] = (
     AddressRepository,
@@ -191,6 +191,27 @@ def test_a_range_of_late_keys_does_not_visit_the_early_ones(
     plan = plan_of_rows(session, repository, Query(limit=20, after=after, wanted={name: value}))
     assert "Filter" not in json.dumps(plan), json.dumps(plan, indent=1)
     assert {node.get("Index Name") for node in nodes(plan)} & KEYS_WITH_RANGES, json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize("after", [None, 2000])
+def test_few_rows_between_two_ends_are_found_by_their_value(session: Session, after: int | None) -> None:
+    query = Query(limit=20, after=after, wanted={"min_price": 2005, "max_price": 2010})
+    (plan,) = plans_of(session, lambda: ProductRepository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
+    walks = [node for node in nodes(plan) if node.get("Index Name") in KEYS_WITH_RANGES]
+    assert [node["Actual Loops"] for node in walks] == [0], json.dumps(plan, indent=1)
+    few = next(node for node in nodes(plan) if node.get("Index Name") == "ix_products_price")
+    assert few["Node Type"] == "Index Only Scan", json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize("after", [None, 1200])
+def test_many_rows_between_two_ends_are_not_sorted(session: Session, after: int | None) -> None:
+    query = Query(limit=20, after=after, wanted={"min_price": 1001, "max_price": 3900})
+    (plan,) = plans_of(session, lambda: ProductRepository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
+    (walk,) = [node for node in nodes(plan) if node.get("Index Name") in KEYS_WITH_RANGES]
+    assert walk["Actual Rows"] == 20, json.dumps(plan, indent=1)
+    assert not any(
+        node["Node Type"] == "Sort" and node["Actual Rows"] * node["Actual Loops"] > 20 for node in nodes(plan)
+    ), json.dumps(plan, indent=1)
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda it: it.model.__tablename__)
