@@ -176,6 +176,29 @@ class TestProducts:
     ) -> None:
         assert [row["price"] for row in listed(client, "/products", category_id=category, **filters)] == prices
 
+    @pytest.mark.parametrize(
+        ("filters", "is_found"),
+        [
+            ({"min_price": "9.98"}, True),
+            ({"min_price": "9.981"}, False),
+            ({"max_price": "9.98"}, True),
+            ({"max_price": "9.979"}, False),
+            ({"min_price": "0"}, True),
+            ({"max_price": "0"}, False),
+            ({"min_price": "-1e999", "max_price": "1e999"}, True),
+            ({"min_price": "1e999"}, False),
+            ({"max_price": "-1e22"}, False),
+            ({"min_price": "9.979", "max_price": "9.981"}, True),
+            ({"min_price": "9.981", "max_price": "9.989"}, False),
+        ],
+    )
+    def test_prices_without_any_other_filter(
+        self, client: httpx.Client, filters: dict[str, str], is_found: bool
+    ) -> None:
+        key = a_product(client, price=9.98)["id_key"]
+        found = client.get("/products", params={**filters, "after": key - 1, "limit": 1})
+        assert keys(found.json()) == ([key] if is_found else [])
+
 
 class TestReviews:
     @pytest.mark.parametrize(("least", "ratings"), [("0", [1, 4.5, 5]), ("4.5", [4.5, 5]), ("4.51", [5]), ("5", [5])])
