@@ -3,8 +3,9 @@
 `redact` finds secrets in running text (messages, URLs, headers, JSON, reprs), `redact_value` in
 nested data; `escape` keeps what came from outside on its one line.
 
-Every pattern takes time linear in the text: what may repeat is bounded or possessive (`++` never
-gives back what it took), and nothing that can fail follows a long run.
+Every pattern takes time linear in the text: what may repeat is bounded or possessive (`++` never gives back what it
+took), and nothing that can fail follows a long run. Only single characters repeat possessively: of groups, Python
+before 3.11.4 keeps what a last attempt took before it failed.
 """
 
 import re
@@ -29,14 +30,14 @@ _NAME = r"""
   ) (?: [_-]? (?: hash | confirm(?:ation)? | repeat | \d{1,2} ) )?
 """
 _QUOTE = r"""(?: \\{0,4} ["'] )"""
-_BETWEEN = rf""" {_QUOTE}? (?: \[?\] )? [ \t]{{0,8}}+ (?: => | [:=] ) [ \t]{{0,8}}+ (?: b (?= ["'] ) )?+ """
+_BETWEEN = rf""" {_QUOTE}? (?: \[?\] )? [ \t]{{0,8}}+ (?: => | [:=] ) [ \t]{{0,8}}+ (?: b (?= ["'] ) | (?! b ["'] ) ) """
 # In JSON inside JSON the quotes themselves are escaped, and those of the value more than once.
-_QUOTED = r""" (?P<quote> (?P<nested> \\{1,4} )?+ ["'] ) (?: (?! (?P=quote) ) (?(nested) \\*+ | \\?+ ) . )++ """
+_QUOTED = r""" (?P<quote> (?P<nested> \\{1,4} )? ["'] ) (?: (?! (?P=quote) ) (?(nested) \\*+ | \\?+ ) . )+ """
 # A comma or a closing bracket ends an unquoted value only where the next character agrees: in
 # `password=a,b` it may be part of the password, and too much hidden is better than too little.
 _PLAIN = r"""
-  (?= [^\s&"'<>,;)}\]] ) (?: [\[{(] [^\]})]*+ [\]})]?+ )?+
-  (?: [^\s&"'<>,;)}\]\\] | \\ (?! ["'] ) | [,;)}\]] (?= [^\s"'\\,;)}\]&<>] ) )*+
+  (?= [^\s&"'<>,;)}\]] ) (?: [\[{(] [^\]})]*+ [\]})]?+ )?
+  (?: [^\s&"'<>,;)}\]\\] | \\ (?! ["'] ) | [,;)}\]] (?= [^\s"'\\,;)}\]&<>] ) )*
 """
 
 _SENSITIVE_NAME = re.compile(rf"{_NAME} \Z", _FLAGS)
@@ -50,21 +51,21 @@ _ASSIGNED = re.compile(
 # The same inside a URL: password%3Dvalue, %22password%22%3A%22value%22
 _ENCODED = re.compile(
     rf"""(?P<head> {_NAME} (?: %5B%5D | %5D )? (?: %3D | (?P<json> %22 (?: %20 | \+ )? %3A (?: %20 | \+ )? %22 ) ) )
-    (?(json) (?: %5C%5C | %5C%22 | (?! %22 ) [^&\s] )++ | (?: (?! %26 ) [^&\s"'<>] )++ )""",
+    (?(json) (?: %5C%5C | %5C%22 | (?! %22 ) [^&\s] )+ | (?: (?! %26 ) [^&\s"'<>] )+ )""",
     _FLAGS,
 )
 # (b'authorization', b'value'), the way ASGI keeps headers
 _PAIR = re.compile(rf"(?P<head> \( b? [\"'] [\w-]{{0,40}}? {_NAME} [\"'] , [ ]? b? ) {_QUOTED}", _FLAGS)
-_BEARER = re.compile(r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8}+ ) (?! token\b ) [\w.~+/=-]++", _FLAGS)
+_BEARER = re.compile(r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8} ) (?! token\b | [ +] | %20 ) [\w.~+/=-]++", _FLAGS)
 
 # Where a word begins, also behind the escape of a URL.
 _START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
-_JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}+", re.VERBOSE | re.ASCII)
+_JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}", re.VERBOSE | re.ASCII)
 _ISSUED_KEY = re.compile(
     rf"{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+ | gh[opsu]_\w{{20,}}+ )",
     re.VERBOSE | re.ASCII,
 )
-_AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )++""", re.VERBOSE)
+_AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )+""", re.VERBOSE)
 _PORT_AND_PATH = re.compile(r"\d{1,5}[/?#]", re.ASCII)
 
 _GAP = r"(?: [ +-] | %20 )?"
@@ -73,7 +74,7 @@ _DIGITS_START = r"(?: (?<! [0-9A-Za-z%] ) (?<! \d[.-] ) (?<! \W\+ ) (?<! \A\+ ) 
 _SSN = re.compile(rf"{_DIGITS_START} \d{{3}}-\d{{2}}-\d{{4}} (?! [\w] | -\d )", re.VERBOSE | re.ASCII)
 _MAYBE_CARD = re.compile(
     rf"""{_DIGITS_START} (?: [0-9A-Fa-f]{{8}} (?: -[0-9A-Fa-f]{{4}} ){{3}} -[0-9A-Fa-f]{{12}}  # a UUID is passed over
-      | (?= (?P<digits> [2-6]\d{{3}} (?: {_GAP} \d ){{9,15}}+ ) ) \d{{4}} )""",
+      | (?= (?P<digits> [2-6]\d{{3}} (?: {_GAP} \d ){{9,15}} ) ) \d{{4}} )""",
     re.VERBOSE | re.ASCII,
 )
 # Only the prefixes and lengths that card issuers use: of any other long numbers (times in
