@@ -30,7 +30,9 @@ _NAME = r"""
   ) (?: [_-]? (?: hash | confirm(?:ation)? | repeat | \d{1,2} ) )?
 """
 _QUOTE = r"""(?: \\{0,4} ["'] )"""
-_BETWEEN = rf""" {_QUOTE}? (?: \[?\] )? [ \t]{{0,8}}+ (?: => | [:=] ) [ \t]{{0,8}}+ (?: b (?= ["'] ) | (?! b ["'] ) ) """
+_BETWEEN = (
+    rf""" {_QUOTE}? (?: \[?\] )? [ \t]{{0,8}}+ (?: => | [:=] ) [ \t]{{0,8}}+ (?: b (?= ["'] ) | (?! b ["'] ) ) """
+)
 # In JSON inside JSON the quotes themselves are escaped, and those of the value more than once.
 _QUOTED = r""" (?P<quote> (?P<nested> \\{1,4} )? ["'] ) (?: (?! (?P=quote) ) (?(nested) \\*+ | \\?+ ) . )+ """
 # A comma or a closing bracket ends an unquoted value only where the next character agrees: in
@@ -56,7 +58,9 @@ _ENCODED = re.compile(
 )
 # (b'authorization', b'value'), the way ASGI keeps headers
 _PAIR = re.compile(rf"(?P<head> \( b? [\"'] [\w-]{{0,40}}? {_NAME} [\"'] , [ ]? b? ) {_QUOTED}", _FLAGS)
-_BEARER = re.compile(r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8} ) (?! token\b | [ +] | %20 ) [\w.~+/=-]++", _FLAGS)
+_BEARER = re.compile(
+    r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8} ) (?! token\b | [ +] | %20 ) [\w.~+/=-]++", _FLAGS
+)
 
 # Where a word begins, also behind the escape of a URL.
 _START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
