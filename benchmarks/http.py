@@ -1,13 +1,14 @@
 """Requests a second on the paths that are used most, as ratios to a bare FastAPI route.
 
-    python -m benchmarks.http --seconds 6 --connections 64
+    python -m benchmarks.http --seconds 3 --rounds 5 --connections 64
     python -m benchmarks.http --only mix
     python -m benchmarks.http --workers 2
 
 One worker of the production server has a core to itself; PostgreSQL, Valkey and the load share the other.
 The limiter counts every request, the access log is written. The bare route is measured on the worker's
-core before and after each path, because the speed of a shared machine changes. With `--workers` everything is
-measured on one core with one worker, and again on so many cores with so many workers.
+core before and after each path, because the speed of a shared machine changes, and of several rounds the one
+with the median ratio is shown. With `--workers` everything is measured on one core with one worker, and again on
+so many cores with so many workers.
 
 Exits with 1 when a target is missed or an answer was not the expected one.
 """
@@ -30,10 +31,10 @@ from benchmarks.generators import Load, generator_for, run_load
 from benchmarks.production_shop import Shop, production_shop
 from benchmarks.raw_requests import Scenario, raw_request
 from benchmarks.record import keep
-from benchmarks.shop_paths import PATHS, Path, fill
+from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
 WARM_SECONDS = 1.0
-BARE_SECONDS = 3.0
+BARE_SECONDS = 1.5
 # Less idle time than this on the load's core, and the load may have been what was measured.
 SATURATED = 0.97
 
@@ -119,7 +120,7 @@ def main() -> int:
     if options.workers > 1:
         return http_scaling.report(chosen, options.workers, options.seconds, options.connections)
     with _bench(options) as bench:
-        rows = _measure(bench, chosen)
+        rows = _measure(bench, chosen, options.rounds)
     for row in rows:
         if row.load_core_busy > SATURATED:
             print(f"{row.title}: the core of the load was saturated, the shop may be faster than this")
@@ -144,7 +145,7 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
         yield Bench(shop, worker, bare_port, load_cores, options.seconds, options.connections)
 
 
-def _measure(bench: Bench, paths: Sequence[Path]) -> list[Row]:
+def _measure(bench: Bench, paths: Sequence[Path], rounds: int) -> list[Row]:
     catalog = uvloop.run(fill(bench.shop))
     print(
         f"{'path':38}{'req/s':>8}{'bare':>8}{'ratio':>7}{'target':>8}{'p50 ms':>8}{'p99 ms':>8}"
@@ -153,11 +154,16 @@ def _measure(bench: Bench, paths: Sequence[Path]) -> list[Row]:
     rows: list[Row] = []
     bench.bare()  # The first one is slower than all others.
     for path in paths:
-        bare_before = bench.bare()
-        row = bench.path(path, path.scenario(catalog), bare_before)
+        row = _median_row(bench, path, catalog, rounds)
         print(_line(row), flush=True)
         rows.append(row)
     return rows
+
+
+def _median_row(bench: Bench, path: Path, catalog: Catalog, rounds: int) -> Row:
+    """The round with the median ratio; with an even number of rounds, the lower one of the two in the middle."""
+    found = [bench.path(path, path.scenario(catalog), bench.bare()) for _ in range(rounds)]
+    return sorted(found, key=lambda row: row.ratio)[(rounds - 1) // 2]
 
 
 def _line(row: Row) -> str:
@@ -170,7 +176,8 @@ def _line(row: Row) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=6, help="how long each path is loaded")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each path is loaded in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each path is measured")
     parser.add_argument("--connections", type=int, default=64, help="how many connections ask at once")
     parser.add_argument("--only", choices=[path.name for path in PATHS], help="measure one path alone, keep no record")
     parser.add_argument("--workers", type=int, default=1, help="compare so many workers with one")
