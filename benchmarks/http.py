@@ -28,7 +28,7 @@ from benchmarks.bare_route import PATH as BARE_PATH
 from benchmarks.bare_route import bare_server
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
 from benchmarks.generators import Load, generator_for, run_load
-from benchmarks.production_shop import Shop, production_shop
+from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import Scenario, raw_request
 from benchmarks.record import keep
 from benchmarks.shop_paths import PATHS, Catalog, Path, fill
@@ -37,8 +37,6 @@ WARM_SECONDS = 1.0
 BARE_SECONDS = 1.5
 # Less idle time than this on the load's core, and the load may have been what was measured.
 SATURATED = 0.97
-
-PRODUCTION = {"LOG_LEVEL": "INFO", "ACCESS_LOG": "true", "RATE_LIMIT_EXEMPT": "", "RATE_LIMIT_CALLS": "1000000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
     # What is started from here on inherits these cores; the worker is moved to the first one when it runs.
     load_cores = tuple(cores[1:2] or cores)
     os.sched_setaffinity(0, load_cores)
-    with production_shop(1, subprocess.DEVNULL, **PRODUCTION) as shop, bare_server() as (bare_process, bare_port):
+    with production_shop(1, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop, bare_server() as (bare_process, bare_port):
         worker = shop.workers()[0]
         for process in (worker, bare_process):
             pin(process, cores[0])

@@ -15,7 +15,7 @@ import uvloop
 
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds
 from benchmarks.generators import run_load
-from benchmarks.production_shop import Shop, production_shop
+from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.record import keep
 from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
@@ -24,7 +24,6 @@ _WARM_SECONDS = 1.0
 _ROUNDS = 3
 # Without --only, what is served from the cache and what is not.
 _DEFAULT_PATHS = ("product", "products", "clients", "mix", "checkout")
-_PRODUCTION = {"LOG_LEVEL": "INFO", "ACCESS_LOG": "true", "RATE_LIMIT_EXEMPT": "", "RATE_LIMIT_CALLS": "1000000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def report(chosen: Sequence[Path], workers: int, seconds: float, connections: in
 def _bench(workers: int, cores: Sequence[int]) -> Iterator[_Bench]:
     # What is started from here on inherits these cores.
     os.sched_setaffinity(0, cores)
-    with production_shop(workers, subprocess.DEVNULL, **_PRODUCTION) as shop:
+    with production_shop(workers, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop:
         yield _Bench(shop, cores, uvloop.run(fill(shop)))
 
 

@@ -17,7 +17,7 @@ import uvloop
 
 from benchmarks.cores import resident_megabytes
 from benchmarks.generators import run_load
-from benchmarks.production_shop import Shop, production_shop
+from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import MARK, Scenario, raw_request
 from benchmarks.record import keep
 from benchmarks.shop_paths import PATHS, Catalog, fill
@@ -29,12 +29,7 @@ _SAMPLES = 10
 _TARGETS = 20_000
 _FIRST_CHUNK_SECONDS = 5.0
 _LONGEST_CHUNK_SECONDS = 15.0
-_SETTINGS = {
-    "LOG_LEVEL": "INFO",
-    "ACCESS_LOG": "true",
-    "RATE_LIMIT_EXEMPT": "",
-    "TRUSTED_PROXIES": "127.0.0.0/8",
-}
+_SETTINGS = {**LIKE_PRODUCTION, "TRUSTED_PROXIES": "127.0.0.0/8"}
 
 
 def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:

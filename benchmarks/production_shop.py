@@ -20,6 +20,8 @@ from config.embedded import embedded_urls
 from config.settings import PROJECT_ROOT, read_settings
 
 START_SECONDS = 60
+# Settings for measurements of what a shop at work does: every request is logged and counted.
+LIKE_PRODUCTION = {"LOG_LEVEL": "INFO", "ACCESS_LOG": "true", "RATE_LIMIT_EXEMPT": ""}
 
 
 @dataclass(frozen=True, slots=True)

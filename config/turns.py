@@ -1,11 +1,13 @@
-"""What many requests ask in the same turn of the event loop, asked once for all of them."""
+"""What many requests ask at the same time, asked once for all of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+T = TypeVar("T")
 
 
 class SharedAnswer(asyncio.Future[A]):
@@ -54,3 +56,37 @@ class AskedTogether(Generic[Q, A]):
             answer.set_exception(error)
             answer.exception()
             raise
+
+
+class SharedTasks:
+    """Works under names, each done once for all who ask for its name meanwhile."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def result(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` returns or raises, or what somebody else's does that is under way under `name`.
+
+        It runs in a task of its own, so that whoever came first may leave without failing the others.
+        """
+        task = self._tasks.get(name)
+        if task is None:
+            task = self._tasks[name] = asyncio.create_task(work())
+            task.add_done_callback(partial(self._forget, name))
+        return cast(T, await asyncio.shield(task))
+
+    def detach(self, name: Hashable) -> None:
+        """Let nobody join the work under `name` any more; those who have still get its result."""
+        self._tasks.pop(name, None)
+
+    async def wait(self) -> None:
+        """Return when all that can be joined now is done."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    def _forget(self, name: Hashable, task: asyncio.Task[Any]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+        # All who waited may have gone; an error that nobody collects would be reported as lost.
+        if not task.cancelled():
+            task.exception()

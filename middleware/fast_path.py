@@ -28,13 +28,14 @@ log = logging.getLogger("shop.fast_path")
 
 @dataclass(slots=True)
 class _Held:
-    """A request, and what was asked for it in its turn."""
+    """A request, what was asked for it in its turn, and how far its client is into the limit as soon as that is known."""
 
     request: HeldRequest
     read: Read
     found: SharedAnswer[Found] | None
     counted: Counted | None
     begun: Begun
+    usage: Usage | None = None
 
 
 class FastPath:
@@ -71,48 +72,47 @@ class FastPath:
             except Exception:
                 # Whatever happens to one of them, the others wait for this loop.
                 log.exception("A request could not be answered on the fast path")
-                held.request.hand_on()
+                self._hand_on(held)
 
     async def _answer(self, held: _Held) -> None:
         """Wait, which the first of a turn does for all, and answer what is remembered."""
-        usage = None
         request_id.set(held.begun.identity)
         if self._limit is not None:
-            usage = await self._limit.usage(held.counted)
-            if self._limit.refuses(usage):
-                self._hand_on(held, usage)
+            held.usage = await self._limit.usage(held.counted)
+            if self._limit.refuses(held.usage):
+                self._hand_on(held)
                 return
         answer = await _recalled(held)
         if answer is None:
             # Nobody waits for this one: it takes as long as the database.
-            self._start(self._read(held, usage))
-        elif not self._send(held, answer, True, usage):
-            self._hand_on(held, usage)
+            self._start(self._read(held))
+        elif not self._send(held, answer, True):
+            self._hand_on(held)
 
-    async def _read(self, held: _Held, usage: Usage | None) -> None:
+    async def _read(self, held: _Held) -> None:
         try:
             answer, hit = await held.read.answer(held.found)
         except Exception as error:
             # The layers meet it again, and find the words for it.
             log.debug("A known read failed: %s", type(error).__name__)
-            self._hand_on(held, usage)
+            self._hand_on(held)
         else:
-            if not self._send(held, answer, hit, usage):
-                self._hand_on(held, usage)
+            if not self._send(held, answer, hit):
+                self._hand_on(held)
 
     @staticmethod
-    def _hand_on(held: _Held, usage: Usage | None) -> None:
-        note_asked(held.request.scope, Asked(held.found, usage))
+    def _hand_on(held: _Held) -> None:
+        note_asked(held.request.scope, Asked(held.found, held.usage))
         held.request.hand_on()
 
-    def _send(self, held: _Held, answer: Answer, hit: bool | None, usage: Usage | None) -> bool:
+    def _send(self, held: _Held, answer: Answer, hit: bool | None) -> bool:
         scope = held.request.scope
         status, lines, body = 200, answer.lines_of_200, answer.body
         if client_has(answer.etag, scope["headers"]):
             status, lines, body = 304, answer.lines_of_304, b""
         elif scope["method"] == "HEAD":
             body = b""
-        limits = b"" if usage is None or self._limit is None else self._limit.lines(usage)
+        limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
         cached = b"" if hit is None else HIT_LINE if hit else MISS_LINE
         if not held.request.write(status, (lines, cached, limits, self._context.lines(held.begun)), body):
             return False

@@ -124,7 +124,7 @@ class RequestContext:
             if name == b"content-type" and value.startswith(b"text/html"):
                 policy = _POLICY_OF_PAGES
             elif name == b"x-cache-hit":
-                self._metrics.count_read(hit=value == b"true")
+                self.count_read(hit=value == b"true")
         completed = [
             *headers,
             (b"x-request-id", begun.identity.encode()),
@@ -132,7 +132,7 @@ class RequestContext:
             *_HEADERS,
             policy,
         ]
-        if self._service.draining and _CLOSE not in completed:
+        if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
 

@@ -102,9 +102,7 @@ class BaseRepository(Listed, NewRows, Generic[M]):
 
     def row(self, row_id: int, fields: tuple[str, ...]) -> Any | None:
         """The named columns of a row, or None. The cheap way to read what nobody will change."""
-        if not is_key(row_id):
-            return None
-        return self.session.connection().execute(_row_statement(self.model, fields), {"id_key": row_id}).first()
+        return self.row_reading(row_id, fields)(self.session) if is_key(row_id) else None
 
     def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""

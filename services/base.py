@@ -84,10 +84,7 @@ class BaseService(Generic[M]):
 
     def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
         """The named columns of the row. Raises `NotFound`."""
-        row = self.repository.row(row_id, fields)
-        if row is None:
-            raise NotFound(self.thing, row_id)
-        return row
+        return self.row_reading(row_id, fields)(self.session)
 
     def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
         """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""

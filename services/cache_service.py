@@ -14,17 +14,15 @@ Nobody sees an old answer after a write:
 - a worker killed between its commit and its news is followed by one whose `start` makes everything old.
 """
 
-import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from functools import partial
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import orjson
 
 from config.redis_config import Argument, RedisGateway, RedisUnavailable, Script
-from config.turns import SharedAnswer
+from config.turns import SharedAnswer, SharedTasks
 from services.answer import Answer, Entry
 from services.cache_key import build_key
 from services.memo import Memo
@@ -78,7 +76,7 @@ class CacheService:
         self._versions = Versions(gateway)
         self._default_ttl = default_ttl
         self._remembered: Memo[str, StoredAnswer] = Memo(_MEMO_BYTES)
-        self._loads: dict[Hashable, asyncio.Task[Any]] = {}
+        self._loads = SharedTasks()
         self.hits = 0
         self.misses = 0
 
@@ -88,8 +86,7 @@ class CacheService:
 
     async def close(self) -> None:
         """Wait for the loads under way, and tell what is still untold if Redis can be reached."""
-        if self._loads:
-            await asyncio.wait(list(self._loads.values()))
+        await self._loads.wait()
         await self._versions.close()
 
     # What the services use.
@@ -114,8 +111,7 @@ class CacheService:
         remembered = self._remembered.get(entry.key)
         if remembered is None or not remembered.is_good(entry, found) or self._versions.is_untold(entry.tags):
             return None
-        self.hits += 1
-        log.debug("Cache HIT: %s", entry.key)
+        self._note_hit(entry)
         return remembered.answer
 
     async def answer(
@@ -129,15 +125,16 @@ class CacheService:
         if not self._gateway.enabled or self._versions.is_untold(entry.tags):
             return await self._miss(entry.key, load), False
         try:
-            answer = await self._recalled(entry, found)
-            if answer is None:
-                tokens, answer = await self._read(entry)
+            found = found or self.look(entry)
+            answer = None if found is None else self.recall(entry, await found)
+            if answer is not None:
+                return answer, True
+            tokens, answer = await self._read(entry)
         except RedisUnavailable as error:
             log.debug("Cache away for %s: %s", entry.key, error)
             return await self._miss(entry.key, load), False
         if answer is not None:
-            self.hits += 1
-            log.debug("Cache HIT: %s", entry.key)
+            self._note_hit(entry)
             return answer, True
 
         async def load_and_store() -> Answer:
@@ -146,7 +143,7 @@ class CacheService:
             return answer
 
         # Nobody joins a load that read other tokens: it may have seen what a write since has changed.
-        return await self._once((entry.key, *tokens.values()), load_and_store), False
+        return await self._loads.result((entry.key, *tokens.values()), load_and_store), False
 
     async def invalidate(self, news: News) -> None:
         """Make every answer that `news` concern old, for every worker.
@@ -184,7 +181,7 @@ class CacheService:
             await self.set(key, value, ttl)
             return value
 
-        return await self._once(key, load_and_set)
+        return await self._loads.result(key, load_and_set)
 
     async def delete(self, *keys: str) -> int:
         """Delete `keys`; how many there were, 0 when Redis is away."""
@@ -217,20 +214,14 @@ class CacheService:
         except (RedisUnavailable, orjson.JSONDecodeError):
             return False, None
 
+    def _note_hit(self, entry: Entry) -> None:
+        self.hits += 1
+        log.debug("Cache HIT: %s", entry.key)
+
     async def _miss(self, key: str, load: Callable[[], Awaitable[Answer]]) -> Answer:
         self.misses += 1
         log.debug("Cache MISS: %s", key)
         return await load()
-
-    async def _recalled(self, entry: Entry, found: SharedAnswer[Found] | None) -> Answer | None:
-        """The answer that this worker remembers, if Redis still holds it and it is good."""
-        remembered = self._remembered.get(entry.key)
-        if remembered is None:
-            return None
-        found = found or self.look(entry)
-        if found is None or not remembered.is_good(entry, await found):
-            return None
-        return remembered.answer
 
     async def _read(self, entry: Entry) -> tuple[Tokens, Answer | None]:
         """The current tokens by their keys, and the answer that Redis holds if it is good by them."""
@@ -269,20 +260,3 @@ class CacheService:
 
     def _milliseconds(self, ttl: float | None) -> int:
         return max(1, int((self._default_ttl if ttl is None else ttl) * 1000))
-
-    async def _once(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `work` returns, run once for all who ask under `name` meanwhile.
-
-        It runs in a task of its own, so that whoever came first may leave without failing the others.
-        """
-        task = self._loads.get(name)
-        if task is None:
-            task = self._loads[name] = asyncio.create_task(work())
-            task.add_done_callback(partial(self._forget, name))
-        return cast(T, await asyncio.shield(task))
-
-    def _forget(self, name: Hashable, task: asyncio.Task[Any]) -> None:
-        del self._loads[name]
-        if not task.cancelled():
-            # All who waited may be gone; an error that nobody collects would be reported as lost.
-            task.exception()

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database, DatabaseUnavailable, sqlstate
-from config.turns import AskedTogether, SharedAnswer
+from config.turns import AskedTogether, SharedAnswer, SharedTasks
 from repositories.reading import MoreToRead, Reading
 from services.answer import Answer, Entry
 from services.at_once import AtOnce
@@ -59,7 +59,7 @@ class Executor:
         # The reads of a turn, each with the context of whoever asked first, and what became of them.
         self._reads: AskedTogether[dict[Read, Context], dict[Read, Any]] = AskedTogether(dict, self._read_all)
         # Those that no lane has sent yet.
-        self._unsent: dict[Reading[Any], asyncio.Task[Any]] = {}
+        self._unsent = SharedTasks()
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away.
@@ -67,22 +67,14 @@ class Executor:
         Who asks for the same `work` before PostgreSQL is asked gets the same result.
         """
         if isinstance(work, Reading) and work.is_light:
-            return await self._read_together(work)
+            return await self._unsent.result(work, partial(self._read_at_once, work))
         return await self._read_in_thread(work)
-
-    async def _read_together(self, reading: Reading[T]) -> T:
-        task = self._unsent.get(reading)
-        if task is None:
-            # A task of its own, so that whoever came first may leave without failing the others.
-            task = self._unsent[reading] = asyncio.create_task(self._read_at_once(reading))
-            task.add_done_callback(partial(self._forget, reading))
-        return cast(T, await asyncio.shield(task))
 
     async def _read_at_once(self, reading: Reading[T]) -> T:
         question = reading.question(self.database.engine)
         statement, parameters = question.as_sent()
         try:
-            sent = partial(self._unsent.pop, reading, None)
+            sent = partial(self._unsent.detach, reading)
             rows = await self.database.read_lanes.run(statement, parameters, sent=sent)
         except DatabaseUnavailable as error:
             raise Unavailable from error
@@ -92,13 +84,6 @@ class Executor:
             except MoreToRead:
                 log.debug("The rest takes a session: %s", statement.name)
         return await self._read_in_thread(reading)
-
-    def _forget(self, reading: Reading[Any], task: asyncio.Task[Any]) -> None:
-        if self._unsent.get(reading) is task:
-            del self._unsent[reading]
-        # All who waited may have gone; an error that nobody collects would be reported as lost.
-        if not task.cancelled():
-            task.exception()
 
     async def _read_in_thread(self, work: Callable[[Session], T]) -> T:
         reads, results = self._reads.join()

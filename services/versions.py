@@ -165,26 +165,21 @@ class Versions:
         All who look in one turn of the event loop are answered together, with everything that any of
         them asked for. The result raises `RedisUnavailable`.
         """
-        looking, found = self._looking.join()
-        looking.tokens.update(tokens)
-        looking.answers.add(answer)
-        return found
-
-    async def _look(self, looking: Looking) -> Found:
-        keys = [*looking.tokens, *looking.answers]
-        return dict(zip(keys, await self._gateway.run(_LOOK, keys, (len(looking.tokens),)), strict=True))
+        return _joined(self._looking, tokens, answer)
 
     def read(self, tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
         """The same with the whole of the stored answer; tokens that are missing are made."""
-        reading, found = self._reading.join()
-        reading.tokens.update(tokens)
-        reading.answers.add(answer)
-        return found
+        return _joined(self._reading, tokens, answer)
 
-    async def _read(self, reading: Looking) -> Found:
-        keys = [*reading.tokens, *reading.answers]
-        arguments = (len(reading.tokens), secrets.token_hex(12))
-        return dict(zip(keys, await self._gateway.run(_READ, keys, arguments), strict=True))
+    async def _look(self, looking: Looking) -> Found:
+        return await self._found(_LOOK, looking)
+
+    async def _read(self, looking: Looking) -> Found:
+        return await self._found(_READ, looking, secrets.token_hex(12))
+
+    async def _found(self, script: Script, looking: Looking, *more: str) -> Found:
+        keys = [*looking.tokens, *looking.answers]
+        return dict(zip(keys, await self._gateway.run(script, keys, (len(looking.tokens), *more)), strict=True))
 
     def is_untold(self, tags: Iterable[str]) -> bool:
         """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""
@@ -239,3 +234,10 @@ class Versions:
                 self._untold |= self._being_told
             self._being_told = set()
         return told
+
+
+def _joined(together: AskedTogether[Looking, Found], tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+    looking, found = together.join()
+    looking.tokens.update(tokens)
+    looking.answers.add(answer)
+    return found

@@ -225,6 +225,8 @@ async def test_one_that_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFi
 
     assert {response.content for response in responses} == {ANSWER.body}
     assert shop.thing.answered == 5
+    remaining = sorted(int(response.headers["X-RateLimit-Remaining"]) for response in responses)
+    assert remaining == [*range(remaining[0], remaining[0] + 5)]
     assert "could not be answered on the fast path" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""What a repository asks PostgreSQL."""
+"""The repositories of all resources, and what they ask PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,28 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.orm import Session
 
+from repositories.address import AddressRepository
+from repositories.base import BaseRepository
+from repositories.bill import BillRepository
+from repositories.category import CategoryRepository
+from repositories.client import ClientRepository
+from repositories.order import OrderRepository
+from repositories.order_detail import OrderDetailRepository
+from repositories.product import ProductRepository
+from repositories.review import ReviewRepository
 from schemas.base import ListQuery
+
+Repository = type[BaseRepository[Any]]
+OF_RESOURCES: tuple[Repository, ...] = (
+    AddressRepository,
+    BillRepository,
+    CategoryRepository,
+    ClientRepository,
+    OrderDetailRepository,
+    OrderRepository,
+    ProductRepository,
+    ReviewRepository,
+)
 
 
 class Query(ListQuery):

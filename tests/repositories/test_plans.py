@@ -10,7 +10,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from repositories.address import AddressRepository
-from repositories.base import BaseRepository
 from repositories.bill import BillRepository
 from repositories.category import CategoryRepository
 from repositories.client import ClientRepository
@@ -19,27 +18,16 @@ from repositories.order_detail import OrderDetailRepository
 from repositories.product import ProductRepository, StockMovementRepository
 from repositories.review import ReviewRepository
 from schemas.base import ListQuery
-from tests.repositories.statements import Query, statements_of
+from tests.repositories.statements import OF_RESOURCES, Query, Repository, statements_of
 
 pytestmark = pytest.mark.integration
 
-Repository = type[BaseRepository[Any]]
 Plan = dict[str, Any]
 
 FIELDS = ("id_key", "created_at")
 KEYS_WITH_RANGES = {"ix_bills_key_date", "ix_orders_key_date", "ix_products_key_cents"}
 
-REPOSITORIES: tuple[Repository, ...] = (
-    AddressRepository,
-    BillRepository,
-    CategoryRepository,
-    ClientRepository,
-    OrderDetailRepository,
-    OrderRepository,
-    ProductRepository,
-    ReviewRepository,
-    StockMovementRepository,
-)
+REPOSITORIES: tuple[Repository, ...] = (*OF_RESOURCES, StockMovementRepository)
 DAY = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 # A filter, a value that few rows have, and the column by which an index finds them.
 EQUALITIES: list[tuple[Repository, str, Any, str]] = [

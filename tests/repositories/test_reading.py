@@ -9,33 +9,14 @@ from sqlalchemy.orm import Session
 
 from config.lanes import Lanes, Prepared, Row
 from config.settings import read_settings
-from repositories.address import AddressRepository
-from repositories.base import BaseRepository
-from repositories.bill import BillRepository
 from repositories.category import CategoryRepository
-from repositories.client import ClientRepository
-from repositories.order import OrderRepository
-from repositories.order_detail import OrderDetailRepository
-from repositories.product import ProductRepository
 from repositories.reading import MoreToRead, Reading
-from repositories.review import ReviewRepository
 from schemas.base import ListQuery
 from tests.repositories.conftest import ROWS
-from tests.repositories.statements import Query
+from tests.repositories.statements import OF_RESOURCES, Query, Repository
 
 pytestmark = pytest.mark.integration
 
-Repository = type[BaseRepository[Any]]
-REPOSITORIES: tuple[Repository, ...] = (
-    AddressRepository,
-    BillRepository,
-    CategoryRepository,
-    ClientRepository,
-    OrderDetailRepository,
-    OrderRepository,
-    ProductRepository,
-    ReviewRepository,
-)
 PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip=ROWS - 2, limit=20), ListQuery()]
 
 
@@ -67,7 +48,7 @@ def columns_of(repository: Repository) -> tuple[str, ...]:
     return tuple(column.name for column in repository.model.__table__.columns)
 
 
-@pytest.mark.parametrize("repository", REPOSITORIES)
+@pytest.mark.parametrize("repository", OF_RESOURCES)
 def test_a_lane_says_what_a_session_says(session: Session, repository: Repository) -> None:
     fields = columns_of(repository)
     row = repository.row_reading(7, fields)
@@ -84,7 +65,7 @@ def test_a_lane_says_what_a_session_says(session: Session, repository: Repositor
         assert (on_a_lane.total, on_a_lane.estimated) == (in_session.total, in_session.estimated) == (ROWS, False)
 
 
-@pytest.mark.parametrize("repository", REPOSITORIES)
+@pytest.mark.parametrize("repository", OF_RESOURCES)
 @pytest.mark.parametrize("query", PAGES)
 def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
     for reading in (repository.rows_reading(query, ("id_key",)), repository.row_reading(7, ("id_key",))):
