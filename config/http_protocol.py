@@ -3,6 +3,9 @@
 An ASGI request costs a task, and an answer of two messages, whose every header is checked, copied and joined anew. An
 application that has a method `take` is offered every request first, as a `HeldRequest`. It may answer it later in one
 piece, and many of them in one step of the event loop; what it does not take is called as ASGI says.
+
+What the parser made of a request without a body is remembered (`config.request_heads`), because clients send the same
+few over and over.
 """
 
 import asyncio
@@ -11,6 +14,8 @@ from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from config.request_heads import RequestHeads
 
 Take = Callable[["HeldRequest"], bool]
 
@@ -49,7 +54,104 @@ class HeldRequest:
 
 
 class ShopProtocol(HttpToolsProtocol):
-    """`HttpToolsProtocol` that offers every request to the application's `take` first."""
+    """`HttpToolsProtocol` that parses no head twice, and offers every request to the application's `take` first."""
+
+    # A head means the same on every connection of the process.
+    heads = RequestHeads()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # When the last answer left, as long as no more has come since.
+        self._quiet_since: float | None = None
+        # Whether the parser has seen the end of all that it has seen the beginning of.
+        self._between_messages = True
+
+    def data_received(self, data: bytes) -> None:
+        head = self.heads.find(data) if self._between_messages and not self._is_crowded() else None
+        if head is None:
+            self._parse(data)
+        else:
+            self._unset_keepalive_if_required()
+            self._begin(head)
+
+    def _is_crowded(self) -> bool:
+        """Whether there are so many connections or requests that uvicorn refuses more."""
+        limit = self.limit_concurrency
+        return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+
+    def _parse(self, data: bytes) -> None:
+        is_beginning, earlier = self._between_messages, self.scope
+        super().data_received(data)
+        if is_beginning and self._between_messages and self.scope is not earlier:
+            self.heads.learn(data, cast(MutableMapping[str, Any], self.scope))
+
+    def on_message_begin(self) -> None:
+        self._between_messages = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._between_messages = True
+        super().on_message_complete()
+
+    def _begin(self, head: dict[str, Any]) -> None:
+        """Go on as if the parser had just read the whole of a request with this head."""
+        super().on_message_begin()
+        cast(MutableMapping[str, Any], self.scope).update(head)
+        earlier = self.cycle
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        if earlier is None or earlier.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    # One timer for a connection, which is neither set nor taken back for every request: it looks when it rings.
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_after(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._quiet_since is None:
+            return
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_after(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_after(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._quiet_since = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        super()._unset_keepalive_if_required()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         hand_on = partial(super()._start_asgi_task, cycle, app)

@@ -20,6 +20,12 @@ class SharedAnswer(asyncio.Future[A]):
         return False
 
 
+async def settled(answer: SharedAnswer[Any]) -> None:
+    """Return when the answer is there, whatever it is: `answer.result()` tells."""
+    if not answer.done():
+        await asyncio.wait((answer,))
+
+
 class AskedTogether(Generic[Q, A]):
     """Collects a question from all who `join` in one turn of the event loop, and then asks it.
 

@@ -14,7 +14,7 @@ from typing import Any
 from config.http_protocol import HeldRequest
 from config.logging import request_id
 from config.redis_config import RedisUnavailable
-from config.turns import SharedAnswer
+from config.turns import SharedAnswer, settled
 from middleware.edge import Asked, Edge, note_asked
 from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
@@ -36,6 +36,23 @@ class _Held:
     counted: Counted | None
     begun: Begun
     usage: Usage | None = None
+
+    async def arrived(self) -> None:
+        """Return when Redis has answered all that was asked, or failed."""
+        if self.counted is not None:
+            await settled(self.counted.answer)
+        if self.found is not None:
+            await settled(self.found)
+
+    def recalled(self) -> Answer | None:
+        """The answer that this worker remembers, if Redis has said that it is good."""
+        if self.found is None:
+            return None
+        try:
+            return self.read.recall(self.found.result())
+        except RedisUnavailable as error:
+            log.debug("Cache away: %s", error)
+            return None
 
 
 class FastPath:
@@ -67,22 +84,24 @@ class FastPath:
     async def _answer_turn(self) -> None:
         turn, self._turn = self._turn, []
         for held in turn:
+            # The first of a turn waits for all.
+            await held.arrived()
             try:
-                await self._answer(held)
+                self._answer(held)
             except Exception:
                 # Whatever happens to one of them, the others wait for this loop.
                 log.exception("A request could not be answered on the fast path")
                 self._hand_on(held)
 
-    async def _answer(self, held: _Held) -> None:
-        """Wait, which the first of a turn does for all, and answer what is remembered."""
+    def _answer(self, held: _Held) -> None:
+        """Answer what is remembered, and have the rest read."""
         request_id.set(held.begun.identity)
         if self._limit is not None:
-            held.usage = await self._limit.usage(held.counted)
+            held.usage = self._limit.usage_now(held.counted)
             if self._limit.refuses(held.usage):
                 self._hand_on(held)
                 return
-        answer = await _recalled(held)
+        answer = held.recalled()
         if answer is None:
             # Nobody waits for this one: it takes as long as the database.
             self._start(self._read(held))
@@ -120,16 +139,6 @@ class FastPath:
             self._context.count_read(hit=hit)
         self._context.has_answered(scope, held.begun, status)
         return True
-
-
-async def _recalled(held: _Held) -> Answer | None:
-    if held.found is None:
-        return None
-    try:
-        return held.read.recall(await held.found)
-    except RedisUnavailable as error:
-        log.debug("Cache away: %s", error)
-        return None
 
 
 def _has_origin(headers: list[tuple[bytes, bytes]]) -> bool:

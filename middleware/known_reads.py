@@ -9,14 +9,14 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from config.memo import Memo
 from config.turns import SharedAnswer
 from middleware.http_rules import is_host_valid
 from services.answer import Answer
-from services.memo import Memo
 from services.versions import Found
 
 # So many targets are remembered, and none that is longer.
-_TARGETS = 8192
+_TARGETS = 4096
 _LONGEST_TARGET = 512
 
 _REMEMBER = "shop.remember"

@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
-from config.turns import AskedTogether, SharedAnswer
+from config.turns import AskedTogether, SharedAnswer, settled
 from middleware.client_address import belongs_to, client_address
 from middleware.errors import problem
 
@@ -135,10 +135,16 @@ class RateLimit:
 
     async def usage(self, counted: Counted | None) -> Usage:
         """How far the client is into its window, with the request that was counted."""
+        if counted is not None:
+            await settled(counted.answer)
+        return self.usage_now(counted)
+
+    def usage_now(self, counted: Counted | None) -> Usage:
+        """The same once the answer for `counted` is there, without waiting."""
         if counted is None:
             return Usage(0, self._period)
         try:
-            last = (await counted.answer)[counted.address]
+            last = counted.answer.result()[counted.address]
         except RedisUnavailable:
             usage = self._local.count(counted.address)
         else:

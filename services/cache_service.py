@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 
 import orjson
 
+from config.memo import Memo
 from config.redis_config import Argument, RedisGateway, RedisUnavailable, Script
 from config.turns import SharedAnswer, SharedTasks
 from services.answer import Answer, Entry
 from services.cache_key import build_key
-from services.memo import Memo
 from services.stored_answer import StoredAnswer, decoded, encoded, needed
 from services.versions import (
     EVERYTHING,

@@ -1,12 +1,20 @@
-"""Answers in one piece, as clients see them on the wire."""
+"""Answers in one piece, as clients see them on the wire, and requests as the application sees them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from config.http_protocol import HeldRequest, ShopProtocol, header_lines
+from config.request_heads import RequestHeads
 from tests.middleware.asgi import served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
@@ -128,3 +136,210 @@ async def test_nothing_is_written_to_a_client_that_has_gone(
     writer.close()
     await asyncio.sleep(0.1)
     assert request.write(200, (), b"") is False
+
+
+class Pipe(asyncio.Transport):
+    """A connection that keeps what is written, and hands on what comes in the pieces in which it is fed."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("203.0.113.9", 4711), "sockname": ("127.0.0.1", 80)})
+        self.written = bytearray()
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closing = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        """What is in the pieces comes all the same, as it would from a buffer."""
+
+    def resume_reading(self) -> None:
+        """It has never stopped."""
+
+
+class Recorder:
+    """Remembers what it was called with, bodies included, and answers with a few bytes."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[dict[str, Any], bytes]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.seen.append((dict(scope), body))
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Connection:
+    """An application behind a protocol of its own, which has parsed nothing yet."""
+
+    def __init__(self, kind: type[HttpToolsProtocol], **options: Any) -> None:
+        self.app = Recorder()
+        config = uvicorn.Config(self.app, http=kind, ws="none", lifespan="off", log_config=None, **options)
+        config.load()
+        # Nothing is around the application that would have to be told apart.
+        config.loaded_app = self.app
+        self.pipe, self.state = Pipe(), ServerState()
+        self.protocol = kind(config, self.state, {}, asyncio.get_running_loop())
+        self.protocol.connection_made(self.pipe)
+
+    async def feed(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            if not self.pipe.closing:
+                self.protocol.data_received(piece)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+    def end(self) -> None:
+        self.protocol.connection_lost(None)
+
+
+def forgetful() -> type[ShopProtocol]:
+    """The protocol, with nothing learned from other tests."""
+    return type("FreshProtocol", (ShopProtocol,), {"heads": RequestHeads()})
+
+
+LINES = [
+    b"GET /a?b=1 HTTP/1.1",
+    b"HEAD /%C3%A4 HTTP/1.1",
+    b"POST /a HTTP/1.1",
+    b"GET /a?b=1 HTTP/1.0",
+    b"GET / HTTP/1.1",
+]
+BLOCKS = [
+    b"Host: shop\r\n", b"host: shop\r\nAccept: */*\r\nConnection: keep-alive\r\n", b"Host: shop\r\nContent-Length: 4\r\n",
+    b"Host: shop\r\nExpect: 100-continue\r\n", b"", b"Host: shop\r\nConnection: close\r\n",
+    b"Host: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\n",
+]  # fmt: skip
+
+
+def whole(line: bytes, block: bytes) -> bytes:
+    return line + b"\r\n" + block + b"\r\n" + (b"body" if b"Length" in block else b"")
+
+
+requests = st.builds(whole, st.sampled_from(LINES), st.sampled_from(BLOCKS[:2] * 3 + BLOCKS))
+
+
+@st.composite
+def pieces(draw: st.DrawFn) -> Sequence[bytes]:
+    """What a client sends: mostly a request in each piece, now and then cut or joined."""
+    sent: list[bytes] = []
+    for request in draw(st.lists(requests, min_size=1, max_size=12)):
+        kind = draw(st.sampled_from(["whole", "whole", "whole", "cut", "joined"]))
+        cut = draw(st.integers(1, len(request) - 1))
+        if kind == "cut":
+            sent += [request[:cut], request[cut:]]
+        elif kind == "joined" and sent:
+            sent[-1] += request
+        else:
+            sent.append(request)
+    return sent
+
+
+async def seen_by(kind: type[HttpToolsProtocol], sent: Sequence[bytes]) -> tuple[Any, bytes, bool]:
+    connection = Connection(kind)
+    await connection.feed(*sent)
+    connection.end()
+    return connection.app.seen, bytes(connection.pipe.written), connection.pipe.closing
+
+
+@given(pieces())
+@settings(max_examples=100, deadline=None)
+def test_an_application_sees_the_same_whether_heads_were_parsed_or_remembered(sent: Sequence[bytes]) -> None:
+    kind = forgetful()
+    expected = asyncio.run(seen_by(HttpToolsProtocol, sent))
+    assert asyncio.run(seen_by(kind, sent)) == expected
+    # Another connection profits from what was learned on the first.
+    assert asyncio.run(seen_by(kind, sent)) == expected
+
+
+REQUEST = whole(LINES[0], BLOCKS[0])
+
+
+async def test_a_head_is_not_parsed_again() -> None:
+    parsed: list[bytes] = []
+
+    class Watched(ShopProtocol):
+        heads = RequestHeads()
+
+        def on_url(self, url: bytes) -> None:
+            parsed.append(url)
+            super().on_url(url)
+
+    connection = Connection(Watched)
+    await connection.feed(REQUEST, REQUEST, REQUEST)
+    assert len(connection.app.seen) == 3
+    assert parsed == [b"/a?b=1"]
+    connection.end()
+
+
+async def test_a_known_request_waits_for_the_one_before_it() -> None:
+    connection = Connection(forgetful())
+    await connection.feed(REQUEST)
+    connection.app.may_answer.clear()
+    await connection.feed(REQUEST, REQUEST, REQUEST)
+    assert len(connection.app.seen) == 2
+    connection.app.may_answer.set()
+    await connection.feed(REQUEST)
+    assert len(connection.app.seen) == 5
+    assert connection.pipe.written.count(b"200 OK") == 5
+    connection.end()
+
+
+async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
+    connection = Connection(forgetful())
+    post = b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (2 * len(REQUEST))
+    await connection.feed(REQUEST, post, REQUEST, REQUEST, REQUEST)
+    assert [(scope["method"], body) for scope, body in connection.app.seen] == [
+        ("GET", b""), ("POST", 2 * REQUEST), ("GET", b""),
+    ]  # fmt: skip
+    connection.end()
+
+
+async def test_where_too_many_are_connected_a_known_request_is_refused_too() -> None:
+    kind = functools.partial(Connection, forgetful(), limit_concurrency=2)
+    connection = kind()
+    await connection.feed(REQUEST, REQUEST)
+    assert len(connection.app.seen) == 2
+    # Somebody else came.
+    connection.state.connections.add(kind().protocol)
+    await connection.feed(REQUEST)
+    assert len(connection.app.seen) == 2
+    assert b"HTTP/1.1 503 Service Unavailable" in connection.pipe.written
+    connection.end()
+
+
+async def test_a_connection_is_closed_when_it_was_quiet_for_long_enough_and_not_before() -> None:
+    connection = Connection(forgetful(), timeout_keep_alive=0.3)
+    for _ in range(5):
+        await connection.feed(REQUEST)
+        await asyncio.sleep(0.1)
+    assert not connection.pipe.closing
+    await asyncio.sleep(0.4)
+    assert connection.pipe.closing
+    connection.end()
+
+
+async def test_a_connection_whose_answer_takes_long_is_not_quiet() -> None:
+    connection = Connection(forgetful(), timeout_keep_alive=0.1)
+    await connection.feed(REQUEST)
+    half = len(REQUEST) // 2
+    await connection.feed(REQUEST[:half])
+    await asyncio.sleep(0.3)
+    assert not connection.pipe.closing
+    await connection.feed(REQUEST[half:])
+    await asyncio.sleep(0.3)
+    assert len(connection.app.seen) == 2
+    assert connection.pipe.closing
+    connection.end()

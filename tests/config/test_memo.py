@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.memo import Memo
+from config.memo import Memo
 
 pytestmark = pytest.mark.unit
 

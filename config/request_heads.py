@@ -1,0 +1,58 @@
+"""The heads of requests as the HTTP parser understood them, remembered by their bytes.
+
+A client sends the same lines of headers with all of its requests, and many ask for the same targets. A request line
+and the lines of headers mean the same with whatever they are put together, as long as the request has no body and
+nothing about it is special; both are therefore remembered by themselves.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from config.memo import Memo
+
+# So many are remembered, and none that is longer. The headers of a browser take some 700 bytes.
+_LINES, _LONGEST_LINE = 4096, 600
+_BLOCKS, _LONGEST_BLOCK = 512, 2000
+
+_END = b"\r\n\r\n"
+_OF_THE_LINE = ("method", "path", "raw_path", "query_string")
+_METHODS = frozenset(("GET", "HEAD"))
+# With one of these a request may have a body, or its connection another end than others.
+_SPECIAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"))
+_KEEP_ALIVE = (b"connection", b"keep-alive")
+
+
+class RequestHeads:
+    """What is known of request lines and of lines of headers, each with what it stands for in an ASGI scope."""
+
+    def __init__(self) -> None:
+        self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES)
+        self._blocks: Memo[bytes, list[tuple[bytes, bytes]]] = Memo(_BLOCKS)
+
+    def find(self, data: bytes) -> dict[str, Any] | None:
+        """What the head of a request says, if `data` is a whole request whose head is known; with a new list of headers."""
+        line, _, block = data.partition(b"\r\n")
+        of_line = self._lines.get(line)
+        if of_line is None:
+            return None
+        headers = self._blocks.get(block)
+        return None if headers is None else {**of_line, "headers": headers.copy()}
+
+    def learn(self, data: bytes, scope: MutableMapping[str, Any]) -> None:
+        """Remember that `data` was one whole request, and that this was its scope, if it may come again like this."""
+        line, _, block = data.partition(b"\r\n")
+        if not _is_plain(scope) or len(line) > _LONGEST_LINE or len(block) > _LONGEST_BLOCK:
+            return
+        # Else the parser has split it at other places than the first line and the end.
+        if not line.startswith(scope["method"].encode()) or data.find(_END) != len(data) - len(_END):
+            return
+        self._lines.put(line, {name: scope[name] for name in _OF_THE_LINE})
+        self._blocks.put(block, scope["headers"].copy())
+
+
+def _is_plain(scope: MutableMapping[str, Any]) -> bool:
+    return (
+        scope["method"] in _METHODS
+        and scope["http_version"] == "1.1"
+        and all(name not in _SPECIAL or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
+    )
