@@ -15,7 +15,10 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
 
     `settings` are those of the environment unless given.
     """
+    from config.openapi_models import import_openapi_models
     from config.settings import get_settings
+
+    import_openapi_models()
     from controllers.application import assemble
 
     return assemble(settings or get_settings())

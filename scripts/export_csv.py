@@ -23,7 +23,8 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from scripts.csv_file import STANDARD, CsvFileError
-from scripts.csv_session import EXIT_FINE, run_on_database
+from scripts.csv_session import run_on_database
+from scripts.database import EXIT_FINE
 from services.csv_entities import CSV_ENTITIES
 from services.csv_export import CsvExport
 

@@ -27,7 +27,8 @@ from tqdm import tqdm
 from config.embedded import ServerUrls
 from scripts.cache_news import tell_the_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
-from scripts.csv_session import EXIT_FINE, EXIT_REFUSED, run_on_database, uninterrupted
+from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
+from scripts.database import EXIT_FINE
 from services.base import news_of
 from services.csv_entities import CSV_ENTITIES
 from services.csv_import import CsvImport

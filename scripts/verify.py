@@ -11,31 +11,21 @@ import sys
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config.embedded import EmbeddedServerError, ServerUrls, running_servers
-from config.migrations import at_head, maintenance_engine
-from config.production import check_database_url, first_line
-from config.settings import SettingsError, get_settings
 from scripts.cache_news import tell_the_cache
+from scripts.database import EXIT_FINE, REASONS, shop_database, stopped_by
 from services.base import news_of
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
 from services.versions import News
 
-EXIT_FINE, EXIT_BROKEN, EXIT_CANNOT = 0, 1, 2
-
-
-class CannotVerify(Exception):
-    """The database is not one that can be looked at; the message is one line."""
+EXIT_BROKEN = 1
 
 
 def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
     """What became of each invariant, and what can be repaired; both seen in one snapshot."""
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with Session(reader) as session:
-        if not at_head(session.connection()):
-            raise CannotVerify("The database is not at the newest migration: run `alembic upgrade head` first")
         service = VerificationService(session)
         return service.findings(), service.repairs()
 
@@ -81,17 +71,13 @@ def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
         return False
 
 
-def verify(urls: ServerUrls, *, mend: bool, yes: bool) -> int:
+def verify(engine: Engine, redis_url: str | None, *, mend: bool, yes: bool) -> int:
     """Verify, repair when `mend` says so, and verify again; the exit code."""
-    engine = maintenance_engine(urls.database_url)
-    try:
-        findings, repairs = inspect(engine)
-        fine = report(findings)
-        if mend and repairs and _confirmed(repairs, yes):
-            tell_the_cache(urls.redis_url, repair(engine, repairs))
-            fine = report(inspect(engine)[0])
-    finally:
-        engine.dispose()
+    findings, repairs = inspect(engine)
+    fine = report(findings)
+    if mend and repairs and _confirmed(repairs, yes):
+        tell_the_cache(redis_url, repair(engine, repairs))
+        fine = report(inspect(engine)[0])
     return EXIT_FINE if fine else EXIT_BROKEN
 
 
@@ -104,13 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.yes and not options.repair:
         parser.error("--yes goes with --repair")
     try:
-        settings = get_settings()
-        check_database_url(settings)
-        with running_servers(settings) as urls:
-            return verify(urls, mend=options.repair, yes=options.yes)
-    except (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotVerify) as error:
-        print(f"Stopped: {first_line(error)}", file=sys.stderr)
-        return EXIT_CANNOT
+        with shop_database() as (engine, urls):
+            return verify(engine, urls.redis_url, mend=options.repair, yes=options.yes)
+    except REASONS as error:
+        return stopped_by(error)
 
 
 if __name__ == "__main__":

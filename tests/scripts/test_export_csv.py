@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
-from scripts.csv_session import EXIT_CANNOT, EXIT_FINE
+from scripts.database import EXIT_CANNOT, EXIT_FINE
 from scripts.export_csv import main
 from tests.race.databases import connected, execute, new_database, rows_of
 from tests.scripts.csv_shop import exported, imported, named_by_the_settings, stored

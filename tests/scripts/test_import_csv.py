@@ -18,7 +18,8 @@ import pytest
 from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
 from scripts import csv_file
-from scripts.csv_session import EXIT_CANNOT, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED
+from scripts.csv_session import EXIT_INTERRUPTED, EXIT_REFUSED
+from scripts.database import EXIT_CANNOT, EXIT_FINE
 from services import csv_import
 from tests.race.databases import breaches, connected, execute, new_database, rows_of
 from tests.scripts.csv_shop import imported, named_by_the_settings, stored

@@ -13,7 +13,8 @@ from sqlalchemy import make_url
 
 from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT, get_settings
-from scripts.verify import EXIT_BROKEN, EXIT_CANNOT, EXIT_FINE, main
+from scripts.database import EXIT_CANNOT, EXIT_FINE
+from scripts.verify import EXIT_BROKEN, main
 from tests.race.databases import connected, execute, new_database, process_number, rows_of
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_in_thread

@@ -1,0 +1,45 @@
+"""The database that a script works on: the one that the settings name, else the embedded one."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.embedded import EmbeddedServerError, ServerUrls, running_servers
+from config.migrations import at_head, maintenance_engine
+from config.production import check_database_url, first_line
+from config.settings import SettingsError, get_settings
+
+EXIT_FINE, EXIT_CANNOT = 0, 2
+
+
+class CannotRun(Exception):
+    """Nothing can be done on this database; the message is one line."""
+
+
+# What a script says in one line, instead of a traceback.
+REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotRun)
+
+
+@contextmanager
+def shop_database() -> Iterator[tuple[Engine, ServerUrls]]:
+    """An engine on the database, and where all servers are. Raises one of `REASONS`."""
+    settings = get_settings()
+    check_database_url(settings)
+    with running_servers(settings) as urls:
+        engine = maintenance_engine(urls.database_url)
+        try:
+            with engine.connect() as connection:
+                if not at_head(connection):
+                    raise CannotRun("The database is not at the newest migration: run `alembic upgrade head` first")
+            yield engine, urls
+        finally:
+            engine.dispose()
+
+
+def stopped_by(error: Exception) -> int:
+    """Say why nothing can be done; the exit code."""
+    print(f"Stopped: {first_line(error)}", file=sys.stderr)
+    return EXIT_CANNOT
