@@ -19,6 +19,9 @@ _OF_THE_LINE = ("method", "path", "raw_path", "query_string")
 _METHODS = frozenset(("GET", "HEAD"))
 # With one of these a request may have a body, or its connection another end than others.
 _SPECIAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"))
+# These differ from request to request, and would only push out what comes again.
+_UNIQUE = frozenset((b"if-none-match", b"x-request-id"))
+_NOT_REMEMBERED = _SPECIAL | _UNIQUE
 _KEEP_ALIVE = (b"connection", b"keep-alive")
 
 
@@ -54,5 +57,5 @@ def _is_plain(scope: MutableMapping[str, Any]) -> bool:
     return (
         scope["method"] in _METHODS
         and scope["http_version"] == "1.1"
-        and all(name not in _SPECIAL or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
+        and all(name not in _NOT_REMEMBERED or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
     )

@@ -62,9 +62,11 @@ def test_nobody_can_change_what_others_are_told(heads: RequestHeads) -> None:
         (b"upgrade", b"websocket"),
         (b"connection", b"close"),
         (b"connection", b"keep-alive, upgrade"),
+        (b"if-none-match", b'"1"'),
+        (b"x-request-id", b"1"),
     ],
 )
-def test_a_request_about_which_something_is_special_is_not_remembered(
+def test_a_request_that_is_special_or_will_not_come_again_is_not_remembered(
     heads: RequestHeads, name: bytes, value: bytes
 ) -> None:
     data = request(block=b"Host: shop\r\n%b: %b\r\n" % (name, value))
