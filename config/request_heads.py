@@ -19,16 +19,20 @@ _OF_THE_LINE = ("method", "path", "raw_path", "query_string")
 _METHODS = frozenset(("GET", "HEAD"))
 # With one of these a request may have a body, or its connection another end than others.
 _SPECIAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"))
-# These differ from request to request, and would only push out what comes again.
-_UNIQUE = frozenset((b"if-none-match", b"x-request-id"))
-_NOT_REMEMBERED = _SPECIAL | _UNIQUE
 _KEEP_ALIVE = (b"connection", b"keep-alive")
 
 
 class RequestHeads:
-    """What is known of request lines and of lines of headers, each with what it stands for in an ASGI scope."""
+    """What is known of request lines and of lines of headers, each with what it stands for in an ASGI scope.
 
-    def __init__(self) -> None:
+    Of the heads that are not known, one in `learn_every` is remembered: it costs as much as to parse it. What comes again
+    and again is soon known all the same, and what is different each time (an id, an entity tag, the address that a proxy
+    adds) costs next to nothing.
+    """
+
+    def __init__(self, learn_every: int = 8) -> None:
+        self._learn_every = learn_every
+        self._unknown = 0
         self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES)
         self._blocks: Memo[bytes, list[tuple[bytes, bytes]]] = Memo(_BLOCKS)
 
@@ -43,6 +47,9 @@ class RequestHeads:
 
     def learn(self, data: bytes, scope: MutableMapping[str, Any]) -> None:
         """Remember that `data` was one whole request, and that this was its scope, if it may come again like this."""
+        self._unknown += 1
+        if self._unknown % self._learn_every:
+            return
         line, _, block = data.partition(b"\r\n")
         if not _is_plain(scope) or len(line) > _LONGEST_LINE or len(block) > _LONGEST_BLOCK:
             return
@@ -57,5 +64,5 @@ def _is_plain(scope: MutableMapping[str, Any]) -> bool:
     return (
         scope["method"] in _METHODS
         and scope["http_version"] == "1.1"
-        and all(name not in _NOT_REMEMBERED or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
+        and all(name not in _SPECIAL or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
     )

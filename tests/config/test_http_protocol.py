@@ -207,7 +207,7 @@ class Connection:
 
 def forgetful() -> type[ShopProtocol]:
     """The protocol, with nothing learned from other tests."""
-    return type("FreshProtocol", (ShopProtocol,), {"heads": RequestHeads()})
+    return type("FreshProtocol", (ShopProtocol,), {"heads": RequestHeads(learn_every=1)})
 
 
 LINES = [
@@ -271,7 +271,7 @@ async def test_a_head_is_not_parsed_again() -> None:
     parsed: list[bytes] = []
 
     class Watched(ShopProtocol):
-        heads = RequestHeads()
+        heads = RequestHeads(learn_every=1)
 
         def on_url(self, url: bytes) -> None:
             parsed.append(url)
