@@ -220,7 +220,7 @@ LINES = [
 BLOCKS = [
     b"Host: shop\r\n", b"host: shop\r\nAccept: */*\r\nConnection: keep-alive\r\n", b"Host: shop\r\nContent-Length: 4\r\n",
     b"Host: shop\r\nExpect: 100-continue\r\n", b"", b"Host: shop\r\nConnection: close\r\n",
-    b"Host: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\n",
+    b"Host: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\n", b"Host: shop\r\nProxy-Connection: close\r\n",
 ]  # fmt: skip
 
 
