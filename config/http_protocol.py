@@ -65,6 +65,8 @@ class ShopProtocol(HttpToolsProtocol):
         self._quiet_since: float | None = None
         # Whether the parser has seen the end of all that it has seen the beginning of.
         self._between_messages = True
+        # The request that is being answered. `cycle` is the newest one, which may still wait behind it.
+        self._answered: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         head = self.heads.find(data) if self._between_messages and not self._is_crowded() else None
@@ -152,8 +154,12 @@ class ShopProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         hand_on = partial(super()._start_asgi_task, cycle, app)
         # What answers for a server that is too busy has none.
         take: Take | None = getattr(app, "take", None)

@@ -297,6 +297,17 @@ async def test_a_known_request_waits_for_the_one_before_it() -> None:
     connection.end()
 
 
+async def test_a_client_that_has_gone_is_answered_nothing_where_more_of_its_requests_wait() -> None:
+    connection = Connection(forgetful())
+    connection.app.may_answer.clear()
+    await connection.feed(REQUEST * 3)
+    connection.end()
+    connection.app.may_answer.set()
+    await asyncio.sleep(0.01)
+    # uvloop raises where asyncio only drops what is written to a connection that is gone.
+    assert connection.pipe.written == b""
+
+
 async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
     connection = Connection(forgetful())
     post = b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (2 * len(REQUEST))
