@@ -9,10 +9,11 @@ few over and over.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sized
 from functools import partial
 from typing import Any, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from config.request_heads import RequestHeads
@@ -53,6 +54,18 @@ class HeldRequest:
         return True
 
 
+class PatientFlow(FlowControl):
+    """Reads no more from a connection while requests of its `pipeline` wait: each answer would let thousands in."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class ShopProtocol(HttpToolsProtocol):
     """`HttpToolsProtocol` that parses no head twice, and offers every request to the application's `take` first."""
 
@@ -61,6 +74,7 @@ class ShopProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = PatientFlow(transport, self.pipeline)
         # When the last answer left, as long as no more has come since.
         self._quiet_since: float | None = None
         # Whether the parser has seen the end of all that it has seen the beginning of.

@@ -297,6 +297,18 @@ async def test_a_known_request_waits_for_the_one_before_it() -> None:
     connection.end()
 
 
+async def test_no_more_is_read_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection(forgetful())
+    waiting: list[int] = []
+    monkeypatch.setattr(connection.pipe, "resume_reading", lambda: waiting.append(len(connection.protocol.pipeline)))
+    # Requests with bodies ask for more by themselves.
+    await connection.feed((REQUEST + whole(LINES[2], BLOCKS[2])) * 50)
+    await asyncio.sleep(0.1)
+    assert len(connection.app.seen) == 100
+    assert waiting == [0]
+    connection.end()
+
+
 async def test_a_client_that_has_gone_is_answered_nothing_where_more_of_its_requests_wait() -> None:
     connection = Connection(forgetful())
     connection.app.may_answer.clear()
