@@ -109,6 +109,11 @@ class ShopProtocol(HttpToolsProtocol):
         self._between_messages = True
         super().on_message_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        super()._unsupported_upgrade_warning()
+        # The parser has left out the body that the request may have, and would take it for the next request.
+        self.cycle.keep_alive = False
+
     def _begin(self, head: dict[str, Any]) -> None:
         """Go on as if the parser had just read the whole of a request with this head."""
         super().on_message_begin()

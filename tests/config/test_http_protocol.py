@@ -220,7 +220,7 @@ LINES = [
 BLOCKS = [
     b"Host: shop\r\n", b"host: shop\r\nAccept: */*\r\nConnection: keep-alive\r\n", b"Host: shop\r\nContent-Length: 4\r\n",
     b"Host: shop\r\nExpect: 100-continue\r\n", b"", b"Host: shop\r\nConnection: close\r\n",
-    b"Host: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\n", b"Host: shop\r\nProxy-Connection: close\r\n",
+    b"Host: shop\r\nProxy-Connection: close\r\n",
 ]  # fmt: skip
 
 
@@ -327,6 +327,21 @@ async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
     assert [(scope["method"], body) for scope, body in connection.app.seen] == [
         ("GET", b""), ("POST", 2 * REQUEST), ("GET", b""),
     ]  # fmt: skip
+    connection.end()
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+async def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_request(answered_first: bool) -> None:
+    connection = Connection(forgetful())
+    if not answered_first:
+        connection.app.may_answer.clear()
+    head = b"POST /a HTTP/1.1\r\nHost: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\nContent-Length: %d\r\n\r\n"
+    await connection.feed(head % len(REQUEST), REQUEST)
+    connection.app.may_answer.set()
+    await asyncio.sleep(0.01)
+    assert [scope["method"] for scope, _ in connection.app.seen] == ["POST"]
+    assert connection.pipe.closing
+    assert connection.pipe.written.count(b"connection: close") == connection.pipe.written.count(b"HTTP/1.1 ") == 1
     connection.end()
 
 
