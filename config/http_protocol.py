@@ -18,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from config.request_heads import RequestHeads
 
+# So many bytes of a request may come in pieces without its body: of its head, or of what follows its last chunk.
+LONGEST_HEAD = 65_536
+
 Take = Callable[["HeldRequest"], bool]
 
 
@@ -79,6 +82,8 @@ class ShopProtocol(HttpToolsProtocol):
         self._quiet_since: float | None = None
         # Whether the parser has seen the end of all that it has seen the beginning of.
         self._between_messages = True
+        # What has come since the beginning of the request, or since the last of its body.
+        self._head_bytes = 0
         # The request that is being answered. `cycle` is the newest one, which may still wait behind it.
         self._answered: RequestResponseCycle | None = None
 
@@ -97,13 +102,22 @@ class ShopProtocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         is_beginning, earlier = self._between_messages, self.scope
+        self._head_bytes += len(data)
         super().data_received(data)
         if is_beginning and self._between_messages and self.scope is not earlier:
             self.heads.learn(data, cast(MutableMapping[str, Any], self.scope))
+        # The parser itself keeps whatever comes.
+        if not self._between_messages and self._head_bytes > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
         self._between_messages = False
+        self._head_bytes = 0
         super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._between_messages = True

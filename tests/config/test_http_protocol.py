@@ -345,6 +345,34 @@ async def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_reques
     connection.end()
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX: ",
+    ],
+)
+async def test_a_head_without_an_end_is_refused(begun: bytes) -> None:
+    connection = Connection(forgetful())
+    await connection.feed(begun, *[b"a" * 1000] * 60)
+    assert not connection.pipe.closing
+    await connection.feed(*[b"a" * 1000] * 10)
+    assert connection.pipe.closing
+    assert connection.pipe.written.count(b"HTTP/1.1 400 Bad Request") == 1
+    connection.end()
+
+
+async def test_a_body_may_be_longer_than_a_head() -> None:
+    connection = Connection(forgetful())
+    chunk = b"3e8\r\n%b\r\n" % (b"a" * 1000)
+    await connection.feed(
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", *[chunk] * 100, b"0\r\n\r\n", REQUEST
+    )
+    assert [len(body) for _, body in connection.app.seen] == [100_000, 0]
+    connection.end()
+
+
 async def test_where_too_many_are_connected_a_known_request_is_refused_too() -> None:
     kind = functools.partial(Connection, forgetful(), limit_concurrency=2)
     connection = kind()
