@@ -9,13 +9,17 @@ few over and over.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sized
 from functools import partial
 from typing import Any, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from config.request_heads import RequestHeads
+
+# So many bytes of a request may come in pieces without its body: of its head, or of what follows its last chunk.
+LONGEST_HEAD = 65_536
 
 Take = Callable[["HeldRequest"], bool]
 
@@ -53,6 +57,18 @@ class HeldRequest:
         return True
 
 
+class PatientFlow(FlowControl):
+    """Reads no more from a connection while requests of its `pipeline` wait: each answer would let thousands in."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class ShopProtocol(HttpToolsProtocol):
     """`HttpToolsProtocol` that parses no head twice, and offers every request to the application's `take` first."""
 
@@ -61,10 +77,15 @@ class ShopProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = PatientFlow(transport, self.pipeline)
         # When the last answer left, as long as no more has come since.
         self._quiet_since: float | None = None
         # Whether the parser has seen the end of all that it has seen the beginning of.
         self._between_messages = True
+        # What has come since the beginning of the request, or since the last of its body.
+        self._head_bytes = 0
+        # The request that is being answered. `cycle` is the newest one, which may still wait behind it.
+        self._answered: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         head = self.heads.find(data) if self._between_messages and not self._is_crowded() else None
@@ -81,17 +102,31 @@ class ShopProtocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         is_beginning, earlier = self._between_messages, self.scope
+        self._head_bytes += len(data)
         super().data_received(data)
         if is_beginning and self._between_messages and self.scope is not earlier:
             self.heads.learn(data, cast(MutableMapping[str, Any], self.scope))
+        # The parser itself keeps whatever comes.
+        if not self._between_messages and self._head_bytes > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
         self._between_messages = False
+        self._head_bytes = 0
         super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._between_messages = True
         super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        super()._unsupported_upgrade_warning()
+        # The parser has left out the body that the request may have, and would take it for the next request.
+        self.cycle.keep_alive = False
 
     def _begin(self, head: dict[str, Any]) -> None:
         """Go on as if the parser had just read the whole of a request with this head."""
@@ -152,8 +187,12 @@ class ShopProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         hand_on = partial(super()._start_asgi_task, cycle, app)
         # What answers for a server that is too busy has none.
         take: Take | None = getattr(app, "take", None)

@@ -18,7 +18,9 @@ _END = b"\r\n\r\n"
 _OF_THE_LINE = ("method", "path", "raw_path", "query_string")
 _METHODS = frozenset(("GET", "HEAD"))
 # With one of these a request may have a body, or its connection another end than others.
-_SPECIAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"))
+_SPECIAL = frozenset(
+    (b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"proxy-connection", b"trailer")
+)
 _KEEP_ALIVE = (b"connection", b"keep-alive")
 
 

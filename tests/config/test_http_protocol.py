@@ -220,7 +220,7 @@ LINES = [
 BLOCKS = [
     b"Host: shop\r\n", b"host: shop\r\nAccept: */*\r\nConnection: keep-alive\r\n", b"Host: shop\r\nContent-Length: 4\r\n",
     b"Host: shop\r\nExpect: 100-continue\r\n", b"", b"Host: shop\r\nConnection: close\r\n",
-    b"Host: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\n",
+    b"Host: shop\r\nProxy-Connection: close\r\n",
 ]  # fmt: skip
 
 
@@ -297,6 +297,29 @@ async def test_a_known_request_waits_for_the_one_before_it() -> None:
     connection.end()
 
 
+async def test_no_more_is_read_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection(forgetful())
+    waiting: list[int] = []
+    monkeypatch.setattr(connection.pipe, "resume_reading", lambda: waiting.append(len(connection.protocol.pipeline)))
+    # Requests with bodies ask for more by themselves.
+    await connection.feed((REQUEST + whole(LINES[2], BLOCKS[2])) * 50)
+    await asyncio.sleep(0.1)
+    assert len(connection.app.seen) == 100
+    assert waiting == [0]
+    connection.end()
+
+
+async def test_a_client_that_has_gone_is_answered_nothing_where_more_of_its_requests_wait() -> None:
+    connection = Connection(forgetful())
+    connection.app.may_answer.clear()
+    await connection.feed(REQUEST * 3)
+    connection.end()
+    connection.app.may_answer.set()
+    await asyncio.sleep(0.01)
+    # uvloop raises where asyncio only drops what is written to a connection that is gone.
+    assert connection.pipe.written == b""
+
+
 async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
     connection = Connection(forgetful())
     post = b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (2 * len(REQUEST))
@@ -304,6 +327,49 @@ async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
     assert [(scope["method"], body) for scope, body in connection.app.seen] == [
         ("GET", b""), ("POST", 2 * REQUEST), ("GET", b""),
     ]  # fmt: skip
+    connection.end()
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+async def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_request(answered_first: bool) -> None:
+    connection = Connection(forgetful())
+    if not answered_first:
+        connection.app.may_answer.clear()
+    head = b"POST /a HTTP/1.1\r\nHost: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\nContent-Length: %d\r\n\r\n"
+    await connection.feed(head % len(REQUEST), REQUEST)
+    connection.app.may_answer.set()
+    await asyncio.sleep(0.01)
+    assert [scope["method"] for scope, _ in connection.app.seen] == ["POST"]
+    assert connection.pipe.closing
+    assert connection.pipe.written.count(b"connection: close") == connection.pipe.written.count(b"HTTP/1.1 ") == 1
+    connection.end()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX: ",
+    ],
+)
+async def test_a_head_without_an_end_is_refused(begun: bytes) -> None:
+    connection = Connection(forgetful())
+    await connection.feed(begun, *[b"a" * 1000] * 60)
+    assert not connection.pipe.closing
+    await connection.feed(*[b"a" * 1000] * 10)
+    assert connection.pipe.closing
+    assert connection.pipe.written.count(b"HTTP/1.1 400 Bad Request") == 1
+    connection.end()
+
+
+async def test_a_body_may_be_longer_than_a_head() -> None:
+    connection = Connection(forgetful())
+    chunk = b"3e8\r\n%b\r\n" % (b"a" * 1000)
+    await connection.feed(
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", *[chunk] * 100, b"0\r\n\r\n", REQUEST
+    )
+    assert [len(body) for _, body in connection.app.seen] == [100_000, 0]
     connection.end()
 
 
