@@ -30,7 +30,7 @@ def client_address(scope: Scope, trusted: tuple[Network, ...] = ()) -> str:
     forwarded = _header(scope, b"x-forwarded-for")
     if forwarded:
         return _rightmost_untrusted(forwarded, trusted) or address
-    return parse_address(_header(scope, b"x-real-ip")) or address
+    return _hop(_header(scope, b"x-real-ip")) or address
 
 
 @lru_cache(maxsize=4096)
@@ -62,10 +62,14 @@ def parse_address(text: str) -> str | None:
     return str(mapped or parsed)
 
 
+def _hop(text: str) -> str | None:
+    return parse_address(text) if len(text) <= _LONGEST_HOP else None
+
+
 def _rightmost_untrusted(forwarded: str, trusted: tuple[Network, ...]) -> str | None:
     last = None
     for hop in _hops_from_the_right(forwarded):
-        address = parse_address(hop) if len(hop) <= _LONGEST_HOP else None
+        address = _hop(hop)
         if address is None:
             # Whoever wrote this is no proxy of ours, and what stands left of it is hearsay.
             return last
