@@ -16,7 +16,7 @@ from models import Row
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
 from repositories.reading import MoreToRead, Question, Reading, always
-from repositories.sizes import COUNTED_TO, Key, LongList, LongLists, Size, parameters, told_by
+from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from schemas.base import ListQuery, Page
 from schemas.json_codec import to_json
 
@@ -31,7 +31,7 @@ _ROWS_PER_INSERT = 2000
 _LIGHT_LIMIT = 100
 _LIGHT_SKIP = 1000
 
-_long_lists = LongLists()
+_counted_lists = CountedLists()
 
 
 def is_key(row_id: int) -> bool:
@@ -77,9 +77,10 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         """How many rows there are."""
 
         def question(database: Engine) -> Question[Size]:
-            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+            key = CountedLists.key(database, cls.model.__tablename__, {})
+            known = _counted_lists.get(key)
             statement = size_statement(cls, ())
-            return Question(statement, parameters(known), lambda rows: _told_by(rows[0], known))
+            return Question(statement, parameters(known), lambda rows: _told_by(Count(*rows[0]), key, known))
 
         return Reading(question, lambda session: cls(session).size({}))
 
@@ -89,10 +90,11 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         statement = page_statement(cls, _shape(query, fields, {}), counted=True)
 
         def question(database: Engine) -> Question[Page]:
-            known = _long_lists.get(LongLists.key(database, cls.model.__tablename__, {}))
+            key = CountedLists.key(database, cls.model.__tablename__, {})
+            known = _counted_lists.get(key)
 
             def page(rows: Sequence[Any]) -> Page:
-                return Page(rows, *_told_by(_counted_beside(rows, query), known))
+                return Page(rows, *_told_by(_counted_beside(rows, query), key, known))
 
             return Question(statement, {**_paging(query), **parameters(known)}, page)
 
@@ -170,7 +172,7 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         best = self._best(query, shape, wanted)
         if len(best) == query.limit:
             return Page(best, *self.size(wanted))
-        known = _long_lists.get(self._list_key(wanted))
+        known = _counted_lists.get(self._list_key(wanted))
         rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
         return Page(rows, *self._size_beside(rows, query, wanted, known))
 
@@ -186,33 +188,34 @@ class BaseRepository(Listed, NewRows, Generic[M]):
 
     def size(self, wanted: Mapping[str, Any]) -> Size:
         """How many rows match the filters `wanted`."""
-        known = _long_lists.get(self._list_key(wanted))
+        known = _counted_lists.get(self._list_key(wanted))
         statement = size_statement(type(self), tuple(sorted(wanted)))
-        counted, churn = self.session.execute(statement, {**wanted, **parameters(known)}).one()
-        return self._judged(counted, churn, wanted, known)
+        count = Count(*self.session.execute(statement, {**wanted, **parameters(known)}).one())
+        return self._judged(count, wanted, known)
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
         # By the connection, since no objects are wanted: the session would take as long as the database.
         return self.session.connection().execute(statement, {**values, **_paging(query)}).all()
 
     def _size_beside(
-        self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: LongList | None
+        self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: CountedList | None
     ) -> Size:
         """The size of the list, of which `rows` are a page that was read together with the columns of `sizes.columns`."""
-        found = _counted_beside(rows, query)
-        return self.size(wanted) if found is None else self._judged(*found, wanted, known)
+        count = _counted_beside(rows, query)
+        return self.size(wanted) if count is None else self._judged(count, wanted, known)
 
-    def _judged(self, counted: int | None, churn: int, wanted: Mapping[str, Any], known: LongList | None) -> Size:
+    def _judged(self, count: Count, wanted: Mapping[str, Any], known: CountedList | None) -> Size:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
-        size = told_by(counted, known)
+        key = self._list_key(wanted)
+        size = _counted_lists.size(key, count, known)
         if size is not None:
             return size
-        assert counted is not None, "only a list that is known to be long is not counted"
-        estimate = counted if counted < COUNTED_TO else self._estimate(wanted)
-        return _long_lists.remember(self._list_key(wanted), counted, churn, estimate)
+        assert count.rows is not None, "only a list that is known is not counted"
+        estimate = count.rows if count.rows < COUNTED_TO else max(count.rows, self._estimate(wanted))
+        return _counted_lists.remember(key, count, Size(estimate, estimated=True))
 
     def _list_key(self, wanted: Mapping[str, Any]) -> Key:
-        return LongLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
+        return CountedLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""
@@ -222,15 +225,15 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
 
 
-def _counted_beside(rows: Sequence[Any], query: ListQuery) -> tuple[int | None, int] | None:
-    """How many rows were counted, and the churn, where a page says so: one without rows does only if it is the first."""
+def _counted_beside(rows: Sequence[Any], query: ListQuery) -> Count | None:
+    """What was counted, where a page says so: one without rows does only if it is the first."""
     from_the_start = query.after is None and not query.skip
     if not rows:
-        return (0, 0) if from_the_start else None
-    counted, churn = rows[0][-2:]
+        return Count(0) if from_the_start else None
+    count = Count(*rows[0][-len(Count._fields) :])
     if query.after is None and len(rows) < query.limit:
-        counted = query.skip + len(rows)
-    return counted, churn
+        count = count._replace(rows=query.skip + len(rows))
+    return count
 
 
 def _paging(query: ListQuery) -> dict[str, int | None]:
@@ -244,8 +247,8 @@ def _is_light(query: ListQuery) -> bool:
     return query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT and query.sort is None and not query.filters()
 
 
-def _told_by(found: tuple[int | None, int] | None, known: LongList | None) -> Size:
-    size = None if found is None else told_by(found[0], known)
+def _told_by(count: Count | None, key: Key, known: CountedList | None) -> Size:
+    size = None if count is None else _counted_lists.size(key, count, known)
     if size is None:
         raise MoreToRead
     return size

@@ -88,13 +88,13 @@ def matching(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
 
 @memoized
 def size_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
-    """How many rows match, and the churn: the two columns of `sizes.columns`."""
+    """How many rows match: the columns of `sizes.columns`."""
     return select(*_size_columns(listed, filters))
 
 
 @memoized
 def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
-    """The rows of a page; if `counted`, with the two columns of `sizes.columns` behind each."""
+    """The rows of a page; if `counted`, with the columns of `sizes.columns` behind each."""
     ranking = ranking_of(listed, shape)
     if ranking is not None and shape.tier is not Tier.PERFECT:
         return _ranked(listed, shape, ranking.likeness, counted)

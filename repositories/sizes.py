@@ -1,9 +1,12 @@
-"""How many rows a list has: counted as far as it has to be exact, and not counted again while it must still be long.
+"""How many rows a list has: counted as far as it has to be exact, and not counted again while it must still be so.
 
-To know that a list is longer than `EXACT_COUNT_LIMIT`, PostgreSQL has to visit that many rows, which takes longer
-than to read a page. So rows are counted to twice the limit, and a list that is longer than the limit is remembered. For
-some seconds PostgreSQL is then only asked how many rows of the table were changed or deleted since: while they are fewer
-than those counted beyond the limit, the list is still longer than it. A shorter list is counted each time.
+To count, PostgreSQL has to visit every row that matches, and ten thousand of them take longer than a page. So what was
+counted is remembered for some seconds, and PostgreSQL asked whether it can have changed. Two things say that it cannot:
+
+- No transaction has ended since, in other words PostgreSQL's snapshot is the same. Then every list is as long as it was.
+- The list was longer than `EXACT_COUNT_LIMIT`, and fewer rows of the table were changed or deleted since than it was too
+  long by. Then it is longer than the limit still, and how much longer need not be known. For that rows are counted to
+  twice the limit.
 """
 
 import time
@@ -11,7 +14,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Engine, bindparam, case, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Engine, Text, bindparam, case, func, literal_column, or_, select
 
 from schemas.base import EXACT_COUNT_LIMIT
 
@@ -22,6 +25,8 @@ COUNTED_TO = 2 * EXACT_COUNT_LIMIT
 _MOST_ROWS_LOST_PER_SECOND = 1000
 _MOST_SECONDS = 10.0
 _MOST_SIZES = 1000
+# To count fewer rows than this takes no longer than to remember how many they were.
+_FEWEST_REMEMBERED = 1000
 
 
 class Size(NamedTuple):
@@ -31,81 +36,100 @@ class Size(NamedTuple):
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LongList:
-    """A list of which more than `EXACT_COUNT_LIMIT` rows were counted when `churn` rows had been changed so far."""
+class Count(NamedTuple):
+    """What the columns of a statement say: see `columns`."""
 
-    counted: int
-    churn: int
+    # None where a list that is known is as it was.
+    rows: int | None
+    churn: int = 0
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountedList:
+    """A list that was counted, and its size by that."""
+
+    count: Count
     size: Size
     # By the monotonic clock.
     since: float
 
     @property
     def spare(self) -> int:
-        """How many rows may leave the list before it might have to be counted exactly."""
-        return self.counted - EXACT_COUNT_LIMIT - 1
+        """How many rows may leave the list before it might have to be counted exactly; negative if it was."""
+        return max((self.count.rows or 0) - EXACT_COUNT_LIMIT - 1, -1)
 
     @property
     def until(self) -> float:
         """When this is too old to be trusted, by the monotonic clock."""
-        return self.since + min(self.spare / _MOST_ROWS_LOST_PER_SECOND, _MOST_SECONDS)
+        lasts = self.spare / _MOST_ROWS_LOST_PER_SECOND if self.size.estimated else _MOST_SECONDS
+        return self.since + min(lasts, _MOST_SECONDS)
 
 
 Key = Hashable
 
 
-class LongLists:
-    """The long lists that were seen lately, of all databases that this process uses."""
+class CountedLists:
+    """The lists of many rows that were counted lately, of all databases that this process uses."""
 
     def __init__(self) -> None:
-        self._lists: dict[Key, LongList] = {}
+        self._lists: dict[Key, CountedList] = {}
 
     @staticmethod
     def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
         """What tells a list from all others: the filters `wanted` of a table."""
         return database, table, frozenset(wanted.items())
 
-    def get(self, key: Key) -> LongList | None:
+    def get(self, key: Key) -> CountedList | None:
         """What is known of the list, unless that is too old."""
         found = self._lists.get(key)
         return found if found is not None and found.until > time.monotonic() else None
 
-    def remember(self, key: Key, counted: int, churn: int, estimate: int) -> Size:
-        """The size of a list of which `counted` rows were counted, more than `EXACT_COUNT_LIMIT`, and maybe not all."""
-        size = Size(max(counted, estimate), estimated=True)
+    def size(self, key: Key, count: Count, known: CountedList | None) -> Size | None:
+        """What a count says, of which a statement was told what is `known`.
+
+        None for a list that turned out to be long: somebody has to estimate it, see `remember`.
+        """
+        if count.rows is None and known is not None:
+            return known.size
+        total = count.rows or 0
+        if total > EXACT_COUNT_LIMIT:
+            return None
+        return self.remember(key, count, Size(total)) if total >= _FEWEST_REMEMBERED else Size(total)
+
+    def remember(self, key: Key, count: Count, size: Size) -> Size:
+        """Keep the size of a list for a while. Returns it."""
         # The oldest entry goes; threads that do this at the same time make a little more room than they need.
         while len(self._lists) >= _MOST_SIZES:
             self._lists.pop(next(iter(list(self._lists))), None)
         self._lists.pop(key, None)
-        self._lists[key] = LongList(counted, churn, size, time.monotonic())
+        self._lists[key] = CountedList(count, size, time.monotonic())
         return size
 
 
-def told_by(counted: int | None, known: LongList | None) -> Size | None:
-    """What a count says, where None is for a list that is still as long as `known`.
-
-    None for one that turned out to be long, which has to be remembered.
-    """
-    if counted is None and known is not None:
-        return known.size
-    total = counted or 0
-    return Size(total) if total <= EXACT_COUNT_LIMIT else None
-
-
-def parameters(known: LongList | None) -> dict[str, int]:
+def parameters(known: CountedList | None) -> dict[str, Any]:
     """The values of the parameters that `columns` puts into a statement."""
-    return {"churn": -1, "spare": -1} if known is None else {"churn": known.churn, "spare": known.spare}
+    if known is None:
+        return {"churn": -1, "spare": -1, "snapshot": None}
+    return {"churn": known.count.churn, "spare": known.spare, "snapshot": known.count.snapshot}
 
 
-def columns(table: str, counted: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Two columns: the number `counted`, or NULL where a long list is known to be long still, and the table's churn.
+def columns(table: str, counted: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
+    """The columns of a `Count`: the number `counted`, or NULL where a known list is as it was; churn; snapshot.
 
     PostgreSQL does not execute what a CASE does not choose.
     """
     name: ColumnElement[Any] = literal_column(f"'{table}'::regclass")
-    churn = func.pg_stat_get_tuples_updated(name) + func.pg_stat_get_tuples_deleted(name)
-    changed = churn - bindparam("churn", type_=BigInteger)
+    # In queries of their own, which are asked once and not for every row.
+    churn = select(func.pg_stat_get_tuples_updated(name) + func.pg_stat_get_tuples_deleted(name)).scalar_subquery()
+    # With the server's start, because one that takes over after a failure may give the same numbers again. Whoever has
+    # written in this transaction sees more than a snapshot says.
+    snapshot: ColumnElement[str] = literal_column(
+        "concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())", Text
+    )
+    only_reads = func.pg_current_xact_id_if_assigned().is_(None)
+    now = select(case((only_reads, snapshot))).scalar_subquery()
     # Figures that were lost in a crash begin at zero again, and then tell nothing.
-    still_long = changed.between(0, bindparam("spare", type_=BigInteger))
-    return case((still_long, None), else_=counted), churn
+    still_long = (churn - bindparam("churn", type_=BigInteger)).between(0, bindparam("spare", type_=BigInteger))
+    unchanged = now == bindparam("snapshot", type_=Text)
+    return case((or_(still_long, unchanged), None), else_=counted), churn, now

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from config.embedded import ServerUrls
 from repositories import sizes
 from repositories.category import CategoryRepository
-from repositories.sizes import COUNTED_TO, LongLists
+from repositories.sizes import COUNTED_TO, Count, CountedLists, Size
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery
 from tests.race.databases import session_on_rows
 from tests.repositories.statements import Query, statements_of
@@ -56,18 +56,67 @@ def test_a_list_that_was_counted_to_its_end_and_lost_its_spare_rows_is_counted_a
     assert size(session) == (EXACT_COUNT_LIMIT, False)
 
 
+def is_counted(session: Session) -> bool:
+    """Whether PostgreSQL has to count for the next page."""
+    with statements_of(session) as statements:
+        size(session)
+    (statement, parameters), *more = statements
+    assert not more, "nothing is estimated anew"
+    plan = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", parameters).scalars().all()
+    session.commit()
+    return not any("never executed" in line for line in plan)
+
+
 @pytest.mark.parametrize(("rows", "accuracy"), [(ROWS, 0.05), (EXACT_COUNT_LIMIT + 2500, 0)])
 def test_a_long_list_is_counted_once(session: Session, rows: int, accuracy: float) -> None:
     leave(session, rows)
     total, estimated = size(session)
     assert (total, estimated) == (pytest.approx(rows, rel=accuracy), True)
     session.commit()
-    with statements_of(session) as statements:
-        assert size(session) == (total, True)
-    (statement, parameters), *more = statements
-    assert not more, "nothing was estimated anew"
-    plan = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", parameters).scalars().all()
-    assert any("never executed" in line for line in plan), plan
+    assert size(session) == (total, True)
+    session.execute(text("DELETE FROM categories WHERE id_key = 1"))
+    session.commit()
+    assert not is_counted(session)
+
+
+@pytest.mark.parametrize("rows", [EXACT_COUNT_LIMIT, 1000])
+def test_a_shorter_list_is_not_counted_again_as_long_as_nobody_writes(session: Session, rows: int) -> None:
+    leave(session, rows)
+    assert size(session) == (rows, False)
+    session.commit()
+    # Other tests write on the same server. At some moment none of them does.
+    assert not all(is_counted(session) for _ in range(500))
+    assert size(session) == (rows, False)
+    session.execute(text("UPDATE categories SET name = name || '!' WHERE id_key = 1"))
+    session.commit()
+    assert is_counted(session)
+
+
+def test_every_change_shows_in_the_total_of_a_shorter_list_at_once(session: Session) -> None:
+    rows = 1500
+    leave(session, rows)
+    with Session(session.get_bind()) as writer:
+        for step in range(60):
+            assert size(session) == (rows, False)
+            session.commit()
+            if step % 3:
+                writer.execute(text("INSERT INTO categories (name) VALUES (:name)"), {"name": f"New {step}"})
+                rows += 1
+            else:
+                writer.execute(text("DELETE FROM categories WHERE id_key = :key"), {"key": step + 1})
+                rows -= 1
+            assert size(session)[0] == rows + (-1 if step % 3 else 1), "nobody sees what is not committed"
+            session.commit()
+            writer.commit()
+
+
+def test_who_writes_sees_what_was_written(session: Session) -> None:
+    leave(session, 1500)
+    for rows in (1400, 1300):
+        session.execute(text("DELETE FROM categories WHERE id_key > :rows"), {"rows": rows})
+        assert size(session) == (rows, False)
+    session.rollback()
+    assert size(session) == (1500, False)
 
 
 @pytest.mark.parametrize("left", [EXACT_COUNT_LIMIT, 7])
@@ -80,8 +129,8 @@ def test_a_long_list_that_lost_many_rows_is_counted_anew(session: Session, left:
 
 @pytest.mark.parametrize(("spare", "seconds"), [(0, 0), (2500, 2.5), (9_999, 9.999), (500_000, 10)])
 def test_a_list_is_trusted_no_longer_than_it_takes_to_lose_its_spare_rows(spare: int, seconds: float) -> None:
-    lists = LongLists()
-    lists.remember("a", EXACT_COUNT_LIMIT + 1 + spare, churn=0, estimate=0)
+    lists = CountedLists()
+    lists.remember("a", Count(EXACT_COUNT_LIMIT + 1 + spare), Size(EXACT_COUNT_LIMIT + 1 + spare, estimated=True))
     known = lists.get("a")
     assert known.until - known.since == pytest.approx(seconds) if known else not seconds
 
@@ -109,8 +158,8 @@ def test_lists_of_other_filters_are_counted_by_themselves(session: Session) -> N
 
 def test_no_more_lists_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "_MOST_SIZES", 2)
-    lists = LongLists()
+    lists = CountedLists()
     for key in "abc":
-        lists.remember(key, COUNTED_TO, churn=0, estimate=50_000)
+        lists.remember(key, Count(COUNTED_TO), Size(50_000, estimated=True))
     assert lists.get("a") is None
     assert [found.size for found in (lists.get("b"), lists.get("c")) if found] == [(50_000, True)] * 2
