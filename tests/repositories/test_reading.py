@@ -61,8 +61,10 @@ def test_a_lane_says_what_a_session_says(session: Session, repository: Repositor
         assert repr(on_lane(session, rows)) == repr(tuple(map(tuple, rows(session))))
         page = repository.page_reading(query, fields)
         on_a_lane, in_session = on_lane(session, page), page(session)
-        # The last column is PostgreSQL's snapshot, which changes when another test writes.
-        assert repr([row[:-1] for row in on_a_lane.rows]) == repr([tuple(row[:-1]) for row in in_session.rows])
+        # Whether there was something to count depends on whether other tests write.
+        assert repr([row[: len(fields)] for row in on_a_lane.rows]) == repr(
+            [tuple(row[: len(fields)]) for row in in_session.rows]
+        )
         assert (on_a_lane.total, on_a_lane.estimated) == (in_session.total, in_session.estimated) == (ROWS, False)
 
 
