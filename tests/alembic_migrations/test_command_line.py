@@ -31,11 +31,11 @@ def alembic(folder: Path, database_url: str, *arguments: str) -> str:
 
 def test_upgrade_current_check_and_downgrade(empty_database: str, tmp_path: Path) -> None:
     alembic(PROJECT_ROOT, empty_database, "upgrade", "head")
-    assert "0006 (head)" in alembic(tmp_path, empty_database, "current")
+    assert "0007 (head)" in alembic(tmp_path, empty_database, "current")
     assert "No new upgrade operations detected" in alembic(tmp_path, empty_database, "check")
     alembic(tmp_path, empty_database, "downgrade", "-1")
-    assert alembic(tmp_path, empty_database, "current").strip() == "0005"
-    assert tables_of(empty_database) == TABLES["0005"]
+    assert alembic(tmp_path, empty_database, "current").strip() == "0006"
+    assert tables_of(empty_database) == TABLES["0006"]
 
 
 def test_the_sql_can_be_printed_instead(empty_database: str, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_old_rows_survive_every_step(empty_database: str) -> None:
     fill(empty_database)
     old = TABLES["0001"]
     counts = counts_of(empty_database, old)
-    for revision in ("0002", "0003", "0004", "0005", "0006", "0005", "0004", "0003", "0002", "0001", "0006"):
+    for revision in (*REVISIONS[2:], *reversed(REVISIONS[1:-1]), REVISIONS[-1]):
         move(empty_database, revision)
         assert counts_of(empty_database, old) == counts, revision
     check(empty_database)
@@ -139,3 +139,11 @@ def test_migrating_twice_changes_nothing(empty_database: str) -> None:
     fill(empty_database)
     migrate(empty_database)
     assert counts_of(empty_database, {"products"}) == {"products": 3}
+
+
+def test_postgresql_looks_at_more_names_than_usual(empty_database: str) -> None:
+    migrate(empty_database)
+    target = "SELECT attstattarget FROM pg_attribute WHERE attrelid = 'products'::regclass AND attname = 'name'"
+    assert rows_of(empty_database, target) == [(300,)]
+    move(empty_database, "0006")
+    assert rows_of(empty_database, target) == [(None,)]
