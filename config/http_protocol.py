@@ -29,6 +29,22 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
+class _DefaultLines:
+    """What uvicorn adds to every answer, as lines. It makes a new list of headers once a second, for the date."""
+
+    def __init__(self) -> None:
+        self._headers: object = None
+        self._lines = b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, header_lines(headers)
+        return self._lines
+
+
+_default_lines = _DefaultLines()
+
+
 class HeldRequest:
     """A request that no task was made for. It must be written or handed on, once, in a later turn of the event loop."""
 
@@ -47,7 +63,7 @@ class HeldRequest:
             return False
         cycle.response_started = cycle.response_complete = True
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
-        date = header_lines(cycle.default_headers)
+        date = _default_lines(cycle.default_headers)
         transport: asyncio.Transport = cycle.transport
         transport.write(b"".join((STATUS_LINE[status], date, *headers, close, b"\r\n", body)))
         cycle.message_event.set()

@@ -5,10 +5,13 @@ and the lines of headers mean the same with whatever they are put together, as l
 nothing about it is special; both are therefore remembered by themselves.
 """
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeVar, cast
 
 from config.memo import Memo
+
+T = TypeVar("T")
+Headers = Sequence[tuple[bytes, bytes]]
 
 # So many are remembered, and none that is longer. The headers of a browser take some 700 bytes.
 _LINES, _LONGEST_LINE = 4096, 600
@@ -23,6 +26,18 @@ _SPECIAL = frozenset(
 )
 _KEEP_ALIVE = (b"connection", b"keep-alive")
 
+_SAID = "shop.said_of_headers"
+
+
+def said_of_headers(scope: Mapping[str, Any], judge: Callable[[Headers], T]) -> T:
+    """What `judge` says of the headers of a request, and of nothing else. Of headers that are known it is asked once."""
+    said = scope.get(_SAID)
+    if said is None:
+        return judge(scope["headers"])
+    if judge not in said:
+        said[judge] = judge(scope["headers"])
+    return cast(T, said[judge])
+
 
 class RequestHeads:
     """What is known of request lines and of lines of headers, each with what it stands for in an ASGI scope.
@@ -36,7 +51,8 @@ class RequestHeads:
         self._learn_every = learn_every
         self._unknown = 0
         self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES)
-        self._blocks: Memo[bytes, list[tuple[bytes, bytes]]] = Memo(_BLOCKS)
+        # The headers, and what was said of them.
+        self._blocks: Memo[bytes, tuple[list[tuple[bytes, bytes]], dict[Any, Any]]] = Memo(_BLOCKS)
 
     def find(self, data: bytes) -> dict[str, Any] | None:
         """What the head of a request says, if `data` is a whole request whose head is known; with a new list of headers."""
@@ -44,8 +60,8 @@ class RequestHeads:
         of_line = self._lines.get(line)
         if of_line is None:
             return None
-        headers = self._blocks.get(block)
-        return None if headers is None else {**of_line, "headers": headers.copy()}
+        known = self._blocks.get(block)
+        return None if known is None else {**of_line, "headers": known[0].copy(), _SAID: known[1]}
 
     def learn(self, data: bytes, scope: MutableMapping[str, Any]) -> None:
         """Remember that `data` was one whole request, and that this was its scope, if it may come again like this."""
@@ -59,7 +75,7 @@ class RequestHeads:
         if not line.startswith(scope["method"].encode()) or data.find(_END) != len(data) - len(_END):
             return
         self._lines.put(line, {name: scope[name] for name in _OF_THE_LINE})
-        self._blocks.put(block, scope["headers"].copy())
+        self._blocks.put(block, (scope["headers"].copy(), {}))
 
 
 def _is_plain(scope: MutableMapping[str, Any]) -> bool:

@@ -27,7 +27,7 @@ class HttpRules:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not is_host_valid(scope):
+        if not _is_host_valid(scope):
             response = problem(scope, 400, "The Host header is missing or malformed")
             await response(scope, receive, send)
             return
@@ -42,16 +42,17 @@ class HttpRules:
         await self.app(scope, receive, send)
 
 
-def is_host_valid(scope: Scope) -> bool:
+def _is_host_valid(scope: Scope) -> bool:
     """Whether the request has one well-formed `Host`, as HTTP/1.1 asks."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:
         return bool(scope.get("http_version") == "1.0")
-    return len(hosts) == 1 and _is_host(hosts[0])
+    return len(hosts) == 1 and is_host(hosts[0])
 
 
 @lru_cache(maxsize=256)
-def _is_host(value: bytes) -> bool:
+def is_host(value: bytes) -> bool:
+    """Whether this is a well-formed value of `Host`."""
     match = _HOST.fullmatch(value)
     return match is not None and int(match[1] or 0) <= _HIGHEST_PORT
 

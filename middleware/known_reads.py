@@ -10,8 +10,9 @@ from typing import Protocol
 from starlette.types import Scope
 
 from config.memo import Memo
+from config.request_heads import Headers, said_of_headers
 from config.turns import SharedAnswer
-from middleware.http_rules import is_host_valid
+from middleware.http_rules import is_host
 from services.answer import Answer
 from services.versions import Found
 
@@ -52,7 +53,7 @@ class KnownReads:
 
     def find(self, scope: Scope) -> Read | None:
         """The read of the target of `scope`. If there is none, `remember` may tell one later."""
-        if not _is_plain_read(scope):
+        if scope["method"] not in _READS or not said_of_headers(scope, _is_plain):
             return None
         target = (scope.get("raw_path", b""), scope["query_string"])
         read = self._reads.get(target)
@@ -61,10 +62,8 @@ class KnownReads:
         return read
 
 
-def _is_plain_read(scope: Scope) -> bool:
-    """Whether nothing but the target decides the answer: a well-formed GET or HEAD without a body."""
-    if scope["method"] not in _READS:
-        return False
-    headers = dict(scope["headers"])
+def _is_plain(headers: Headers) -> bool:
+    """Whether nothing but the target decides the answer: one well-formed Host, no body, and no header twice."""
+    names = dict(headers)
     # What is odd about a header that came twice is for the routes to say.
-    return len(headers) == len(scope["headers"]) and _BODY_HEADERS.isdisjoint(headers) and is_host_valid(scope)
+    return len(names) == len(headers) and _BODY_HEADERS.isdisjoint(names) and is_host(names.get(b"host", b""))
