@@ -128,7 +128,7 @@ class FastPath:
     def _send(self, held: _Held, answer: Answer, hit: bool | None) -> bool:
         scope = held.request.scope
         status, lines, body = 200, answer.lines_of_200, answer.body
-        if client_has(answer.etag, scope["headers"]):
+        if client_has(answer.etag, scope):
             status, lines, body = 304, answer.lines_of_304, b""
         elif scope["method"] == "HEAD":
             body = b""

@@ -1,11 +1,12 @@
 """What is sent for a read: 200 with the answer, 304 when the client has it already, and no body for HEAD."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from config.http_protocol import header_lines
+from config.request_heads import Headers, said_of_headers
 from services.answer import Answer
 
 _HIT = (b"x-cache-hit", b"true")
@@ -25,7 +26,7 @@ class ReadResponse(Response):
         self.raw_headers = list(answer.raw_headers)
         if hit is not None:
             self.raw_headers.append(_HIT if hit else _MISS)
-        if client_has(answer.etag, scope["headers"]):
+        if client_has(answer.etag, scope):
             self.status_code, self.body = 304, b""
             self.raw_headers = [header for header in self.raw_headers if header[0] != b"content-type"]
         else:
@@ -37,14 +38,15 @@ class ReadResponse(Response):
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
-def client_has(etag: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the `headers` of a request say that the client holds the answer with this `etag`."""
+def client_has(etag: str, scope: Scope) -> bool:
+    """Whether the request says that the client holds the answer with this `etag`."""
+    held = said_of_headers(scope, _held)
+    return etag in held or "*" in held
+
+
+def _held(headers: Headers) -> Sequence[str]:
     for name, value in headers:
         if name == b"if-none-match":
             # The weak comparison of RFC 9110: a W/ in front does not matter here.
-            return any(tag in (etag, "*") for tag in _tags(value.decode("latin-1")))
-    return False
-
-
-def _tags(header: str) -> Iterable[str]:
-    return (tag.strip().removeprefix("W/") for tag in header.split(","))
+            return [tag.strip().removeprefix("W/") for tag in value.decode("latin-1").split(",")]
+    return ()

@@ -13,6 +13,7 @@ from config.access_log import AccessLog
 from config.http_protocol import header_lines
 from config.logging import request_id
 from config.metrics import Metrics
+from config.request_heads import Headers, said_of_headers
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -143,10 +144,14 @@ def _milliseconds_since(started: float) -> float:
 
 def _identity(scope: Scope) -> str:
     """The client's request id where it is one, else a new one."""
-    for name, value in scope["headers"]:
+    return said_of_headers(scope, _given_id) or _new_uuid()
+
+
+def _given_id(headers: Headers) -> str:
+    for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
-    return _new_uuid()
+    return ""
 
 
 def _new_uuid() -> str:
