@@ -12,10 +12,13 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from benchmarks.generators import run_load
 from benchmarks.production_shop import free_port, wait_for_answer
+from benchmarks.raw_requests import Scenario, raw_request
 from config.settings import PROJECT_ROOT
 
 PATH = "/bare"
+_HOST = "127.0.0.1"
 
 # As long as a product.
 _BODY = b'{"id_key":1,"name":"Product 000001","description":"%s","price":9.99,"stock":100}' % (b"x" * 150)
@@ -34,17 +37,23 @@ def bare_server() -> Iterator[tuple[int, int]]:
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_route", str(port)], cwd=PROJECT_ROOT)
     try:
-        wait_for_answer(process, f"http://127.0.0.1:{port}{PATH}")
+        wait_for_answer(process, f"http://{_HOST}:{port}{PATH}")
         yield process.pid, port
     finally:
         process.terminate()
         process.wait(30)
 
 
+def bare_requests_per_second(port: int, seconds: float, connections: int) -> float:
+    """How many requests the route on `port` answers while so many connections ask."""
+    scenario = Scenario("bare", [raw_request("GET", PATH)])
+    return run_load(scenario, _HOST, port, seconds, connections).per_second
+
+
 if __name__ == "__main__":
     uvicorn.run(
         app,
-        host="127.0.0.1",
+        host=_HOST,
         port=int(sys.argv[1]),
         loop="auto",
         http="httptools",

@@ -26,10 +26,8 @@ from pathlib import Path
 
 import psycopg2
 
-from benchmarks.bare_route import PATH, bare_server
+from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import pin
-from benchmarks.generators import run_load
-from benchmarks.raw_requests import Scenario, raw_request
 from benchmarks.record import keep
 from config.embedded import running_servers
 from config.migrations import migrate
@@ -112,8 +110,7 @@ def yardstick() -> float:
         pin(process, cores[0])
         os.sched_setaffinity(0, cores[1:2] or cores)
         try:
-            bare = Scenario("bare", [raw_request("GET", PATH)])
-            return run_load(bare, "127.0.0.1", port, YARDSTICK_SECONDS, YARDSTICK_CONNECTIONS).per_second
+            return bare_requests_per_second(port, YARDSTICK_SECONDS, YARDSTICK_CONNECTIONS)
         finally:
             os.sched_setaffinity(0, cores)
 

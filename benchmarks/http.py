@@ -24,12 +24,11 @@ from dataclasses import asdict, dataclass
 import uvloop
 
 from benchmarks import http_scaling
-from benchmarks.bare_route import PATH as BARE_PATH
-from benchmarks.bare_route import bare_server
+from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
 from benchmarks.generators import Load, generator_for, run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
-from benchmarks.raw_requests import Scenario, raw_request
+from benchmarks.raw_requests import Scenario
 from benchmarks.record import keep
 from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
@@ -72,9 +71,7 @@ class Bench:
 
     def bare(self) -> float:
         """Requests a second of the bare route."""
-        scenario = Scenario("bare", [raw_request("GET", BARE_PATH)])
-        seconds = min(BARE_SECONDS, self.seconds)
-        return run_load(scenario, self.shop.host, self.bare_port, seconds, self.connections).per_second
+        return bare_requests_per_second(self.bare_port, min(BARE_SECONDS, self.seconds), self.connections)
 
     def path(self, path: Path, scenario: Scenario, bare_before: float) -> Row:
         """Measure one path, and the bare route after it."""

@@ -1,7 +1,7 @@
 """What many requests ask at the same time, asked once for all of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -20,10 +20,11 @@ class SharedAnswer(asyncio.Future[A]):
         return False
 
 
-async def settled(answer: SharedAnswer[Any]) -> None:
-    """Return when the answer is there, whatever it is: `answer.result()` tells."""
-    if not answer.done():
-        await asyncio.wait((answer,))
+async def settled(answers: Iterable[SharedAnswer[Any]]) -> None:
+    """Return when the answers are there, whatever they are: their `result()` tells."""
+    awaited = {answer for answer in answers if not answer.done()}
+    if awaited:
+        await asyncio.wait(awaited)
 
 
 class AskedTogether(Generic[Q, A]):

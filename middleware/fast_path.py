@@ -38,13 +38,6 @@ class _Held:
     begun: Begun
     usage: Usage | None = None
 
-    async def arrived(self) -> None:
-        """Return when Redis has answered all that was asked, or failed."""
-        if self.counted is not None:
-            await settled(self.counted.answer)
-        if self.found is not None:
-            await settled(self.found)
-
     def recalled(self) -> Answer | None:
         """The answer that this worker remembers, if Redis has said that it is good."""
         if self.found is None:
@@ -84,9 +77,10 @@ class FastPath:
 
     async def _answer_turn(self) -> None:
         turn, self._turn = self._turn, []
+        # They asked together, so these are few.
+        asked = {held.found for held in turn} | {held.counted.answer for held in turn if held.counted is not None}
+        await settled(answer for answer in asked if answer is not None)
         for held in turn:
-            # The first of a turn waits for all.
-            await held.arrived()
             try:
                 self._answer(held)
             except Exception:

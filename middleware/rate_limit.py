@@ -136,7 +136,7 @@ class RateLimit:
     async def usage(self, counted: Counted | None) -> Usage:
         """How far the client is into its window, with the request that was counted."""
         if counted is not None:
-            await settled(counted.answer)
+            await settled((counted.answer,))
         return self.usage_now(counted)
 
     def usage_now(self, counted: Counted | None) -> Usage:

@@ -17,7 +17,7 @@ Nobody sees an old answer after a write:
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -41,8 +41,6 @@ from services.versions import (
 )
 
 log = logging.getLogger("shop.cache")
-
-T = TypeVar("T")
 
 _SCAN_COUNT = 500
 
