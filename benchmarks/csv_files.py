@@ -6,9 +6,9 @@ For each number of rows an empty database on embedded servers is filled from a f
 each by a process of its own whose start is part of the time. Beside it stands what a plain COPY of the same rows into
 the same table takes, which neither checks them nor writes the ledger.
 
-How many rows a second are enough depends on the machine. The target is 50,000 where a bare FastAPI route answers 10,700
-requests a second on one core (`benchmarks.bare_route`), so that route is measured before and after, and the target is
-so many rows for each of its requests. Exits with 1 when that is missed.
+Exits with 1 below the target of 50,000 rows a second. Machines differ; that target was set where a bare FastAPI route
+answers 10,700 requests a second on one core. So this route (`benchmarks.bare_route`) is measured before and after, and
+the rows for each of its requests are told too.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from config.embedded import running_servers
 from config.migrations import migrate
 from config.settings import PROJECT_ROOT, read_settings
 
-TARGET = 50_000 / 10_700
+TARGET = 50_000
 YARDSTICK_SECONDS = 3.0
 YARDSTICK_CONNECTIONS = 64
 SHELVES = 10
@@ -145,9 +145,8 @@ def main() -> int:
     for figure in figures:
         print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in figure.items()))
     keep("csv-files", vars(options), figures)
-    ratios = ("import_rows_per_bare_request", "export_rows_per_bare_request")
-    print(f"target: {TARGET:.1f} rows per request of the bare route")
-    return 0 if all(figures[-1][name] >= TARGET for name in ratios) else 1
+    fastest = ("import_rows_per_second", "export_rows_per_second")
+    return 0 if all(figures[-1][name] >= TARGET for name in fastest) else 1
 
 
 if __name__ == "__main__":
