@@ -113,7 +113,7 @@ def main() -> int:
     options = _options()
     chosen = [path for path in PATHS if options.only in (None, path.name)]
     if options.workers > 1:
-        return http_scaling.report(chosen, options.workers, options.seconds, options.connections)
+        return http_scaling.report(chosen, options.workers, options.rounds, options.seconds, options.connections)
     with _bench(options) as bench:
         rows = _measure(bench, chosen, options.rounds)
     for row in rows:

@@ -21,7 +21,6 @@ from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
 TARGET = 1.7
 _WARM_SECONDS = 1.0
-_ROUNDS = 3
 # Without --only, what is served from the cache and what is not.
 _DEFAULT_PATHS = ("product", "products", "clients", "mix", "checkout")
 
@@ -80,9 +79,10 @@ class _Bench:
         )
 
 
-def report(chosen: Sequence[Path], workers: int, seconds: float, connections: int) -> int:
+def report(chosen: Sequence[Path], workers: int, rounds: int, seconds: float, connections: int) -> int:
     """Print the comparison and keep it; returns the exit code."""
-    paths = [path for path in chosen if len(chosen) < len(PATHS) or path.name in _DEFAULT_PATHS]
+    is_whole = len(chosen) == len(PATHS)
+    paths = [path for path in chosen if not is_whole or path.name in _DEFAULT_PATHS]
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < workers:
         print(f"{workers} workers need {workers} cores, and there are {len(cores)}")
@@ -91,12 +91,13 @@ def report(chosen: Sequence[Path], workers: int, seconds: float, connections: in
     print(f"PostgreSQL, Valkey and the load on cores {', '.join(map(str, cores[:workers]))}")
     print(f"{'path':38}{'workers':>9}{'req/s':>8}{'p99 ms':>8}{'CPU µs':>8}{'cores':>8}{'errors':>8}")
     with _bench(1, cores[:1]) as one, _bench(workers, cores[:workers]) as several:
-        comparisons = [_compare(path, one, several, seconds, connections) for path in paths]
-    keep(
-        "http-workers",
-        {"workers": workers, "seconds": seconds, "connections": connections, "rounds": _ROUNDS},
-        [{**asdict(comparison), "ratio": comparison.ratio} for comparison in comparisons],
-    )
+        comparisons = [_compare(path, one, several, rounds, seconds, connections) for path in paths]
+    if is_whole:
+        keep(
+            "http-workers",
+            {"workers": workers, "seconds": seconds, "connections": connections, "rounds": rounds},
+            [{**asdict(comparison), "ratio": comparison.ratio} for comparison in comparisons],
+        )
     return 0 if all(map(_passes, comparisons)) else 1
 
 
@@ -108,12 +109,12 @@ def _bench(workers: int, cores: Sequence[int]) -> Iterator[_Bench]:
         yield _Bench(shop, cores, uvloop.run(fill(shop)))
 
 
-def _compare(path: Path, one: _Bench, several: _Bench, seconds: float, connections: int) -> Comparison:
-    rounds = [
-        (one.measure(path, seconds, connections), several.measure(path, seconds, connections)) for _ in range(_ROUNDS)
+def _compare(path: Path, one: _Bench, several: _Bench, rounds: int, seconds: float, connections: int) -> Comparison:
+    pairs = [
+        (one.measure(path, seconds, connections), several.measure(path, seconds, connections)) for _ in range(rounds)
     ]
-    comparison = Comparison(path.title, *zip(*rounds, strict=True))
-    for figures in (figures for pair in rounds for figures in pair):
+    comparison = Comparison(path.title, *zip(*pairs, strict=True))
+    for figures in (figures for pair in pairs for figures in pair):
         print(_line(path.title, figures))
     print(f"  {len(several.cores)} workers to one: {comparison.ratio:.2f} (target {TARGET})", flush=True)
     return comparison
