@@ -30,7 +30,7 @@ def copy_cell(value: Any) -> str:
 def copy_cells(texts: Sequence[str]) -> Sequence[str]:
     """What `copy_cell` gives for each text, found out at once where none of them needs an escape."""
     whole = "".join(texts)
-    return texts if whole.isprintable() and "\\" not in whole else [*map(copy_cell, texts)]
+    return [*map(copy_cell, texts)] if any(sign in whole for sign in _ESCAPES) else texts
 
 
 def text_of(cell: str) -> str:

@@ -6,7 +6,7 @@ of numbers each one once. An empty cell is a field that was left out.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Protocol
@@ -25,7 +25,6 @@ LINE = "line"
 _LEFT_OUT = ""
 _MISSING = "Field required"
 # A cell that does not look like a number or a flag is handed on as text, for the schema to refuse.
-_INTEGER = re.compile(r"\s*-?[0-9]{1,100}\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _FLAGS = {"true": True, "false": False}
 # What so many different numbers of a column mean is remembered, because numbers repeat.
@@ -54,9 +53,11 @@ class Batch:
 
 
 def _as_number(text: str) -> Any:
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return Decimal(text.strip()) if _NUMBER.fullmatch(text) else text
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return text
+    has_fraction_or_exponent = number.lastindex is not None
+    return Decimal(text.strip()) if has_fraction_or_exponent else int(text)
 
 
 def _as_flag(text: str) -> Any:
@@ -113,7 +114,7 @@ class FieldColumn:
         given = iter(self._given([text for text in texts if text]))
         return [next(given) if text else self._left_out for text in texts]
 
-    def _learn(self, texts: Set[str]) -> Mapping[str, str]:
+    def _learn(self, texts: set[str]) -> Mapping[str, str]:
         """Get to know what the texts mean to the table; what is wrong with those that mean nothing."""
         if self._read is str or len(self._known) > _MOST_REMEMBERED:
             self._known = {}
@@ -123,7 +124,8 @@ class FieldColumn:
                 problems[_LEFT_OUT] = _MISSING
             else:
                 self._known[_LEFT_OUT] = self._left_out
-        unknown = list(texts - self._known.keys() - {_LEFT_OUT})
+        # Looks only at these texts; `-` would go through all that are known.
+        unknown = list(texts.difference(self._known, {_LEFT_OUT}))
         try:
             cells = self._given(unknown)
         except ValidationError as error:
