@@ -48,6 +48,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lines)
 
+    def with_column(self, name: str, cells: Sequence[str]) -> "Rows":
+        """The rows with one more column."""
+        return Rows(self.lines, {**self.columns, name: cells})
+
     def without(self, places: Set[int]) -> "Rows":
         """All rows but those at these places."""
         return self._chosen([place not in places for place in range(len(self))]) if places else self
@@ -63,35 +67,63 @@ class Rows:
         return Rows(list(compress(self.lines, wanted)), columns)
 
 
+class Copy:
+    """Rows for a table, ready for COPY: to make them so costs several times as much as to send them."""
+
+    def __init__(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
+        self.statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (ENCODING 'UTF8', NULL '')"
+        self._rows = "\n".join([*map("\t".join, zip(*columns.values(), strict=True)), ""]).encode()
+
+    def reader(self) -> "_Reader":
+        """The file that psycopg2 reads the rows from."""
+        return _Reader(self._rows)
+
+
 class BulkLoad:
     """Puts rows into tables by COPY, in the transaction of `session`."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        # Whether nobody else can add rows to the tables: then keys need not be drawn one by one.
-        self.is_alone = False
+        self._next_key: int | None = None
 
     def wait_for_others(self) -> None:
         """Return when no other import runs; none begins before this transaction ends."""
         self.session.execute(select(func.pg_advisory_xact_lock(_IMPORT_LOCK)))
 
+    def count_keys(self, table: Table) -> None:
+        """From now on give keys of the table without asking for them: nobody else can add rows to it meanwhile."""
+        self._next_key = self.session.scalars(select(func.nextval(self._sequence(table)))).one()
+
+    @property
+    def counts_keys(self) -> bool:
+        """Whether new keys can be had without the connection."""
+        return self._next_key is not None
+
+    def stop_counting(self, table: Table) -> None:
+        """Let the database go on behind the keys that were counted, if any were."""
+        if self._next_key is not None:
+            self.session.execute(select(func.setval(self._sequence(table), self._next_key, False)))
+            self._next_key = None
+
     def new_keys(self, table: Table, count: int) -> list[str]:
         """So many keys for new rows of the table, in ascending order, as cells."""
-        # Asked for once: as part of the statement it would be looked up for every key.
-        sequence = self.session.scalar(select(func.pg_get_serial_sequence(table.name, "id_key")))
-        if self.is_alone:
-            last = self.session.scalars(select(func.setval(sequence, func.nextval(sequence) + count - 1))).one()
-            return [*map(str, range(last - count + 1, last + 1))]
-        drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).alias())
+        if self._next_key is not None:
+            first, self._next_key = self._next_key, self._next_key + count
+            return [*map(str, range(first, self._next_key))]
+        drawn = select(func.nextval(self._sequence(table))).select_from(func.generate_series(1, count).alias())
         return [*map(str, sorted(self.session.scalars(drawn)))]
 
-    def copy(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
-        """Add rows to the table. Raises psycopg2's errors."""
+    def _sequence(self, table: Table) -> str:
+        # Asked for once: as part of a statement it would be looked up for every key.
+        name: str = self.session.scalars(select(func.pg_get_serial_sequence(table.name, "id_key"))).one()
+        return name
+
+    def copy(self, copy: Copy) -> None:
+        """Add rows to their table. Raises psycopg2's errors."""
         driver = self.session.connection().connection.driver_connection
         assert driver is not None
-        statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (ENCODING 'UTF8', NULL '')"
         with driver.cursor() as cursor:
-            cursor.copy_expert(statement, _Source(columns))
+            cursor.copy_expert(copy.statement, copy.reader())
 
     def stored(self, work: Callable[[], None]) -> bool:
         """Whether `work` could be done; not when a row is not unique, and then nothing of it was."""
@@ -103,12 +135,11 @@ class BulkLoad:
         return True
 
 
-class _Source:
-    """Columns of cells as the file that psycopg2 reads rows from."""
+class _Reader:
+    """Rows in one piece: a thread that works meanwhile would have to make way for each of many."""
 
-    def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
-        # In one piece: the thread that validates meanwhile would have to make way for each of many.
-        self._rest = "\n".join([*map("\t".join, zip(*columns.values(), strict=True)), ""]).encode()
+    def __init__(self, rows: bytes) -> None:
+        self._rest = rows
 
     def read(self, size: int) -> bytes:
         """Everything, whatever the size; then nothing."""

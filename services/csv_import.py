@@ -5,7 +5,8 @@ next one is read and validated. Nothing here commits.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.stock_movement import StockReason
-from repositories.bulk_load import BulkLoad, Rows, text_of
+from repositories.bulk_load import BulkLoad, Copy, Rows, text_of
 from repositories.indexes import make_anew, set_aside
 from services.base import news_of
 from services.csv_entities import CsvEntity
@@ -49,6 +50,8 @@ class CsvImport:
         self.added = 0
         self._first_key: int | None = None
         self._indexes: Sequence[str] | None = None
+        # The keys that the fields may point to: what they are of stays until the transaction ends.
+        self._held: defaultdict[str, set[int]] = defaultdict(set)
 
     def _columns(self, header: Sequence[str]) -> list[Column | None]:
         named = self.entity.named_references()
@@ -73,26 +76,40 @@ class CsvImport:
         with _quick_turns(), ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
             for batch in batches:
                 rows, bad = self.checker.check(batch)
+                if self._indexes is None:
+                    self._begin(rows)
+                copies = None
+                if self.load.counts_keys:
+                    rows = self._numbered(rows)
+                    copies = self._copies(rows)
                 if storing is not None:
                     _tell(storing.result(), refuse)
-                storing = thread.submit(self._store, rows, bad)
+                storing = thread.submit(self._store, rows, copies, bad)
             if storing is not None:
                 _tell(storing.result(), refuse)
 
     def finish(self) -> None:
         """What is left to do for rows that are to stay: their indexes, and the news for the cache."""
+        self.load.stop_counting(self.entity.table)
         make_anew(self.session, self._indexes or ())
         if self.service.caching is not None and self._first_key is not None:
             news_of(self.session).row_added(self.service.resource, self._first_key)
 
-    def _store(self, rows: Rows, bad: list[BadRow]) -> list[BadRow]:
-        """Store the rows of one batch; all of its rows that cannot be stored, those that are known as `bad` included."""
-        if self._indexes is None:
-            many = len(rows) >= ROWS_WORTH_INDEXES
-            self._indexes = set_aside(self.session, self._tables()) if many else ()
-            self.load.is_alone = bool(self._indexes)
-        rows, lost = self._without_lost(rows)
-        taken = self._add(rows)
+    def _begin(self, rows: Rows) -> None:
+        """Have the tables for oneself, if the rows of the first batch are worth that and the tables are empty."""
+        many = len(rows) >= ROWS_WORTH_INDEXES
+        self._indexes = set_aside(self.session, self._tables()) if many else ()
+        if self._indexes:
+            self.load.count_keys(self.entity.table)
+
+    def _store(self, rows: Rows, copies: Sequence[Copy] | None, bad: list[BadRow]) -> list[BadRow]:
+        """Store the rows of one batch; all of its rows that cannot be stored, those that are known as `bad` included.
+
+        `copies` are those of numbered rows; without them the rows have no keys yet.
+        """
+        rows = self._numbered(rows) if copies is None else rows
+        kept, lost = self._without_lost(rows)
+        taken = self._add(kept, copies if kept is rows else None)
         return sorted([*bad, *lost, *taken], key=attrgetter("line"))
 
     def _tables(self) -> list[Table]:
@@ -105,16 +122,29 @@ class CsvImport:
         lost: dict[int, BadRow] = {}
         for field, other in self.service.references.items():
             cells = rows.columns.get(field, ())
-            keys = {int(cell) for cell in {*cells} if cell}
-            missing = {str(key) for key in keys - other.repository_type(self.session).hold_many(keys)}
+            held = self._held[field]
+            unknown = {int(cell) for cell in {*cells} if cell} - held
+            if unknown:
+                held |= other.repository_type(self.session).hold_many(unknown)
+            missing = {str(key) for key in unknown - held}
             for place, cell in enumerate(cells if missing else ()):
                 if cell in missing:
                     lost[place] = BadRow(rows.lines[place], f"{field}: {NotFound(other.thing, cell)}")
         return rows.without(lost.keys()), [*lost.values()]
 
-    def _add(self, rows: Rows) -> list[BadRow]:
-        """Store the rows; those of them that cannot be, because their natural key is taken."""
-        if not len(rows) or self.load.stored(partial(self._copy, rows)):
+    def _numbered(self, rows: Rows) -> Rows:
+        return rows.with_column("id_key", self.load.new_keys(self.entity.table, len(rows)))
+
+    def _copies(self, rows: Rows) -> Sequence[Copy]:
+        """The numbered rows, and the first entries of the ledger about them, ready for COPY."""
+        copies = [Copy(self.entity.table, rows.columns)]
+        if self.entity.ledger is not None and "stock" in rows.columns:
+            copies.append(Copy(self.entity.ledger, _first_movements(rows.columns)))
+        return copies
+
+    def _add(self, rows: Rows, copies: Sequence[Copy] | None = None) -> list[BadRow]:
+        """Store the numbered rows; those of them that cannot be, because their natural key is taken."""
+        if not len(rows) or self.load.stored(partial(self._copy, rows, copies or self._copies(rows))):
             return []
         places = self._places_taken(rows)
         taken = [self._already_there(rows, place) for place in places]
@@ -126,14 +156,11 @@ class CsvImport:
         first, second = rows.halves()
         return self._add(first) + self._add(second)
 
-    def _copy(self, rows: Rows) -> None:
-        table, ledger = self.entity.table, self.entity.ledger
-        keys = self.load.new_keys(table, len(rows))
-        self.load.copy(table, {"id_key": keys, **rows.columns})
-        if ledger is not None and "stock" in rows.columns:
-            self.load.copy(ledger, _first_movements(keys, rows.columns["stock"]))
+    def _copy(self, rows: Rows, copies: Sequence[Copy]) -> None:
+        for copy in copies:
+            self.load.copy(copy)
         self.added += len(rows)
-        self._first_key = self._first_key or int(keys[0])
+        self._first_key = self._first_key or int(rows.columns["id_key"][0])
 
     def _places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""
@@ -154,12 +181,12 @@ class CsvImport:
         return BadRow(rows.lines[place], f"{field}: {error}")
 
 
-def _first_movements(keys: Sequence[str], stocks: Sequence[str]) -> dict[str, Sequence[str]]:
-    """The columns of the ledger's first entries about products with these keys."""
-    booked = [stock != "0" for stock in stocks]
-    deltas = list(compress(stocks, booked))
+def _first_movements(products: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The columns of the ledger's first entries about products with these columns."""
+    booked = [stock != "0" for stock in products["stock"]]
+    deltas = list(compress(products["stock"], booked))
     return {
-        "product_id": list(compress(keys, booked)),
+        "product_id": list(compress(products["id_key"], booked)),
         "delta": deltas,
         "reason": [StockReason.INITIAL.value] * len(deltas),
     }

@@ -164,6 +164,22 @@ def test_several_batches(
     execute(database, "INSERT INTO products (name, price, category_id) VALUES ('New', 1, 1)")
 
 
+def test_rows_without_their_category_leave_the_others_in_order(
+    database: str, write: Writer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(csv_file, "_ROWS_PER_BATCH", 10)
+    monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 10)
+    # Category 9 is lost in several batches, category 2 comes only late.
+    categories = [9 if number in (0, 13, 14, 29) else 1 + number // 20 for number in range(30)]
+    rows = "".join(f"S{number},Saw,1.5,1,{category}\n" for number, category in enumerate(categories))
+    assert imported("products", write(f"sku,name,price,stock,category_id\n{rows}"), "--on-error", "skip") == EXIT_FINE
+    refused = [f"line {line}: category_id: Category with id 9 not found" for line in (2, 15, 16, 31)]
+    assert capsys.readouterr().err.splitlines() == refused
+    kept = [(f"S{number}", category) for number, category in enumerate(categories) if category != 9]
+    assert stored(database, "sku, category_id") == kept
+    assert breaches(database) == []
+
+
 def test_a_refused_import_leaves_the_indexes(database: str, write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 1)
     schema = rows_of(database, INDEXES), rows_of(database, KEYS)
