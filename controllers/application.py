@@ -24,7 +24,7 @@ from controllers.pages import add_pages
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from middleware.body_limit import BodyLimit
-from middleware.cors import Cors
+from middleware.cors import WITHOUT_ORIGIN, Cors
 from middleware.edge import Edge
 from middleware.errors import UnexpectedErrors, install_error_handlers
 from middleware.fast_path import FastPath
@@ -120,7 +120,7 @@ def _wrap(shop: Shop, worker: Worker) -> None:
             uncounted=_whole_limit(settings),
         )
     shop.layers = context = RequestContext(app, service=worker, metrics=worker.metrics, access_log=worker.access_log)
-    shop.take = FastPath(edge, context).take
+    shop.take = FastPath(edge, context, WITHOUT_ORIGIN if settings.cors_origins else ()).take
 
 
 def _rate_limit(worker: Worker) -> RateLimit | None:

@@ -22,6 +22,8 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "Idempotent-Replayed",
 )
+# What `Cors` puts on every answer to a request without an Origin: one with an Origin gets another answer.
+WITHOUT_ORIGIN = ((b"vary", b"Origin"),)
 
 
 class Cors(CORSMiddleware):

@@ -7,11 +7,11 @@ answer has. Wherever more is to be said (a refusal, an error, another origin), t
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from config.http_protocol import HeldRequest
+from config.http_protocol import HeldRequest, header_lines
 from config.logging import request_id
 from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers
@@ -50,11 +50,15 @@ class _Held:
 
 
 class FastPath:
-    """Answers what `edge` knows, in the name of the outermost layer `context`."""
+    """Answers what `edge` knows, in the name of the outermost layer `context`.
 
-    def __init__(self, edge: Edge, context: RequestContext) -> None:
+    `between` are the headers that the layers between these two put on every answer to a request without an Origin.
+    """
+
+    def __init__(self, edge: Edge, context: RequestContext, between: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self._known, self._limit = edge.known, edge.limit
         self._context = context
+        self._between = header_lines(between)
         self._turn: list[_Held] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -128,7 +132,9 @@ class FastPath:
             body = b""
         limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
         cached = b"" if hit is None else HIT_LINE if hit else MISS_LINE
-        if not held.request.write(status, (lines, cached, limits, self._context.lines(held.begun)), body):
+        if not held.request.write(
+            status, (lines, cached, limits, self._between, self._context.lines(held.begun)), body
+        ):
             return False
         if hit is not None:
             self._context.count_read(hit=hit)

@@ -70,6 +70,13 @@ def test_an_allowed_origin_may_read_answers_and_errors(one: httpx.Client, path: 
     assert_headers(response)
 
 
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": "*"}])
+def test_what_has_no_origin_says_that_one_would_matter(one: httpx.Client, headers: dict[str, str]) -> None:
+    """A cache between could else hand the answer to a page that may read it, and whose browser then refuses it."""
+    responses = [one.get("/categories?limit=2", headers=headers) for _ in range(3)]
+    assert ["origin" in listed(response, "Vary") for response in responses] == [True] * 3
+
+
 @pytest.mark.parametrize("origin", [FOREIGN, "null", f"{OWN}.evil.example", "http://shop.example", f"{OWN}:444"])
 def test_another_origin_may_not(one: httpx.Client, origin: str) -> None:
     assert "Access-Control-Allow-Origin" not in one.get("/products", headers={"Origin": origin}).headers
