@@ -14,6 +14,7 @@ from services.answer import Answer
 from services.idempotency import Reply
 
 JSON = "application/json"
+_NO_ROWS = b"[]"
 
 Params = Sequence[tuple[str, str]]
 
@@ -71,10 +72,21 @@ def size_answer(total: int, estimated: bool) -> Answer:
 
 def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given: Params) -> Answer:
     """The page that `rows` and `size` make together; `path` and `given`, the parameters of the request, make its links."""
-    page = Page((), int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers)
+    total, estimated = int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers
+    page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
     links = _links(page, query, path, given, rows.complete_to)
     etag = _digest(f"{rows.etag} {links}".encode())
     return Answer(rows.body, f'"{etag}"', {**size.headers, "Link": links})
+
+
+def _seen_to(rows: Answer, query: ListQuery) -> int:
+    """How many rows there are at least, by this page of them: a full one may have others behind it.
+
+    Without that, an estimate that is too low would end the way through the links before the rows do.
+    """
+    if rows.complete_to is not None:
+        return query.skip + query.limit + 1
+    return 0 if rows.body == _NO_ROWS else query.skip + 1
 
 
 def _digest(body: bytes) -> str:

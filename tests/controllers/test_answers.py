@@ -159,6 +159,18 @@ def test_an_estimate_is_marked_and_has_no_last_page() -> None:
     assert list_answer([], page, ListQuery(), "/things", ()).headers["X-Total-Count-Estimated"] == "true"
 
 
+def test_an_estimate_that_is_too_low_does_not_end_the_way_through_the_links() -> None:
+    page = Page([], 20_000, estimated=True)
+    full, rest = [1] * 10, [1] * 3
+    assert links(page, full, skip=19_990, limit=10)["next"] == "/things?skip=20000&limit=10"
+    behind = links(page, full, skip=25_000, limit=10)
+    assert behind["next"] == "/things?skip=25010&limit=10"
+    assert behind["prev"] == "/things?skip=24990&limit=10"
+    last = links(page, rest, skip=30_000, limit=10)
+    assert (last["prev"], "next" in last) == ("/things?skip=29990&limit=10", False)
+    assert links(page, [], skip=40_000, limit=10)["prev"] == "/things?skip=19990&limit=10"
+
+
 def test_links_by_key_go_on_from_the_last_row() -> None:
     assert links(Page([], 25), [8, 9], after=7, limit=2) == {
         "first": "/things?after=0&limit=2",
