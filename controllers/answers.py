@@ -111,12 +111,13 @@ def as_response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, reply.headers)
 
 
-def versions_in(if_match: str | None) -> frozenset[str] | None:
-    """The versions that an If-Match header accepts; None when any will do."""
-    if if_match is None or if_match.strip() == "*":
+def versions_in(if_match: Sequence[str]) -> frozenset[str] | None:
+    """The versions that the lines of If-Match accept, which are one list; None when any will do."""
+    joined = ",".join(if_match)
+    if not if_match or joined.strip() == "*":
         return None
     # The strong comparison of RFC 9110: a weak tag matches nothing.
-    tags = (tag.strip() for tag in if_match.split(","))
+    tags = (tag.strip() for tag in joined.split(","))
     return frozenset(tag.strip('"').partition(".")[0] for tag in tags if not tag.startswith("W/"))
 
 

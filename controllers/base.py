@@ -106,7 +106,7 @@ class BaseController:
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
-        if_match = versions_in(request.headers.get("if-match"))
+        if_match = versions_in(request.headers.getlist("if-match"))
 
         def work(session: Session) -> Reply:
             return row_reply(200, self.service(session).update(id_key, body.sent(), if_match), self.fields)
@@ -114,7 +114,7 @@ class BaseController:
         return await self.write(request, work)
 
     async def delete_row(self, request: Request, id_key: RowId) -> Response:
-        if_match = versions_in(request.headers.get("if-match"))
+        if_match = versions_in(request.headers.getlist("if-match"))
 
         def work(session: Session) -> Reply:
             self.service(session).delete(id_key, if_match)

@@ -45,8 +45,6 @@ def client_has(etag: str, scope: Scope) -> bool:
 
 
 def _held(headers: Headers) -> Sequence[str]:
-    for name, value in headers:
-        if name == b"if-none-match":
-            # The weak comparison of RFC 9110: a W/ in front does not matter here.
-            return [tag.strip().removeprefix("W/") for tag in value.decode("latin-1").split(",")]
-    return ()
+    given = [value for name, value in headers if name == b"if-none-match"]
+    # Several lines are one list. The weak comparison of RFC 9110: a W/ in front does not matter here.
+    return [tag.strip().removeprefix("W/") for tag in b",".join(given).decode("latin-1").split(",")] if given else ()
