@@ -12,9 +12,11 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 async def keyed_request(request: Request) -> KeyedRequest | None:
     """The keyed request, or None when it is no POST or carries no key. Raises 422 for a key that is none."""
-    key = request.headers.get("idempotency-key")
-    if request.method != "POST" or key is None:
+    lines = request.headers.getlist("idempotency-key")
+    if request.method != "POST" or not lines:
         return None
+    # Several lines are one value to HTTP, and so are no key: nobody can tell which of them a repetition will carry.
+    key = ", ".join(lines)
     if not _VISIBLE_ASCII.fullmatch(key):
         raise RequestValidationError(
             [

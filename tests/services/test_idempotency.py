@@ -206,6 +206,14 @@ def test_what_is_no_key(client: httpx.Client, goods: Goods, key: str) -> None:
 
 
 @pytest.mark.integration
+def test_two_keys_are_none(client: httpx.Client) -> None:
+    headers = [("Idempotency-Key", unique("k")), ("Idempotency-Key", unique("k"))]
+    answer = client.post("/categories", json={"name": unique("n")}, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["header", "Idempotency-Key"]
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("key", ["!", "~" * 255, '"quoted"', "a:b*c"])
 def test_any_visible_characters_make_a_key(client: httpx.Client, goods: Goods, key: str) -> None:
     own = f"{key[:200]}{unique('k')}" if len(key) < 200 else key
