@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -102,6 +103,10 @@ def install_error_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return malformed(request.scope, error.errors())
 
+    async def on_broken_off(request: Request, error: Exception) -> Response:
+        # Nobody reads this answer; the log and the counters tell by it that it was not the shop that failed.
+        return problem(request.scope, 400, "The request ended before its body did")
+
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
@@ -115,6 +120,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ShopError, on_shop_error)
     app.add_exception_handler(RequestValidationError, on_malformed)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(ClientDisconnect, on_broken_off)
 
 
 def _allowed_methods(request: Request) -> list[str]:

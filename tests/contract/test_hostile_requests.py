@@ -112,3 +112,16 @@ def test_i13_a_host_that_is_missing_or_there_twice(shop_url: str) -> None:
     assert sent_raw(shop_url, b"GET /categories HTTP/1.1\r\nConnection: close\r\n\r\n")[0] == 400
     for host in (b"shop", b"shop.example:8000", b"127.0.0.1", b"[::1]:80"):
         assert get_raw(shop_url, host=host)[0] == 200
+
+
+def test_a_client_that_leaves_before_its_body_ends_is_no_error_of_the_shop(database_url: str, tmp_path: Path) -> None:
+    with shop_in_thread(environment_of(database_url, None, tmp_path, LOG_FORMAT="text")) as url:
+        parts = httpx.URL(url)
+        with socket.create_connection((parts.host, parts.port or 80), timeout=10) as connection:
+            head = b"POST /categories HTTP/1.1\r\nHost: shop\r\nX-Request-ID: leaver\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(head + b"{")
+        # The answer that nobody waits for is logged before the next one is.
+        assert httpx.get(f"{url}/categories").status_code == 200
+    logs = tmp_path / "logs"
+    assert "[leaver] POST /categories - 400 " in (logs / "app.log").read_text()
+    assert (logs / "error.log").read_text() == ""
