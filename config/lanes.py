@@ -220,8 +220,10 @@ class _Lane:
         try:
             # In a thread, because looking up the host's name blocks.
             connection = await asyncio.to_thread(_connected, self._url, self._settings, self._lanes.read_only)
-        except (psycopg2.Error, OSError) as error:
-            self._end([], psycopg2.OperationalError(str(error)))
+        except Exception as error:
+            # Whatever it is, as in `_send`: a lane that kept its job would never be free again.
+            is_away = isinstance(error, psycopg2.Error | OSError)
+            self._end([], psycopg2.OperationalError(str(error)) if is_away else error)
             return
         self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
         # Watched at rest too: a connection that the server closes is found out before somebody uses it.
@@ -340,7 +342,8 @@ def _guards(settings: Settings, read_only: bool) -> str:
 
 def _wait(connection: Any, deadline: float) -> None:
     while (state := connection.poll()) != POLL_OK:
-        remaining = max(0.0, deadline - time.monotonic())
-        reading, writing = ([connection], []) if state == POLL_READ else ([], [connection])
-        if not any(select.select(reading, writing, [], remaining)):
+        # Not `select`, which knows the first 1,024 descriptors only: the clients of a busy worker have these.
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise psycopg2.OperationalError("the server does not answer")

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import os
+import resource
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import ArgumentError
 
 from config import guards
-from config import lanes as lanes_module
 from config.embedded import ServerUrls
 from config.lanes import LANES, Lanes, Prepared, Row
 from config.settings import read_settings
@@ -207,6 +209,37 @@ def test_a_server_that_is_away(url_of_nobody: str) -> None:
     run(url_of_nobody, scenario)
 
 
+@pytest.fixture
+def many_open_files() -> Iterator[None]:
+    """More descriptors than `select` knows, as a worker has them that serves a thousand clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_open_files")
+def test_lanes_are_opened_beside_a_thousand_clients(url: str) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await asked(lanes, ASK, text="served") == ("served",)
+
+    run(url, scenario)
+
+
+def test_a_lane_that_cannot_even_try_to_connect_is_free_again() -> None:
+    """Whatever the reason: it is told to whoever asked, and the next one has the lane."""
+
+    async def scenario(lanes: Lanes) -> None:
+        for _ in range(LANES + 1):
+            with pytest.raises(ArgumentError):
+                await asked(lanes, ASK, text="?")
+
+    run("no address at all", scenario)
+
+
 def test_a_connection_that_the_server_closed_at_rest_is_replaced(url: str) -> None:
     async def scenario(lanes: Lanes) -> None:
         await asyncio.gather(*(asked(lanes, WAIT, seconds=0.05) for _ in range(LANES)))
@@ -340,7 +373,6 @@ def test_a_slow_statement_is_told_without_its_values(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
-    monkeypatch.setattr(lanes_module, "LANES", 1)
     slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", "EXECUTE slow (%(secret)s)")
 
     async def scenario(lanes: Lanes) -> None:
