@@ -21,6 +21,8 @@ from services.versions import News
 
 EXIT_BROKEN = 1
 
+_NOT_TOLD = "Redis cannot be reached: a running shop may show what it has cached of the repaired rows until it expires."
+
 
 def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
     """What became of each invariant, and what can be repaired; both seen in one snapshot."""
@@ -30,15 +32,18 @@ def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
         return service.findings(), service.repairs()
 
 
-def repair(engine: Engine, repairs: Sequence[Repair]) -> News:
-    """Apply the repairs, each in a transaction of its own; returns what cached answers are old now."""
+def repair(engine: Engine, redis_url: str | None, repairs: Sequence[Repair]) -> None:
+    """Apply the repairs, each in a transaction of its own, and tell a running shop of those that were committed."""
     news = News()
-    for one in repairs:
-        with Session(engine) as session:
-            one.apply(session)
-            session.commit()
-            news.tags |= news_of(session).all_tags()
-    return news
+    try:
+        for one in repairs:
+            with Session(engine) as session:
+                one.apply(session)
+                session.commit()
+                news.tags |= news_of(session).all_tags()
+    finally:
+        if not tell_the_cache(redis_url, news):
+            print(_NOT_TOLD, file=sys.stderr)
 
 
 def report(findings: Sequence[Finding]) -> bool:
@@ -76,7 +81,7 @@ def verify(engine: Engine, redis_url: str | None, *, mend: bool, yes: bool) -> i
     findings, repairs = inspect(engine)
     fine = report(findings)
     if mend and repairs and _confirmed(repairs, yes):
-        tell_the_cache(redis_url, repair(engine, repairs))
+        repair(engine, redis_url, repairs)
         fine = report(inspect(engine)[0])
     return EXIT_FINE if fine else EXIT_BROKEN
 

@@ -217,9 +217,11 @@ def test_a_repair_is_asked_for(
     assert rows_of(database, "SELECT stock FROM products WHERE id_key = 1") == [(stock,)]
 
 
-def test_readers_see_the_repaired_stock(
+@pytest.fixture
+def read_shop(
     busy_shop: str, servers: ServerUrls, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+) -> Iterator[tuple[str, httpx.Client]]:
+    """A copy of the busy shop at work, with a wrong stock in its cache; its database, which the settings name."""
     url = new_database(servers.database_url, busy_shop)
     cache_url = redis_url.replace(f"db={process_number()}", f"db={process_number() + 8}")
     with (
@@ -229,8 +231,37 @@ def test_readers_see_the_repaired_stock(
         execute(url, "UPDATE products SET stock = 7 WHERE id_key = 1")
         assert [http.get("/products/1").json()["stock"] for _ in range(2)] == [7, 7]
         for _ in _named_by_the_settings(url, monkeypatch, cache_url):
-            assert main(["--repair", "--yes"]) == EXIT_FINE
-        assert http.get("/products/1").json()["stock"] == 50
+            yield url, http
+
+
+def test_readers_see_the_repaired_stock(read_shop: tuple[str, httpx.Client]) -> None:
+    _, http = read_shop
+    assert main(["--repair", "--yes"]) == EXIT_FINE
+    assert http.get("/products/1").json()["stock"] == 50
+
+
+def test_readers_see_what_was_repaired_before_a_repair_failed(
+    read_shop: tuple[str, httpx.Client], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, http = read_shop
+    execute(
+        url,
+        "UPDATE products SET stock = 7 WHERE id_key = 2;"
+        "ALTER TABLE products ADD CONSTRAINT never CHECK (id_key <> 2 OR stock = 7) NOT VALID",
+    )
+    assert main(["--repair", "--yes"]) == EXIT_CANNOT
+    assert "never" in capsys.readouterr().err
+    assert http.get("/products/1").json()["stock"] == 50
+
+
+def test_a_cache_that_cannot_be_told_is_named(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(database, "UPDATE products SET stock = 7 WHERE id_key = 1")
+    monkeypatch.delenv("REDIS_ENABLED")
+    for _ in _named_by_the_settings(database, monkeypatch, "redis://127.0.0.1:1/0"):
+        assert main(["--repair", "--yes"]) == EXIT_FINE
+    assert capsys.readouterr().err.startswith("Redis cannot be reached")
 
 
 @pytest.mark.parametrize("arguments", [["--wrong"], ["--yes"]])
