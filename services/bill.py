@@ -33,7 +33,7 @@ class BillService(BaseService[Bill]):
             self._hold_references(values)
             values["bill_number"] = BillRepository(self.session).next_number(BillKind.SALE)
         else:
-            _require_client_number(number)
+            require_client_number(number)
 
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
         order = OrderRepository(self.session).lock_of_bill(row.id_key)
@@ -41,7 +41,7 @@ class BillService(BaseService[Bill]):
         if "bill_number" in changes:
             if is_server_number(row.bill_number):
                 raise Conflict(f"The number of bill {row.id_key} was given by the server and stays")
-            _require_client_number(changes["bill_number"])
+            require_client_number(changes["bill_number"])
         if order is not None and OrderDetailRepository(self.session).exist(order.id_key):
             total = amount_to_pay(order.total, changes.get("discount", row.discount))
             if changes.get("total", total) != total:
@@ -78,6 +78,7 @@ def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
     return max(ZERO, total - discount)
 
 
-def _require_client_number(number: str) -> None:
+def require_client_number(number: str) -> None:
+    """Raise `InvalidField` for a number of the form that the server alone gives."""
     if is_server_number(number):
         raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")

@@ -7,28 +7,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.bill import is_server_number
 from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
 from services.at_once import AtOnce
 from services.base import news_of
-from services.bill import amount_to_pay
-from services.errors import (
-    AmountTooLarge,
-    DiscountTooLarge,
-    InsufficientStock,
-    InvalidField,
-    NotFound,
-    PriceMismatch,
-    ProductNotAvailable,
-    TotalMismatch,
-)
+from services.bill import amount_to_pay, require_client_number
+from services.errors import AmountTooLarge, DiscountTooLarge, InsufficientStock, NotFound, TotalMismatch
 from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
-from services.product import ProductService
+from services.product import ProductService, sale_price
 from services.versions import News
 
 
@@ -64,8 +54,8 @@ class CheckoutService:
     def place(self, checkout: Checkout) -> PlacedOrder:
         """The stored order, within the transaction of the session. Raises what the rules say against it."""
         bill_number = checkout.optional("bill_number")
-        if bill_number is not None and is_server_number(bill_number):
-            raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
+        if bill_number is not None:
+            require_client_number(bill_number)
         OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
         shelf = self.repository.lock_shelf([line.product_id for line in checkout.lines if is_key(line.product_id)])
         _require_agreement(checkout, shelf)
@@ -103,7 +93,7 @@ def _require_agreement(checkout: Checkout, shelf: dict[int, Any]) -> None:
     for line in checkout.lines:
         if line.product_id not in shelf:
             raise NotFound("Product", line.product_id)
-    prices = [_price(shelf[line.product_id], line.offered) for line in checkout.lines]
+    prices = [sale_price(shelf[line.product_id], line.offered) for line in checkout.lines]
     _require_stock(checkout, shelf)
     total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
     _require_totals(checkout, total)
@@ -122,15 +112,6 @@ def _require_stock(checkout: Checkout, shelf: dict[int, Any]) -> None:
     if short:
         first = short[0]
         raise InsufficientStock(first.product_id, first.requested, first.available, short)
-
-
-def _price(product: Any, offered: Decimal | None) -> Decimal:
-    if not product.active:
-        raise ProductNotAvailable(product.id_key)
-    if offered is not None and offered != product.price:
-        raise PriceMismatch(product.price, offered)
-    price: Decimal = product.price
-    return price
 
 
 def _require_totals(checkout: Checkout, total: Decimal) -> None:

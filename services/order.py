@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import Address, Order, OrderDetail
+from models import Order, OrderDetail
 from models.bill import BillKind
 from models.order import OrderStatus
 from models.stock_movement import StockReason
@@ -126,11 +126,10 @@ class OrderService(BaseService[Order]):
         if address_id is None:
             return
         addresses = AddressRepository(self.session)
-        if not addresses.hold(address_id):
+        address = addresses.row(address_id, ("client_id",)) if addresses.hold(address_id) else None
+        if address is None:
             raise NotFound("Address", address_id)
-        owner = self.session.get(Address, address_id)
-        assert owner is not None, "it is held"
-        if owner.client_id != client_id:
+        if address.client_id != client_id:
             raise RuleBroken(f"Address {address_id} is not one of client {client_id}")
 
     def _leave_for(self, row: Order, status: OrderStatus) -> None:

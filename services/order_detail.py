@@ -13,8 +13,8 @@ from repositories.order_detail import OrderDetailRepository
 from schemas.fields import MAX_MONEY
 from services.base import BaseService
 from services.bill import ZERO, BillService
-from services.errors import AmountTooLarge, Conflict, NotFound, PriceMismatch, ProductNotAvailable
-from services.product import ProductService
+from services.errors import AmountTooLarge, Conflict, NotFound
+from services.product import ProductService, require_active, require_price, sale_price
 
 
 class OrderDetailService(BaseService[OrderDetail]):
@@ -108,26 +108,6 @@ class OrderDetailService(BaseService[OrderDetail]):
         order.total = total
         self.session.flush()
         BillService(self.session).follow(order)
-
-
-def require_active(product: Product) -> None:
-    """Raise `ProductNotAvailable` unless the product is on sale."""
-    if not product.active:
-        raise ProductNotAvailable(product.id_key)
-
-
-def require_price(product: Product, price: Decimal) -> None:
-    """Raise `PriceMismatch` unless `price` is what the product costs now."""
-    if price != product.price:
-        raise PriceMismatch(product.price, price)
-
-
-def sale_price(product: Product, offered: Decimal | None) -> Decimal:
-    """The price at which the product is sold now; `offered` must not be another one."""
-    require_active(product)
-    if offered is not None:
-        require_price(product, offered)
-    return product.price
 
 
 def _require_not_returned(row: OrderDetail) -> None:

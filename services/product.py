@@ -1,6 +1,7 @@
 """Rules of products: what may be sold, and how its stock moves."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,14 @@ from schemas.base import ListQuery, Page
 from schemas.fields import MAX_STOCK
 from services.base import BaseService, Caching, require_sortable
 from services.category import CategoryService
-from services.errors import AmountTooLarge, InsufficientStock, NotFound, ProductHasSales
+from services.errors import (
+    AmountTooLarge,
+    InsufficientStock,
+    NotFound,
+    PriceMismatch,
+    ProductHasSales,
+    ProductNotAvailable,
+)
 
 
 class ProductService(BaseService[Product]):
@@ -83,3 +91,23 @@ class ProductService(BaseService[Product]):
         if delta != 0:
             movement = {"product_id": product.id_key, "delta": delta, "reason": reason.value}
             self.movements.record([{**movement, "order_detail_id": order_detail_id}])
+
+
+def require_active(product: Product) -> None:
+    """Raise `ProductNotAvailable` unless the product is on sale."""
+    if not product.active:
+        raise ProductNotAvailable(product.id_key)
+
+
+def require_price(product: Product, price: Decimal) -> None:
+    """Raise `PriceMismatch` unless `price` is what the product costs now."""
+    if price != product.price:
+        raise PriceMismatch(product.price, price)
+
+
+def sale_price(product: Product, offered: Decimal | None) -> Decimal:
+    """The price at which the product is sold now; `offered` must not be another one."""
+    require_active(product)
+    if offered is not None:
+        require_price(product, offered)
+    return product.price
