@@ -12,10 +12,9 @@ from controllers.answers import reply
 from controllers.idempotency import keyed_request
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
-from repositories.checkout import PlacedOrder
 from schemas.checkout import Checkout, PlacedOrderRead
 from services.answer import Answer
-from services.checkout import CheckoutService, at_once
+from services.checkout import CheckoutService, PlacedOrder, at_once
 from services.idempotency import Reply
 
 _EXAMPLE = {

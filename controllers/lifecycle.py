@@ -6,8 +6,8 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from types import FrameType
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -19,15 +19,13 @@ from config.metrics import Metrics
 from config.migrations import migrate
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
-from repositories.idempotency_key import IdempotencyKeyRepository
 from services.cache_service import CacheService
 from services.executor import Executor
+from services.idempotency import PURGE_BATCH, purge
 
 log = logging.getLogger("shop.lifecycle")
 
-KEEP_ANSWERS_HOURS = 24
 PURGE_SECONDS = 600.0
-PURGE_BATCH = 1000
 NOTE_SECONDS = 1.0
 
 
@@ -104,7 +102,7 @@ class Worker:
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             try:
-                while await self.database.run(self._purge_batch) == PURGE_BATCH:
+                while await self.database.run(partial(self.database.transact, purge)) == PURGE_BATCH:
                     pass
             except DatabaseUnavailable:
                 log.debug("The database is away: old Idempotency-Keys stay a little longer")
@@ -121,9 +119,3 @@ class Worker:
         """Write down for /metrics how this worker is now."""
         pool = self.database.pool_usage()
         self.metrics.note_state(db_pool_size=pool["size"], db_pool_checked_out=pool["checked_out"])
-
-    def _purge_batch(self) -> int:
-        def work(session: Any) -> int:
-            return IdempotencyKeyRepository(session).purge(KEEP_ANSWERS_HOURS, PURGE_BATCH)
-
-        return self.database.transact(work)

@@ -21,6 +21,8 @@ from services.order import OrderService
 from services.product import ProductService, sale_price
 from services.versions import News
 
+__all__ = ["CheckoutService", "PlacedOrder", "at_once"]
+
 
 def at_once(checkout: Checkout, keyed: KeyedRequest | None, location: str) -> AtOnce[PlacedOrder] | None:
     """How to place the order by one statement, which also keeps its answer under the key; None where it takes more.

@@ -19,6 +19,8 @@ from schemas.problem import problem_json
 from services.errors import InvalidField, KeyReused, RequestInProgress, ShopError
 
 PROBLEM = "application/problem+json"
+KEEP_HOURS = 24
+PURGE_BATCH = 1000
 # The refusals of the rules are answers like any other; what may succeed when repeated is not kept.
 _KEPT_REFUSALS = {400, 404, 409}
 _EXACT = 2**63
@@ -126,3 +128,8 @@ class Idempotency:
         IdempotencyKeyRepository(session).keep(
             request.key, request.fingerprint, reply.status, reply.headers, reply.body
         )
+
+
+def purge(session: Session) -> int:
+    """Forget answers that nobody is promised any more, at most `PURGE_BATCH` of them; how many there were."""
+    return IdempotencyKeyRepository(session).purge(KEEP_HOURS, PURGE_BATCH)
