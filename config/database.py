@@ -31,8 +31,7 @@ from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
-
-__all__ = ["Database", "DatabaseUnavailable", "sqlstate"]
+from config.sqlstate import sqlstate as sqlstate
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
@@ -251,11 +250,6 @@ class Database:
 
 class _Retry(Exception):
     """The transaction was rolled back for certain and may be tried again."""
-
-
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
-    return getattr(error.orig, "pgcode", None)
 
 
 @contextmanager

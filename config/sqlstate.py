@@ -1,5 +1,7 @@
 """What PostgreSQL's error codes mean to whoever sent a statement: try again, the server cannot now, or neither."""
 
+from sqlalchemy.exc import DBAPIError
+
 
 class DatabaseUnavailable(Exception):
     """PostgreSQL is away, read-only, or did not answer in time; nothing was changed, or nobody knows (COMMIT)."""
@@ -10,9 +12,16 @@ RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.
 READ_ONLY = "25006"
 LOCK_TIMEOUT = "55P03"
+# A number that its column cannot hold.
+OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
 _BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
+    return getattr(error.orig, "pgcode", None)
 
 
 def is_busy(code: str | None) -> bool:

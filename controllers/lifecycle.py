@@ -12,13 +12,14 @@ from types import FrameType
 from fastapi import FastAPI
 
 from config.access_log import AccessLog
-from config.database import Database, DatabaseUnavailable, database_uri
+from config.database import Database, database_uri
 from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
 from config.metrics import Metrics
 from config.migrations import migrate
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
+from config.sqlstate import DatabaseUnavailable
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge

@@ -20,7 +20,8 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.database import Database, DatabaseUnavailable, sqlstate
+from config.database import Database
+from config.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
 from config.turns import AskedTogether, SharedAnswer, SharedTasks
 from repositories.reading import MoreToRead, Reading
 from services.answer import Answer, Entry
@@ -34,7 +35,6 @@ from services.versions import Found, News
 log = logging.getLogger("shop.database")
 
 T = TypeVar("T")
-NUMERIC_OUT_OF_RANGE = "22003"
 
 # So many reads share a hop at most: the slowest of them holds up the others.
 _READS_PER_HOP = 4
@@ -198,6 +198,6 @@ def _told(error: Exception) -> Exception:
     """What the services call an error of the database, where they have a word for it."""
     if isinstance(error, DatabaseUnavailable):
         return Unavailable()
-    if isinstance(error, DBAPIError) and sqlstate(error) == NUMERIC_OUT_OF_RANGE:
+    if isinstance(error, DBAPIError) and sqlstate(error) == OUT_OF_RANGE:
         return AmountTooLarge()
     return error

@@ -12,14 +12,13 @@ from typing import Any
 from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 
-from config.database import sqlstate
+from config.sqlstate import OUT_OF_RANGE, sqlstate
 from models import Base
 from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound
 
 _UNIQUE = "23505"
 _FOREIGN_KEY = {"23503", "23001"}
 _CHECK = "23514"
-_TOO_LARGE = "22003"
 
 _THINGS = {mapper.class_.__tablename__: mapper.class_.__name__ for mapper in Base.registry.mappers}
 
@@ -58,7 +57,7 @@ def violations_of(values: Mapping[str, Any]) -> Iterator[None]:
 
 def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> Exception | None:
     code = sqlstate(error)
-    if code == _TOO_LARGE:
+    if code == OUT_OF_RANGE:
         return AmountTooLarge()
     constraint = _constraint(error)
     if code == _UNIQUE and constraint in _UNIQUE_FIELDS:

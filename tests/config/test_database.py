@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from config import database as database_module
 from config import guards
-from config.database import Database, DatabaseUnavailable
+from config.database import Database
 from config.embedded import ServerUrls
 from config.settings import get_settings, read_settings
+from config.sqlstate import DatabaseUnavailable, sqlstate
 from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
@@ -136,7 +137,7 @@ def test_busy_and_broken_servers_are_unavailable_at_once(database: Database, cod
 def test_other_errors_are_for_the_layers_above(database: Database, code: str) -> None:
     with pytest.raises(DBAPIError) as raised:
         database.transact(lambda session: raise_in_database(session, code))
-    assert database_module.sqlstate(raised.value) == code
+    assert sqlstate(raised.value) == code
 
 
 def test_a_connection_that_breaks_before_commit_is_replaced(database: Database, url: str) -> None:
