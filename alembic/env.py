@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 import models
 from alembic import context
 from config.embedded import running_servers
-from config.migrations import maintenance_engine
+from config.migrations import maintenance_connection
 from config.settings import get_settings
 
 
@@ -18,11 +18,8 @@ def _connection() -> Iterator[Connection]:
     if handed is not None:
         yield handed
         return
-    with running_servers(get_settings()) as servers:
-        engine = maintenance_engine(servers.database_url)
-        with engine.connect() as connection:
-            yield connection
-        engine.dispose()
+    with running_servers(get_settings()) as servers, maintenance_connection(servers.database_url) as connection:
+        yield connection
 
 
 def _run() -> None:

@@ -25,13 +25,13 @@ MIGRATION_LOCK = 7_240_119
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
 
 
-def alembic_config(database_url: str) -> "AlembicConfig":
-    """Alembic's configuration for `database_url`."""
+def alembic_config(connection: Connection) -> "AlembicConfig":
+    """Alembic's configuration for the database at the other end of `connection`, which `alembic/env.py` takes."""
     from alembic.config import Config as AlembicConfig
 
     config = AlembicConfig(str(PROJECT_ROOT / "alembic.ini"))
     config.set_main_option("script_location", str(PROJECT_ROOT / "alembic"))
-    config.attributes["database_url"] = database_url
+    config.attributes["connection"] = connection
     return config
 
 
@@ -66,9 +66,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         try:
             connection.commit()
-            config = alembic_config(database_url)
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            command.upgrade(alembic_config(connection), revision)
             connection.commit()
         finally:
             connection.rollback()
@@ -78,6 +76,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
 @contextmanager
 def maintenance_connection(database_url: str) -> Iterator[Connection]:
+    """A connection without timeouts, closed after the block."""
     engine = maintenance_engine(database_url)
     try:
         with engine.connect() as connection:

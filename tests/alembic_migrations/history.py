@@ -54,10 +54,8 @@ A_RETURN = """
 def move(url: str, revision: str) -> None:
     """Bring the database to `revision`, up or down."""
     with maintenance_connection(url) as connection:
-        config = alembic_config(url)
-        config.attributes["connection"] = connection
         up = REVISIONS.index(revision) > REVISIONS.index(revision_of(url))
-        (command.upgrade if up else command.downgrade)(config, revision)
+        (command.upgrade if up else command.downgrade)(alembic_config(connection), revision)
 
 
 def revision_of(url: str) -> str:
@@ -71,9 +69,7 @@ def revision_of(url: str) -> str:
 def check(url: str) -> None:
     """Raise when the models and the database differ."""
     with maintenance_connection(url) as connection:
-        config = alembic_config(url)
-        config.attributes["connection"] = connection
-        command.check(config)
+        command.check(alembic_config(connection))
 
 
 def tables_of(url: str) -> set[str]:
