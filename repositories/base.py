@@ -9,7 +9,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, bindparam, func, select, text
+from sqlalchemy import Engine, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from models import Row
@@ -297,8 +297,3 @@ def _hold_statement(model: type[Any]) -> Select[Any]:
 def _hold_many_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
     return select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
-
-
-def database_year(session: Session) -> int:
-    """The year by the database's clock, in UTC."""
-    return int(session.execute(text("SELECT extract(year FROM now() AT TIME ZONE 'UTC')")).scalar_one())

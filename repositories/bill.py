@@ -1,15 +1,18 @@
 """Queries on bills, and the counter that numbers them."""
 
-from sqlalchemy import Date, bindparam, cast, func, text
+from sqlalchemy import Date, Integer, bindparam, cast, extract, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from models import Bill, BillCounter
 from models.bill import BillKind
-from repositories.base import BaseRepository, database_year
+from repositories.base import BaseRepository
 
 # A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
 _LAST_DAY = cast(func.timezone("UTC", bindparam("date_to")), Date)
+
+# By the database's clock, which all workers share.
+_THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Integer))
 
 
 class BillRepository(BaseRepository[Bill]):
@@ -27,7 +30,7 @@ class BillRepository(BaseRepository[Bill]):
 
         Others wait for it until this transaction ends: ask for it last.
         """
-        year = database_year(self.session)
+        year = self.session.scalars(_THIS_YEAR).one()
         statement = insert(BillCounter).values(kind=kind.value, year=year, last_number=1)
         statement = statement.on_conflict_do_update(
             index_elements=[BillCounter.kind, BillCounter.year], set_={"last_number": BillCounter.last_number + 1}

@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, DateTime, bindparam, func, select
+from sqlalchemy import DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from config.lanes import Parameters, Prepared, Row
@@ -44,7 +44,7 @@ def _fields(model: type[Any], schema: type[Read]) -> str:
 
 def _json_value(column: str, kind: Any) -> str:
     name = column.rpartition(".")[2]
-    if isinstance(kind, DateTime) and not isinstance(kind, Date):
+    if isinstance(kind, DateTime):
         text = f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
         return f"replace({text}, '.000000Z', 'Z') AS {name}"
     return f"{column} AS {name}"

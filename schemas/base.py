@@ -19,13 +19,14 @@ _MAX_SKIP = 2**63 - 1
 READ_ONLY = frozenset({"id_key", "created_at", "updated_at"})
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
+    """Keep the documentation from telling a default: what has nothing to say is left out, not empty or null."""
     schema.pop("default", None)
 
 
 # The default of a field that may be left out and must not be null: what was left out is never read
 # (see `Body.sent`), so it has no value of its own.
-LEFT_OUT: Any = Field(default=None, json_schema_extra=_without_default)
+LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
 # Money that may be left out and then is nothing; for JSON the default is a number.
 NO_MONEY: Any = Field(default=Decimal("0.00"), json_schema_extra={"default": 0})
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from schemas.base import without_default
 from schemas.json_codec import to_json
 
 # The codes of errors that have no class of their own, by status.
@@ -59,11 +60,6 @@ def _printable(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else _printable(str(value))
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    # A member that has nothing to say is left out, not empty.
-    schema.pop("default", None)
-
-
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 
@@ -75,7 +71,7 @@ class Problem(BaseModel):
     code: str = Field(description="The name of the error, for programs")
     request_id: str | None = Field(description="The X-Request-ID of the answer")
     loc: list[str | int] = Field(
-        default=[], description="Which row and field of a bulk request it is about", json_schema_extra=_without_default
+        default=[], description="Which row and field of a bulk request it is about", json_schema_extra=without_default
     )
 
 
@@ -117,7 +113,7 @@ class RuleProblem(Problem):
     """A rule of the shop refused the request."""
 
     errors: list[ShortProduct] = Field(
-        default=[], description="Every short product, when stock is short", json_schema_extra=_without_default
+        default=[], description="Every short product, when stock is short", json_schema_extra=without_default
     )
 
 

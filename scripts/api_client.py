@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 import httpx
-import orjson
+
+from schemas.json_codec import to_json
 
 Row = dict[str, Any]
 
@@ -247,17 +248,6 @@ class ApiClient:
         if answer.is_success:
             return answer
         raise _failure(method, path, answer)
-
-
-def to_json(value: object) -> bytes:
-    """`value` as JSON, with each Decimal as the number it is, digit by digit."""
-    return orjson.dumps(value, default=_decimal_as_number)
-
-
-def _decimal_as_number(value: object) -> orjson.Fragment:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f"))
-    raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
 def _parse(answer: httpx.Response) -> Any:

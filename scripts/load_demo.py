@@ -14,7 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from scripts.api_client import EXIT_FINE, ApiClient, Row, run_script, to_json
+from schemas.json_codec import to_json
+from scripts.api_client import EXIT_FINE, ApiClient, Row, run_script
 
 CATALOG = Path(__file__).with_name("data") / "demo_catalog.json"
 
