@@ -22,6 +22,11 @@ _POLL_SECONDS = 0.01
 _STATE_LINE = 7
 
 
+def connections_for(cores: int) -> int:
+    """How many clients PostgreSQL lets in: the workers of this many cores, each with all it may open, and others."""
+    return max(200, 20 * cores)
+
+
 class PostgresServer(ServerProcess):
     """PostgreSQL for the shop whose data is in `data_dir`.
 
@@ -61,7 +66,7 @@ class PostgresServer(ServerProcess):
             "port": "5432",
             "unix_socket_directories": str(self.socket_folder),
             "unix_socket_permissions": "0700",
-            "max_connections": "200",
+            "max_connections": str(connections_for(os.cpu_count() or 1)),
             "shared_buffers": "128MB",
             "jit": "off",
             "timezone": "UTC",

@@ -1,0 +1,17 @@
+"""The embedded PostgreSQL by itself; how it is started and ended is in `test_embedded.py`."""
+
+import pytest
+
+from config.lanes import LANES, READ_LANES
+from config.postgres_server import connections_for
+from config.settings import DEFAULT_DATABASE_THREADS
+
+HEALTH_CHECK = 1
+FOR_PEOPLE = 20
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("cores", [1, 8, 16, 96])
+def test_there_are_connections_for_a_worker_on_each_core(cores: int) -> None:
+    of_a_worker = DEFAULT_DATABASE_THREADS + LANES + READ_LANES + HEALTH_CHECK
+    assert connections_for(cores) >= cores * of_a_worker + FOR_PEOPLE
