@@ -312,6 +312,7 @@ def _pool(url: str, max_connections: int) -> ConnectionPool:
         url,
         max_connections=max_connections,
         socket_timeout=None,
+        # The library also waits so long for a connection to close; a connect is bounded by the exchange before that.
         socket_connect_timeout=_CLOSE_SECONDS,
         protocol=2,
         driver_info=None,
