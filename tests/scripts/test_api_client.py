@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.json_codec import to_json
 from scripts.api_client import (
     EXIT_CANNOT,
     ApiClient,
@@ -18,7 +19,6 @@ from scripts.api_client import (
     Refused,
     ScriptError,
     run_script,
-    to_json,
 )
 from tests.scripts.small_server import Answer, Request, serving
 

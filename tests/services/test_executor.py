@@ -117,7 +117,7 @@ def test_reads_of_a_turn_share_hops_and_what_is_asked_for_twice_is_read_once(url
     def reader(number: int) -> Callable[[Session], int]:
         def work(session: Session) -> int:
             read.append((number, request_id.get(), threading.get_ident()))
-            return number + session.execute(text("SELECT 100")).scalar_one()
+            return number + int(session.execute(text("SELECT 100")).scalar_one())
 
         return work
 
