@@ -30,8 +30,7 @@ from config.guards import MAX_RETRIES, answer_deadline, timeouts, watch
 from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
-from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy
-from config.sqlstate import sqlstate as sqlstate
+from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, sqlstate
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")

@@ -13,11 +13,10 @@ from sqlalchemy import Table, exists, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from config.database import sqlstate
+from config.sqlstate import LOCK_TIMEOUT, sqlstate
 
 _BUILD_MEMORY = "256MB"
 _LOCK_WAIT = "2s"
-_LOCK_NOT_AVAILABLE = "55P03"
 
 _INDEXES = text("""
     SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
@@ -67,7 +66,7 @@ def _lock_empty(session: Session, tables: Sequence[Table]) -> bool:
         # Rows may have come while the lock was waited for.
         empty = _are_empty(session, tables)
     except OperationalError as error:
-        if sqlstate(error) != _LOCK_NOT_AVAILABLE:
+        if sqlstate(error) != LOCK_TIMEOUT:
             raise
         empty = False
     if not empty:
