@@ -117,10 +117,11 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
 
 def _with_defaults(settings: Settings, production: bool) -> Settings:
     """The settings with the defaults of this way to run. Raises `SettingsError` for what it does not allow."""
-    if production or settings.outside_database_url is not None:
-        from config.production import check_database_url, refuse_weak_password
+    if production or settings.outside_database_url is not None or settings.outside_redis_url is not None:
+        from config.production import check_database_url, check_redis_url, refuse_weak_password
 
         check_database_url(settings)
+        check_redis_url(settings)
     if not production:
         return settings.model_copy(update={"api_host": settings.api_host or "127.0.0.1"})
     settings = settings.model_copy(

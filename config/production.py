@@ -1,10 +1,16 @@
-"""What run_production.py asks of an outside PostgreSQL before it serves: a real password, and an answer."""
+"""What a start asks of outside servers before it serves: URLs that can be read, a real password, and an answer."""
 
 import ipaddress
+import re
 import sys
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+import psycopg2
+from psycopg2.extensions import make_dsn
+from redis import ConnectionPool
+from redis.exceptions import RedisError
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
@@ -14,6 +20,8 @@ from config.settings import Settings, SettingsError
 DATABASE_WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 3
 _PAUSE_SECONDS = 0.5
+_HIGHEST_PORT = 65_535
+_REDIS_DATABASE = re.compile(r"(/\d*)?")
 _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
 
 
@@ -22,13 +30,35 @@ class DatabaseAway(RuntimeError):
 
 
 def check_database_url(settings: Settings) -> None:
-    """Raise `SettingsError` when DATABASE_URL cannot be read."""
+    """Raise `SettingsError` when DATABASE_URL cannot be read, or no driver could connect with what it says."""
     try:
-        make_url(settings.outside_database_url or "postgresql://")
-    except (ArgumentError, ValueError):
+        url = make_url(settings.outside_database_url or "postgresql://")
+        if url.port is not None and not 1 <= url.port <= _HIGHEST_PORT:
+            raise ValueError("no port has this number")
+        words, named = url.get_dialect()().create_connect_args(url)
+        # Where an option has no meaning to PostgreSQL, this says so without a connection.
+        make_dsn(*words, **named)
+    except (ArgumentError, ValueError, psycopg2.ProgrammingError):
         # What it holds is not shown: nobody can tell which part of it is the password.
         raise SettingsError(
             "DATABASE_URL cannot be read: it may hold a PostgreSQL URL such as postgresql://user:password@host:5432/name"
+        ) from None
+
+
+def check_redis_url(settings: Settings) -> None:
+    """Raise `SettingsError` when REDIS_URL cannot be read, or has options that a connection does not know."""
+    url = settings.outside_redis_url
+    if url is None or not settings.redis_enabled:
+        return
+    try:
+        if urlsplit(url).scheme != "unix" and not _REDIS_DATABASE.fullmatch(urlsplit(url).path):
+            # The library would take the first database instead.
+            raise ValueError("the path is no number")
+        # Nothing is opened before the connection is used.
+        ConnectionPool.from_url(url).make_connection()
+    except (RedisError, TypeError, ValueError):
+        raise SettingsError(
+            "REDIS_URL cannot be read: it may hold a URL such as redis://:password@host:6379/0, rediss://… or unix:///path"
         ) from None
 
 

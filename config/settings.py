@@ -102,7 +102,8 @@ def _redis_url(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=86_400)]
+# PostgreSQL and Redis count milliseconds, and take none of them for "never".
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0.001, le=86_400)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
@@ -149,7 +150,7 @@ class Settings(BaseModel):
     api_port: Port = 8000
     api_prefix: Annotated[str, BeforeValidator(_prefix)] = ""
     uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_usable_cores)
-    backlog: Count = 2048
+    backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
     timeout_keep_alive: Seconds = 5.0
     limit_concurrency: Count = 1000
     limit_max_requests: Count | None = None
@@ -208,6 +209,8 @@ class Settings(BaseModel):
         if self.redis_host is None:
             return None
         password = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
+        if self.redis_host.startswith("/"):
+            return f"unix://{password}{quote(self.redis_host)}?db={self.redis_db}"
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{password}{host}:{self.redis_port}/{self.redis_db}"
 

@@ -6,7 +6,7 @@ import pytest
 
 from config.announcement import web_address
 from config.embedded import ServerUrls, never
-from config.production import DatabaseAway, check_database_url, refuse_weak_password, wait_for_database
+from config.production import DatabaseAway, check_database_url, check_redis_url, refuse_weak_password, wait_for_database
 from config.settings import SettingsError, read_settings
 from tests.config.processes import free_port
 
@@ -55,12 +55,57 @@ def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str]) -> No
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("url", ["postgresql://u:secret@db:port/shop", "postgresql://u:secret@[::1/shop"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secret@db:port/shop",
+        "postgresql://u:secret@[::1/shop",
+        "postgresql://u:secret@db:99999/shop",
+        "postgresql://u:secret@db/shop?ssl_mode=require",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError) as error:
         check_database_url(read_settings({"DATABASE_URL": url}))
     assert "DATABASE_URL" in str(error.value)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@cache:port/0",
+        "redis://:secret@cache:99999/0",
+        "redis://:secret@cache/first",
+        "redis://:secret@cache/0?timeout=5",
+        "redis://:secret@cache/0?socket_timeout=soon",
+        "redis://:secret@[::1/0",
+    ],
+)
+def test_a_redis_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        check_redis_url(read_settings({"REDIS_URL": url}))
+    assert "REDIS_URL" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"REDIS_URL": "redis://cache"},
+        {"REDIS_URL": "redis://cache/"},
+        {"REDIS_URL": "redis://:secret@cache:6379/15?socket_timeout=5"},
+        {"REDIS_URL": "rediss://user:secret@cache:6380/0?ssl_cert_reqs=none"},
+        {"REDIS_URL": "unix:///run/valkey.sock?db=1"},
+        {"REDIS_HOST": "/run/valkey.sock", "REDIS_PASSWORD": "p@ss"},
+        {"REDIS_URL": "redis://cache:port", "REDIS_ENABLED": "false"},
+    ],
+)
+def test_a_redis_url_that_can_be_used_is_accepted(environment: dict[str, str]) -> None:
+    check_redis_url(read_settings(environment))
 
 
 @pytest.mark.integration
