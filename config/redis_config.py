@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -262,7 +263,8 @@ class RedisGateway:
     def _open(self, error: RedisError) -> None:
         if self._probe is None and not self._closed:
             log.warning("Redis is not available, serving without it: %s", error)
-            self._probe = asyncio.get_running_loop().create_task(self._wait_until_back())
+            # Without the request that happened to fail last: what is found out later is not about it.
+            self._probe = asyncio.get_running_loop().create_task(self._wait_until_back(), context=Context())
 
     async def _wait_until_back(self) -> None:
         while True:

@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from config import redis_config as module
+from config.logging import request_id
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from tests.valkey import Valkey
 
@@ -316,3 +317,30 @@ async def test_an_exchange_cut_off_while_reading_leaves_no_answer_behind(valkey:
             os.kill(valkey.pid, signal.SIGCONT)
             await eventually_answers(gateway)
             assert await gateway.call("ECHO", f"mine {n}") == b"mine %d" % n
+
+
+@pytest.mark.integration
+async def test_the_news_that_redis_is_back_belongs_to_no_request(
+    valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "shop.redis")
+    named: list[str | None] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        named.append(request_id.get())
+        return True
+
+    gateway = RedisGateway(valkey.url, timeout=5)
+    request_id.set("the-request-that-found-it-refusing")
+    module.log.addFilter(note)
+    try:
+        with redis.Redis.from_url(valkey.url) as client:
+            client.replicaof("127.0.0.1", "1")
+            with pytest.raises(RedisUnavailable):
+                await gateway.run(Script("return redis.call('SET', KEYS[1], '1')"), ["key"])
+            client.replicaof("NO", "ONE")
+        await eventually_answers(gateway)
+    finally:
+        module.log.removeFilter(note)
+        await gateway.close()
+    assert named == ["the-request-that-found-it-refusing", None]
