@@ -26,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from config.guards import MAX_RETRIES, answer_deadline, timeouts, watch
+from config.guards import MAX_RETRIES, answer_deadline, bound_locks, timeouts, watch
 from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.settings import Settings, get_settings
@@ -58,6 +58,7 @@ class Database:
         )
         event.listen(self.engine, "connect", self._guard_connection)
         watch(self.engine)
+        bound_locks(self.engine, settings)
         # Not one of the pool's connections: a busy shop must not look like a dead one.
         self._probe = create_engine(
             url,

@@ -15,6 +15,10 @@ log = logging.getLogger("shop.database")
 MAX_RETRIES = 3
 SLOW_STATEMENT_SECONDS = 0.5
 
+_OPTION = "only_locks"
+# What a statement is executed with that does nothing but lock rows.
+ONLY_LOCKS = {_OPTION: True}
+
 
 def timeouts(seconds: Mapping[str, float]) -> str:
     """The SQL that sets timeouts of these names."""
@@ -41,6 +45,32 @@ def watch(engine: Engine) -> None:
     event.listen(engine, "before_cursor_execute", _remember_start)
     event.listen(engine, "after_cursor_execute", _warn_if_slow)
     event.listen(engine, "handle_error", _warn_if_cut_off)
+
+
+def bound_locks(engine: Engine, settings: Settings) -> None:
+    """Let no statement of `engine` that only locks rows take longer than one lock may.
+
+    `lock_timeout` holds for each lock. For a row that others want as well PostgreSQL waits twice: for its turn, and
+    for whoever has the row.
+    """
+    lock_seconds = min(settings.db_lock_timeout, settings.db_statement_timeout)
+    seconds = {True: lock_seconds, False: settings.db_statement_timeout}
+
+    def bound(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
+    ) -> tuple[str, Any]:
+        locks = context.execution_options.get(_OPTION, False)
+        if locks != connection.info.get(_OPTION, False):
+            connection.info[_OPTION] = locks
+            # In the same message, and until the end of the transaction at most.
+            statement = f"SET LOCAL statement_timeout = {round(seconds[locks] * 1000)}; {statement}"
+        return statement, parameters
+
+    def forget(connection: Connection) -> None:
+        connection.info[_OPTION] = False
+
+    event.listen(engine, "before_cursor_execute", bound, retval=True)
+    event.listen(engine, "begin", forget)
 
 
 def _remember_start(

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from config.guards import ONLY_LOCKS
 from models import Row
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
@@ -284,16 +285,21 @@ def _lock_statement(model: type[Any]) -> Select[Any]:
         .where(model.id_key == func.any(bindparam("keys")))
         .order_by(model.id_key)
         .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
+        .execution_options(populate_existing=True, **ONLY_LOCKS)
     )
 
 
 @memoized
 def _hold_statement(model: type[Any]) -> Select[Any]:
-    return select(model.id_key).where(model.id_key == bindparam("id_key")).with_for_update(read=True, key_share=True)
+    return _holding(select(model.id_key).where(model.id_key == bindparam("id_key")))
 
 
 @memoized
 def _hold_many_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
-    return select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
+    return _holding(select(model.id_key).where(keys).order_by(model.id_key))
+
+
+def _holding(rows: Select[Any]) -> Select[Any]:
+    # FOR KEY SHARE: the lock that a foreign key takes.
+    return rows.with_for_update(read=True, key_share=True).execution_options(**ONLY_LOCKS)

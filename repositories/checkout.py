@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from config.guards import ONLY_LOCKS
 from config.lanes import Parameters, Prepared, Row
 from models import Bill, Order, OrderDetail, Product
 from repositories.idempotency_key import lock_number
@@ -33,6 +34,7 @@ _LOCKED_SHELF = (
     .where(Product.id_key == func.any(bindparam("keys")))
     .order_by(Product.id_key)
     .with_for_update(key_share=True)
+    .execution_options(**ONLY_LOCKS)
 )
 
 

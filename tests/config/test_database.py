@@ -93,6 +93,20 @@ def test_every_connection_is_guarded(url: str) -> None:
     database.close()
 
 
+def test_what_only_locks_takes_no_longer_than_a_lock_may(url: str) -> None:
+    database = opened_database(url, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="250ms")
+    show = text("SHOW statement_timeout")
+    lock = show.execution_options(**guards.ONLY_LOCKS)
+
+    def shown(session: Session) -> list[str]:
+        return [session.execute(statement).scalar_one() for statement in (lock, show, lock, lock)]
+
+    # The last one was bounded when the transaction ended; the next transaction begins as usual.
+    assert [database.transact(shown), database.transact(shown)] == [["250ms", "4500ms", "250ms", "250ms"]] * 2
+    assert database.read(lambda session: session.execute(show).scalar_one()) == "4500ms"
+    database.close()
+
+
 def test_nothing_is_opened_before_the_first_use() -> None:
     opened_database("postgresql+psycopg2://nobody@127.0.0.1:1/nowhere").close()
 

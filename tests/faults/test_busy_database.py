@@ -93,6 +93,20 @@ def test_f6_a_row_locked_by_somebody_else(database: str, tmp_path: Path) -> None
         assert [goods.http.post(path, json=body).status_code for path, body in writes.items()] == [201, 201, 200]
 
 
+def test_f6_nobody_waits_for_his_turn_and_then_for_the_row(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, DB_LOCK_TIMEOUT=str(LOCK_TIMEOUT)) as goods, ThreadPoolExecutor(4) as threads:
+        product = goods.product(stock=5)
+
+        def seconds_to_rename(name: str) -> float:
+            start = time.monotonic()
+            require_unavailable(goods.http.put(f"/products/{product}", json={"name": name}))
+            return time.monotonic() - start
+
+        with locked_row(database, "products", product):
+            waited = list(threads.map(seconds_to_rename, ("a", "b", "c", "d")))
+        assert max(waited) < LOCK_TIMEOUT + SLACK_SECONDS
+
+
 def test_f7_no_free_connection(database: str, tmp_path: Path) -> None:
     settings = {"DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "0", "DB_POOL_TIMEOUT": str(POOL_TIMEOUT)}
     with goods_on(database, tmp_path, **settings, DB_LOCK_TIMEOUT="3") as goods, ThreadPoolExecutor(9) as threads:
