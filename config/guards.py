@@ -20,9 +20,9 @@ _OPTION = "only_locks"
 ONLY_LOCKS = {_OPTION: True}
 
 
-def timeouts(seconds: Mapping[str, float]) -> str:
-    """The SQL that sets timeouts of these names."""
-    return "; ".join(f"SET {name} = {round(value * 1000)}" for name, value in seconds.items())
+def timeouts(seconds: Mapping[str, float], command: str = "SET") -> str:
+    """The SQL that sets timeouts of these names; `SET LOCAL` until the end of the transaction."""
+    return "; ".join(f"{command} {name} = {round(value * 1000)}" for name, value in seconds.items())
 
 
 def answer_deadline(settings: Settings) -> float:
@@ -53,8 +53,11 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
     `lock_timeout` holds for each lock. For a row that others want as well PostgreSQL waits twice: for its turn, and
     for whoever has the row.
     """
-    lock_seconds = min(settings.db_lock_timeout, settings.db_statement_timeout)
-    seconds = {True: lock_seconds, False: settings.db_statement_timeout}
+    usual = settings.db_statement_timeout
+    bounds = {
+        locks: timeouts({"statement_timeout": seconds}, "SET LOCAL")
+        for locks, seconds in {True: min(settings.db_lock_timeout, usual), False: usual}.items()
+    }
 
     def bound(
         connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
@@ -62,8 +65,8 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
         locks = context.execution_options.get(_OPTION, False)
         if locks != connection.info.get(_OPTION, False):
             connection.info[_OPTION] = locks
-            # In the same message, and until the end of the transaction at most.
-            statement = f"SET LOCAL statement_timeout = {round(seconds[locks] * 1000)}; {statement}"
+            # In the same message, to spare one.
+            statement = f"{bounds[locks]}; {statement}"
         return statement, parameters
 
     def forget(connection: Connection) -> None:
