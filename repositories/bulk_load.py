@@ -72,11 +72,7 @@ class Copy:
 
     def __init__(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
         self.statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (ENCODING 'UTF8', NULL '')"
-        self._rows = "\n".join([*map("\t".join, zip(*columns.values(), strict=True)), ""]).encode()
-
-    def reader(self) -> "_Reader":
-        """The file that psycopg2 reads the rows from."""
-        return _Reader(self._rows)
+        self.rows = "\n".join([*map("\t".join, zip(*columns.values(), strict=True)), ""]).encode()
 
 
 class BulkLoad:
@@ -123,7 +119,7 @@ class BulkLoad:
         driver = self.session.connection().connection.driver_connection
         assert driver is not None
         with driver.cursor() as cursor:
-            cursor.copy_expert(copy.statement, copy.reader())
+            cursor.copy_expert(copy.statement, _Reader(copy.rows))
 
     def stored(self, work: Callable[[], None]) -> bool:
         """Whether `work` could be done; not when a row is not unique, and then nothing of it was."""
@@ -136,7 +132,7 @@ class BulkLoad:
 
 
 class _Reader:
-    """Rows in one piece: a thread that works meanwhile would have to make way for each of many."""
+    """The file that psycopg2 reads rows from, in one piece: other threads would have to make way for each of many."""
 
     def __init__(self, rows: bytes) -> None:
         self._rest = rows
