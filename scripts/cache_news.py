@@ -1,17 +1,23 @@
 """Tells the workers of a running shop what a script has changed behind their backs."""
 
 import asyncio
+import sys
 
 from config.redis_config import RedisGateway
 from services.versions import News, Versions
 
 
-def tell_the_cache(redis_url: str | None, news: News) -> bool:
-    """Make the cached answers that `news` concern old; whether Redis heard it, or there is none."""
-    return asyncio.run(_tell(redis_url, news))
+def tell_the_cache(redis_url: str | None, news: News, old: str) -> None:
+    """Make the cached answers that `news` concern old.
+
+    Where Redis cannot be reached, standard error says what a running shop may show then: the words `old`.
+    """
+    if not asyncio.run(_is_told(redis_url, news)):
+        print(f"Redis cannot be reached: a running shop may show {old}.", file=sys.stderr)
 
 
-async def _tell(redis_url: str | None, news: News) -> bool:
+async def _is_told(redis_url: str | None, news: News) -> bool:
+    """Tell Redis; whether it heard it, or there is none."""
     gateway = RedisGateway(redis_url)
     versions = Versions(gateway)
     await versions.tell(news)

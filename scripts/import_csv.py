@@ -37,7 +37,7 @@ from services.csv_rows import BadRow, Batch
 # Nobody reads more of them in a terminal; a file with all of them can be asked for.
 _SHOWN = 100
 
-_NOT_TOLD = "Redis cannot be reached: a running shop may show the lists that it has cached for up to an hour."
+_OLD = "the lists that it has cached for up to an hour"
 
 
 class Refusals:
@@ -74,8 +74,7 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     work.finish()
     with uninterrupted():
         session.commit()
-        if not tell_the_cache(urls.redis_url, news_of(session)):
-            print(_NOT_TOLD, file=sys.stderr)
+        tell_the_cache(urls.redis_url, news_of(session), _OLD)
     print(f"{work.added} {options.entity} added, {_rows(refusals.count)} refused.")
     return EXIT_FINE
 
