@@ -1,13 +1,14 @@
 """Which outside databases production accepts (I19), and how long it waits for them."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from config.announcement import web_address
 from config.embedded import ServerUrls, never
 from config.production import DatabaseAway, check_database_url, check_redis_url, refuse_weak_password, wait_for_database
-from config.settings import SettingsError, read_settings
+from config.settings import Settings, SettingsError, read_settings
 from tests.config.processes import free_port
 
 REFUSED = [
@@ -54,6 +55,13 @@ def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str]) -> No
     refuse_weak_password(read_settings(environment))
 
 
+def require_refused_without_password(check: Callable[[Settings], None], variable: str, url: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        check(read_settings({variable: url}))
+    assert variable in str(error.value)
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.unit
 @pytest.mark.parametrize(
     "url",
@@ -65,10 +73,7 @@ def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str]) -> No
     ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(SettingsError) as error:
-        check_database_url(read_settings({"DATABASE_URL": url}))
-    assert "DATABASE_URL" in str(error.value)
-    assert "secret" not in str(error.value)
+    require_refused_without_password(check_database_url, "DATABASE_URL", url)
 
 
 @pytest.mark.unit
@@ -84,10 +89,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> 
     ],
 )
 def test_a_redis_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(SettingsError) as error:
-        check_redis_url(read_settings({"REDIS_URL": url}))
-    assert "REDIS_URL" in str(error.value)
-    assert "secret" not in str(error.value)
+    require_refused_without_password(check_redis_url, "REDIS_URL", url)
 
 
 @pytest.mark.unit
