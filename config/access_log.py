@@ -3,30 +3,51 @@
 A request only leaves a few values behind. The lines of many requests are made at once, because a loop over a hundred
 takes a fifth of the time of a hundred single ones between other work; and by the event loop, because a thread that
 computes makes the event loop wait for its turn at every step. The thread of the log has the text only to write.
+
+Requests that were refused (4xx) have a line each only up to a number: a flood of them must not rotate away what the
+files hold of the day. The rest is counted, and told by one line from time to time.
 """
 
 import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
+from config.allowance import Allowance
 from config.logging import ShopHandler, json_line, request_id, timestamp
-from config.redaction import cut, escape, redact
+from config.redaction import escape, redact
 
 log = logging.getLogger("shop.access")
 
 # So long, in seconds, requests gather before their lines are made.
 GATHER_SECONDS = 0.05
 
+# Characters of a path that are shown. Where a longer one is cut, a secret may be cut as well: so it is searched first,
+# in a piece that is long enough to know the secret by.
+PATH_LENGTH = 512
+_SEARCHED_LENGTH = 2 * PATH_LENGTH
+
+# Lines for refused requests: so many at once, then so many a second. At their longest these are 60 MB in a day, which
+# is what the files hold.
+REFUSAL_BURST = 100
+REFUSALS_PER_SECOND = 1.0
+# How often, in seconds, the others are told of.
+TELL_SECONDS = 10.0
+
 _PHRASES = {status.value: f" {status.phrase}" for status in HTTPStatus}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class AnsweredRequest(NamedTuple):
-    """What the log says of a request: when it was answered (seconds since 1970), its id, its path as it was sent."""
+    """What the log says of a request.
+
+    `moment` is when it was answered, in seconds since 1970; `path` is as it was sent, `client` the address it counts
+    for.
+    """
 
     moment: float
     request_id: str
@@ -34,6 +55,7 @@ class AnsweredRequest(NamedTuple):
     path: str
     status: int
     milliseconds: float
+    client: str = ""
 
 
 class AccessLog:
@@ -41,12 +63,19 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._waiting: list[AnsweredRequest] = []
+        self._refusals = Allowance(REFUSAL_BURST, REFUSALS_PER_SECOND)
+        self._unlisted: Counter[int] = Counter()
 
-    def note(self, request_id: str, method: str, path: str, status: int, milliseconds: float) -> None:
+    def note(self, request_id: str, method: str, path: str, status: int, milliseconds: float, client: str = "") -> None:
         """Have a request logged, within GATHER_SECONDS."""
+        if 400 <= status < 500 and not self._refusals.take():
+            self._note_unlisted(status)
+            return
         if not self._waiting:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.write)
-        self._waiting.append(AnsweredRequest(time.time(), request_id, method, path, status, milliseconds))
+        if len(path) > _SEARCHED_LENGTH:
+            path = path[:_SEARCHED_LENGTH]
+        self._waiting.append(AnsweredRequest(time.time(), request_id, method, path, status, milliseconds, client))
 
     def write(self) -> None:
         """Write the lines of all requests that wait."""
@@ -65,19 +94,36 @@ class AccessLog:
                 log.info("%s", access_message(request))
                 request_id.reset(token)
 
+    def close(self) -> None:
+        """Write what waits, and tell of the requests that got no line."""
+        self.write()
+        self._tell_unlisted()
+
+    def _note_unlisted(self, status: int) -> None:
+        if not self._unlisted:
+            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_unlisted)
+        self._unlisted[status] += 1
+
+    def _tell_unlisted(self) -> None:
+        unlisted, self._unlisted = self._unlisted, Counter()
+        if unlisted:
+            counts = ", ".join(f"{count} x {status}" for status, count in sorted(unlisted.items()))
+            log.warning("%d more refused requests have no line of their own: %s", unlisted.total(), counts)
+
 
 def access_message(request: AnsweredRequest) -> str:
-    """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms)`, without secrets.
+    """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms) 203.0.113.7`.
 
-    Spaces in the path are shown as %20, so that a path cannot look like another status.
+    It holds no secrets. Spaces in the path are shown as %20, so that a path cannot look like another status.
     """
     return _message(_safe_id(request.request_id), request)
 
 
 def _message(safe_id: str, request: AnsweredRequest) -> str:
+    client = f" {request.client}" if request.client else ""
     return (
         f"[{safe_id}] {request.method} {_safe_path(request.path)} - "
-        f"{request.status}{_PHRASES.get(request.status, '')} ({request.milliseconds:.0f}ms)"
+        f"{request.status}{_PHRASES.get(request.status, '')} ({request.milliseconds:.0f}ms){client}"
     )
 
 
@@ -93,6 +139,11 @@ def _json_line(request: AnsweredRequest) -> str:
             "level": "INFO",
             "logger": log.name,
             "request_id": safe_id,
+            "method": request.method,
+            "path": _safe_path(request.path),
+            "status": request.status,
+            "duration_ms": round(request.milliseconds, 2),
+            "client": request.client,
             "message": _message(safe_id, request),
         }
     )
@@ -105,4 +156,5 @@ def _safe_id(request_id: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _safe_path(path: str) -> str:
-    return escape(redact(cut(path))).replace(" ", "%20")
+    shown = escape(redact(path)).replace(" ", "%20")
+    return shown if len(shown) <= PATH_LENGTH else f"{shown[:PATH_LENGTH]}…"

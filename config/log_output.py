@@ -5,6 +5,7 @@ many at a time: `concurrent-log-handler` takes a lock between processes for each
 which for a batch of 50 is less than 1 µs a line. The lock is what makes rotation safe with several workers.
 """
 
+import contextlib
 import logging
 import os
 import select
@@ -21,6 +22,8 @@ from concurrent_log_handler import ConcurrentRotatingFileHandler
 
 FILE_BYTES = 10 * 1024 * 1024
 FILE_BACKUPS = 5
+# Paths and addresses in them are nobody's business but the shop's and its group's.
+FILE_MODE = 0o640
 
 # Lines that wait to be written. More than these are counted and dropped: a full disk or a stalled
 # terminal must not stop the shop, nor fill its memory.
@@ -35,7 +38,10 @@ STALL_MILLISECONDS = 500
 
 
 class Line(NamedTuple):
-    """What is kept of a log record: nothing that refers to the request or to an error's frames."""
+    """What is kept of a log record: nothing that refers to the request or to an error's frames.
+
+    `place` is the function and the line that logged it, as `function:line`, or empty.
+    """
 
     moment: float
     level: int
@@ -44,6 +50,7 @@ class Line(NamedTuple):
     message: str
     exception: str | None
     extra: dict[str, object]
+    place: str = ""
 
 
 class _Forks:
@@ -143,12 +150,20 @@ class LogFiles:
 
 def _shared_file(path: Path) -> ConcurrentRotatingFileHandler:
     file = ConcurrentRotatingFileHandler(
-        path, maxBytes=FILE_BYTES, backupCount=FILE_BACKUPS, encoding="utf-8", unicode_error_policy="replace"
+        path,
+        maxBytes=FILE_BYTES,
+        backupCount=FILE_BACKUPS,
+        encoding="utf-8",
+        chmod=FILE_MODE,
+        unicode_error_policy="replace",
     )
     # The handler opens its files at the first line; that they can be opened is to be known now.
     for needed in (path, Path(file.lockFilename)):
-        with needed.open("a"):
-            pass
+        descriptor = os.open(needed, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE)
+        with contextlib.suppress(OSError):
+            # Somebody else's file can be written, but not have its mode changed.
+            os.fchmod(descriptor, FILE_MODE)
+        os.close(descriptor)
     return file
 
 

@@ -120,6 +120,7 @@ def line_of(record: logging.LogRecord) -> Line:
             for name, value in vars(record).items()
             if name not in _STANDARD
         },
+        place=f"{record.funcName}:{record.lineno}" if log.isEnabledFor(logging.DEBUG) else "",
     )
 
 
@@ -154,13 +155,14 @@ def _exception(record: logging.LogRecord) -> str | None:
 def render_text(line: Line) -> str:
     """`2026-11-16T10:00:00.123Z INFO shop.access [abc-123] GET /products - 200 OK (45ms)`.
 
-    A traceback follows in lines of its own, each indented, so that no line of it looks like an entry.
+    At the level DEBUG the logger is followed by the function and the line: `shop.cache:get:120`. A traceback follows in lines of its own, each indented, so that no line of it looks like an entry.
     """
     message = line.message
     # A message of `config.access_log` names its request itself.
     if line.request_id is not None and not message.startswith(f"[{line.request_id}] "):
         message = f"[{line.request_id}] {message}"
-    text = escape(redact(f"{logging.getLevelName(line.level)} {line.logger} {message}"))
+    source = f"{line.logger}:{line.place}" if line.place else line.logger
+    text = escape(redact(f"{logging.getLevelName(line.level)} {source} {message}"))
     if line.extra:
         text += f" {json_line(line.extra)}"
     if line.exception is not None:

@@ -3,13 +3,18 @@
 `redact` finds secrets in running text (messages, URLs, headers, JSON, reprs), `redact_value` in
 nested data; `escape` keeps what came from outside on its one line.
 
+A secret may be written in many ways: encoded for a URL, once or more often, or in other forms of its characters. Text
+in which one is found only after it was decoded is shown decoded.
+
 Every pattern takes time linear in the text: what may repeat is bounded or possessive (`++` never gives back what it
 took), and nothing that can fail follows a long run. Only single characters repeat possessively: of groups, Python
 before 3.11.4 keeps what a last attempt took before it failed.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 PASSWORD, TOKEN, API_KEY = "[PASSWORD_REDACTED]", "[TOKEN_REDACTED]", "[API_KEY_REDACTED]"
 CARD, SSN = "[CARD_REDACTED]", "[SSN_REDACTED]"
@@ -21,11 +26,15 @@ MAX_DEPTH = 8
 
 _FLAGS = re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL
 
-# A name is sensitive by its end, so that POSTGRES_PASSWORD, x-api-key and accessToken are found, too.
+# A name is sensitive by its end, so that POSTGRES_PASSWORD, x-api-key and accessToken are found, too. The shortest
+# ones are names only where a URL has its parameters.
 _NAME = r"""
   (?: (?P<api_key> (?: api | secret | access | private ) [ _-]? key )
-    | (?P<token> token | jwt | (?P<authorization> authorization ) )
-    | (?P<password> passwords? | passwd | passphrase | passcode | pwd | secret | (?<! [a-z] ) pass )
+    | (?P<token> token | jwt | cookie | (?P<authorization> authorization )
+        | (?<! [a-z] ) (?: auth | sid | sess(?:ion)? [_-]? id | sig(?:nature)? | otp | tok )
+        | (?<= [?&;] ) (?: key | [kt] ) )
+    | (?P<password> passwords? | passwd | passphrase | passcode | pwd | secret | credentials?
+        | (?<! [a-z] ) (?: pass | psw | pw | pin | cv[vc]2? | csc ) | (?<= [?&;] ) p )
     | (?P<ssn> (?<! [a-z] ) ssn )
   ) (?: [_-]? (?: hash | confirm(?:ation)? | repeat | \d{1,2} ) )?
 """
@@ -66,19 +75,32 @@ _BEARER = re.compile(
 _START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
 _JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}", re.VERBOSE | re.ASCII)
 _ISSUED_KEY = re.compile(
-    rf"{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+ | gh[opsu]_\w{{20,}}+ )",
+    rf"""{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+
+      | gh[opsu]_\w{{20,}}+ | github_pat_\w{{20,}}+ | glpat-[\w-]{{15,}}+ | npm_\w{{30,}}+ | xox[a-z]-[\w-]{{10,}}+ | whsec_[\w+/=-]{{10,}}+ )""",
     re.VERBOSE | re.ASCII,
 )
 _AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )+""", re.VERBOSE)
 _PORT_AND_PATH = re.compile(r"\d{1,5}[/?#]", re.ASCII)
 
 _GAP = r"(?: [ +-] | %20 )?"
+_OTHER_GAP = r"[._/]?"
 # Not within a word or a decimal fraction, and not after the + of a telephone number.
 _DIGITS_START = r"(?: (?<! [0-9A-Za-z%] ) (?<! \d[.-] ) (?<! \W\+ ) (?<! \A\+ ) | (?<= % [0-9A-Fa-f]{2} ) )"
-_SSN = re.compile(rf"{_DIGITS_START} \d{{3}}-\d{{2}}-\d{{4}} (?! [\w] | -\d )", re.VERBOSE | re.ASCII)
+# No area 000, 666 or 9xx, no group 00 and no serial 0000 was ever given: with spaces or dots, three numbers side by
+# side look alike.
+_SSN = re.compile(
+    rf"""{_DIGITS_START} (?: \d{{3}}-\d{{2}}-\d{{4}}
+      | (?! 000 | 666 | 9 ) \d{{3}} (?P<gap> [ .] ) (?! 00 ) \d{{2}} (?P=gap) (?! 0000 ) \d{{4}} ) (?! [\w] | [.-]\d )""",
+    re.VERBOSE | re.ASCII,
+)
 _MAYBE_CARD = re.compile(
     rf"""{_DIGITS_START} (?: [0-9A-Fa-f]{{8}} (?: -[0-9A-Fa-f]{{4}} ){{3}} -[0-9A-Fa-f]{{12}}  # a UUID is passed over
-      | (?= (?P<digits> [2-6]\d{{3}} (?: {_GAP} \d ){{9,15}} ) ) \d{{4}} )""",
+      | (?= (?P<digits> [2-6]\d{{3}} (?: (?: {_GAP} \d ){{9,15}} | (?: {_OTHER_GAP} \d ){{9,15}} ) ) ) \d{{4}} )""",
+    re.VERBOSE | re.ASCII,
+)
+# Nobody but a card writes its digits like this, whatever its check digit says: people mistype.
+_GROUPED_CARD = re.compile(
+    r"(?<! [\w.-] ) \d{4} (?P<gap> [ ._/+-]{1,2} ) \d{4} (?P=gap) \d{4} (?P=gap) \d{4} (?! \w | [.-]\d )",
     re.VERBOSE | re.ASCII,
 )
 # Only the prefixes and lengths that card issuers use: of any other long numbers (times in
@@ -92,11 +114,17 @@ _CARD_LENGTHS = range(19, 12, -1)
 
 # An ordinary line has none of these: one look at it is enough.
 _WORDS = re.compile(
-    r"pass|pwd|secret|token|jwt|authorization|bearer|ssn|(?:api|access|private)[ _-]?key|eyj|sk-|k_live_|k_test_|akia|aiza|gh[opsu]_"
+    r"pass|pwd|secret|token|jwt|cookie|auth|bearer|ssn|credential|(?:api|access|private)[ _-]?key|eyj|sk-|k_live_|k_test_"
+    r"|akia|aiza|gh[opsu]_|github_pat_|glpat-|npm_|xox|whsec_|(?<![a-z])(?:psw|pw|pin|cv[vc]|csc|sid|sess|sig|otp|tok)"
+    r"|[?&;](?:key|[ptk])[^a-z]"
 )
-_MANY_DIGITS = re.compile(r"[0-9][0-9 +%-]{10}")
+_MANY_DIGITS = re.compile(r"[0-9][0-9 ._/+%-]{10}")
 
-_WITHOUT_GAPS = str.maketrans("", "", " +-")
+_WITHOUT_GAPS = str.maketrans("", "", " ._/+-")
+# Text that was encoded more often is nothing that anybody reads.
+_MOST_ENCODINGS = 4
+_JSON_CODE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+_WITHOUT_INVISIBLE = dict.fromkeys([0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
 # Line ends, terminal escapes, marks that reverse the reading direction, and halves of characters, which
@@ -142,6 +170,25 @@ def cut(text: str) -> str:
 
 def redact(text: str) -> str:
     """`text` with every secret replaced by what kind of secret it was."""
+    shown = _without_secrets(text)
+    if "%" not in shown and "\\u00" not in shown and shown.isascii():
+        return shown
+    decoded = _decoded(shown)
+    searched = _without_secrets(decoded)
+    return shown if searched == decoded else searched
+
+
+def _decoded(text: str) -> str:
+    """`text` without the codes of URLs and JSON, and with the usual form of every character."""
+    for _ in range(_MOST_ENCODINGS):
+        plain = _JSON_CODE.sub(lambda code: chr(int(code[1], 16)), unquote(text))
+        if plain == text:
+            break
+        text = plain
+    return unicodedata.normalize("NFKC", text).translate(_WITHOUT_INVISIBLE)
+
+
+def _without_secrets(text: str) -> str:
     if "://" in text and "@" in text:
         text = _AFTER_SCHEME.sub(_without_url_password, text)
     if _WORDS.search(text.lower()):
@@ -152,7 +199,7 @@ def redact(text: str) -> str:
             text = pattern.sub(_without_value, text)
     if _MANY_DIGITS.search(text):
         text = _SSN.sub(SSN, text)
-        text = _without_cards(text)
+        text = _GROUPED_CARD.sub(CARD, _without_cards(text))
     return text
 
 

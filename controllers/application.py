@@ -119,7 +119,13 @@ def _wrap(shop: Shop, worker: Worker) -> None:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(settings),
         )
-    shop.layers = context = RequestContext(app, service=worker, metrics=worker.metrics, access_log=worker.access_log)
+    shop.layers = context = RequestContext(
+        app,
+        service=worker,
+        metrics=worker.metrics,
+        access_log=worker.access_log,
+        trusted=settings.trusted_proxies,
+    )
     shop.take = FastPath(edge, context, WITHOUT_ORIGIN if settings.cors_origins else ()).take
 
 

@@ -67,7 +67,7 @@ class Worker:
                 self.database.close_lanes()
                 await asyncio.to_thread(self.database.close)
                 if self.access_log is not None:
-                    self.access_log.write()
+                    self.access_log.close()
         stop_logging()
 
     def _attach_to_servers(self, stack: ExitStack) -> None:

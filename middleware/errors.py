@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.problem import problem_json
 from services.errors import ShopError
+from services.refusals import log_refusal
 
 log = logging.getLogger("shop.errors")
 
@@ -49,7 +50,8 @@ def problem(
 
 
 def refusal_of(error: ShopError, scope: Scope) -> Response:
-    """The answer that says what the domain has against the request of `scope`."""
+    """The answer that says what the domain has against the request of `scope`; what a rule refuses is logged, too."""
+    log_refusal(error)
     return problem(scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.members)
 
 

@@ -152,7 +152,7 @@ class RateLimit:
             usage = Usage(last.count - counted.requests[counted.address] + counted.place, last.reset)
         if usage.count == self._calls + 1:
             # Exactly one request of a window gets this number, whatever the worker: one line.
-            log.warning("Rate limit exceeded for IP %s", counted.address)
+            log.warning("Rate limit exceeded for IP: %s", counted.address)
         return usage
 
     def refuses(self, usage: Usage) -> bool:

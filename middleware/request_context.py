@@ -14,6 +14,8 @@ from config.http_protocol import header_lines
 from config.logging import request_id
 from config.metrics import Metrics
 from config.request_heads import Headers, said_of_headers
+from config.settings import Network
+from middleware.client_address import client_address
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -54,17 +56,25 @@ class Service(Protocol):
 class RequestContext:
     """Gives a request its id, its answer the headers of the contract and a line in `access_log`, and counts them.
 
+    `trusted` are the proxies that are believed about whom they speak for.
     Sets `scope["shop.request_id"]` and `scope["shop.path"]`, the path as the client sent it. While
     `service` is draining, answers ask clients to close their connection.
     """
 
     def __init__(
-        self, app: ASGIApp, *, service: Service, metrics: Metrics | None = None, access_log: AccessLog | None = None
+        self,
+        app: ASGIApp,
+        *,
+        service: Service,
+        metrics: Metrics | None = None,
+        access_log: AccessLog | None = None,
+        trusted: tuple[Network, ...] = (),
     ) -> None:
         self.app = app
         self._service = service
         self._metrics = metrics or Metrics()
         self._access_log = access_log
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,7 +123,8 @@ class RequestContext:
         seconds = time.perf_counter() - begun.started
         self._metrics.count_request(scope["method"], scope["path"], status, seconds)
         if self._access_log is not None:
-            self._access_log.note(begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000)
+            client = client_address(scope, self._trusted)
+            self._access_log.note(begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, client)
 
     def count_read(self, *, hit: bool) -> None:
         """Count a read that the cache answered, or could have answered."""

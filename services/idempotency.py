@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from repositories.idempotency_key import IdempotencyKeyRepository
 from schemas.problem import problem_json
 from services.errors import InvalidField, KeyReused, RequestInProgress, ShopError
+from services.refusals import log_refusal
 
 PROBLEM = "application/problem+json"
 KEEP_HOURS = 24
@@ -86,6 +87,7 @@ class Idempotency:
         except ShopError as refusal:
             if refusal.status not in _KEPT_REFUSALS or isinstance(refusal, RequestInProgress):
                 raise
+            log_refusal(refusal)
             return self._transact(self._refusal(refusal))
 
     def _refusal(self, refusal: ShopError) -> Callable[[Session], Reply]:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from config.access_log import GATHER_SECONDS, AccessLog, AnsweredRequest, access_message
+from config.access_log import (
+    GATHER_SECONDS,
+    PATH_LENGTH,
+    REFUSAL_BURST,
+    AccessLog,
+    AnsweredRequest,
+    access_message,
+)
 from config.logging import ShopHandler, stop_logging
 from config.redaction import CARD, TOKEN
 
@@ -39,13 +46,16 @@ def alone(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Configure:
     return configure_alone
 
 
-def answered(path: str = "/products", request_id: str = "abc-123", status: int = 200) -> AnsweredRequest:
-    return AnsweredRequest(0.0, request_id, "GET", path, status, 45.4)
+def answered(
+    path: str = "/products", request_id: str = "abc-123", status: int = 200, client: str = ""
+) -> AnsweredRequest:
+    return AnsweredRequest(0.0, request_id, "GET", path, status, 45.4, client)
 
 
 def test_messages_look_as_specified() -> None:
     assert access_message(answered()) == "[abc-123] GET /products - 200 OK (45ms)"
     assert access_message(answered("/a b", status=404)) == "[abc-123] GET /a%20b - 404 Not Found (45ms)"
+    assert access_message(answered(client="2001:db8::7")) == "[abc-123] GET /products - 200 OK (45ms) 2001:db8::7"
     assert access_message(answered(status=299)) == "[abc-123] GET /products - 299 (45ms)"
 
 
@@ -60,17 +70,56 @@ def test_messages_hold_no_secret_and_no_line_end() -> None:
 async def test_lines_have_the_form_of_the_log(alone: Configure, log_format: str) -> None:
     folder = alone(log_format=log_format)
     access_log = AccessLog()
-    access_log.note("abc-123", "GET", '/products/"7"', 200, 45.4)
+    access_log.note("abc-123", "GET", '/products/"7"', 200, 45.4, "203.0.113.7")
     access_log.write()
     stop_logging()
     (line,) = (folder / "app.log").read_text().splitlines()
-    message = '[abc-123] GET /products/"7" - 200 OK (45ms)'
+    message = '[abc-123] GET /products/"7" - 200 OK (45ms) 203.0.113.7'
     if log_format == "text":
         assert re.fullmatch(MOMENT + re.escape(f" INFO shop.access {message}"), line)
         return
     members = json.loads(line)
     assert re.fullmatch(MOMENT, members.pop("timestamp"))
-    assert members == {"level": "INFO", "logger": "shop.access", "request_id": "abc-123", "message": message}
+    assert members == {
+        "level": "INFO",
+        "logger": "shop.access",
+        "request_id": "abc-123",
+        "method": "GET",
+        "path": '/products/"7"',
+        "status": 200,
+        "duration_ms": 45.4,
+        "client": "203.0.113.7",
+        "message": message,
+    }
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * 60_000, "/" + "%C3%A9" * 10_000, "/" + "\x1b" * 1000])
+def test_long_paths_are_cut(path: str) -> None:
+    assert len(access_message(answered(path))) < PATH_LENGTH + 50
+
+
+def test_a_secret_at_the_cut_is_no_half_secret() -> None:
+    path = "/" + "a" * (PATH_LENGTH - 20) + "?token=" + "s3cret" * 20
+    assert "s3c" not in access_message(answered(path))
+
+
+async def test_a_flood_of_refusals_is_counted(alone: Configure) -> None:
+    folder = alone()
+    access_log = AccessLog()
+    for number in range(1000):
+        access_log.note("abc-123", "GET", f"/{number}", 404 if number % 2 else 429, 1)
+        access_log.note("abc-123", "GET", f"/{number}", 200, 1)
+    access_log.close()
+    stop_logging()
+    lines = (folder / "app.log").read_text().splitlines()
+    assert sum(" - 200 " in line for line in lines) == 1000, "what was not refused has its line"
+    refused = [line for line in lines if " - 404 " in line or " - 429 " in line]
+    # A busy machine may take seconds for this, and each of them allows a line more.
+    assert REFUSAL_BURST <= len(refused) < REFUSAL_BURST + 100
+    counts = re.search(r"WARNING shop.access (\d+) more .*: (\d+) x 404, (\d+) x 429", lines[-1])
+    assert counts is not None
+    total, *parts = map(int, counts.groups())
+    assert total == sum(parts) == 1000 - len(refused)
 
 
 async def test_lines_come_by_themselves_in_their_order(alone: Configure) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -84,6 +85,28 @@ def test_the_level_decides_and_errors_have_a_file_of_their_own(configure: Config
     log.error("an error")
     assert [line.split()[-1] for line in _lines(folder / "app.log")] == ["warning", "error"]
     assert [line.split()[-1] for line in _lines(folder / "error.log")] == ["error"]
+
+
+def test_text_lines_tell_their_place_at_debug(configure: Configure) -> None:
+    folder = configure(log_level="DEBUG")
+    log.info("here")
+    (line,) = _lines(folder / "app.log")
+    assert re.fullmatch(MOMENT + r" INFO shop\.test:test_text_lines_tell_their_place_at_debug:\d+ here", line)
+
+
+def test_the_files_are_closed_to_others(configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "app.log").touch(mode=0o666)
+    before = os.umask(0)
+    try:
+        folder = configure()
+        log.error("an error")
+        _lines(folder / "app.log")
+    finally:
+        os.umask(before)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
 
 
 def test_configuring_twice_changes_nothing_and_other_settings_do(configure: Configure) -> None:

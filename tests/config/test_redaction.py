@@ -84,6 +84,73 @@ def test_secrets_are_replaced_and_nothing_else(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "card 4532-1234-5678-9010.",
+        "4532.1234.5678.9010",
+        "4532_1234_5678_9010 12/27",
+        "4532  1234  5678  9010",
+        "card 4111.1111.1111.1111",
+        "3782.822463.10005",
+        "card=4111%252D1111%252D1111%252D1111",
+        "card=4532%25201234%25205678%25209010",
+        "4532\u00a01234\u00a05678\u00a09010",
+        "\uff14\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11",
+        "4532\u200b-1234-5678-9010",
+    ],
+)
+def test_a_card_is_found_in_every_writing(text: str) -> None:
+    shown = redact(text)
+    assert CARD in shown
+    assert "1234" not in shown
+    assert "1111" not in shown
+    assert redact(shown) == shown
+
+
+@pytest.mark.parametrize("ssn", ["123-45-6789", "123.45.6789", "123 45 6789", "123%2D45%2D6789", "123%252D45%252D6789"])
+def test_an_ssn_is_found_in_every_writing(ssn: str) -> None:
+    assert redact(f"ssn of a client {ssn}.") == f"ssn of a client {SSN}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/login%3Fpassword%3Dhunter2",
+        "/login%253Fpassword%253Dhunter2%2526n%253D1",
+        "%2522password%2522%253A%2522hunter2%2522",
+        "/x?p%61ssword=hunter2",
+        "/x?pw=hunter2",
+        "/x?a=1&p=hunter2",
+        "/x?k=hunter2;n=1",
+        "/x?key=hunter2",
+        "/x%3Fkey%3Dhunter2",
+        "pin: hunter2",
+        "otp=hunter2",
+        "sid=hunter2",
+        "x-amz-signature=hunter2",
+        "cvv=hunter2",
+        "Cookie: hunter2",
+        "auth=hunter2",
+        '{"p\\u0061ssword": "hunter2"}',
+        "postgresql%3A%2F%2Fada%3Ahunter2%40db%2Fshop",
+    ],
+)
+def test_a_named_secret_is_found_in_every_writing(text: str) -> None:
+    shown = redact(text)
+    assert "hunter2" not in shown
+    assert "_REDACTED]" in shown
+    assert redact(shown) == shown
+
+
+@given(st.text(string.ascii_letters + string.digits, min_size=6, max_size=40), st.integers(0, 3))
+def test_a_password_is_found_however_often_it_was_encoded(secret: str, times: int) -> None:
+    text = f"/login?user=ada&password={secret}-{secret}&n=1"
+    for _ in range(times):
+        text = quote(text, safe="/")
+    assert secret not in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "[3f2b8a9c-7d1e-4c11-8b2a-4f1e11c1d1aa] GET /products/123 - 200 OK (45ms)",
         "[41111111-1111-4111-8111-111111111111] id of digits that would make a card",
         "BILL-2026-000001 CREDIT-2026-000017 total 2094.97",

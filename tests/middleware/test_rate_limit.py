@@ -170,7 +170,7 @@ async def test_one_line_in_the_log_for_a_window(
 
     assert [
         (record.levelname, record.getMessage()) for record in caplog.records if record.name == "shop.rate_limit"
-    ] == [("WARNING", f"Rate limit exceeded for IP {address}")]
+    ] == [("WARNING", f"Rate limit exceeded for IP: {address}")]
 
 
 @pytest.mark.unit

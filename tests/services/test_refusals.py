@@ -1,0 +1,71 @@
+"""What a rule refuses is a warning with its code and its numbers, and a flood of it is not a flood of lines."""
+
+import logging
+from decimal import Decimal
+
+import pytest
+
+from config.allowance import Allowance
+from services import refusals
+from services.errors import (
+    AlreadyExists,
+    InsufficientStock,
+    NotFound,
+    RequestInProgress,
+    ShopError,
+    TotalMismatch,
+    Unavailable,
+)
+from services.refusals import BURST, log_refusal
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def allowance(monkeypatch: pytest.MonkeyPatch) -> Allowance:
+    fresh = Allowance(BURST, 1.0, lambda: 0.0)
+    monkeypatch.setattr(refusals, "_allowance", fresh)
+    return fresh
+
+
+def extras(record: logging.LogRecord) -> dict[str, object]:
+    standard = vars(logging.makeLogRecord({}))
+    return {name: value for name, value in vars(record).items() if name not in standard and name != "message"}
+
+
+@pytest.mark.parametrize(
+    ("error", "numbers"),
+    [
+        (
+            InsufficientStock(7, 5, 2),
+            {"code": "insufficient_stock", "product_id": 7, "requested": 5, "available": 2},
+        ),
+        (TotalMismatch(Decimal("9.99"), Decimal("1.00")), {"code": "total_mismatch", "expected": 9.99, "got": 1.0}),
+        (AlreadyExists("Client", "email", "ada@example.org"), {"code": "already_exists"}),
+    ],
+)
+def test_a_broken_rule_is_a_warning(
+    error: ShopError, numbers: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    log_refusal(error)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert extras(record) == numbers
+    assert "ada@example.org" not in record.getMessage()
+
+
+def test_what_no_rule_refuses_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    for error in (NotFound("Product", 7), Unavailable(), RequestInProgress()):
+        log_refusal(error)
+    assert caplog.records == []
+
+
+def test_a_flood_is_counted(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 0.0
+    monkeypatch.setattr(refusals, "_allowance", Allowance(BURST, 1.0, lambda: moment))
+    for _ in range(BURST + 30):
+        log_refusal(InsufficientStock(7, 5, 2))
+    assert len(caplog.records) == BURST
+    moment = 1.0
+    log_refusal(InsufficientStock(7, 5, 2))
+    assert extras(caplog.records[-1])["refusals_without_a_line"] == 30
