@@ -106,9 +106,8 @@ def _wrap(shop: Shop, worker: Worker) -> None:
 
     def limit_of(path: str) -> int:
         # A limit that was raised for every body is not lowered for those that may be the largest.
-        return (
-            max(BULK_BYTES, settings.max_body_bytes) if path.rstrip("/").endswith("/bulk") else settings.max_body_bytes
-        )
+        is_bulk = path.rstrip("/").endswith(("/bulk", "/bulk_delete"))
+        return max(BULK_BYTES, settings.max_body_bytes) if is_bulk else settings.max_body_bytes
 
     app: ASGIApp = HttpRules(BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of))
     app = edge = Edge(app, limit=_rate_limit(worker))

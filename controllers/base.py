@@ -237,7 +237,9 @@ class BaseController:
                 "responses": documentation.responses(
                     method, status, shown, example or self.row_example(), row_in_path="{" in path, cached=cached
                 ),
-                "openapi_extra": documentation.request_extra(method, body, body_example or self.body_example(method)),
+                "openapi_extra": documentation.request_extra(
+                    method, body, body_example or self.body_example(method), row_in_path="{" in path
+                ),
             }
 
         return ShopRoute(

@@ -265,15 +265,16 @@ def _possible_errors(method: str, row_in_path: bool) -> set[int]:
         errors |= {404, 415}
     if method != "GET":
         errors.add(409)
-    if method in ("PUT", "PATCH", "DELETE"):
+    if row_in_path and method in ("PUT", "PATCH", "DELETE"):
         errors.add(412)
     return errors
 
 
-def request_extra(method: str, body: Any, example: Any) -> dict[str, Any]:
+def request_extra(method: str, body: Any, example: Any, *, row_in_path: bool) -> dict[str, Any]:
     """The OpenAPI parts of a request that FastAPI does not know of: headers and the example of the body."""
-    header = {"GET": IF_NONE_MATCH, "POST": _IDEMPOTENCY_KEY}.get(method, _IF_MATCH)
-    extra: dict[str, Any] = {"parameters": [header]}
+    # What is about many rows is at no version; the rows in its body say theirs.
+    at_version = [_IF_MATCH] if row_in_path else []
+    extra: dict[str, Any] = {"parameters": {"GET": [IF_NONE_MATCH], "POST": [_IDEMPOTENCY_KEY]}.get(method, at_version)}
     if body is not None:
         extra["requestBody"] = {"content": {"application/json": {"example": example}}}
     return extra

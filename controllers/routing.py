@@ -27,8 +27,8 @@ def _plain_digits(value: Any) -> Any:
 
 
 class _RowConvertor(StringConvertor):
-    # `bulk` is a path of its own, with methods of its own, and never the key of a row.
-    regex = "(?!bulk(?:/|$))[^/]+"
+    # `bulk` and `bulk_delete` are paths of their own, with methods of their own, and never the key of a row.
+    regex = "(?!bulk(?:_delete)?(?:/|$))[^/]+"
 
 
 register_url_convertor("row", _RowConvertor())

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from config.guards import ONLY_LOCKS
 from models import Row
+from repositories.changed_rows import ROWS_PER_STATEMENT, ChangedRows
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
 from repositories.reading import MoreToRead, Question, Reading, always
@@ -24,9 +25,6 @@ from schemas.json_codec import to_json
 M = TypeVar("M", bound=Row)
 
 MAX_KEY = 2**63 - 1
-
-# So few that no statement comes near its timeout.
-_ROWS_PER_INSERT = 2000
 
 # A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
 _LIGHT_LIMIT = 100
@@ -40,7 +38,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Listed, NewRows, Generic[M]):
+class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init__(self, session: Session) -> None:
@@ -115,10 +113,10 @@ class BaseRepository(Listed, NewRows, Generic[M]):
         """The row as it is now, kept from being changed by others until the transaction ends; None if there is none."""
         return self.lock_many((row_id,)).get(row_id)
 
-    def lock_many(self, row_ids: Iterable[int]) -> dict[int, M]:
+    def lock_many(self, row_ids: Iterable[int], *, to_delete: bool = False) -> dict[int, M]:
         """The rows that exist, by key, locked in the order of their keys so that nobody can deadlock."""
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
-        rows = self.session.scalars(_lock_statement(self.model), {"keys": keys}) if keys else ()
+        rows = self.session.scalars(_lock_statement(self.model, to_delete), {"keys": keys}) if keys else ()
         return {row.id_key: row for row in rows}
 
     def hold(self, row_id: int) -> bool:
@@ -140,8 +138,8 @@ class BaseRepository(Listed, NewRows, Generic[M]):
     def add_all(self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...]) -> list[Any]:
         """The columns `fields`, the key first, of new rows in the order of `values`, which all have the same fields."""
         added: list[Any] = []
-        for start in range(0, len(values), _ROWS_PER_INSERT):
-            rows = in_places(values[start : start + _ROWS_PER_INSERT])
+        for start in range(0, len(values), ROWS_PER_STATEMENT):
+            rows = in_places(values[start : start + ROWS_PER_STATEMENT])
             statement = rows_statement(type(self), tuple(values[0]), fields)
             # Keys are given in the order of the places; in which order rows come back, nothing says.
             found = self.session.execute(statement, {"rows": to_json(rows).decode()}).all()
@@ -278,13 +276,13 @@ def _rows_statement(model: type[Any], column: str, fields: tuple[str, ...]) -> S
 
 
 @memoized
-def _lock_statement(model: type[Any]) -> Select[Any]:
-    # FOR NO KEY UPDATE: a plain FOR UPDATE would fight the locks that foreign keys take.
+def _lock_statement(model: type[Any], to_delete: bool) -> Select[Any]:
+    # FOR NO KEY UPDATE: a plain FOR UPDATE, which only a deletion needs, would fight the locks that foreign keys take.
     return (
         select(model)
         .where(model.id_key == func.any(bindparam("keys")))
         .order_by(model.id_key)
-        .with_for_update(key_share=True)
+        .with_for_update(key_share=not to_delete)
         .execution_options(populate_existing=True, **ONLY_LOCKS)
     )
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnClause,
     ColumnElement,
     Date,
     DateTime,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    TableValuedAlias,
     Text,
     bindparam,
     column,
@@ -98,19 +100,21 @@ def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
 
 @memoized
 def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...]) -> Select[Any]:
-    """The statement that stores rows of which the columns `names` are given; it returns the columns `fields`.
-
-    The rows travel as one JSON text: parameters by the thousand cost both sides more than the insert does.
-    """
+    """The statement that stores rows of which the columns `names` are given; it returns the columns `fields`."""
     table = kind.model.__table__
-    place = column(_PLACE, Integer)
-    text_of_rows = sql_cast(bindparam("rows", type_=Text), JSON)
-    rows = func.json_to_recordset(text_of_rows).table_valued(
-        *(column(name, table.c[name].type) for name in names), place
-    )
-    given = rows.render_derived(with_types=True)
+    given = given_rows(table, names, column(_PLACE, Integer))
     chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
     return _returned(kind, insert(table).from_select(list(names), chosen), [table.c[name] for name in fields])
+
+
+def given_rows(table: Table, names: Sequence[str], *more: ColumnClause[Any]) -> TableValuedAlias:
+    """The rows in the parameter `rows`, with the columns `names` of the table and `more`.
+
+    They travel as one JSON text: parameters by the thousand cost both sides more than to store them does.
+    """
+    rows = func.json_to_recordset(sql_cast(bindparam("rows", type_=Text), JSON))
+    columns = (column(name, table.c[name].type) for name in names)
+    return rows.table_valued(*columns, *more).render_derived(with_types=True)
 
 
 def in_places(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     func,
     insert,
     literal,
@@ -21,7 +20,7 @@ from sqlalchemy import (
     select,
 )
 
-from models import OrderDetail, Product, StockMovement
+from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories.base import BaseRepository
 from repositories.lists import Ranking
@@ -76,10 +75,6 @@ class ProductRepository(BaseRepository[Product]):
         reason = literal_column(f"'{StockReason.INITIAL.value}'", String)
         there = select(added.c.id_key, added.c.stock, reason).where(added.c.stock != literal_column("0"))
         return [insert(StockMovement).from_select(["product_id", "delta", "reason"], there)]
-
-    def was_sold(self, product_id: int) -> bool:
-        """Whether any order has, or had before it was canceled, a line of this product."""
-        return bool(self.session.scalar(select(exists().where(OrderDetail.product_id == product_id))))
 
 
 class StockMovementRepository(BaseRepository[Any]):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
-from schemas.fields import Key, QueryCount, QueryReference, Timestamp
+from schemas.fields import Key, QueryCount, QueryReference, Reference, Timestamp
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
@@ -83,6 +83,23 @@ def update_of(create: type[Create]) -> type[Update]:
     schema.read_only = create.read_only - {"updated_at"}
     schema.__doc__ = f"The fields of one {thing} that are to change; the others stay as they are."
     return schema
+
+
+def bulk_update_of(update: type[Update]) -> type[Update]:
+    """The schema of one row of a bulk change: `update`, and which row it is about."""
+    key: Any = (Reference, Field(description="The row to change"))
+    name = f"{update.__name__.removesuffix('Update')}BulkUpdate"
+    schema = create_model(name, __base__=update, __module__=update.__module__, id_key=key)
+    schema.read_only = update.read_only - {"id_key"}
+    schema.__doc__ = f"{update.__doc__} `id_key` says which."
+    return schema
+
+
+class BulkDelete(Body):
+    """A row to delete."""
+
+    id_key: Reference = Field(description="The row to delete")
+    updated_at: Annotated[Timestamp, Field(description="The version that was read; any other is 409")] = LEFT_OUT
 
 
 class Read(BaseModel):

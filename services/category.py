@@ -2,12 +2,13 @@
 
 from models import Category
 from repositories.category import CategoryRepository
-from services.base import BaseService, Caching
+from services.base import Caching
+from services.bulk import BulkService
 
 ONE_HOUR = 3600.0
 
 
-class CategoryService(BaseService[Category]):
+class CategoryService(BulkService[Category]):
     thing, resource = "Category", "categories"
     repository_type = CategoryRepository
     unique = {"name": "name"}

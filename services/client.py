@@ -5,10 +5,10 @@ from typing import Any
 from models import Client
 from models.client import email_key
 from repositories.client import ClientRepository
-from services.base import BaseService
+from services.bulk import BulkService
 
 
-class ClientService(BaseService[Client]):
+class ClientService(BulkService[Client]):
     thing, resource = "Client", "clients"
     repository_type = ClientRepository
     unique = {"email_key": "email"}

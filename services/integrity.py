@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 
 from config.sqlstate import OUT_OF_RANGE, sqlstate
@@ -41,6 +41,7 @@ _UNIQUE_FIELDS = {
 _REFERENCES = {
     name: (_THINGS[one.referred_table.name], one.column_keys[0]) for name, one in _constraints(ForeignKeyConstraint)
 }
+_REFERRING = {name: next(iter(one.columns)) for name, one in _constraints(ForeignKeyConstraint)}
 
 
 @contextmanager
@@ -80,7 +81,17 @@ def references_to(thing: str, row_id: int) -> Iterator[None]:
         if sqlstate(error) not in _FOREIGN_KEY:
             raise
         table = getattr(getattr(error.orig, "diag", None), "table_name", None) or "other rows"
-        raise Conflict(f"Cannot delete {thing.lower()} {row_id}: it still has {table.replace('_', ' ')}") from error
+        raise still_has(thing, row_id, table) from error
+
+
+def still_has(thing: str, row_id: int, table: str) -> Conflict:
+    """The refusal to delete a row that rows of `table` point to."""
+    return Conflict(f"Cannot delete {thing.lower()} {row_id}: it still has {table.replace('_', ' ')}")
+
+
+def referring_column(error: DBAPIError) -> Column[Any] | None:
+    """The column whose foreign key forbids a deletion, if that is what the error is about."""
+    return _REFERRING.get(_constraint(error)) if sqlstate(error) in _FOREIGN_KEY else None
 
 
 def _constraint(error: DBAPIError) -> str:

@@ -1,17 +1,18 @@
 """Rules of products: what may be sold, and how its stock moves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import Product
+from models import OrderDetail, Product
 from models.stock_movement import StockReason
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
 from schemas.fields import MAX_STOCK
-from services.base import BaseService, Caching, require_sortable
+from services.base import Caching, require_sortable
+from services.bulk import BulkService, Change
 from services.category import CategoryService
 from services.errors import (
     AmountTooLarge,
@@ -23,7 +24,7 @@ from services.errors import (
 )
 
 
-class ProductService(BaseService[Product]):
+class ProductService(BulkService[Product]):
     thing, resource = "Product", "products"
     repository_type = ProductRepository
     unique = {"sku": "sku"}
@@ -43,12 +44,20 @@ class ProductService(BaseService[Product]):
             values["sku"] = None
 
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:
-        if "stock" in changes:
-            self._record(row, changes["stock"] - row.stock, StockReason.EDIT)
+        self._record_edits([(row, changes)])
+
+    def before_updates(self, changes: Sequence[Change[Product]]) -> None:
+        self._record_edits([(change.row, change.values) for change in changes])
 
     def before_delete(self, row: Product) -> None:
-        if ProductRepository(self.session).was_sold(row.id_key):
+        if self._sold([row]):
             raise ProductHasSales(row.id_key)
+
+    def before_deletes(self, rows: Sequence[Product]) -> None:
+        sold = self._sold(rows)
+        for place, row in enumerate(rows):
+            if row.id_key in sold:
+                raise ProductHasSales(row.id_key).at(place, "id_key")
 
     def lock_all(self, product_ids: Iterable[int]) -> dict[int, Product]:
         """The products by id, locked in the order of their ids. Raises `NotFound` for the first that is missing."""
@@ -72,7 +81,7 @@ class ProductService(BaseService[Product]):
             raise AmountTooLarge(f"The stock of product {product.id_key} would exceed {MAX_STOCK}")
         product.stock += delta
         self.session.flush()
-        self._record(product, delta, reason, order_detail_id)
+        self.movements.record([_movement(product, delta, reason, order_detail_id)])
         self.has_changed(product)
 
     def change_stock(self, product_id: int, delta: int, reason: StockReason) -> Product:
@@ -87,10 +96,27 @@ class ProductService(BaseService[Product]):
         require_sortable(self.movements, query, fields)
         return self.movements.page(query, fields, product_id=product_id)
 
-    def _record(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:
-        if delta != 0:
-            movement = {"product_id": product.id_key, "delta": delta, "reason": reason.value}
-            self.movements.record([{**movement, "order_detail_id": order_detail_id}])
+    def _sold(self, products: Sequence[Product]) -> set[int]:
+        """The keys of those that any order has, or had before it was canceled, a line of."""
+        return self.repository.referred_to(OrderDetail.__table__.c.product_id, [product.id_key for product in products])
+
+    def _record_edits(self, edits: Sequence[tuple[Product, dict[str, Any]]]) -> None:
+        self.movements.record(
+            [
+                _movement(row, changes["stock"] - row.stock, StockReason.EDIT)
+                for row, changes in edits
+                if "stock" in changes
+            ]
+        )
+
+
+def _movement(product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> dict[str, Any]:
+    return {
+        "product_id": product.id_key,
+        "delta": delta,
+        "reason": reason.value,
+        "order_detail_id": order_detail_id,
+    }
 
 
 def require_active(product: Product) -> None:

@@ -27,6 +27,7 @@ EVERYTHING = "everything"
 # News beyond so many tags become news of everything.
 _MOST_UNTOLD_TAGS = 1000
 _TELL_SECONDS = 0.25
+_TAGS_PER_CALL = 1000
 
 # A token outlives the answers that name it; should it not, they are misses.
 TOKEN_MILLISECONDS = 24 * 3600 * 1000
@@ -205,8 +206,13 @@ class Versions:
             raise
 
     async def _send(self, news: News) -> None:
-        keys = [*map(version_key, news.tags), *(version_key(rows_tag(resource)) for resource in news.added)]
-        await self._gateway.run(_TELL, keys, tuple(news.added.values()))
+        tags = [version_key(tag) for tag in news.tags]
+        # In pieces, so that nobody waits long behind the thousands of tags of a bulk change.
+        while len(tags) > _TAGS_PER_CALL:
+            some, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
+            await self._gateway.run(_TELL, some, ())
+        frontiers = [version_key(rows_tag(resource)) for resource in news.added]
+        await self._gateway.run(_TELL, [*tags, *frontiers], tuple(news.added.values()))
 
     def _keep(self, tags: set[str]) -> None:
         self._untold |= tags

@@ -39,9 +39,15 @@ OPERATIONS = {
             ("delete", name, "delete", f"{path}/{{id_key}}"),
         )
     },
-    "create_clients_in_bulk": ("post", "/clients/bulk"),
-    "create_categories_in_bulk": ("post", "/categories/bulk"),
-    "create_products_in_bulk": ("post", "/products/bulk"),
+    **{
+        f"{verb}_{names}_in_bulk": (method, f"/{names}/{path}")
+        for names in ("clients", "categories", "products")
+        for verb, method, path in (
+            ("create", "post", "bulk"),
+            ("patch", "patch", "bulk"),
+            ("delete", "post", "bulk_delete"),
+        )
+    },
     "checkout": ("post", "/checkout"),
     "cancel_order": ("post", "/orders/{id_key}/cancel"),
     "advance_order": ("post", "/orders/{id_key}/advance"),
@@ -144,7 +150,8 @@ class TestOperation:
     def test_shows_an_example_of_its_answer(self, document: Document, operation: Document, operation_id: str) -> None:
         (success,) = (status for status in operation["responses"] if status.startswith("2"))
         expected = {"delete": "204", "post": "200" if operation_id in self.CHANGES else "201"}
-        assert success == expected.get(OPERATIONS[operation_id][0], "200")
+        method, path = OPERATIONS[operation_id]
+        assert success == ("204" if path.endswith("/bulk_delete") else expected.get(method, "200"))
         if success == "204":
             assert "content" not in operation["responses"][success]
         else:
@@ -170,10 +177,10 @@ class TestOperation:
         errors = {422, 429, 500, 503}
         if "{" in path:
             errors.add(404)
-        if method in ("put", "patch", "delete"):
-            errors |= {409, 412}
-        if method == "post":
+        if method != "get":
             errors.add(409)
+        if method in ("put", "patch", "delete") and "{" in path:
+            errors.add(412)
         if method in ("post", "put", "patch") and not path.endswith(("/cancel", "/advance")):
             errors |= {413, 415}
         if operation_id in ("checkout", "create_order_detail", "update_order", "change_product_stock", "return_order"):
@@ -189,7 +196,7 @@ class TestOperation:
         if method == "post":
             assert "Idempotency-Key" in names
         if method in ("put", "patch", "delete"):
-            assert "If-Match" in names
+            assert ("If-Match" in names) == ("{" in path)
 
 
 @pytest.mark.parametrize("path", BUILDERS)

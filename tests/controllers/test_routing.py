@@ -39,7 +39,8 @@ def test_anything_else_is_no_key(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "is_row"), [("/x/1", True), ("/x/bulky", True), ("/x/bulk", False), ("/x/1/2", False)]
+    ("path", "is_row"),
+    [("/x/1", True), ("/x/bulky", True), ("/x/bulk", False), ("/x/bulk_delete", False), ("/x/1/2", False)],
 )
 def test_bulk_is_never_the_key_of_a_row(path: str, is_row: bool) -> None:
     assert bool(compile_path(f"/x/{ROW}")[0].match(path)) is is_row

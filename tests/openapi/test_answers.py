@@ -139,18 +139,29 @@ def test_stock_and_its_ledger(http: httpx.Client) -> None:
 @pytest.mark.parametrize("path", ["/products", "/clients", "/categories"])
 def test_bulk(http: httpx.Client, path: str) -> None:
     rows = [BUILDERS[path].body(http) for _ in range(2)]
-    assert len(http.post(f"{path}/bulk", json=rows).json()) == 2
+    stored = http.post(f"{path}/bulk", json=rows).json()
+    assert len(stored) == 2
+    assert http.patch(f"{path}/bulk", json=stored).json() == stored
+    stale = [{"id_key": stored[0]["id_key"], "updated_at": "2001-01-01T00:00:00Z"}]
+    assert http.patch(f"{path}/bulk", json=stale).status_code == 409
+    assert http.patch(f"{path}/bulk", json=[{"id_key": NO_ROW}]).status_code == 404
+    assert http.post(f"{path}/bulk_delete", json=stale).status_code == 409
+    assert http.post(f"{path}/bulk_delete", json=[{"id_key": NO_ROW}]).status_code == 404
     taken = http.post(f"{path}/bulk", json=rows)
     assert taken.status_code == 409
     assert taken.json()["loc"][:2] == ["body", 0]
     assert http.post(f"{path}/bulk", json=[]).status_code == 422
+    deleted = http.post(f"{path}/bulk_delete", json=[{"id_key": row["id_key"]} for row in stored])
+    assert deleted.status_code == 204
 
 
 def test_bulk_is_a_path_of_its_own(client: httpx.Client) -> None:
-    for method in ("GET", "PUT", "PATCH", "DELETE"):
-        response = client.request(method, "/products/bulk", json={})
-        assert response.status_code == 405
-        assert response.headers["allow"] == "OPTIONS, POST"
+    for path, allowed in (("/products/bulk", "OPTIONS, PATCH, POST"), ("/products/bulk_delete", "OPTIONS, POST")):
+        for method in ("GET", "PUT", "DELETE"):
+            response = client.request(method, path, json={})
+            assert response.status_code == 405
+            assert response.headers["allow"] == allowed
+    assert client.patch("/products/bulk_delete", json={}).status_code == 405
 
 
 def test_health(http: httpx.Client) -> None:

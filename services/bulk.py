@@ -1,0 +1,153 @@
+"""Changes and deletions of many rows at once: the rules of one row for each, by few statements, all or nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from models import Row
+from services.base import BaseService
+from services.errors import AlreadyExists, HasChanged, NotFound, ShopError
+from services.integrity import referring_column, still_has, violations_of
+
+M = TypeVar("M", bound=Row)
+
+_KEY = "id_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[M]):
+    """What is to change of a locked row, which stands at `place` in the request."""
+
+    place: int
+    row: M
+    values: dict[str, Any]
+
+
+class BulkService(BaseService[M]):
+    """A service whose rows are also changed and deleted by the thousand.
+
+    Its rules about one row stay in the hooks of `BaseService`. Those that would ask the database about each row can
+    be had for all of them at once: in `before_updates` and `before_deletes`.
+    """
+
+    def update_many(self, wanted: Sequence[Mapping[str, Any]]) -> list[M]:
+        """The rows, in the order of `wanted`, with the changes applied: all of them or none.
+
+        Each of `wanted` holds an `id_key`, which comes once, perhaps the `updated_at` that was read, and the fields to
+        change. Raises what `update` would raise, with the place in `wanted`.
+        """
+        rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted])
+        changes = [self._change(place, row, wanted[place]) for place, row in enumerate(rows)]
+        real = [change for change in changes if change.values]
+        self.before_updates(real)
+        values = [change.values for change in changes]
+        self._hold_all_references(values)
+        self._require_free(changes)
+        self._apply_all(real)
+        for change in real:
+            with _about(change.place):
+                self.after_update(change.row)
+            self.has_changed(change.row)
+        return rows
+
+    def delete_many(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """Remove the rows, of which each of `wanted` names one as for `update_many`: all of them or none.
+
+        Raises what `delete` would raise, with the place in `wanted`.
+        """
+        rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted], to_delete=True)
+        self.before_deletes(rows)
+        keys = [row.id_key for row in rows]
+        try:
+            with self.session.begin_nested():
+                self.repository.delete_all(keys)
+        except DBAPIError as error:
+            self._say_what_is_referred_to(keys, error)
+            raise
+        for row in rows:
+            self.was_removed(row)
+
+    # -- hooks -------------------------------------------------------------------------------------
+
+    def before_updates(self, changes: Sequence[Change[M]]) -> None:
+        """As `before_update`, for many rows."""
+        for change in changes:
+            with _about(change.place):
+                self.before_update(change.row, change.values)
+
+    def before_deletes(self, rows: Sequence[M]) -> None:
+        """As `before_delete`, for many rows."""
+        for place, row in enumerate(rows):
+            with _about(place):
+                self.before_delete(row)
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def _locked(self, wanted: Sequence[tuple[int, Any]], *, to_delete: bool = False) -> list[M]:
+        """The rows with these keys, locked, each at the version that goes with its key, if one does."""
+        found = self.repository.lock_many((key for key, _ in wanted), to_delete=to_delete)
+        rows = []
+        for place, (key, read_at) in enumerate(wanted):
+            row = found.get(key)
+            if row is None:
+                raise NotFound(self.thing, key).at(place, _KEY)
+            if read_at is not None and read_at != row.updated_at:
+                raise HasChanged(self.thing, key).at(place, "updated_at")
+            rows.append(row)
+        return rows
+
+    def _change(self, place: int, row: M, wanted: Mapping[str, Any]) -> Change[M]:
+        values = {name: value for name, value in wanted.items() if name not in (_KEY, "updated_at")}
+        self.complete(values)
+        return Change(place, row, {name: value for name, value in values.items() if value != getattr(row, name)})
+
+    def _require_free(self, changes: Sequence[Change[M]]) -> None:
+        """Look before the rows are written, to be able to say which is in the way; the index has the last word."""
+        for column, field in self.unique.items():
+            wanted = [change for change in changes if change.values.get(column) is not None]
+            holders = self.repository.holders(column, [change.values[column] for change in wanted])
+            for change in wanted:
+                key = change.values[column]
+                if holders.setdefault(key, change.row.id_key) != change.row.id_key:
+                    raise AlreadyExists(self.thing, field, change.values.get(field)).at(change.place, field)
+
+    def _apply_all(self, changes: Sequence[Change[M]]) -> None:
+        names = sorted({name for change in changes for name in change.values})
+        # A row keeps what it does not change itself: it is locked, so that this is what is stored.
+        rows = [
+            {_KEY: change.row.id_key, **{name: change.values.get(name, getattr(change.row, name)) for name in names}}
+            for change in changes
+        ]
+        try:
+            with self.session.begin_nested(), violations_of({}):
+                self.repository.update_all(rows)
+        except AlreadyExists:
+            # Somebody was faster, and has told by now who.
+            self._require_free(changes)
+            raise
+
+    def _say_what_is_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:
+        """Raise a conflict about the first row that others point to, if that is what the error is about."""
+        column = referring_column(error)
+        if column is None:
+            return
+        referred_to = self.repository.referred_to(column, keys)
+        for place, key in enumerate(keys):
+            if key in referred_to:
+                raise still_has(self.thing, key, column.table.name).at(place, _KEY) from error
+
+
+@contextmanager
+def _about(place: int) -> Iterator[None]:
+    """Within it, a refusal is about the row at `place`."""
+    try:
+        yield
+    except ShopError as error:
+        if error.loc is None:
+            raise error.at(place, _KEY) from None
+        if error.loc[0] == "body":
+            error.loc = ("body", place, *error.loc[1:])
+        raise
