@@ -31,6 +31,7 @@ from middleware.fast_path import FastPath
 from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
 from middleware.request_context import RequestContext
+from middleware.same_origin import SameOrigin
 from services.health import HealthService
 
 # A new entity is registered here. What is asked for most stands first: routes are tried in this order.
@@ -109,7 +110,9 @@ def _wrap(shop: Shop, worker: Worker) -> None:
         is_bulk = path.rstrip("/").endswith(("/bulk", "/bulk_delete"))
         return max(BULK_BYTES, settings.max_body_bytes) if is_bulk else settings.max_body_bytes
 
-    app: ASGIApp = HttpRules(BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of))
+    app: ASGIApp = BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of)
+    app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
+    app = HttpRules(app)
     app = edge = Edge(app, limit=_rate_limit(worker))
     if settings.cors_origins:
         app = Cors(

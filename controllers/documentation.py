@@ -58,6 +58,10 @@ ERRORS: dict[int, ErrorAnswer] = {
         },
         RuleProblem,
     ),
+    403: ErrorAnswer(
+        "A page of another origin sent it, which `CORS_ORIGINS` does not name",
+        {"detail": "A page of another origin may not change anything here", "code": "cross_origin"},
+    ),
     404: ErrorAnswer(
         "There is no such row, or a reference points nowhere",
         {"detail": _MISSING, "code": "not_found", "message": _MISSING},
@@ -264,7 +268,7 @@ def _possible_errors(method: str, row_in_path: bool) -> set[int]:
     if method in ("POST", "PUT", "PATCH"):
         errors |= {404, 415}
     if method != "GET":
-        errors.add(409)
+        errors |= {403, 409}
     if row_in_path and method in ("PUT", "PATCH", "DELETE"):
         errors.add(412)
     return errors

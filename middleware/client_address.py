@@ -25,12 +25,20 @@ def client_address(scope: Scope, trusted: tuple[Network, ...] = ()) -> str:
     if not peer or not peer[0]:
         return LOCAL
     address = parse_address(peer[0]) or str(peer[0])
-    if not trusted or not belongs_to(address, trusted):
+    if not is_from_proxy(scope, trusted):
         return address
     forwarded = _header(scope, b"x-forwarded-for")
     if forwarded:
         return _rightmost_untrusted(forwarded, trusted) or address
     return _hop(_header(scope, b"x-real-ip")) or address
+
+
+def is_from_proxy(scope: Scope, trusted: tuple[Network, ...]) -> bool:
+    """Whether the peer of `scope` is one of the `trusted` proxies."""
+    peer = scope.get("client")
+    if not trusted or not peer or not peer[0]:
+        return False
+    return belongs_to(parse_address(peer[0]) or str(peer[0]), trusted)
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 ShopError
 ├── NotFound                    404  a row or a reference that does not exist
+├── CrossOrigin                 403  a page of another origin would change something
 ├── RuleBroken                  400  a rule of the shop refuses
 │   ├── InsufficientStock            less in stock than asked for
 │   ├── ProductNotAvailable          an inactive product
@@ -83,6 +84,13 @@ class NotFound(ShopError):
     @property
     def body(self) -> Mapping[str, Any]:
         return {"message": self.message}
+
+
+class CrossOrigin(ShopError):
+    status, code = 403, "cross_origin"
+
+    def __init__(self) -> None:
+        super().__init__("A page of another origin may not change anything here")
 
 
 class RuleBroken(ShopError):

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from config.settings import SettingsError, read_settings
+from tests.builders import an_order, unique
 from tests.contract.answers import assert_headers, assert_problem
 from tests.shop import environment_of, shop_in_thread
 
@@ -104,6 +105,29 @@ def test_any_origin_may_read_where_all_are_allowed_even_a_429(anyone: httpx.Clie
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in response.headers
         assert listed(response, "Access-Control-Expose-Headers") == EXPOSED
+
+
+def test_a_form_of_another_page_cancels_no_order(client: httpx.Client) -> None:
+    order = an_order(client)
+    url = f"/orders/{order['id_key']}"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers in ({"Origin": FOREIGN}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        refused = client.post(f"{url}/cancel", headers=headers | form)
+        body = assert_problem(refused, 403, "A page of another origin may not change anything here")
+        assert body["code"] == "cross_origin"
+        assert_problem(client.delete(url, headers=headers), 403)
+    assert client.get(url, headers={"Origin": FOREIGN}).json()["status"] == 1
+    own = {"Origin": str(client.base_url).rstrip("/")}
+    assert client.post(f"{url}/cancel", headers=own).json()["status"] == 4
+
+
+def test_an_allowed_origin_may_change_what_it_likes(one: httpx.Client) -> None:
+    headers = {"Origin": OWN, "Sec-Fetch-Site": "cross-site"}
+    made = one.post("/categories", json={"name": unique("Lamps")}, headers=headers)
+    assert made.status_code == 201
+    assert made.headers["Access-Control-Allow-Origin"] == OWN
+    assert_problem(one.delete(made.headers["Location"], headers={"Origin": FOREIGN}), 403)
+    assert one.delete(made.headers["Location"], headers=headers).status_code == 204
 
 
 def test_no_origin_is_allowed_unless_one_is_named(client: httpx.Client) -> None:
