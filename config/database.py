@@ -29,8 +29,9 @@ from sqlalchemy.pool import QueuePool
 from config.guards import MAX_RETRIES, answer_deadline, bound_locks, timeouts, watch
 from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
+from config.moments import read_moments
 from config.settings import Settings, get_settings
-from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, sqlstate
+from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Database:
                 "SET pg_trgm.word_similarity_threshold = 0.4; " + timeouts(seconds)
             )
         connection.commit()
+        read_moments(connection)
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, run in a database thread with this task's context variables.
@@ -174,6 +176,8 @@ class Database:
 
     def _judged(self, error: DBAPIError, session: Session | None, committing: bool) -> Exception:
         """What `error` means for the request: try again, unavailable, or the error itself for the layers above."""
+        if is_no_answer(error.orig):
+            return error
         code = sqlstate(error)
         if code in RETRIABLE:
             return _Retry()

@@ -10,7 +10,6 @@ that PostgreSQL answers soon, because those behind wait for them.
 
 import asyncio
 import logging
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +17,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
-from sqlalchemy import make_url
+from psycopg2.extensions import POLL_OK, POLL_WRITE
 
+from config.async_connection import connected
 from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
-from config.migrations import CONNECT_TIMEOUT_SECONDS
 from config.settings import Settings
-from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_cut_off
+from config.sqlstate import (
+    LOCK_TIMEOUT,
+    READ_ONLY,
+    RETRIABLE,
+    DatabaseUnavailable,
+    is_busy,
+    is_cut_off,
+    is_no_answer,
+)
 
 log = logging.getLogger("shop.database")
 
@@ -130,13 +136,16 @@ class Lanes:
 
         `sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
         when that was for a broken connection or a frozen server, nobody knows whether the statement took effect,
-        and `late` is called if it may have after this returned.
+        and `late` is called if it may have after this returned. Whatever else the driver raises, over a value that it
+        cannot send or an answer that it cannot read, is raised as it is; then too the statement may have taken effect.
         """
         for _ in range(MAX_RETRIES + 1):
             job = _Job(statement, parameters, asyncio.get_running_loop().create_future(), sent, late)
             try:
                 return await self._answer(job)
             except psycopg2.Error as error:
+                if is_no_answer(error):
+                    raise
                 code = error.pgcode
                 if code in RETRIABLE or (self.read_only and job.sent_at is not None and is_cut_off(code)):
                     continue
@@ -191,6 +200,7 @@ class _Lane:
 
     def __init__(self, lanes: Lanes, url: str, settings: Settings) -> None:
         self._lanes, self._url, self._settings = lanes, url, settings
+        self._guards = _guards(settings, lanes.read_only)
         self._connection: Any = None
         self._cursor: Any = None
         self._descriptor = -1
@@ -219,15 +229,15 @@ class _Lane:
         self._opened_at = time.monotonic()
         try:
             # In a thread, because looking up the host's name blocks.
-            connection = await asyncio.to_thread(_connected, self._url, self._settings, self._lanes.read_only)
+            connection = await asyncio.to_thread(connected, self._url, self._guards)
+            self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
+            # Watched at rest too: a connection that the server closes is found out before somebody uses it.
+            asyncio.get_running_loop().add_reader(self._descriptor, self._advance)
         except Exception as error:
             # Whatever it is, as in `_send`: a lane that kept its job would never be free again.
             is_away = isinstance(error, psycopg2.Error | OSError)
-            self._end([], psycopg2.OperationalError(str(error)) if is_away else error)
+            self._fail(psycopg2.OperationalError(str(error)) if is_away else error)
             return
-        self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
-        # Watched at rest too: a connection that the server closes is found out before somebody uses it.
-        asyncio.get_running_loop().add_reader(self._descriptor, self._advance)
         if self._job is None:
             self.disconnect()
         else:
@@ -255,32 +265,38 @@ class _Lane:
         """Go on as far as the socket lets; called by the event loop when it lets further."""
         try:
             state = self._connection.poll()
-        except psycopg2.Error as error:
+            loop = asyncio.get_running_loop()
+            if state == POLL_WRITE:
+                loop.add_writer(self._descriptor, self._advance)
+                return
+            loop.remove_writer(self._descriptor)
+            # All rows are here by now; what they hold may still be beyond what can be read.
+            rows = self._cursor.fetchall() if state == POLL_OK and self._job is not None and not self._preparing else ()
+        except Exception as error:
+            # Whatever it is, as in `_send`: the event loop would only log it.
             self._fail(error)
             return
-        loop = asyncio.get_running_loop()
-        if state == POLL_WRITE:
-            loop.add_writer(self._descriptor, self._advance)
-            return
-        loop.remove_writer(self._descriptor)
         if state == POLL_OK and self._job is not None:
-            self._go_on(self._job)
+            self._go_on(self._job, rows)
 
-    def _go_on(self, job: _Job) -> None:
+    def _go_on(self, job: _Job, rows: Sequence[Row]) -> None:
         if self._preparing:
             self._prepared.add(job.statement.name)
             self._send(job)
         else:
-            self._end(self._cursor.fetchall())
+            self._end(rows)
 
     def _fail(self, error: Exception) -> None:
         code = getattr(error, "pgcode", None)
-        if code == READ_ONLY:
-            self._lanes.renew()
-            self._lanes.failed_over()
-        if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
-            self.disconnect()
-        self._end([], error)
+        try:
+            # Without a code nobody knows what the connection is in the middle of.
+            if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
+                self.disconnect()
+            if code == READ_ONLY:
+                self._lanes.renew()
+                self._lanes.failed_over()
+        finally:
+            self._end([], error)
 
     def _end(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         """Take the next job, and give its answer to whoever waits for the last one."""
@@ -300,9 +316,12 @@ class _Lane:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._descriptor)
         loop.remove_writer(self._descriptor)
-        self._connection.close()
-        self._connection = None
+        connection, self._connection = self._connection, None
         self._prepared.clear()
+        try:
+            connection.close()
+        except psycopg2.Error:
+            log.debug("A broken connection was thrown away", exc_info=True)
 
     def close(self) -> None:
         """Close the connection, also under a statement that is on its way."""
@@ -310,23 +329,6 @@ class _Lane:
         self.disconnect()
         if job is not None:
             job.give_up("the shop is being closed")
-
-
-def _connected(url: str, settings: Settings, read_only: bool) -> Any:
-    """A new connection, ready for statements. Blocks."""
-    address = make_url(url)
-    words, named = address.get_dialect()().create_connect_args(address)
-    connection = psycopg2.connect(*words, **named, application_name="shop", async_=True)
-    deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
-    try:
-        _wait(connection, deadline)
-        with connection.cursor() as cursor:
-            cursor.execute(_guards(settings, read_only))
-            _wait(connection, deadline)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _guards(settings: Settings, read_only: bool) -> str:
@@ -338,12 +340,3 @@ def _guards(settings: Settings, read_only: bool) -> str:
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
     )
-
-
-def _wait(connection: Any, deadline: float) -> None:
-    while (state := connection.poll()) != POLL_OK:
-        # Not `select`, which knows the first 1,024 descriptors only: the clients of a busy worker have these.
-        waiting = select.poll()
-        waiting.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise psycopg2.OperationalError("the server does not answer")

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
+from config.moments import read_moments
 from config.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def maintenance_connection(database_url: str) -> Iterator[Connection]:
 
 def maintenance_engine(database_url: str) -> Engine:
     """An engine without pool and timeouts, for migrations, checks and loads."""
-    return create_engine(
+    engine = create_engine(
         database_url,
         poolclass=NullPool,
         connect_args={
@@ -95,3 +96,5 @@ def maintenance_engine(database_url: str) -> Engine:
             "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
         },
     )
+    event.listen(engine, "connect", lambda connection, record: read_moments(connection))
+    return engine

@@ -1,5 +1,6 @@
 """What PostgreSQL's error codes mean to whoever sent a statement: try again, the server cannot now, or neither."""
 
+import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 
@@ -17,11 +18,23 @@ OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
 _BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
+# What the driver raises, without a code, over a value or a statement rather than over the connection.
+_OF_VALUES = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError, psycopg2.ProgrammingError)
 
 
 def sqlstate(error: DBAPIError) -> str | None:
     """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
     return getattr(error.orig, "pgcode", None)
+
+
+def is_no_answer(error: BaseException | None) -> bool:
+    """Whether the server has no part in the error: the driver could not send what it was given, or not read what came.
+
+    It would fail so each time, which makes it a fault of the shop or of what the database holds.
+    """
+    if not isinstance(error, psycopg2.Error):
+        return True
+    return error.pgcode is None and isinstance(error, _OF_VALUES)
 
 
 def is_busy(code: str | None) -> bool:

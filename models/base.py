@@ -1,5 +1,6 @@
 """What every table shares: the key, the timestamps, the names of constraints, the column types used twice."""
 
+import hashlib
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -7,10 +8,19 @@ from typing import Annotated
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, MetaData, Numeric, TextClause, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from config.moments import FarMoment
+
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
-# A row's version: it moves with every change, even when two changes fall into one microsecond.
-_NEXT_VERSION = text("GREATEST(clock_timestamp(), updated_at + interval '1 microsecond')")
+
+def next_version(updated_at: str) -> str:
+    """The SQL of what follows the version in the column `updated_at`.
+
+    It moves with every change, even when two changes fall into one microsecond, and from a time far in the future,
+    behind which there may be no other, back to this one.
+    """
+    later = f"GREATEST(clock_timestamp(), {updated_at} + interval '1 microsecond')"
+    return f"CASE WHEN {updated_at} < '9999-01-01' THEN {later} ELSE clock_timestamp() END"
 
 
 class Base(DeclarativeBase):
@@ -36,7 +46,7 @@ class Row(Base):
     id_key: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=100)
     updated_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now(), onupdate=_NEXT_VERSION, sort_order=101
+        DateTime(timezone=True), server_default=func.now(), onupdate=text(next_version("updated_at")), sort_order=101
     )
 
     @property
@@ -45,8 +55,10 @@ class Row(Base):
         return version(self.id_key, self.updated_at)
 
 
-def version(id_key: int, updated_at: datetime) -> str:
+def version(id_key: int, updated_at: datetime | FarMoment) -> str:
     """The version of a row with this key, last changed at this time."""
+    if isinstance(updated_at, FarMoment):
+        return f"{id_key:x}-{hashlib.blake2b(updated_at.encode(), digest_size=8).hexdigest()}"
     return f"{id_key:x}-{int(updated_at.timestamp()) * 1_000_000 + updated_at.microsecond:x}"
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from config.guards import ONLY_LOCKS
 from config.lanes import Parameters, Prepared, Row
 from models import Bill, Order, OrderDetail, Product
+from models.base import next_version
 from repositories.idempotency_key import lock_number
 from schemas.base import Read
 from schemas.bill import BillRead
@@ -80,7 +81,7 @@ WITH key AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::numeric[])
     WITH ORDINALITY AS line (product_id, quantity, offered, place)
 )"""
-_NEXT_VERSION = "GREATEST(clock_timestamp(), products.updated_at + interval '1 microsecond')"
+_NEXT_VERSION = next_version("products.updated_at")
 
 
 def _agreed(total: str) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic.fields import FieldInfo
 
-from schemas.fields import Key, QueryCount, QueryReference, Reference, Timestamp
+from schemas.fields import OR_FAR, Key, QueryCount, QueryReference, Reference, Timestamp
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
@@ -66,7 +67,9 @@ class Update(Body):
 
     read_only: ClassVar[frozenset[str]] = READ_ONLY - {"updated_at"}
 
-    updated_at: Annotated[Timestamp, Field(description="The version that was read; any other is 409")] = LEFT_OUT
+    updated_at: Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")] = (
+        LEFT_OUT
+    )
 
 
 def update_of(create: type[Create]) -> type[Update]:
@@ -75,7 +78,10 @@ def update_of(create: type[Create]) -> type[Update]:
     A field that was not sent stays as it is; `null` is accepted only where `create` accepts it.
     """
     fields: dict[str, Any] = {
-        name: (Annotated[(info.annotation, *info.metadata, Field(description=info.description))], LEFT_OUT)
+        name: (
+            Annotated[(info.annotation, *info.metadata, *_also(info), Field(description=info.description))],
+            LEFT_OUT,
+        )
         for name, info in create.model_fields.items()
     }
     thing = create.__name__.removesuffix("Create")
@@ -83,6 +89,10 @@ def update_of(create: type[Create]) -> type[Update]:
     schema.read_only = create.read_only - {"updated_at"}
     schema.__doc__ = f"The fields of one {thing} that are to change; the others stay as they are."
     return schema
+
+
+def _also(info: FieldInfo) -> list[Any]:
+    return [OR_FAR] if info.annotation in (date, datetime) else []
 
 
 def bulk_update_of(update: type[Update]) -> type[Update]:
@@ -99,7 +109,9 @@ class BulkDelete(Body):
     """A row to delete."""
 
     id_key: Reference = Field(description="The row to delete")
-    updated_at: Annotated[Timestamp, Field(description="The version that was read; any other is 409")] = LEFT_OUT
+    updated_at: Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")] = (
+        LEFT_OUT
+    )
 
 
 class Read(BaseModel):

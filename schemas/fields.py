@@ -10,7 +10,19 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import GroupedMetadata
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+
+from config.moments import FarMoment
 
 MAX_MONEY = Decimal("9999999999.99")
 MAX_QUANTITY = 1_000_000
@@ -221,6 +233,14 @@ def _iso_date(value: Any) -> dt.date:
     except ValueError:
         raise ValueError("must be a date such as 2026-11-16") from None
 
+
+def _far_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    far = FarMoment.shown(value) if isinstance(value, str) else None
+    return handler(value) if far is None else far
+
+
+# What a row may show although no client can set it: it is accepted in the body of a change, where it can be no change.
+OR_FAR = WrapValidator(_far_or)
 
 Timestamp = Annotated[dt.datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
 Date = Annotated[dt.date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]

@@ -7,11 +7,11 @@ here commits. What is one statement needs no session: `at_once` says how.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
+from config.moments import FarMoment
 from models import Row
 from repositories.base import BaseRepository, is_key
 from repositories.reading import Reading
@@ -123,12 +123,13 @@ class BaseService(Generic[M]):
         row = self.lock(row_id)
         self._require_version(row, if_match)
         read_at = changes.pop("updated_at", None)
-        if isinstance(read_at, datetime) and read_at != row.updated_at:
+        if read_at is not None and read_at != row.updated_at:
             raise HasChanged(self.thing, row_id)
         self.complete(changes)
         changes = {name: value for name, value in changes.items() if value != getattr(row, name)}
         if not changes:
             return row
+        _require_near(changes)
         self.before_update(row, changes)
         self._hold_references(changes)
         self.apply(row, changes)
@@ -262,6 +263,13 @@ def news_of(session: Session) -> News:
     """What the transaction of `session` has made old so far."""
     news: News = session.info.setdefault(NEWS, News())
     return news
+
+
+def _require_near(changes: Mapping[str, Any]) -> None:
+    """Raise `InvalidField` for a date or time that rows may show but that nobody may set."""
+    for name, value in changes.items():
+        if isinstance(value, FarMoment):
+            raise InvalidField(("body", name), "must be of the years 1 to 9999, or what is stored")
 
 
 def require_sortable(repository: BaseRepository[Any], query: ListQuery, fields: tuple[str, ...]) -> None:

@@ -133,10 +133,12 @@ class Executor:
 
         try:
             rows = await self.database.lanes.run(work.statement, work.parameters, tell_late)
-        except DatabaseUnavailable as error:
+        except Exception as error:
             # It may have been committed all the same.
             await self.cache.invalidate(work.news(None))
-            raise Unavailable from error
+            if isinstance(error, DatabaseUnavailable):
+                raise Unavailable from error
+            raise
         if not rows:
             return None
         result = work.result(rows[0])

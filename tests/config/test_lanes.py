@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import psycopg2
 import pytest
+from psycopg2.extensions import INTEGER, new_type, register_type
 from sqlalchemy.exc import ArgumentError
 
-from config import guards
+from config import async_connection, guards
 from config.embedded import ServerUrls
-from config.lanes import LANES, Lanes, Prepared, Row
+from config.lanes import LANES, READ_LANES, Lanes, Prepared, Row
 from config.settings import read_settings
 from config.sqlstate import DatabaseUnavailable
 from tests.race.databases import connected, execute, new_database, rows_of
@@ -385,3 +387,53 @@ def test_a_slow_statement_is_told_without_its_values(
     assert warning.startswith("Slow statement (1")
     assert warning.endswith("EXECUTE slow (%(secret)s)")
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, MemoryError, RecursionError, psycopg2.DataError])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
+    url: str, error: type[Exception], read_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(text: Any, cursor: Any) -> None:
+        raise error("cannot be read")
+
+    def with_unreadable_numbers(connection: Any) -> None:
+        register_type(new_type(INTEGER.values, "UNREADABLE", unreadable), connection)
+
+    monkeypatch.setattr(async_connection, "read_moments", with_unreadable_numbers)
+
+    async def scenario(lanes: Lanes) -> None:
+        start = time.monotonic()
+        for _ in range(2 * READ_LANES):
+            with pytest.raises(error, match="cannot be read"):
+                await lanes.run(COUNT, {"last": 3})
+        assert await asyncio.gather(*(asked(lanes, ASK, text=str(n)) for n in range(9))) == [
+            (str(n),) for n in range(9)
+        ]
+        assert time.monotonic() - start < 10
+
+    run(url, scenario, read_only, DB_POOL_TIMEOUT="20")
+
+
+def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(lanes: Lanes) -> None:
+        assert await asked(lanes, ASK, text="connected") == ("connected",)
+        (lane,) = [lane for lane in lanes._lanes if lane._connection is not None]
+        old = lane._connection
+
+        class Broken:
+            def poll(self) -> int:
+                raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(old, name)
+
+        lane._connection = Broken()
+        with pytest.raises(UnicodeDecodeError):
+            await asked(lanes, ASK, text="?")
+        assert await asked(lanes, ASK, text="served") == ("served",)
+        assert old.closed
+
+    run(url, scenario)
