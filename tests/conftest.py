@@ -19,12 +19,15 @@ from sqlalchemy import make_url
 
 from config.embedded import ServerUrls, running_servers
 from config.settings import Settings, read_settings
+from tests import started_client
 from tests.shop import environment_of, shop_in_thread, shop_processes
 from tests.tracing import tracing_of_children, untraced
 
 # The settings of the developer's shell must not reach the tests, least of all the address of a real database.
 for _variable in Settings.model_fields:
     os.environ.pop(_variable.upper(), None)
+
+started_client.install()
 
 # A line in the shop's log for every request that a test sends would only take time.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -44,6 +47,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     with untraced():
         return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    started_client.stop_all()
 
 
 def _worker_number() -> int:

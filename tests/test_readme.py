@@ -1,0 +1,81 @@
+"""The first calls of the README, sent as they stand there to a fresh shop."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.embedded import ServerUrls
+from config.settings import PROJECT_ROOT
+from tests.race.databases import new_database
+from tests.shop import environment_of, shop_in_thread
+
+pytestmark = pytest.mark.integration
+
+# What each of them answers, in their order.
+STATUSES = [201, 201, 201, 201, 201, 200, 200, 201, 200, 400, 200, 200]
+
+
+@pytest.fixture(scope="module")
+def shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    url = new_database(servers.database_url)
+    with (
+        shop_in_thread(environment_of(url, None, tmp_path_factory.mktemp("readme"))) as base,
+        httpx.Client(base_url=base, timeout=30) as client,
+    ):
+        yield client
+
+
+def first_calls() -> list[list[str]]:
+    """The words of every curl line below "First calls"."""
+    text = (PROJECT_ROOT / "README.md").read_text().partition("## First calls")[2]
+    block = text.partition("```bash\n")[2].partition("```")[0]
+    commands = shlex.split(block.replace("\\\n", " ").replace("$SHOP", ""), comments=True)
+    calls: list[list[str]] = []
+    for word in commands:
+        if word == "curl":
+            calls.append([])
+        elif calls:
+            calls[-1].append(word)
+    return calls
+
+
+def sent(client: httpx.Client, words: list[str]) -> httpx.Response:
+    """The answer to the curl command of these words."""
+    method, url, headers, data = "GET", "", {}, None
+    rest = iter(words)
+    for word in rest:
+        if word == "-X":
+            method = next(rest)
+        elif word == "-H":
+            name, _, value = next(rest).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            data = next(rest)
+        elif word != "-i":
+            url = word
+    return client.request(method, url, headers=headers, content=data)
+
+
+def test_the_first_calls_answer_as_the_readme_says(shop: httpx.Client) -> None:
+    answers = [sent(shop, words) for words in first_calls()]
+    assert [answer.status_code for answer in answers] == STATUSES, [answer.text for answer in answers]
+    placed, repeated, shown = answers[3:6]
+    assert placed.json()["bill"]["total"] == 74.98
+    assert repeated.headers["idempotent-replayed"] == "true"
+    assert repeated.json() == placed.json()
+    assert shown.json()["client"]["name"] == "Ada"
+    assert answers[7].json()["total"] == 37.49
+    assert [movement["delta"] for movement in answers[8].json()] == [25, -2, 1]
+    assert answers[9].json()["code"] == "insufficient_stock"
+    assert [product["name"] for product in answers[10].json()] == ["Desk lamp"]
+
+
+def test_every_guide_that_is_linked_is_there() -> None:
+    for page in [PROJECT_ROOT / "README.md", *(PROJECT_ROOT / "docs").rglob("*.md")]:
+        for part in page.read_text().split("](")[1:]:
+            target = part.partition(")")[0].partition("#")[0]
+            if target and "://" not in target:
+                assert (page.parent / Path(target)).exists(), f"{page.name}: {target}"
