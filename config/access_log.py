@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from config.allowance import Allowance
-from config.logging import ShopHandler, json_line, request_id, timestamp
+from config.logging import ShopHandler, json_line, request_id, text_of_trace, timestamp, trace_id
 from config.redaction import escape, redact
 
 log = logging.getLogger("shop.access")
@@ -46,7 +46,7 @@ class AnsweredRequest(NamedTuple):
     """What the log says of a request.
 
     `moment` is when it was answered, in seconds since 1970; `path` is as it was sent, `client` the address it counts
-    for.
+    for, `trace_id` the trace that it belongs to, if the client named one.
     """
 
     moment: float
@@ -56,6 +56,7 @@ class AnsweredRequest(NamedTuple):
     status: int
     milliseconds: float
     client: str = ""
+    trace_id: str | None = None
 
 
 class AccessLog:
@@ -66,7 +67,16 @@ class AccessLog:
         self._refusals = Allowance(REFUSAL_BURST, REFUSALS_PER_SECOND)
         self._unlisted: Counter[int] = Counter()
 
-    def note(self, request_id: str, method: str, path: str, status: int, milliseconds: float, client: str = "") -> None:
+    def note(
+        self,
+        request_id: str,
+        method: str,
+        path: str,
+        status: int,
+        milliseconds: float,
+        client: str = "",
+        trace_id: str | None = None,
+    ) -> None:
         """Have a request logged, within GATHER_SECONDS."""
         if 400 <= status < 500 and not self._refusals.take():
             self._note_unlisted(status)
@@ -75,7 +85,9 @@ class AccessLog:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.write)
         if len(path) > _SEARCHED_LENGTH:
             path = path[:_SEARCHED_LENGTH]
-        self._waiting.append(AnsweredRequest(time.time(), request_id, method, path, status, milliseconds, client))
+        self._waiting.append(
+            AnsweredRequest(time.time(), request_id, method, path, status, milliseconds, client, trace_id)
+        )
 
     def write(self) -> None:
         """Write the lines of all requests that wait."""
@@ -90,9 +102,10 @@ class AccessLog:
         else:
             # Somebody else listens too, and knows records only.
             for request in requests:
-                token = request_id.set(request.request_id)
+                tokens = request_id.set(request.request_id), trace_id.set(request.trace_id)
                 log.info("%s", access_message(request))
-                request_id.reset(token)
+                request_id.reset(tokens[0])
+                trace_id.reset(tokens[1])
 
     def close(self) -> None:
         """Write what waits, and tell of the requests that got no line."""
@@ -128,7 +141,7 @@ def _message(safe_id: str, request: AnsweredRequest) -> str:
 
 
 def _text_line(request: AnsweredRequest) -> str:
-    return f"{timestamp(request.moment)} INFO {log.name} {access_message(request)}"
+    return f"{timestamp(request.moment)} INFO {log.name} {access_message(request)}{text_of_trace(request.trace_id)}"
 
 
 def _json_line(request: AnsweredRequest) -> str:
@@ -139,6 +152,7 @@ def _json_line(request: AnsweredRequest) -> str:
             "level": "INFO",
             "logger": log.name,
             "request_id": safe_id,
+            **({"trace_id": request.trace_id} if request.trace_id else {}),
             "method": request.method,
             "path": _safe_path(request.path),
             "status": request.status,

@@ -40,7 +40,8 @@ STALL_MILLISECONDS = 500
 class Line(NamedTuple):
     """What is kept of a log record: nothing that refers to the request or to an error's frames.
 
-    `place` is the function and the line that logged it, as `function:line`, or empty.
+    `place` is the function and the line that logged it, as `function:line`, or empty. `trace_id` is the trace that the
+    request belongs to.
     """
 
     moment: float
@@ -51,6 +52,7 @@ class Line(NamedTuple):
     exception: str | None
     extra: dict[str, object]
     place: str = ""
+    trace_id: str | None = None
 
 
 class _Forks:

@@ -23,6 +23,8 @@ log = logging.getLogger("shop.logging")
 
 # The id of the request that is being served, set by the middleware; copied with the context into worker threads.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# The trace over several services that it belongs to, where the client named one; likewise.
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
 # Libraries that bring handlers of their own; here they log like everybody else.
 _LIBRARIES = ("uvicorn", "sqlalchemy", "alembic")
@@ -121,6 +123,7 @@ def line_of(record: logging.LogRecord) -> Line:
             if name not in _STANDARD
         },
         place=f"{record.funcName}:{record.lineno}" if log.isEnabledFor(logging.DEBUG) else "",
+        trace_id=trace_id.get(),
     )
 
 
@@ -163,6 +166,7 @@ def render_text(line: Line) -> str:
         message = f"[{line.request_id}] {message}"
     source = f"{line.logger}:{line.place}" if line.place else line.logger
     text = escape(redact(f"{logging.getLevelName(line.level)} {source} {message}"))
+    text += text_of_trace(line.trace_id)
     if line.extra:
         text += f" {json_line(line.extra)}"
     if line.exception is not None:
@@ -171,8 +175,13 @@ def render_text(line: Line) -> str:
     return f"{timestamp(line.moment)} {text}"
 
 
+def text_of_trace(trace_id: str | None) -> str:
+    """How a line of text ends that belongs to a trace."""
+    return "" if trace_id is None else f" trace_id={trace_id}"
+
+
 def render_json(line: Line) -> str:
-    """One JSON object, with `request_id`, `exception` and `extra` only where there is one."""
+    """One JSON object, with `request_id`, `trace_id`, `exception` and `extra` only where there is one."""
     members: dict[str, object] = {
         "timestamp": timestamp(line.moment),
         "level": logging.getLevelName(line.level),
@@ -180,6 +189,8 @@ def render_json(line: Line) -> str:
     }
     if line.request_id is not None:
         members["request_id"] = escape(redact(line.request_id))
+    if line.trace_id is not None:
+        members["trace_id"] = line.trace_id
     # Escaped before it is JSON, too: a reader that prints the message alone shows one line as well.
     members["message"] = escape(redact(line.message))
     if line.exception is not None:

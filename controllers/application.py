@@ -113,13 +113,14 @@ def _wrap(shop: Shop, worker: Worker) -> None:
     app: ASGIApp = BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of)
     app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
     app = HttpRules(app)
-    app = edge = Edge(app, limit=_rate_limit(worker))
+    limit = _rate_limit(worker)
+    app = edge = Edge(app, limit=limit)
     if settings.cors_origins:
         app = Cors(
             app,
             origins=settings.cors_origins,
             credentials=settings.cors_credentials,
-            uncounted=_whole_limit(settings),
+            uncounted=_whole_limit(limit),
         )
     shop.layers = context = RequestContext(
         app,
@@ -144,12 +145,6 @@ def _rate_limit(worker: Worker) -> RateLimit | None:
     )
 
 
-def _whole_limit(settings: Settings) -> dict[str, str]:
-    if not settings.rate_limit_enabled:
-        return {}
-    calls = str(settings.rate_limit_calls)
-    return {
-        "X-RateLimit-Limit": calls,
-        "X-RateLimit-Remaining": calls,
-        "X-RateLimit-Reset": str(settings.rate_limit_period),
-    }
+def _whole_limit(limit: RateLimit | None) -> dict[str, str]:
+    headers = () if limit is None else limit.headers(limit.usage_now(None))
+    return {name.decode(): value.decode() for name, value in headers}

@@ -86,7 +86,14 @@ ERRORS: dict[int, ErrorAnswer] = {
         "Too many requests",
         {"detail": _LIMITED, "retry_after": 42},
         RateLimitProblem,
-        ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+        (
+            "Retry-After",
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+            "X-RateLimit-Reset",
+            "RateLimit",
+            "RateLimit-Policy",
+        ),
     ),
     500: ErrorAnswer(
         "A fault of the server", {"detail": "Internal server error", "error_id": "1f2e3d4c"}, UnexpectedProblem
@@ -189,6 +196,8 @@ HEADERS = {
     "X-RateLimit-Limit": _header("Requests that a window allows", 100, type="integer", minimum=1),
     "X-RateLimit-Remaining": _header("Requests that are left of them", 0, type="integer", minimum=0),
     "X-RateLimit-Reset": _header("Seconds until the window ends", 42, type="integer", minimum=0),
+    "RateLimit": _header("Requests left (`r`), and seconds until the window ends (`t`)", '"default";r=0;t=42'),
+    "RateLimit-Policy": _header("Requests (`q`) that a window of `w` seconds allows", '"default";q=100;w=60'),
 }
 
 IF_NONE_MATCH = {

@@ -28,7 +28,8 @@ in a body, keeps a change from undoing somebody else's (412, 409).
 
 **Every answer** carries `X-Request-ID` (yours, if you send one), `X-Response-Time` in milliseconds, and, while
 requests are limited, `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (seconds until the window
-ends). `HEAD` and `OPTIONS` work everywhere.
+ends), and the same as `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). A `traceparent` (W3C Trace Context) is answered
+with one of the same trace. `HEAD` and `OPTIONS` work everywhere.
 """
 
 _TAGS = {

@@ -70,6 +70,17 @@ def parse_address(text: str) -> str | None:
     return str(mapped or parsed)
 
 
+@lru_cache(maxsize=4096)
+def limited_as(address: str) -> str:
+    """What an address is counted as: itself, or for IPv6 its network of 64 bits, such as 2001:db8:1:2::/64."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return address
+
+
 def _hop(text: str) -> str | None:
     return parse_address(text) if len(text) <= _LONGEST_HOP else None
 

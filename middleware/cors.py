@@ -11,16 +11,22 @@ from middleware.errors import problem
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXPOSED_HEADERS = (
     "X-Total-Count",
+    "X-Total-Count-Estimated",
     "Link",
     "ETag",
     "Location",
     "X-Request-ID",
+    "X-Response-Time",
     "X-Cache-Hit",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "Idempotent-Replayed",
+    "Preference-Applied",
+    "traceparent",
 )
 # What `Cors` puts on every answer to a request without an Origin: one with an Origin gets another answer.
 WITHOUT_ORIGIN = ((b"vary", b"Origin"),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.http_protocol import HeldRequest, header_lines
-from config.logging import request_id
+from config.logging import request_id, trace_id
 from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers
 from config.turns import SharedAnswer, settled
@@ -95,6 +95,7 @@ class FastPath:
     def _answer(self, held: _Held) -> None:
         """Answer what is remembered, and have the rest read."""
         request_id.set(held.begun.identity)
+        trace_id.set(held.begun.trace_id)
         if self._limit is not None:
             held.usage = self._limit.usage_now(held.counted)
             if self._limit.refuses(held.usage):

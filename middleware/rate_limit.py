@@ -1,4 +1,7 @@
-"""The rate limit: a fixed window per client address, exact over all workers that share one Redis."""
+"""The rate limit: a fixed window per client, exact over all workers that share one Redis.
+
+A client is an IPv4 address, or an IPv6 network of 64 bits: whoever has one address of such a network has them all.
+"""
 
 import logging
 import math
@@ -10,10 +13,11 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import Scope
 
+from config.http_protocol import header_lines
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
 from config.turns import AskedTogether, SharedAnswer, settled
-from middleware.client_address import belongs_to, client_address
+from middleware.client_address import belongs_to, client_address, limited_as
 from middleware.errors import problem
 
 log = logging.getLogger("shop.rate_limit")
@@ -45,7 +49,9 @@ end
 return counted
 """)
 
-# So many addresses are counted without Redis; beyond, the oldest windows are forgotten first.
+_LINES = b'x-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\nratelimit: "default";r=%d;t=%d\r\n'
+
+# So many clients are counted without Redis; beyond, the oldest windows are forgotten first.
 _MOST_LOCAL_WINDOWS = 10_000
 
 
@@ -61,6 +67,7 @@ class Counted(NamedTuple):
     """A request that is being counted: the how-many-th of its client it is among the `requests` of its turn."""
 
     address: str
+    client: str
     place: int
     requests: dict[str, int]
     answer: SharedAnswer[dict[str, Usage]]
@@ -76,18 +83,18 @@ class LocalWindows:
         # In the order in which they end, because all are equally long.
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def count(self, address: str) -> Usage:
-        """Count one request of `address`."""
+    def count(self, client: str) -> Usage:
+        """Count one request of `client`."""
         now = self._clock()
-        end, count = self._windows.get(address, (now, 0))
+        end, count = self._windows.get(client, (now, 0))
         if end <= now:
-            self._make_room(address, now)
+            self._make_room(client, now)
             end, count = now + self._period, 0
-        self._windows[address] = (end, count + 1)
+        self._windows[client] = (end, count + 1)
         return Usage(count + 1, _whole_seconds((end - now) * 1000))
 
-    def _make_room(self, address: str, now: float) -> None:
-        self._windows.pop(address, None)
+    def _make_room(self, client: str, now: float) -> None:
+        self._windows.pop(client, None)
         while self._windows:
             oldest = next(iter(self._windows))
             if self._windows[oldest][0] > now and len(self._windows) < self._most:
@@ -116,8 +123,12 @@ class RateLimit:
         self._trusted, self._exempt = trusted, exempt
         self._local = LocalWindows(period)
         self._together: AskedTogether[dict[str, int], dict[str, Usage]] = AskedTogether(dict, self._count_together)
-        self._limit_header = (b"x-ratelimit-limit", b"%d" % calls)
-        self._lines = b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %%d\r\nx-ratelimit-reset: %%d\r\n" % calls
+        # Beside the usual names those of draft-ietf-httpapi-ratelimit-headers, which are structured fields.
+        self._constant_headers = (
+            (b"x-ratelimit-limit", b"%d" % calls),
+            (b"ratelimit-policy", b'"default";q=%d;w=%d' % (calls, period)),
+        )
+        self._lines = header_lines(self._constant_headers) + _LINES
 
     def count(self, scope: Scope) -> Counted | None:
         """Begin to count the request of `scope`, together with all others of this turn of the event loop.
@@ -129,9 +140,10 @@ class RateLimit:
         address = client_address(scope, self._trusted)
         if self._exempt and belongs_to(address, self._exempt):
             return None
+        client = limited_as(address)
         requests, answer = self._together.join()
-        place = requests[address] = requests.get(address, 0) + 1
-        return Counted(address, place, requests, answer)
+        place = requests[client] = requests.get(client, 0) + 1
+        return Counted(address, client, place, requests, answer)
 
     async def usage(self, counted: Counted | None) -> Usage:
         """How far the client is into its window, with the request that was counted."""
@@ -144,12 +156,12 @@ class RateLimit:
         if counted is None:
             return Usage(0, self._period)
         try:
-            last = counted.answer.result()[counted.address]
+            last = counted.answer.result()[counted.client]
         except RedisUnavailable:
-            usage = self._local.count(counted.address)
+            usage = self._local.count(counted.client)
         else:
             # All who came in this turn were counted at once; each has its own place among them.
-            usage = Usage(last.count - counted.requests[counted.address] + counted.place, last.reset)
+            usage = Usage(last.count - counted.requests[counted.client] + counted.place, last.reset)
         if usage.count == self._calls + 1:
             # Exactly one request of a window gets this number, whatever the worker: one line.
             log.warning("Rate limit exceeded for IP: %s", counted.address)
@@ -161,15 +173,18 @@ class RateLimit:
 
     def headers(self, usage: Usage) -> tuple[tuple[bytes, bytes], ...]:
         """What every answer says about the limit."""
+        left = max(0, self._calls - usage.count)
         return (
-            self._limit_header,
-            (b"x-ratelimit-remaining", b"%d" % max(0, self._calls - usage.count)),
+            *self._constant_headers,
+            (b"x-ratelimit-remaining", b"%d" % left),
             (b"x-ratelimit-reset", b"%d" % usage.reset),
+            (b"ratelimit", b'"default";r=%d;t=%d' % (left, usage.reset)),
         )
 
     def lines(self, usage: Usage) -> bytes:
         """The same as lines."""
-        return self._lines % (max(0, self._calls - usage.count), usage.reset)
+        left = max(0, self._calls - usage.count)
+        return self._lines % (left, usage.reset, left, usage.reset)
 
     def refusal(self, scope: Scope, usage: Usage) -> Response:
         """The 429 for a request that is one too many."""
@@ -182,11 +197,11 @@ class RateLimit:
         )
 
     async def _count_together(self, requests: dict[str, int]) -> dict[str, Usage]:
-        keys = [f"ratelimit:{address}" for address in requests]
+        keys = [f"ratelimit:{client}" for client in requests]
         counted = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
         return {
-            address: Usage(count, _whole_seconds(left))
-            for address, count, left in zip(requests, counted[::2], counted[1::2], strict=True)
+            client: Usage(count, _whole_seconds(left))
+            for client, count, left in zip(requests, counted[::2], counted[1::2], strict=True)
         }
 
 

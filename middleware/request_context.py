@@ -11,11 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.access_log import AccessLog
 from config.http_protocol import header_lines
-from config.logging import request_id
+from config.logging import request_id, trace_id
 from config.metrics import Metrics
 from config.request_heads import Headers, said_of_headers
 from config.settings import Network
 from middleware.client_address import client_address
+from middleware.trace_context import trace_of
+from middleware.untrusted_proxies import UntrustedProxies
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -40,10 +42,15 @@ _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 
 
 class Begun(NamedTuple):
-    """A request that was taken up: the id it goes by, and when that was (see `time.perf_counter`)."""
+    """A request that was taken up: the id it goes by, and when that was (see `time.perf_counter`).
+
+    `trace_id` is the trace that it belongs to, `traceparent` what its answer tells of it; both only if it has one.
+    """
 
     identity: str
     started: float
+    trace_id: str | None = None
+    traceparent: bytes = b""
 
 
 class Service(Protocol):
@@ -75,6 +82,7 @@ class RequestContext:
         self._metrics = metrics or Metrics()
         self._access_log = access_log
         self._trusted = trusted
+        self._untrusted_proxies = UntrustedProxies(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,12 +99,13 @@ class RequestContext:
                 message["headers"] = self._completed(message.get("headers", ()), begun)
             await send(message)
 
-        token = request_id.set(begun.identity)
+        tokens = request_id.set(begun.identity), trace_id.set(begun.trace_id)
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
             self.has_answered(scope, begun, status)
-            request_id.reset(token)
+            request_id.reset(tokens[0])
+            trace_id.reset(tokens[1])
 
     # What the fast path does in the name of this layer, without calling it.
 
@@ -107,7 +116,13 @@ class RequestContext:
 
     def begin(self, scope: Scope) -> Begun:
         """Take up a request. When this layer is called with it later, it does not begin anew."""
-        begun = scope[_BEGUN] = Begun(_identity(scope), time.perf_counter())
+        self._untrusted_proxies.look_at(scope)
+        trace = said_of_headers(scope, trace_of)
+        if trace is None:
+            begun = Begun(_identity(scope), time.perf_counter())
+        else:
+            begun = Begun(_identity(scope), time.perf_counter(), trace.trace_id, trace.traceparent().encode())
+        scope[_BEGUN] = begun
         scope["shop.request_id"] = begun.identity
         scope["shop.path"] = _path_as_sent(scope)
         return begun
@@ -116,7 +131,8 @@ class RequestContext:
     def lines(begun: Begun) -> bytes:
         """The headers that every answer with data has, as lines."""
         about = (begun.identity.encode(), _milliseconds_since(begun.started))
-        return b"x-request-id: %b\r\nx-response-time: %.2f\r\n%b" % (*about, _LINES)
+        lines = b"x-request-id: %b\r\nx-response-time: %.2f\r\n%b" % (*about, _LINES)
+        return b"%btraceparent: %b\r\n" % (lines, begun.traceparent) if begun.traceparent else lines
 
     def has_answered(self, scope: Scope, begun: Begun, status: int) -> None:
         """Count and log a request that is done with."""
@@ -124,7 +140,8 @@ class RequestContext:
         self._metrics.count_request(scope["method"], scope["path"], status, seconds)
         if self._access_log is not None:
             client = client_address(scope, self._trusted)
-            self._access_log.note(begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, client)
+            about = (begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, client)
+            self._access_log.note(*about, begun.trace_id)
 
     def count_read(self, *, hit: bool) -> None:
         """Count a read that the cache answered, or could have answered."""
@@ -144,6 +161,8 @@ class RequestContext:
             *_HEADERS,
             policy,
         ]
+        if begun.traceparent:
+            completed.append((b"traceparent", begun.traceparent))
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed

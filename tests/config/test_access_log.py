@@ -23,6 +23,7 @@ from config.redaction import CARD, TOKEN
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+TRACE = "4111111111111111" * 2
 UUID = "01aaac22-6c30-4780-aedb-04c913f4e023"
 
 Configure = Callable[..., Path]
@@ -91,6 +92,20 @@ async def test_lines_have_the_form_of_the_log(alone: Configure, log_format: str)
         "client": "203.0.113.7",
         "message": message,
     }
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_a_trace_is_at_the_end_of_a_text_and_a_member_of_its_own(alone: Configure, log_format: str) -> None:
+    folder = alone(log_format=log_format)
+    access_log = AccessLog()
+    access_log.note("abc-123", "GET", "/products", 200, 45.4, "203.0.113.7", TRACE)
+    access_log.write()
+    stop_logging()
+    (line,) = (folder / "app.log").read_text().splitlines()
+    if log_format == "text":
+        assert line.endswith(f" 200 OK (45ms) 203.0.113.7 trace_id={TRACE}")
+    else:
+        assert json.loads(line)["trace_id"] == TRACE
 
 
 @pytest.mark.parametrize("path", ["/" + "a" * 60_000, "/" + "%C3%A9" * 10_000, "/" + "\x1b" * 1000])

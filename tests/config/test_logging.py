@@ -22,6 +22,7 @@ from config.logging import (
     render_text,
     request_id,
     stop_logging,
+    trace_id,
 )
 from config.redaction import API_KEY, CARD, PASSWORD, TOKEN
 
@@ -70,6 +71,22 @@ def test_json_lines_have_the_members(configure: Configure, capsys: pytest.Captur
         "extra": {"size": 12, "api_key": API_KEY},
     }
     assert json.loads(capsys.readouterr().out)["message"] == "Cache HIT: products:id:7"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_lines_tell_the_trace_they_belong_to(configure: Configure, log_format: str) -> None:
+    folder = configure(log_format=log_format)
+    trace = "4111111111111111" * 2
+    token = trace_id.set(trace)
+    log.warning("slow")
+    trace_id.reset(token)
+    log.warning("slow")
+    traced, other = _lines(folder / "app.log")
+    if log_format == "text":
+        assert traced.endswith(f" slow trace_id={trace}")
+    else:
+        assert json.loads(traced)["trace_id"] == trace
+    assert "trace_id" not in other
 
 
 def test_lines_outside_a_request_have_no_id(configure: Configure) -> None:

@@ -21,6 +21,9 @@ def assert_headers(response: httpx.Response) -> None:
     assert float(headers["X-Response-Time"]) >= 0
     for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
         assert headers[name].isdigit()
+    limit, remaining, reset = (headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Reset"))
+    assert re.fullmatch(rf'"default";q={limit};w=\d+', headers["RateLimit-Policy"])
+    assert headers["RateLimit"] == f'"default";r={remaining};t={reset}'
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Frame-Options"] == "DENY"

@@ -26,6 +26,12 @@ EXPOSED = {
     "x-ratelimit-reset",
     "retry-after",
     "idempotent-replayed",
+    "x-total-count-estimated",
+    "x-response-time",
+    "ratelimit",
+    "ratelimit-policy",
+    "preference-applied",
+    "traceparent",
 }
 
 

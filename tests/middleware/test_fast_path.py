@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 ANSWER = Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
 NEWER = Answer(b'{"id_key":2}', '"v2"')
 # What differs from one answer to the next.
-OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining"}
+OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining", "ratelimit", "traceparent"}
 # Has a request take the way through the layers.
 BY_THE_LAYERS = {"Origin": "https://shop.example"}
 
@@ -127,6 +127,23 @@ async def read_and_count(shop: SmallShop, client: httpx.AsyncClient) -> tuple[ht
     response = await client.get("/things/1")
     after = shop.metrics.totals()
     return response, after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses
+
+
+async def test_a_trace_goes_on_on_both_ways(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shop.access")
+    shop = SmallShop()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    async with client_of(shop) as client:
+        answers = [await client.get("/things/1", headers=headers | more) for more in ({}, BY_THE_LAYERS)]
+        without = await client.get("/things/1")
+    shop.access_log.write()
+
+    assert shop.called == 1
+    for answer in answers:
+        assert answer.headers["traceparent"].startswith(f"00-{trace}-")
+        assert answer.headers["traceparent"] != headers["traceparent"]
+    assert "traceparent" not in without.headers
 
 
 async def test_a_cached_read_does_not_go_through_the_layers() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from config.redis_config import RedisGateway
 from middleware.edge import Edge
-from middleware.rate_limit import LocalWindows, RateLimit
+from middleware.rate_limit import LocalWindows, RateLimit, Usage
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 from tests.valkey import Valkey
 
@@ -75,6 +75,50 @@ async def test_beyond_the_limit_the_answer_is_429_as_the_contract_has_it(gateway
     assert body["detail"] == "Rate limit exceeded. Maximum 3 requests per 60 seconds."
     assert body["retry_after"] == reset
     assert (body["status"], body["instance"]) == (429, "/products")
+
+
+@pytest.mark.unit
+async def test_the_headers_of_the_draft_say_the_same(address: str) -> None:
+    async with client_of(
+        Edge(Echo(), limit=RateLimit(gateway=RedisGateway(None), calls=1, period=60)), address
+    ) as client:
+        responses = [await client.get("/") for _ in range(2)]
+
+    for response in responses:
+        _, remaining, reset = limits_of(response)
+        assert response.headers["RateLimit-Policy"] == '"default";q=1;w=60'
+        assert response.headers["RateLimit"] == f'"default";r={remaining};t={reset}'
+    assert [response.status_code for response in responses] == [200, 429]
+
+
+@pytest.mark.unit
+def test_lines_are_the_headers() -> None:
+    limit = RateLimit(gateway=RedisGateway(None), calls=5, period=60)
+    for usage in (Usage(0, 60), Usage(3, 7), Usage(9, 1)):
+        assert sorted(limit.lines(usage).splitlines(keepends=True)) == sorted(
+            b"%b: %b\r\n" % header for header in limit.headers(usage)
+        )
+
+
+@pytest.mark.unit
+async def test_addresses_of_one_ipv6_network_share_a_limit(caplog: pytest.LogCaptureFixture) -> None:
+    exempt = (ip_network("2001:db8:1:2::9/128"),)
+    app = Edge(Echo(), limit=RateLimit(gateway=RedisGateway(None), calls=2, period=60, exempt=exempt))
+
+    async def statuses(*addresses: str) -> list[int]:
+        answers = []
+        for address in addresses:
+            async with client_of(app, address) as client:
+                answers.append((await client.get("/")).status_code)
+        return answers
+
+    assert await statuses("2001:db8:1:2::1", "2001:db8:1:2:ffff::", "2001:db8:1:2::77") == [200, 200, 429]
+    assert await statuses("2001:db8:1:3::1", "2001:db8:1:2::9") == [200, 200]
+    # Mapped into IPv6, each IPv4 address is a client by itself.
+    assert await statuses("::ffff:198.51.100.1", "::ffff:198.51.100.1", "198.51.100.1") == [200, 200, 429]
+    assert await statuses("::ffff:198.51.100.2") == [200]
+    limited = [record.getMessage() for record in caplog.records if record.name == "shop.rate_limit"]
+    assert limited == [f"Rate limit exceeded for IP: {one}" for one in ("2001:db8:1:2::77", "198.51.100.1")]
 
 
 @pytest.mark.race

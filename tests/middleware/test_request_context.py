@@ -126,7 +126,7 @@ async def test_each_request_is_one_line_in_the_access_log(caplog: pytest.LogCapt
     await answer(RequestContext(Echo(), service=Service(), access_log=None))
 
     (line,) = access_lines(access_log, caplog)
-    assert re.fullmatch(r"\[abc-123\] GET /products - 200 OK \(\d+ms\)", line)
+    assert re.fullmatch(r"\[abc-123\] GET /products - 200 OK \(\d+ms\) 203\.0\.113\.9", line)
 
 
 async def test_a_request_that_fails_is_logged_as_500(caplog: pytest.LogCaptureFixture) -> None:

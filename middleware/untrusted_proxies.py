@@ -1,0 +1,44 @@
+"""Says once of each peer that speaks for others without being trusted: most likely it is a proxy nobody has named."""
+
+import logging
+
+from starlette.types import Scope
+
+from config.request_heads import Headers, said_of_headers
+from config.settings import Network
+from middleware.client_address import is_from_proxy
+
+log = logging.getLogger("shop.proxies")
+
+_HEADERS = {b"x-forwarded-for": "X-Forwarded-For", b"forwarded": "Forwarded", b"x-real-ip": "X-Real-IP"}
+# So many peers are told of by one worker: anybody may send these headers.
+_MOST_PEERS = 8
+
+
+class UntrustedProxies:
+    """Looks for peers that are not in `trusted` and say whom they speak for."""
+
+    def __init__(self, trusted: tuple[Network, ...]) -> None:
+        self._trusted = trusted
+        self._told: set[str] = set()
+
+    def look_at(self, scope: Scope) -> None:
+        """Warn if the peer of this request is one of them, and was not told of before."""
+        if len(self._told) == _MOST_PEERS:
+            return
+        header = said_of_headers(scope, _speaking_for_others)
+        peer = scope.get("client")
+        if header is None or not peer or not peer[0] or peer[0] in self._told or is_from_proxy(scope, self._trusted):
+            return
+        self._told.add(peer[0])
+        log.warning(
+            "%s sends %s and is not in TRUSTED_PROXIES: the header is ignored, and all who come through this peer "
+            "share one rate limit. If it is your proxy, name it there",
+            peer[0],
+            header,
+        )
+
+
+def _speaking_for_others(headers: Headers) -> str | None:
+    """The header by which the request names a client other than its peer."""
+    return next((_HEADERS[name] for name, _ in headers if name in _HEADERS), None)

@@ -1,0 +1,41 @@
+"""A proxy that nobody has named is said once."""
+
+from ipaddress import ip_network
+
+import pytest
+from starlette.types import Scope
+
+from middleware.untrusted_proxies import UntrustedProxies
+from tests.middleware.asgi import scope_of
+
+pytestmark = pytest.mark.unit
+
+TRUSTED = (ip_network("10.0.0.0/8"),)
+
+
+def request(peer: str | None, *names: str) -> Scope:
+    headers = [(name.lower().encode(), b"198.51.100.1") for name in names]
+    return scope_of(headers=headers, client=None if peer is None else (peer, 4711))
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_each_peer_is_told_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
+    proxies = UntrustedProxies(TRUSTED)
+    for peer in ("203.0.113.9", "203.0.113.9", "2001:db8::9", "203.0.113.9", "10.1.1.1", None):
+        proxies.look_at(request(peer, "Host", header))
+    proxies.look_at(request("203.0.113.10", "Host"))
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.partition(":")[0].partition(" ")[0] for line in lines[:1]] == ["203.0.113.9"]
+    assert len(lines) == 2
+    for line, peer in zip(lines, ("203.0.113.9", "2001:db8::9"), strict=True):
+        assert line.startswith(f"{peer} sends {header} and is not in TRUSTED_PROXIES")
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_a_crowd_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    proxies = UntrustedProxies(())
+    for number in range(200):
+        proxies.look_at(request(f"203.0.113.{number}", "X-Forwarded-For"))
+
+    assert len(caplog.records) == 8
