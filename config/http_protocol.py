@@ -9,19 +9,28 @@ few over and over.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, MutableMapping, Sized
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sized
 from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from config.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
+from config.plain_problem import problem_answer
 from config.request_heads import RequestHeads
+
+_TOO_SLOW = "shop.too_slow"
 
 # So many bytes of a request may come in pieces without its body: of its head, or of what follows its last chunk.
 LONGEST_HEAD = 65_536
 
 Take = Callable[["HeldRequest"], bool]
+
+
+def comes_too_slowly(scope: Mapping[str, Any]) -> bool:
+    """Whether the server has waited for the body of this request for long enough: whoever reads it shall answer 408."""
+    return _TOO_SLOW in scope.get("state", ())
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -90,10 +99,15 @@ class ShopProtocol(HttpToolsProtocol):
 
     # A head means the same on every connection of the process.
     heads = RequestHeads()
+    # Looks after the connections of the process, if it has one.
+    guard: ConnectionGuard | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = PatientFlow(transport, self.pipeline)
+        self.wait = Wait()
+        # Bytes of requests that were parsed; those of heads that were known need no counting.
+        self._received = 0
         # When the last answer left, as long as no more has come since.
         self._quiet_since: float | None = None
         # Whether the parser has seen the end of all that it has seen the beginning of.
@@ -102,6 +116,8 @@ class ShopProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         # The request that is being answered. `cycle` is the newest one, which may still wait behind it.
         self._answered: RequestResponseCycle | None = None
+        if self.guard is not None:
+            self.guard.welcome(self, self.limit_concurrency, self.loop)
 
     def data_received(self, data: bytes) -> None:
         head = self.heads.find(data) if self._between_messages and not self._is_crowded() else None
@@ -119,6 +135,7 @@ class ShopProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         is_beginning, earlier = self._between_messages, self.scope
         self._head_bytes += len(data)
+        self._received += len(data)
         super().data_received(data)
         if is_beginning and self._between_messages and self.scope is not earlier:
             self.heads.learn(data, cast(MutableMapping[str, Any], self.scope))
@@ -201,6 +218,8 @@ class ShopProtocol(HttpToolsProtocol):
         self._quiet_since = None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.guard is not None:
+            self.guard.farewell(self)
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
         if self._answered is not None and not self._answered.response_complete:
@@ -214,3 +233,53 @@ class ShopProtocol(HttpToolsProtocol):
         take: Take | None = getattr(app, "take", None)
         if take is None or not take(HeldRequest(cycle, hand_on)):
             hand_on()
+
+    # What the guard asks and tells.
+
+    @property
+    def peer(self) -> str | None:
+        return (self.client[0] or None) if self.client else None
+
+    def has_sent_a_head(self) -> bool:
+        return self.cycle is not None
+
+    def awaits(self) -> tuple[Awaited, object, int] | None:
+        if self.transport.is_closing() or self.flow.write_paused:
+            return Awaited.ANSWER, Awaited.ANSWER, unsent_bytes(self.transport)
+        if self.flow.read_paused:
+            return None
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            # Of a request before it, the client may well want the answer first.
+            is_served = self._answered is None or self._answered.response_complete
+            return (Awaited.HEAD, self.scope, 0) if is_served else None
+        if not self._between_messages:
+            return None if self.cycle.waiting_for_100_continue else (Awaited.BODY, self.cycle, self._received)
+        # Nothing has begun, but the client has said something: line ends, which may stand between requests.
+        is_idle = self.cycle.response_complete and self._quiet_since is None
+        return (Awaited.HEAD, None, 0) if is_idle else None
+
+    def turn_away(self) -> None:
+        detail = "Too many connections are open from this address"
+        self._refuse(503, detail, header_lines([(b"retry-after", b"1")]))
+
+    def give_up(self, awaited: Awaited) -> bool:
+        if awaited is Awaited.ANSWER:
+            self.transport.abort()
+        elif awaited is Awaited.BODY and not self.cycle.response_started and not comes_too_slowly(self.cycle.scope):
+            # The application has its own words for it. What it reads next is nothing, and then it sees this mark,
+            # which copies of the scope have too.
+            self.cycle.scope["state"][_TOO_SLOW] = True
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+            return False
+        elif self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope):
+            self._refuse(408, "The head of the request did not come in time")
+        else:
+            self.transport.close()
+        return True
+
+    def _refuse(self, status: int, detail: str, more: bytes = b"") -> None:
+        """Answer a connection of which no request is known, and close it."""
+        date = _default_lines(self.server_state.default_headers)
+        self.transport.write(problem_answer(status, detail, date + more))
+        self.transport.close()

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from config.connection_guard import Closed
 from config.locks import FileLock
 
 log = logging.getLogger("shop.metrics")
@@ -28,6 +29,7 @@ log = logging.getLogger("shop.metrics")
 OTHER = "other"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER)
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+CLOSED = tuple(why.value for why in Closed)
 # The upper bounds of the classes of times, in seconds. What takes longer is in one more class.
 TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -45,10 +47,11 @@ _LAUNCHER = "launcher"
 
 
 class Counts(ctypes.Structure):
-    """Numbers that only grow. `requests` are by route, method and status class, `times` by class of time."""
+    """Numbers that only grow: `requests` by route, method and status class, `times` by class of time, `closed` by reason."""
 
     requests: "ctypes.Array[ctypes.c_int64]"
     times: "ctypes.Array[ctypes.c_int64]"
+    closed: "ctypes.Array[ctypes.c_int64]"
     nanoseconds: int
     cache_hits: int
     cache_misses: int
@@ -57,6 +60,7 @@ class Counts(ctypes.Structure):
     _fields_ = [
         ("requests", ctypes.c_int64 * (_ROUTES_AT_MOST * _OF_A_ROUTE)),
         ("times", ctypes.c_int64 * (len(TIME_BOUNDS) + 1)),
+        ("closed", ctypes.c_int64 * len(CLOSED)),
         ("nanoseconds", ctypes.c_int64),
         ("cache_hits", ctypes.c_int64),
         ("cache_misses", ctypes.c_int64),
@@ -120,6 +124,10 @@ class Metrics:
             self._counts.cache_hits += 1
         else:
             self._counts.cache_misses += 1
+
+    def count_closed(self, why: Closed) -> None:
+        """Count a connection that was closed for this reason."""
+        self._counts.closed[CLOSED.index(why.value)] += 1
 
     def note_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
         """Let the others know how this worker is now."""

@@ -152,7 +152,11 @@ class Settings(BaseModel):
     uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_usable_cores)
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
     timeout_keep_alive: Seconds = 5.0
+    timeout_head: Seconds = 10.0
+    timeout_body: Seconds = 10.0
+    min_body_rate: Count = 1000
     limit_concurrency: Count = 1000
+    limit_connections_per_address: Count = 200
     limit_max_requests: Count | None = None
     reload: Boolean = False
     drain_seconds: Annotated[float, BeforeValidator(_duration), Field(ge=0, le=600)] = 2.0

@@ -20,7 +20,7 @@ from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, Applicat
 
 log = logging.getLogger("shop.supervisor")
 
-# A worker that did not answer for this long hangs.
+# A worker whose event loop did not answer for this long hangs.
 _SILENCE_SECONDS = 30.0
 _PING_SECONDS = 1.0
 # Between attempts while workers die before they serve.
@@ -29,19 +29,21 @@ _POLL_SECONDS = 0.02
 # What a worker may take to close its pools, after its last request.
 _CLOSING_SECONDS = 5.0
 
-# What a worker does: accept on the first socket, and answer the launcher on the second.
-Work = Callable[[socket.socket, socket.socket], None]
+# What a worker does: accept on the first socket, and answer the launcher on the second. It has a number, from 0, that no
+# other worker has meanwhile.
+Work = Callable[[int, socket.socket, socket.socket], None]
 
 
 class _Worker:
     """A worker process and the launcher's end of the pair to it."""
 
-    def __init__(self, work: Work, listener: socket.socket) -> None:
+    def __init__(self, work: Work, number: int, listener: socket.socket) -> None:
+        self.number = number
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         with theirs:
             keep = (listener.fileno(), theirs.fileno())
-            self.process = ChildProcess(partial(work, listener, theirs), keep)
+            self.process = ChildProcess(partial(work, number, listener, theirs), keep)
         self.serves = False
         self._asked = 0.0
         # Since when a question waits for its answer.
@@ -129,8 +131,9 @@ class Supervisor:
         self._workers.clear()
 
     def _start_worker(self) -> None:
+        number = min(set(range(self._count)) - {worker.number for worker in self._workers})
         try:
-            self._workers.append(_Worker(self._work, self._listener))
+            self._workers.append(_Worker(self._work, number, self._listener))
         except OSError as error:  # no memory, or too many processes or files
             if not self.has_served:
                 raise ApplicationFailed(f"No worker can be started: {error.strerror}") from None

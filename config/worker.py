@@ -8,6 +8,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from types import FrameType
 
 from uvicorn import Config, Server
 
+from config.connection_guard import guard_of
 from config.http_protocol import ShopProtocol
 from config.settings import Settings, get_settings
 
@@ -25,6 +27,8 @@ GRACEFUL_SECONDS = 30
 # Python by itself looks for garbage every few hundred objects. Requests leave next to none that only the collector
 # can free.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
+# Beside connections of clients, a worker opens some to its servers, and files.
+_OTHER_FILES = 500
 # After the launcher has shut the door: for those in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
@@ -41,6 +45,13 @@ class ApplicationFailed(RuntimeError):
 class PatientServer(Server):
     """uvicorn, but whoever has connected in the last moment is served and not reset."""
 
+    # The event loop, once it runs.
+    loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if not self.force_exit:
             await asyncio.sleep(_ARRIVAL_SECONDS)
@@ -52,10 +63,14 @@ def uvicorn_config(settings: Settings) -> Config:
 
     The application itself answers for proxies' headers, logs and draining; uvicorn's ways of doing it are off.
     """
+
+    class GuardedProtocol(ShopProtocol):
+        guard = guard_of(settings)
+
     return Config(
         APPLICATION,
         loop="auto",
-        http=ShopProtocol,
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -92,10 +107,15 @@ def load(config: Config) -> None:
     gc.enable()
 
 
-def serve(config: Config, listener: socket.socket, control: socket.socket) -> None:
-    """Serve the application of `config` on `listener`, and answer the launcher on `control`."""
+def serve(config: Config, number: int, listener: socket.socket, control: socket.socket) -> None:
+    """Serve the application of `config` on `listener`, and answer the launcher on `control`.
+
+    `number` is one of 0 to UVICORN_WORKERS - 1 that no other worker has.
+    """
     # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
     signal.signal(signal.SIGTERM, _leave)
+    _allow_files(2 * (config.limit_concurrency or 0) + _OTHER_FILES)
+    _guard_connections(config, number)
     server = PatientServer(config)
     threading.Thread(target=_report, args=(control, server), daemon=True).start()
     with listener:
@@ -115,11 +135,40 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
     Server(uvicorn_config(get_settings())).run(sockets)
 
 
-def _report(control: socket.socket, server: Server) -> None:
-    """Answer the launcher until it is gone, and then end this process, whatever it is doing."""
+def _allow_files(count: int) -> None:
+    """Let this process open so many files and connections, if the system does: many allow no more than 1024 by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a lower limit than it says.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _guard_connections(config: Config, number: int) -> None:
+    protocol = config.http_protocol_class
+    if issubclass(protocol, ShopProtocol) and protocol.guard is not None:
+        protocol.guard.counts.count_as(number)
+        protocol.guard.on_closed = getattr(config.loaded_app, "count_closed", protocol.guard.on_closed)
+
+
+def _report(control: socket.socket, server: PatientServer) -> None:
+    """Have the launcher answered until it is gone, and then end this process, whatever it is doing.
+
+    The answer comes from the event loop: where that does not turn, nobody is served, and the launcher shall know.
+    """
+
+    def answer() -> None:
+        # The launcher may be gone, or stopped for so long that nothing more goes into the pair.
+        with suppress(OSError):
+            control.send(SERVING if server.started else NOT_SERVING, socket.MSG_DONTWAIT)
+
     with suppress(OSError):
         while control.recv(1):
-            control.sendall(SERVING if server.started else NOT_SERVING)
+            if server.loop is None:
+                answer()
+            else:
+                with suppress(RuntimeError):  # It is closed: this process has finished.
+                    server.loop.call_soon_threadsafe(answer)
     # Nobody would answer for the requests in flight: their transactions roll back.
     os._exit(1)
 

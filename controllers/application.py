@@ -1,5 +1,6 @@
 """Puts the application together: resources, routes, and the layers of middleware around them."""
 
+from collections.abc import Callable
 from functools import partial
 
 from fastapi import FastAPI
@@ -7,6 +8,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from config.connection_guard import Closed
 from config.http_protocol import Take
 from config.settings import Settings
 from controllers.address import AddressController
@@ -84,10 +86,11 @@ def _resources() -> list[str]:
 
 
 class Shop(FastAPI):
-    """FastAPI with the shop's layers around all of it, and the fast path beside them for the server to ask first."""
+    """FastAPI with the shop's layers around all of it, and beside them what the server asks first and tells."""
 
     layers: ASGIApp
     take: Take
+    count_closed: Callable[[Closed], None]
 
     def build_middleware_stack(self) -> ASGIApp:
         """What turns errors into answers, and what routes of FastAPI's own kind need.
@@ -122,6 +125,7 @@ def _wrap(shop: Shop, worker: Worker) -> None:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(limit),
         )
+    shop.count_closed = worker.metrics.count_closed
     shop.layers = context = RequestContext(
         app,
         service=worker,

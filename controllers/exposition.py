@@ -6,7 +6,7 @@ from itertools import accumulate, product
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from config.metrics import METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
+from config.metrics import CLOSED, METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
 
 
 def exposition(metrics: Metrics) -> bytes:
@@ -41,6 +41,11 @@ def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
     yield CounterMetricFamily("shop_cache_hits", "Reads that the cache answered", totals.cache_hits)
     yield CounterMetricFamily("shop_cache_misses", "Reads that the cache could not answer", totals.cache_misses)
     yield CounterMetricFamily("shop_rate_limited", "Requests refused with 429", totals.rate_limited)
+
+    closed = CounterMetricFamily("shop_connections_closed", "Connections not served any longer", labels=("reason",))
+    for why, count in zip(CLOSED, totals.closed, strict=True):
+        closed.add_metric((why,), count)
+    yield closed
 
 
 def _states(workers: dict[int, Page]) -> Iterator[Metric]:

@@ -1,4 +1,7 @@
-"""Bodies that are too large are refused before they are held in memory, with or without a stated length."""
+"""Bodies that are too large are refused before they are held in memory, with or without a stated length.
+
+And those that come too slowly, where the server says that it has waited for long enough.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.http_protocol import comes_too_slowly
 from middleware.errors import problem
 
 # A client that is still sending may not read the answer before it is done, and loses it when the
@@ -56,6 +60,8 @@ class BodyLimit:
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
+            if message.get("more_body", False) and comes_too_slowly(scope):
+                raise HTTPException(408, "The body of the request did not come in time")
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > limit and not answering:

@@ -1,7 +1,8 @@
 """A program of one thread that supervises one worker, as the launcher does; the worker is no shop, but quick to start.
 
-It prints its state as a line of JSON whenever that changes, and stops in good order on SIGTERM. Its argument is a
-folder: while there is a file `broken` in it, workers fail at their start.
+It prints its state as a line of JSON whenever that changes, and stops in good order on SIGTERM. Its arguments are a
+folder: while there is a file `broken` in it, workers fail at their start; and after how many seconds one hangs that does
+not answer. A worker that is asked for /sleep or /spin hangs; asked for /busy, it does nothing else for a while.
 """
 
 import json
@@ -14,19 +15,33 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from starlette.types import Receive, Scope, Send
+from uvicorn import Config
+
 import config.supervisor
 from config.supervisor import Supervisor
-from config.worker import SERVING, ApplicationFailed
+from config.worker import ApplicationFailed, load, serve
 
 EXIT_CODE_OF_BROKEN = 3
+BUSY_SECONDS = 0.3
 
 
-def work(folder: Path, listener: socket.socket, control: socket.socket) -> None:
-    """Answer the launcher as a worker does that serves."""
+async def hang(scope: Scope, receive: Receive, send: Send) -> None:
+    """What no application may do: keep the event loop."""
+    if scope["path"] == "/sleep":
+        time.sleep(1e6)  # noqa: ASYNC251 (meant)
+    while scope["path"] == "/spin":
+        pass
+    time.sleep(BUSY_SECONDS)  # noqa: ASYNC251 (meant)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+def work(folder: Path, application: Config, number: int, listener: socket.socket, control: socket.socket) -> None:
+    """What a worker of the shop does, with another application."""
     if (folder / "broken").exists():
         sys.exit(EXIT_CODE_OF_BROKEN)
-    while control.recv(1):
-        control.sendall(SERVING)
+    serve(application, number, listener, control)
 
 
 def say(**state: object) -> None:
@@ -41,7 +56,9 @@ def supervise(folder: Path, listener: socket.socket) -> None:
         ended.append(number)
 
     signal.signal(signal.SIGTERM, end)
-    supervisor, last = Supervisor(1, partial(work, folder), listener), None
+    application = Config(hang, lifespan="off", log_config=None)
+    load(application)
+    supervisor, last = Supervisor(1, partial(work, folder, application), listener), None
     port = listener.getsockname()[1]
     while not ended:
         supervisor.tick()
@@ -56,7 +73,7 @@ def supervise(folder: Path, listener: socket.socket) -> None:
 
 def main() -> int:
     logging.basicConfig(stream=sys.stderr)
-    config.supervisor._SILENCE_SECONDS = 1.0
+    config.supervisor._SILENCE_SECONDS = float(sys.argv[2])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
             supervise(Path(sys.argv[1]), listener)

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from config.http_protocol import HeldRequest, ShopProtocol, header_lines
 from config.request_heads import RequestHeads
+from tests.config.pipe import Connection, forgetful
 from tests.middleware.asgi import served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
@@ -136,79 +135,6 @@ async def test_nothing_is_written_to_a_client_that_has_gone(
     writer.close()
     await asyncio.sleep(0.1)
     assert request.write(200, (), b"") is False
-
-
-class Pipe(asyncio.Transport):
-    """A connection that keeps what is written, and hands on what comes in the pieces in which it is fed."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.9", 4711), "sockname": ("127.0.0.1", 80)})
-        self.written = bytearray()
-        self.closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closing = True
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        """What is in the pieces comes all the same, as it would from a buffer."""
-
-    def resume_reading(self) -> None:
-        """It has never stopped."""
-
-
-class Recorder:
-    """Remembers what it was called with, bodies included, and answers with a few bytes."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[dict[str, Any], bytes]] = []
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        # What the shop adds for itself is no matter of the application.
-        self.seen.append(({name: value for name, value in scope.items() if not name.startswith("shop.")}, body))
-        await self.may_answer.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-
-class Connection:
-    """An application behind a protocol of its own, which has parsed nothing yet."""
-
-    def __init__(self, kind: type[HttpToolsProtocol], **options: Any) -> None:
-        self.app = Recorder()
-        config = uvicorn.Config(self.app, http=kind, ws="none", lifespan="off", log_config=None, **options)
-        config.load()
-        # Nothing is around the application that would have to be told apart.
-        config.loaded_app = self.app
-        self.pipe, self.state = Pipe(), ServerState()
-        self.protocol = kind(config, self.state, {}, asyncio.get_running_loop())
-        self.protocol.connection_made(self.pipe)
-
-    async def feed(self, *pieces: bytes) -> None:
-        for piece in pieces:
-            if not self.pipe.closing:
-                self.protocol.data_received(piece)
-                for _ in range(20):
-                    await asyncio.sleep(0)
-
-    def end(self) -> None:
-        self.protocol.connection_lost(None)
-
-
-def forgetful() -> type[ShopProtocol]:
-    """The protocol, with nothing learned from other tests."""
-    return type("FreshProtocol", (ShopProtocol,), {"heads": RequestHeads(learn_every=1)})
 
 
 LINES = [

@@ -21,11 +21,16 @@ pytestmark = pytest.mark.integration
 class Supervised:
     """The program `supervised.py`, and what it says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, silence_seconds: float = 1.0) -> None:
         self.output, self.errors = folder / "output", folder / "errors"
         with self.output.open("w") as output, self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROJECT_ROOT / "tests" / "config" / "supervised.py"), str(folder)],
+                [
+                    sys.executable,
+                    str(PROJECT_ROOT / "tests" / "config" / "supervised.py"),
+                    str(folder),
+                    str(silence_seconds),
+                ],
                 env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
                 stdout=output,
                 stderr=errors,
@@ -40,6 +45,12 @@ class Supervised:
         workers = states[-1]["workers"] if states else []
         assert isinstance(workers, list)
         return workers[0] if workers else None
+
+    def ask_for(self, path: str) -> socket.socket:
+        """A connection on which this is asked for."""
+        connection = socket.create_connection(("127.0.0.1", int(str(self.states()[-1]["port"]))), timeout=60)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
+        return connection
 
     def until_it_serves(self) -> int:
         wait_for(lambda: self.states() and self.states()[-1]["served"] and self.worker(), self.errors.read_text())
@@ -78,6 +89,33 @@ def test_killed_and_hanging_workers_are_replaced_and_none_is_left_at_the_end(sup
             os.kill(worker, 0)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(str(supervised.states()[-1]["port"]))))
+
+
+@pytest.mark.parametrize("path", ["/sleep", "/spin"])
+def test_a_worker_whose_event_loop_hangs_is_replaced(supervised: Supervised, path: str) -> None:
+    first = supervised.until_it_serves()
+    with supervised.ask_for(path) as connection:
+        second = supervised.until_there_is_another(first)
+        assert connection.recv(1) == b""
+    assert f"Worker {first} hangs and is ended" in supervised.errors.read_text()
+    with supervised.ask_for("/busy") as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert supervised.until_it_serves() == second
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_only_busy_is_not_replaced(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, silence_seconds=4.0)
+    try:
+        worker = supervised.until_it_serves()
+        with supervised.ask_for("/busy") as connection:
+            for _ in range(20):
+                connection.sendall(b"GET /busy HTTP/1.1\r\nHost: shop\r\n\r\n")
+                assert connection.recv(100)
+        assert supervised.worker() == worker
+    finally:
+        supervised.process.kill()
+        supervised.process.wait()
 
 
 def test_time_that_the_launcher_was_stopped_for_does_not_count_as_silence(supervised: Supervised) -> None:

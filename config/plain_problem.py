@@ -1,0 +1,23 @@
+"""Whole answers for connections whose request is not known, in the shape of all other refusals (RFC 9457)."""
+
+import json
+from http import HTTPStatus
+
+
+def problem_answer(status: int, detail: str, lines: bytes = b"") -> bytes:
+    """The bytes of an answer of `status` that closes its connection; `lines` are more headers."""
+    title = HTTPStatus(status).phrase
+    code = title.lower().replace(" ", "_")
+    body = json.dumps(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}, separators=(",", ":")
+    ).encode()
+    return (
+        b"HTTP/1.1 %d %b\r\n%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+        % (
+            status,
+            title.encode(),
+            lines,
+            len(body),
+            body,
+        )
+    )
