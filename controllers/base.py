@@ -25,9 +25,10 @@ from controllers.answers import (
     row_reply,
     rows_answer,
     size_answer,
-    versions_in,
 )
 from controllers.idempotency import keyed_request
+from controllers.preconditions import preconditions_of
+from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
 from middleware.known_reads import remember
@@ -106,18 +107,18 @@ class BaseController:
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
-        if_match = versions_in(request.headers.getlist("if-match"))
+        conditions = preconditions_of(request)
 
         def work(session: Session) -> Reply:
-            return row_reply(200, self.service(session).update(id_key, body.sent(), if_match), self.fields)
+            return row_reply(200, self.service(session).update(id_key, body.sent(), conditions), self.fields)
 
         return await self.write(request, work)
 
     async def delete_row(self, request: Request, id_key: RowId) -> Response:
-        if_match = versions_in(request.headers.getlist("if-match"))
+        conditions = preconditions_of(request)
 
         def work(session: Session) -> Reply:
-            self.service(session).delete(id_key, if_match)
+            self.service(session).delete(id_key, conditions)
             return Reply(204)
 
         return await self.write(request, work)
@@ -192,7 +193,8 @@ class BaseController:
 
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
-        return as_response(await executor_of(request).write(work, await keyed_request(request)))
+        reply = await executor_of(request).write(work, await keyed_request(request))
+        return as_response(preferred(reply, request))
 
     @staticmethod
     async def write_shortly(
@@ -205,7 +207,8 @@ class BaseController:
         """The reply to what came of `at_once`; where that is not to be had, the reply of `work` after its commit."""
         executor = executor_of(request)
         result = None if at_once is None else await executor.at_once(at_once)
-        return as_response(await executor.write(work, keyed) if result is None else replied(result))
+        reply = await executor.write(work, keyed) if result is None else replied(result)
+        return as_response(preferred(reply, request))
 
     def location(self, row_id: int | str) -> str:
         """The path of a row."""

@@ -72,7 +72,7 @@ ERRORS: dict[int, ErrorAnswer] = {
         {"detail": "Product with sku 'LAMP-01' already exists", "code": "already_exists"},
     ),
     412: ErrorAnswer(
-        "The row is not at the version that If-Match names",
+        "The row is not at the version that If-Match names, or at one that If-None-Match names",
         {"detail": "Product 7 is not at the version that If-Match names", "code": "precondition_failed"},
     ),
     413: ErrorAnswer("The body is too large", {"detail": "The body is larger than 1048576 bytes"}),

@@ -12,14 +12,16 @@ from controllers.routing import ShopRoute
 _DESCRIPTION = """
 **Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
 rounded. Times are UTC, RFC 3339. `PUT` and `PATCH` are the same: only the fields sent change, and a fetched row can be
-changed and sent back whole. Unknown fields and unknown query parameters are refused.
+changed and sent back whole. `Prefer: return=minimal` saves the body of the answer to a write: it is then 201 without a
+body, or 204. Unknown fields and unknown query parameters are refused.
 
 **Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
 `sort=-price,name` orders. Filters are combined with AND; text is compared ignoring case. `X-Total-Count` counts the
 matches, `Link` leads to the other pages.
 
 **Versions.** Every row has an `ETag`. `If-None-Match` saves a repeated answer (304); `If-Match`, or the `updated_at`
-in a body, keeps a change from undoing somebody else's (412, 409).
+in a body, keeps a change from undoing somebody else's (412, 409). `If-None-Match` with one of the row's tags, or `*`,
+refuses a change (412).
 
 **Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first answer with
 `Idempotent-Replayed: true`, for at least 24 hours.

@@ -18,8 +18,9 @@ from repositories.reading import Reading
 from repositories.sizes import Size
 from schemas.base import ListQuery, Page
 from services.at_once import AtOnce
-from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
+from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.integrity import references_to, violations_of
+from services.preconditions import UNCONDITIONAL, Preconditions
 from services.versions import News
 
 M = TypeVar("M", bound=Row)
@@ -114,14 +115,13 @@ class BaseService(Generic[M]):
         self._was_added(row)
         return row
 
-    def update(self, row_id: int, changes: dict[str, Any], if_match: frozenset[str] | None = None) -> M:
+    def update(self, row_id: int, changes: dict[str, Any], conditions: Preconditions = UNCONDITIONAL) -> M:
         """The row with `changes` applied. What equals the stored value is no change and is not checked.
 
-        `if_match` holds the versions that the client accepts. Raises `NotFound`,
-        `PreconditionFailed`, `HasChanged`.
+        Raises `NotFound`, `PreconditionFailed`, `HasChanged`.
         """
         row = self.lock(row_id)
-        self._require_version(row, if_match)
+        conditions.require(self.thing, row)
         read_at = changes.pop("updated_at", None)
         if read_at is not None and read_at != row.updated_at:
             raise HasChanged(self.thing, row_id)
@@ -137,10 +137,10 @@ class BaseService(Generic[M]):
         self.has_changed(row)
         return row
 
-    def delete(self, row_id: int, if_match: frozenset[str] | None = None) -> None:
+    def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
         """Remove the row. Raises `NotFound`, `PreconditionFailed`, or `Conflict` when something points to it."""
         row = self.lock(row_id)
-        self._require_version(row, if_match)
+        conditions.require(self.thing, row)
         self.before_delete(row)
         with references_to(self.thing, row_id):
             self.repository.delete(row)
@@ -223,10 +223,6 @@ class BaseService(Generic[M]):
     def _creates_in_steps(cls) -> bool:
         """Whether rules of its own stand between the values of a new row and the table."""
         return cls.create is not BaseService.create or cls.before_create is not BaseService.before_create
-
-    def _require_version(self, row: M, if_match: frozenset[str] | None) -> None:
-        if if_match is not None and row.version not in if_match:
-            raise PreconditionFailed(self.thing, row.id_key)
 
     def _hold_references(self, values: Mapping[str, Any]) -> None:
         """Make sure that what the row points to exists, and stays until the transaction ends."""

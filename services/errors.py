@@ -17,7 +17,7 @@ ShopError
 │   ├── StatusConflict               an order cannot go from one status to another
 │   ├── ProductHasSales              a product with sales history is not deleted
 │   └── RequestInProgress            the first request with this Idempotency-Key still runs
-├── PreconditionFailed          412  If-Match names another version
+├── PreconditionFailed          412  If-Match or If-None-Match asks for another version
 ├── InvalidField                422  a well-formed value that this row cannot take
 ├── KeyReused                   422  an Idempotency-Key that came with another request
 └── Unavailable                 503  the database is away or too busy
@@ -264,13 +264,13 @@ class RequestInProgress(Conflict):
 class PreconditionFailed(ShopError):
     status, code = 412, "precondition_failed"
 
-    def __init__(self, thing: str, row_id: int) -> None:
-        super().__init__(thing, row_id)
-        self.thing, self.row_id = thing, row_id
+    def __init__(self, thing: str, row_id: int, how_it_is: str) -> None:
+        super().__init__(thing, row_id, how_it_is)
+        self.thing, self.row_id, self.how_it_is = thing, row_id, how_it_is
 
     @property
     def message(self) -> str:
-        return f"{self.thing} {self.row_id} is not at the version that If-Match names"
+        return f"{self.thing} {self.row_id} is {self.how_it_is}"
 
 
 class InvalidField(ShopError):

@@ -14,6 +14,7 @@ from schemas.fields import MAX_MONEY
 from services.base import BaseService
 from services.bill import ZERO, BillService
 from services.errors import AmountTooLarge, Conflict, NotFound
+from services.preconditions import UNCONDITIONAL, Preconditions
 from services.product import ProductService, require_active, require_price, sale_price
 
 
@@ -87,9 +88,9 @@ class OrderDetailService(BaseService[OrderDetail]):
         shelf = self.products.lock_all([row.product_id])
         self.products.move_stock(shelf[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
 
-    def delete(self, row_id: int, if_match: frozenset[str] | None = None) -> None:
+    def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
         row = self.lock(row_id)
-        super().delete(row_id, if_match)
+        super().delete(row_id, conditions)
         order = self._open_order(row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO)

@@ -87,6 +87,47 @@ class TestIfNoneMatch:
         assert again.json()["client"]["name"] == "Grace"
 
 
+class TestIfNoneMatchOfAChange:
+    def test_refuses_while_the_row_is_at_that_version(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        row, tag = client.get(url).json(), client.get(url).headers["ETag"]
+        for method in ("PUT", "PATCH", "DELETE"):
+            for header in ("*", tag, f"W/{tag}", f'"other", {tag}'):
+                refused = client.request(
+                    method, url, headers={"If-None-Match": header}, json=None if method == "DELETE" else {}
+                )
+                assert assert_problem(refused, 412)["code"] == "precondition_failed"
+        assert client.get(url).json() == row
+
+    def test_lets_through_at_any_other(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        url = url_of(resource, row)
+        old = client.get(url).headers["ETag"]
+        assert client.put(url, json=resource.change(row), headers={"If-None-Match": '"other"'}).status_code == 200
+        for header in (old, "", f"W/{old}"):
+            assert client.put(url, json={}, headers={"If-None-Match": header}).status_code == 200
+        assert client.delete(url, headers={"If-None-Match": old}).status_code == 204
+
+    def test_a_row_that_is_not_there_is_missing_all_the_same(self, client: httpx.Client, resource: Builder) -> None:
+        for method in ("PUT", "PATCH"):
+            missing = client.request(method, f"{resource.path}/0", json={}, headers={"If-None-Match": "*"})
+            assert_problem(missing, 404)
+
+    def test_the_tag_of_a_row_with_others_inside_is_a_tag_of_the_row(self, client: httpx.Client) -> None:
+        url = f"/orders/{an_order(client)['id_key']}"
+        tag = client.get(url, params={"expand": "client"}).headers["ETag"]
+        assert_problem(client.put(url, json={}, headers={"If-None-Match": tag}), 412)
+
+    def test_both_conditions_must_hold(self, client: httpx.Client) -> None:
+        row = a_client(client)
+        tag = client.get(url_of(a_client, row)).headers["ETag"]
+        for headers in ({"If-Match": tag, "If-None-Match": tag}, {"If-Match": '"other"', "If-None-Match": '"other"'}):
+            assert_problem(client.put(url_of(a_client, row), json={}, headers=headers), 412)
+        held = {"If-Match": tag, "If-None-Match": '"other"'}
+        assert client.put(url_of(a_client, row), json={}, headers=held).status_code == 200
+
+
 class TestIfMatch:
     def test_refuses_when_the_row_has_changed(self, client: httpx.Client, resource: Builder) -> None:
         row = resource(client)
