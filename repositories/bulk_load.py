@@ -56,6 +56,10 @@ class Rows:
         """All rows but those at these places."""
         return self._chosen([place not in places for place in range(len(self))]) if places else self
 
+    def only(self, places: Set[int]) -> "Rows":
+        """The rows at these places."""
+        return self._chosen([place in places for place in range(len(self))])
+
     def halves(self) -> tuple["Rows", "Rows"]:
         """The first rows, and the others."""
         half = len(self) // 2

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import IO, cast
+from typing import Any, cast
 
+from scripts.csv_form import SAMPLE_BYTES, CsvForm, form_of
 from services.csv_rows import BadRow, Batch
 
 STANDARD = "-"
@@ -28,13 +29,18 @@ class CsvFileError(Exception):
 class CsvFile:
     """An open file: its header, then its rows. `position` is how many of its `size` bytes were read.
 
-    `size` is None where nobody can say.
+    `size` is None where nobody can say; `form` is how the file is written.
     """
 
-    def __init__(self, text: IO[str], size: int | None, position: Callable[[], int]) -> None:
-        self.size, self.position = size, position
+    def __init__(
+        self, text: Iterator[str], size: int | None, position: Callable[[], int], form: CsvForm | None = None
+    ) -> None:
+        self.size, self.position, self.form = size, position, form or CsvForm()
         csv.field_size_limit(_LONGEST_CELL)
-        self._reader = csv.reader(text, strict=True)
+        self._reader = csv.reader(text, strict=True, delimiter=self.form.delimiter)
+        self._is_broken = False
+        # A line that only names the separator is one that Excel writes, and the reader does not see.
+        self._lines_before = int(self.form.names_separator)
         try:
             self.header = [name.strip() for name in next(self._reader)]
         except StopIteration:
@@ -45,12 +51,15 @@ class CsvFile:
     @property
     def line(self) -> int:
         """The last line that was read."""
-        return self._reader.line_num
+        return self._lines_before + self._reader.line_num
 
     def batches(self) -> Iterator[Batch]:
-        """The rows after the header, and what could not be read as a row."""
+        """The rows after the header, up to the end or to what cannot be read as a row.
+
+        Nobody can say where the next row begins behind a broken quote: what looks like one may be part of a cell.
+        """
         line = 0
-        while line < self.line:
+        while line < self.line and not self._is_broken:
             line = self.line
             yield self._batch()
 
@@ -62,7 +71,9 @@ class CsvFile:
             # What was read before an error stays.
             rows.extend(islice(self._reader, _ROWS_PER_BATCH))
         except csv.Error as error:
-            unreadable = [BadRow(start + sum(map(_height, rows)), str(error))]
+            self._is_broken = True
+            broken_at = start + sum(map(_height, rows))
+            unreadable = [BadRow(broken_at, f"{error}: nothing from this line on was read")]
         if not unreadable and self.line == start + len(rows) - 1 and all(rows):
             return Batch(range(start, start + len(rows)), rows)
         lines = accumulate(map(_height, rows), initial=start)
@@ -80,19 +91,40 @@ def _height(row: list[str]) -> int:
 def open_csv(name: str) -> Iterator[CsvFile]:
     """The file of this name, or standard input for `-`. Raises `CsvFileError`, also while it is read."""
     file: CsvFile | None = None
+    form = CsvForm()
     try:
         with ExitStack() as stack:
             raw = sys.stdin.buffer if name == STANDARD else stack.enter_context(Path(name).open("rb"))
             is_gzipped = cast(io.BufferedReader, raw).peek(2)[:2] == _GZIP_MAGIC
-            data = stack.enter_context(gzip.open(raw)) if is_gzipped else raw
-            text = io.TextIOWrapper(cast(IO[bytes], data), encoding="utf-8-sig", newline="")
+            data = io.BufferedReader(
+                stack.enter_context(gzip.open(raw)) if is_gzipped else _Unclosed(raw), SAMPLE_BYTES
+            )
+            form = form_of(data.peek(SAMPLE_BYTES)[:SAMPLE_BYTES])
+            text = io.TextIOWrapper(data, encoding=form.encoding, newline="")
             # The wrapper would close what is not its own.
             stack.callback(text.detach)
+            if form.names_separator:
+                text.readline()
             size = None if name == STANDARD else Path(name).stat().st_size
-            file = CsvFile(text, size, (lambda: 0) if name == STANDARD else raw.tell)
+            file = CsvFile(text, size, (lambda: 0) if name == STANDARD else raw.tell, form)
             yield file
-    except UnicodeDecodeError:
+    except UnicodeError:
         line = 1 if file is None else file.line + 1
-        raise CsvFileError(f"{name} is not UTF-8, in line {line} or later: save it as UTF-8") from None
+        raise CsvFileError(f"{name} is not {form.encoding_name}, in line {line} or later: save it as UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
         raise CsvFileError(f"cannot read {name}: {error}") from None
+
+
+class _Unclosed(io.RawIOBase):
+    """A file to read from that stays open when the buffer around it is closed, and that gives what is there already."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

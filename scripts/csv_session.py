@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from config.embedded import ServerUrls
 from scripts.csv_file import CsvFileError
 from scripts.database import REASONS, shop_database, stopped_by
-from services.csv_import import HeaderError
+from services.csv_header import HeaderError
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 1, 130
 

@@ -2,12 +2,15 @@
 
 The header names the columns, in any order; those that the API does not require may be absent, and those that it
 ignores (id_key, created_at, updated_at) are ignored. `category` may stand for `category_id`. An empty cell is a field
-left out. The file is UTF-8, plain or gzipped; `-` is standard input.
+left out. The file is UTF-8, plain or gzipped; `-` is standard input. What Excel writes is understood too, and said: cells
+separated by semicolons or tabs, Windows-1252 or UTF-16, decimal commas.
 
 Every row keeps the rules of the API, and so do all together: natural keys (sku, e-mail, name) are unique, references
 exist, stock goes through the ledger, and a running shop sees the rows at once. Rows that break a rule, or are stored
 already, are reported with the line on which they begin. With one of them nothing is imported, unless `--on-error
-skip` says so. It is all one transaction: interrupted, it leaves nothing.
+skip` says so. `--on-duplicate skip` passes over rows that are stored already; `update` gives these what the file holds,
+and leaves what it does not: fields without a column, and empty cells. After what cannot be read as a row, such as a
+broken quote, nothing is read any more. It is all one transaction: interrupted, it leaves nothing.
 
 Exit code: 0 imported (with `--on-error skip` also when rows were refused); 1 refused; 2 it could not be done;
 130 interrupted.
@@ -63,7 +66,15 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     with ExitStack() as stack:
         refusals = _refusals(options.rejects, stack)
         file = stack.enter_context(open_csv(options.file))
-        work = CsvImport(session, CSV_ENTITIES[options.entity], file.header)
+        if str(file.form):
+            print(f"Read as: {file.form}", file=sys.stderr)
+        work = CsvImport(
+            session,
+            CSV_ENTITIES[options.entity],
+            file.header,
+            on_duplicate=options.on_duplicate,
+            local=file.form.has_decimal_comma,
+        )
         work.run(_watched(file), refusals.add)
     if refusals.count > _SHOWN:
         print(f"... and {refusals.count - _SHOWN} more", file=sys.stderr)
@@ -75,7 +86,9 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     with uninterrupted():
         session.commit()
         tell_the_cache(urls.redis_url, news_of(session), _OLD)
-    print(f"{work.added} {options.entity} added, {_rows(refusals.count)} refused.")
+    others = f", {work.updated} updated" if options.on_duplicate == "update" else ""
+    others += f", {work.skipped} there already" if options.on_duplicate == "skip" else ""
+    print(f"{work.added} {options.entity} added{others}, {_rows(refusals.count)} refused.")
     return EXIT_FINE
 
 
@@ -109,6 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", help="the CSV file, plain or gzipped; - is standard input")
     parser.add_argument(
         "--on-error", choices=["refuse", "skip"], default="refuse", help="what follows from a bad row (%(default)s)"
+    )
+    parser.add_argument(
+        "--on-duplicate",
+        choices=["refuse", "skip", "update"],
+        default="refuse",
+        help="what becomes of a row that is stored already (%(default)s)",
     )
     parser.add_argument("--rejects", type=Path, metavar="REPORT", help="write the line and the reason of every bad row")
     options = parser.parse_args(arguments)

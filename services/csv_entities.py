@@ -10,7 +10,7 @@ from schemas.base import Create
 from schemas.category import CategoryCreate
 from schemas.client import ClientCreate
 from schemas.product import ProductCreate
-from services.base import BaseService
+from services.bulk import BulkService
 from services.category import CategoryService
 from services.client import ClientService
 from services.product import ProductService
@@ -20,7 +20,7 @@ from services.product import ProductService
 class CsvEntity:
     """An entity that a CSV file may hold. Its columns are the fields of `create`, the body that makes a row."""
 
-    service: type[BaseService[Any]]
+    service: type[BulkService[Any]]
     create: type[Create]
     # Where the first stock of its rows is booked.
     ledger: Table | None = None

@@ -12,20 +12,26 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import compress
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.stock_movement import StockReason
-from repositories.bulk_load import BulkLoad, Copy, Rows, text_of
+from repositories.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
 from repositories.indexes import make_anew, set_aside
 from services.base import news_of
 from services.csv_entities import CsvEntity
+from services.csv_header import require_columns
 from services.csv_rows import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
-from services.errors import AlreadyExists, NotFound
+from services.errors import AlreadyExists, NotFound, ShopError
 
 Refuse = Callable[[BadRow], None]
+# What becomes of a row whose natural key is stored already.
+OnDuplicate = Literal["refuse", "skip", "update"]
+
+# So many rows are changed by one call of the service.
+_UPDATED_AT_ONCE = 5000
 
 # With fewer rows than this in the first batch, to build the indexes anew would gain little.
 ROWS_WORTH_INDEXES = 10_000
@@ -33,21 +39,31 @@ ROWS_WORTH_INDEXES = 10_000
 _TURN_SECONDS = 0.0005
 
 
-class HeaderError(ValueError):
-    """The header does not name columns that make rows; the message is one line."""
-
-
 class CsvImport:
-    """One file on its way into the tables of `entity`. Raises `HeaderError`. `added` counts the rows so far."""
+    """One file on its way into the tables of `entity`. Raises `HeaderError`.
 
-    def __init__(self, session: Session, entity: CsvEntity, header: Sequence[str]) -> None:
-        _require_columns(entity, header)
+    `local` says that numbers of the file may have a decimal comma. `added`, `updated` and `skipped` count the rows so
+    far.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        entity: CsvEntity,
+        header: Sequence[str],
+        *,
+        on_duplicate: OnDuplicate = "refuse",
+        local: bool = False,
+    ) -> None:
+        require_columns(entity, header)
         self.session, self.entity = session, entity
+        self.on_duplicate, self._local = on_duplicate, local
         self.service = entity.service(session)
+        self._fields = frozenset(entity.create.model_fields)
         self.checker = RowChecker(self._columns(header))
         self.load = BulkLoad(session)
         self.load.wait_for_others()
-        self.added = 0
+        self.added = self.updated = self.skipped = 0
         self._first_key: int | None = None
         self._indexes: Sequence[str] | None = None
         # The keys that the fields may point to: what they are of stays until the transaction ends.
@@ -65,10 +81,12 @@ class CsvImport:
             keys = referenced.repository_type(self.session).keys_by(next(iter(referenced.unique)))
             return NameColumn(name, named[name], keys)
         if name in references:
-            return FieldColumn(schema, name, rule=key_of(references[name].thing))
+            return FieldColumn(schema, name, rule=key_of(references[name].thing), local=self._local)
         if name == self.entity.key_field and name not in self.entity.service.unique:
             return KeyColumn(schema, name, self.service)
-        return FieldColumn(schema, name, left_out=self.entity.service.defaults.get(name))
+        # Where rows may be updated, an empty cell has to be told from one that says what the default says.
+        left_out = None if self.on_duplicate == "update" else self.entity.service.defaults.get(name)
+        return FieldColumn(schema, name, left_out=left_out, local=self._local)
 
     def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
         """Store the rows that keep the rules; `refuse` is told of the others, in the order of their lines."""
@@ -137,24 +155,83 @@ class CsvImport:
 
     def _copies(self, rows: Rows) -> Sequence[Copy]:
         """The numbered rows, and the first entries of the ledger about them, ready for COPY."""
-        copies = [Copy(self.entity.table, rows.columns)]
-        if self.entity.ledger is not None and "stock" in rows.columns:
-            copies.append(Copy(self.entity.ledger, _first_movements(rows.columns)))
+        columns = self._with_defaults(rows.columns)
+        copies = [Copy(self.entity.table, columns)]
+        if self.entity.ledger is not None and "stock" in columns:
+            copies.append(Copy(self.entity.ledger, _first_movements(columns)))
         return copies
+
+    def _with_defaults(self, columns: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        """The columns with what the table holds where cells are empty, unless they are complete as they are."""
+        if self.on_duplicate != "update":
+            return columns
+        filled = {}
+        for name, default in self.entity.service.defaults.items():
+            if name in columns:
+                filled[name] = [cell or copy_cell(default) for cell in columns[name]]
+        return {**columns, **filled}
 
     def _add(self, rows: Rows, copies: Sequence[Copy] | None = None) -> list[BadRow]:
         """Store the numbered rows; those of them that cannot be, because their natural key is taken."""
         if not len(rows) or self.load.stored(partial(self._copy, rows, copies or self._copies(rows))):
             return []
         places = self._places_taken(rows)
-        taken = [self._already_there(rows, place) for place in places]
         if places:
-            return taken + self._add(rows.without(places))
+            # The others first: a row may be about one that stands before it in the file.
+            return self._add(rows.without(places)) + self._settle(rows.only(places))
         if len(rows) == 1:
-            return [self._already_there(rows, 0)]
+            return self._settle(rows)
         # Taken by a row that was not yet to be seen, or in a way that only the index knows of.
         first, second = rows.halves()
         return self._add(first) + self._add(second)
+
+    def _settle(self, rows: Rows) -> list[BadRow]:
+        """What becomes of rows whose natural key is taken; those that are refused."""
+        if self.on_duplicate == "refuse":
+            return [self._already_there(rows, place) for place in range(len(rows))]
+        if self.on_duplicate == "skip":
+            self.skipped += len(rows)
+            return []
+        refused: list[BadRow] = []
+        wanted: dict[int, tuple[int, dict[str, Any]]] = {}
+        for place, (key, values) in enumerate(self._changes(rows)):
+            if key is None:
+                refused.append(self._already_there(rows, place))
+                continue
+            if key in wanted or len(wanted) == _UPDATED_AT_ONCE:
+                refused += self._update(rows, wanted)
+                wanted = {}
+            wanted[key] = (place, values)
+        return refused + self._update(rows, wanted)
+
+    def _changes(self, rows: Rows) -> Iterator[tuple[int | None, dict[str, Any]]]:
+        """For each row the key of the stored one, and the fields that the file holds for it."""
+        (column,) = self.service.unique
+        fields = {name: self.entity.table.c[name].type.python_type for name in rows.columns if name in self._fields}
+        keys = [text_of(cell) for cell in rows.columns[column]]
+        holders = self.service.repository.holders(column, keys)
+        for place, key in enumerate(keys):
+            cells = ((name, kind, rows.columns[name][place]) for name, kind in fields.items())
+            yield holders.get(key), {name: _value(kind, cell) for name, kind, cell in cells if cell}
+
+    def _update(self, rows: Rows, wanted: dict[int, tuple[int, dict[str, Any]]]) -> list[BadRow]:
+        """Change stored rows by the rules of the service; those of `rows` that it refuses."""
+        refused: list[BadRow] = []
+        while wanted:
+            changes = [{"id_key": key, **values} for key, (_, values) in wanted.items()]
+            try:
+                with self.session.begin_nested():
+                    self.service.update_many(changes)
+            except ShopError as error:
+                place = error.loc[1] if error.loc is not None else 0
+                assert isinstance(place, int)
+                bad, _ = wanted.pop(changes[place]["id_key"])
+                refused.append(BadRow(rows.lines[bad], error.message))
+            else:
+                self.updated += len(wanted)
+                break
+        self.session.expunge_all()
+        return refused
 
     def _copy(self, rows: Rows, copies: Sequence[Copy]) -> None:
         for copy in copies:
@@ -192,6 +269,13 @@ def _first_movements(products: Mapping[str, Sequence[str]]) -> dict[str, Sequenc
     }
 
 
+def _value(kind: type[Any], cell: str) -> Any:
+    """The value of a cell that COPY would read."""
+    if kind is bool:
+        return cell == str(True)
+    return text_of(cell) if kind is str else kind(cell)
+
+
 @contextmanager
 def _quick_turns() -> Iterator[None]:
     """Let threads take turns more often for a block.
@@ -209,18 +293,3 @@ def _quick_turns() -> Iterator[None]:
 def _tell(bad: Iterable[BadRow], refuse: Refuse) -> None:
     for row in bad:
         refuse(row)
-
-
-def _require_columns(entity: CsvEntity, header: Sequence[str]) -> None:
-    """Raise `HeaderError` for a column that is not one of the entity's, is there twice, or is missing."""
-    named: dict[str, Any] = entity.named_references()
-    fields = entity.create.model_fields
-    for name in header:
-        if name not in {*fields, *named, *entity.create.read_only}:
-            raise HeaderError(f"unknown column {name[:50]!r}; allowed: {', '.join([*fields, *named])}")
-        if header.count(name) > 1:
-            raise HeaderError(f"the column {name!r} is there twice")
-    given = {*header, *(named[name] for name in header if name in named)}
-    for name, info in fields.items():
-        if info.is_required() and name not in given:
-            raise HeaderError(f"there is no column {name!r}; the first line must name the columns")

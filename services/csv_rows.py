@@ -27,6 +27,16 @@ _MISSING = "Field required"
 # A cell that does not look like a number or a flag is handed on as text, for the schema to refuse.
 _NUMBER = re.compile(r"\s*-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _FLAGS = {"true": True, "false": False}
+# With a decimal comma, in groups of three or in none. Exactly three digits behind a comma without groups may be
+# thousands or thousandths, and nobody guesses about money.
+_COMMA_NUMBER = re.compile(r"(-?)(?:([0-9]{1,3}(?:[.\u00a0\u202f ][0-9]{3}){1,9})|([0-9]{1,30}))(?:,([0-9]{1,30}))?")
+_AMBIGUOUS_DIGITS = 3
+_GROUPING = str.maketrans("", "", ".\u00a0\u202f ")
+# What spreadsheets write for flags, beside the words of JSON.
+_LOCAL_FLAGS = {
+    **dict.fromkeys(("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar"), True),
+    **dict.fromkeys(("falsch", "faux", "falso", "onwaar"), False),
+}
 # What so many different numbers of a column mean is remembered, because numbers repeat.
 _MOST_REMEMBERED = 100_000
 
@@ -60,8 +70,27 @@ def _as_number(text: str) -> Any:
     return Decimal(text.strip()) if has_fraction_or_exponent else int(text)
 
 
+def _as_local_number(text: str) -> Any:
+    number = _COMMA_NUMBER.fullmatch(text.strip())
+    if number is None:
+        return _as_number(text)
+    sign, grouped, plain, fraction = number.groups()
+    if grouped is not None and fraction is None and grouped.count(".") == 1:
+        # 1.234 is a thousand and more in one country, and one and a bit in another: the rule of decimals decides.
+        return _as_number(text)
+    if fraction is not None and grouped is None and len(fraction) == _AMBIGUOUS_DIGITS:
+        return text
+    whole = (grouped or plain).translate(_GROUPING)
+    return Decimal(f"{sign}{whole}.{fraction}") if fraction else int(f"{sign}{whole}")
+
+
 def _as_flag(text: str) -> Any:
     return _FLAGS.get(text.strip().lower(), text)
+
+
+def _as_local_flag(text: str) -> Any:
+    word = text.strip().lower()
+    return _FLAGS.get(word, _LOCAL_FLAGS.get(word, text))
 
 
 # What a text is to JSON, by the type that the schema wants.
@@ -71,6 +100,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "integer": _as_number,
     "boolean": _as_flag,
 }
+# The same in files of spreadsheets that write numbers with a decimal comma.
+_LOCAL_READERS = {**_READERS, "number": _as_local_number, "integer": _as_local_number, "boolean": _as_local_flag}
 
 
 class Column(Protocol):
@@ -84,13 +115,18 @@ class Column(Protocol):
 
 
 class FieldColumn:
-    """A column that is a field of the schema. `left_out` is what the table holds where the cell is empty."""
+    """A column that is a field of the schema. `left_out` is what the table holds where the cell is empty.
 
-    def __init__(self, schema: type[Create], field: str, *, left_out: Any = None, rule: Any = None) -> None:
+    `local` says that numbers may have a decimal comma.
+    """
+
+    def __init__(
+        self, schema: type[Create], field: str, *, left_out: Any = None, rule: Any = None, local: bool = False
+    ) -> None:
         info = schema.model_fields[field]
         self.title = field
         self.names: tuple[str, ...] = (field,)
-        self._read = _READERS[_kind(schema, field)]
+        self._read = (_LOCAL_READERS if local else _READERS)[_kind(schema, field)]
         self._is_needed = info.is_required()
         self._left_out = copy_cell(left_out)
         rules = (info.annotation, *info.metadata, rule or Field())
