@@ -66,6 +66,16 @@ def _networks(value: object) -> object:
         raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
 
 
+def _contacts(value: object) -> object:
+    items = _items(value)
+    if not isinstance(items, tuple):
+        return items
+    contacts = tuple(f"mailto:{item}" if re.fullmatch(r"[^\s:/@]+@[^\s:/@]+", item) else item for item in items)
+    if not all(re.fullmatch(r"(mailto:|https://|tel:)[\x21-\x7e]+", contact) for contact in contacts):
+        raise ValueError("e-mail addresses, mailto:, https: or tel: URLs, separated by commas")
+    return contacts
+
+
 def _usable_cores() -> int:
     # Not every system tells which cores a process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -169,6 +179,7 @@ class Settings(BaseModel):
 
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_items)] = ()
     cors_credentials: Boolean = False
+    security_contact: Annotated[tuple[str, ...], BeforeValidator(_contacts)] = ()
     max_body_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(1024 * 1024)
 
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"

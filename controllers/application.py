@@ -25,6 +25,7 @@ from controllers.order_detail import OrderDetailController
 from controllers.pages import add_pages
 from controllers.product import ProductController
 from controllers.review import ReviewController
+from controllers.root import add_root
 from middleware.body_limit import BodyLimit
 from middleware.cors import WITHOUT_ORIGIN, Cors
 from middleware.edge import Edge
@@ -75,6 +76,9 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(HealthController().routes())
     app.router.routes.extend(MetricsController(settings.api_prefix).routes())
     add_pages(app)
+    add_root(
+        app, {resource: f"{settings.api_prefix}/{resource}" for resource in _resources()}, settings.security_contact
+    )
     install_error_handlers(app)
     _wrap(app, worker)
     return app

@@ -54,6 +54,8 @@ REFUSED = [
     ("RATE_LIMIT_EXEMPT", "localhost", "networks separated by commas"),
     ("TRUSTED_PROXIES", "10.0.0.0/33", "networks separated by commas"),
     ("CORS_CREDENTIALS", "*", "true or false"),
+    ("SECURITY_CONTACT", "http://example.com", "e-mail addresses"),
+    ("SECURITY_CONTACT", "somebody", "e-mail addresses"),
     ("MAX_BODY_BYTES", "0", "greater than or equal to 1"),
     ("MAX_BODY_BYTES", "big", "byte"),
     ("LOG_LEVEL", "LOUD", "'INFO'"),

@@ -66,6 +66,10 @@ class TestMethods:
             ("/health_check", {"GET", "HEAD"}),
             ("/health/live", {"GET", "HEAD"}),
             ("/health/ready", {"GET", "HEAD"}),
+            ("/", {"GET", "HEAD"}),
+            ("/favicon.ico", {"GET", "HEAD"}),
+            ("/robots.txt", {"GET", "HEAD"}),
+            ("/.well-known/security.txt", {"GET", "HEAD"}),
             ("/docs", {"GET", "HEAD"}),
             ("/redoc", {"GET", "HEAD"}),
             ("/openapi.json", {"GET", "HEAD"}),
@@ -78,7 +82,7 @@ class TestMethods:
         assert allowed(response) == methods | {"OPTIONS"}
         assert allowed(client.options(path)) == methods | {"OPTIONS"}
 
-    @pytest.mark.parametrize("path", ["/", "/nothing", "/clients/1/nothing", "//clients", "/Clients", "/clients//"])
+    @pytest.mark.parametrize("path", ["/nothing", "/clients/1/nothing", "//clients", "/Clients", "/clients//"])
     def test_an_unknown_path(self, client: httpx.Client, path: str) -> None:
         # A URL of its own: joined to the base, "//clients" would be a host.
         url = f"{str(client.base_url).rstrip('/')}{path}"

@@ -12,7 +12,17 @@ from tests.shop import environment_of, shop_in_thread
 pytestmark = pytest.mark.integration
 
 PREFIX = "/api/v1"
-OUTSIDE = ["/health_check", "/health/live", "/health/ready", "/docs", "/redoc", "/openapi.json"]
+OUTSIDE = [
+    "/health_check",
+    "/health/live",
+    "/health/ready",
+    "/docs",
+    "/redoc",
+    "/openapi.json",
+    "/",
+    "/favicon.ico",
+    "/robots.txt",
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,14 @@ def test_so_are_the_other_calls(root: httpx.Client, path: str) -> None:
 def test_health_and_documentation_are_not(root: httpx.Client, path: str) -> None:
     assert root.get(path).status_code == 200
     assert root.get(PREFIX + path).status_code == 404
+
+
+def test_the_index_tells_where_the_resources_are(root: httpx.Client) -> None:
+    paths = root.get("/").json()["resources"]
+    assert set(paths) == {path.removeprefix("/") for path in BUILDERS} | {"checkout"}
+    for path in paths.values():
+        assert path.startswith(PREFIX)
+        assert root.options(path).status_code == 204
 
 
 def test_locations_carry_the_prefix(api: httpx.Client, root: httpx.Client) -> None:

@@ -1,0 +1,96 @@
+"""What is asked of any site, outside the prefix: `/`, the icon, what robots may read, whom to tell of a weakness."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from schemas.json_codec import to_json
+
+_ICON = Path(__file__).parent / "assets" / "favicon.ico"
+_A_DAY = {"Cache-Control": "public, max-age=86400"}
+# The documentation may be found; the rows are for those who ask for them.
+_ROBOTS = """\
+User-agent: *
+Allow: /docs
+Allow: /redoc
+Allow: /openapi.json
+Disallow: /
+"""
+# RFC 9116 recommends less than a year. The file is made anew with every request, so that it never expires.
+_SECURITY_DAYS = 180
+# An Accept that is longer is not read: whoever sends it gets JSON.
+_LONGEST_ACCEPT = 1000
+
+
+def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str]) -> None:
+    """Add these routes to `app`. `resources` are the paths of its resources by name."""
+    index = {
+        "name": app.title,
+        "version": app.version,
+        "docs": "/docs",
+        "redoc": "/redoc",
+        "openapi": "/openapi.json",
+        "health": "/health_check",
+        "resources": dict(resources),
+    }
+    icon = Response(_ICON.read_bytes(), headers=_A_DAY, media_type="image/x-icon")
+    robots = PlainTextResponse(_ROBOTS, headers=_A_DAY)
+
+    async def root(request: Request) -> Response:
+        varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
+        if _prefers_html(",".join(request.headers.getlist("accept"))):
+            return RedirectResponse("/docs", headers=varying)
+        return Response(to_json(index), headers=varying, media_type="application/json")
+
+    async def answer(response: Response, request: Request) -> Response:
+        return response
+
+    async def security(request: Request) -> Response:
+        if not security_contacts:
+            raise HTTPException(404)
+        return PlainTextResponse(_security_text(security_contacts, dt.datetime.now(dt.UTC)), headers=_A_DAY)
+
+    app.add_route("/", root, include_in_schema=False)
+    app.add_route("/favicon.ico", partial(answer, icon), include_in_schema=False)
+    app.add_route("/robots.txt", partial(answer, robots), include_in_schema=False)
+    app.add_route("/.well-known/security.txt", security, include_in_schema=False)
+
+
+def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:
+    """The text of RFC 9116. Its end is a midnight, so that it is the same all day."""
+    expires = (now + dt.timedelta(days=_SECURITY_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    lines = [*(f"Contact: {contact}" for contact in contacts), f"Expires: {expires}", "Preferred-Languages: en"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _prefers_html(accept: str) -> bool:
+    """Whether this is the Accept of a browser, which wants HTML more than JSON."""
+    return len(accept) <= _LONGEST_ACCEPT and _quality(accept, "text/html") > _quality(accept, "application/json")
+
+
+def _quality(accept: str, media_type: str) -> float:
+    """How much a media type is wanted, from 0 to 1, by the range of `accept` that fits it best."""
+    fitting = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    best, quality = len(fitting), 0.0
+    for item in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in item.split(";"))
+        if media_range in fitting and fitting.index(media_range) < best:
+            best, quality = fitting.index(media_range), _weight(parameters)
+    return quality
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
