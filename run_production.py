@@ -6,6 +6,9 @@ import sys
 if __name__ == "__main__":
     # As in main.py.
     gc.disable()
+    from config.packages import require_packages
+
+    require_packages()
     from config.launcher import main
 
     sys.exit(main(production=True))

@@ -21,8 +21,9 @@ from types import FrameType
 
 from config.announcement import FirstAnswer, web_address
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
+from config.env_file import doubts
 from config.metrics import metrics_folder
-from config.settings import Settings, SettingsError, get_settings
+from config.settings import Settings, SettingsError, env_file, get_settings
 from config.supervisor import Supervisor
 from config.worker import ApplicationFailed, load, serve, uvicorn_config
 
@@ -89,6 +90,8 @@ def main(*, production: bool) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    for doubt in doubts(env_file(), settings):
+        sys.stderr.write(f"Warning: {doubt}\n")
     return launch(settings, production=production, demo=getattr(arguments, "demo", False))
 
 

@@ -250,8 +250,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read at the first call."""
-    beside_main = {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
-    return read_settings({**beside_main, **os.environ})
+    return read_settings({**env_file(), **os.environ})
+
+
+def env_file() -> dict[str, str]:
+    """What the `.env` file beside main.py sets, if there is one."""
+    return {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
 
 
 def _in_one_line(error: ValidationError, environment: Mapping[str, str]) -> str:

@@ -117,7 +117,8 @@ class ApiClient:
         await self._http.aclose()
 
     async def check(self) -> None:
-        """Raise at once, instead of being patient, if no shop answers at this address."""
+        """Name the shop, and raise at once, instead of being patient, if none answers at this address."""
+        print(f"Shop: {self.base_url}", flush=True)
         try:
             _parse(await self._send("GET", "/categories", params={"limit": 1}))
         except _LostAnswer as lost:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from sqlalchemy.orm import Session
 
@@ -21,10 +22,13 @@ _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 Work = Callable[[Session, ServerUrls], int]
 
 
-def run_on_database(work: Work) -> int:
-    """Do `work` in one transaction on the database that the settings name, else on the embedded one; the exit code."""
+def run_on_database(work: Work, output: TextIO | None = None) -> int:
+    """Do `work` in one transaction on the database that the settings name, else on the embedded one; the exit code.
+
+    `output` is where the database is named.
+    """
     try:
-        with _few_collections(), shop_database() as (engine, urls), Session(engine) as session:
+        with _few_collections(), shop_database(output) as (engine, urls), Session(engine) as session:
             return work(session, urls)
     except (*REASONS, CsvFileError, HeaderError) as error:
         return stopped_by(error)

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
@@ -24,11 +25,15 @@ REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotRun)
 
 
 @contextmanager
-def shop_database() -> Iterator[tuple[Engine, ServerUrls]]:
-    """An engine on the database, and where all servers are. Raises one of `REASONS`."""
+def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, ServerUrls]]:
+    """An engine on the database, and where all servers are. Raises one of `REASONS`.
+
+    The database is named on `output`, standard output unless given, before anything is asked of it.
+    """
     settings = get_settings()
     check_database_url(settings)
     with running_servers(settings) as urls:
+        print(f"Database: {name_of(urls.database_url)}", file=output or sys.stdout, flush=True)
         engine = maintenance_engine(urls.database_url)
         try:
             with engine.connect() as connection:
@@ -37,6 +42,17 @@ def shop_database() -> Iterator[tuple[Engine, ServerUrls]]:
             yield engine, urls
         finally:
             engine.dispose()
+
+
+def name_of(url: str) -> str:
+    """The database at `url` as people call it, without its password."""
+    address = make_url(url)
+    host = address.host or address.query.get("host") or "this machine"
+    where = host if isinstance(host, str) else ", ".join(host)
+    port = "" if where.startswith("/") else f":{address.port or 5432}"
+    return (
+        f"{address.database or address.username} on {where}{port}, as {address.username or 'the account of this user'}"
+    )
 
 
 def stopped_by(error: Exception) -> int:

@@ -95,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("entity", choices=CSV_ENTITIES, help="what the rows are")
     parser.add_argument("file", help="the CSV file; - is standard output")
     options = parser.parse_args(arguments)
-    return run_on_database(lambda session, urls: export_file(session, options))
+    # Standard output may be where the rows go.
+    return run_on_database(lambda session, urls: export_file(session, options), sys.stderr)
 
 
 if __name__ == "__main__":

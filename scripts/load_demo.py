@@ -2,7 +2,7 @@
 
 The catalog is `scripts/data/demo_catalog.json`. What exists is left as it is, so a second run, or one after
 an interruption, only adds what is missing: categories are found by name, products by sku, clients by
-e-mail, addresses and reviews by their whole content.
+e-mail, addresses and reviews by their whole content, orders by the number of their bill.
 """
 
 import argparse
@@ -17,11 +17,14 @@ from typing import Any
 from schemas.json_codec import to_json
 from scripts.api_client import EXIT_FINE, ApiClient, Row, run_script
 
+# The statuses of an order, from `schemas.fields`.
+_DELIVERED, _CANCELED = 3, 4
+
 CATALOG = Path(__file__).with_name("data") / "demo_catalog.json"
 
 
 def read_catalog(path: Path = CATALOG) -> dict[str, Any]:
-    """The catalog: `categories` with their products, `clients` with their addresses, `reviews` by sku."""
+    """The catalog: `categories` with their products, `clients` with their addresses, `reviews` and `orders` by sku."""
     catalog: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     return catalog
 
@@ -43,12 +46,15 @@ async def load(api: ApiClient, catalog: Mapping[str, Any]) -> dict[str, int]:
         await _ensure_content(api, "/addresses", address, "client_id")
     for review in reviews:
         await _ensure_content(api, "/reviews", review, "product_id")
+    for order in catalog["orders"]:
+        await _ensure_order(api, order, clients, products)
     return {
         "categories": len(catalog["categories"]),
         "products": len(products),
         "clients": len(clients),
         "addresses": len(addresses),
         "reviews": len(reviews),
+        "orders": len(catalog["orders"]),
     }
 
 
@@ -76,6 +82,47 @@ async def _ensure_content(api: ApiClient, path: str, wanted: Row, owner: str) ->
             return
     digest = hashlib.sha256(to_json(wanted)).hexdigest()
     await api.create_once(path, wanted, f"demo-{digest}")
+
+
+async def _ensure_order(api: ApiClient, wanted: Row, clients: Mapping[str, Row], products: Mapping[str, Row]) -> None:
+    """Place the order unless its bill is there, and bring it to its status; what somebody did with it since stays."""
+    order = await _order_of_bill(api, wanted["bill_number"])
+    if order is None:
+        client = clients[wanted["client"]]["id_key"]
+        lines = [{"product_id": products[sku]["id_key"], "quantity": count} for sku, count in wanted["lines"].items()]
+        named = {name: wanted[name] for name in ("bill_number", "delivery_method", "payment_type", "discount")}
+        await api.post("/checkout", {"client_id": client, "lines": lines, **named})
+        order = await _order_of_bill(api, wanted["bill_number"])
+        assert order is not None
+    path = f"/orders/{order['id_key']}"
+    for status in _steps(order["status"], wanted["status"]):
+        await api.put(path, {"status": status})
+    if wanted["returned"] and order["returned_total"] == 0:
+        await _return(api, path, {products[sku]["id_key"]: count for sku, count in wanted["returned"].items()})
+
+
+async def _order_of_bill(api: ApiClient, number: str) -> Row | None:
+    for bill in await api.get("/bills", bill_number=number):
+        orders: list[Row] = await api.get("/orders", bill_id=bill["id_key"])
+        return orders[0] if orders else None
+    return None
+
+
+def _steps(status: int, wanted: int) -> Sequence[int]:
+    """The statuses on the way from one to the other, the last one included; none where it is beyond."""
+    if wanted == _CANCELED:
+        return [_CANCELED] if status < _DELIVERED else []
+    return range(status + 1, wanted + 1)
+
+
+async def _return(api: ApiClient, path: str, counts: Mapping[int, int]) -> None:
+    details = (await api.get(path, expand="order_details"))["order_details"]
+    lines = [
+        {"order_detail_id": detail["id_key"], "quantity": counts[detail["product_id"]]}
+        for detail in details
+        if detail["product_id"] in counts
+    ]
+    await api.post(f"{path}/returns", {"lines": lines, "reason": "Changed my mind"})
 
 
 async def run(base_url: str) -> int:

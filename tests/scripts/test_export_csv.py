@@ -133,7 +133,9 @@ def test_a_name_that_ends_in_gz_is_compressed(database: str, tmp_path: Path) -> 
 
 def test_what_cannot_be_written_is_one_line(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["categories", "/nonexistent/rows.csv"]) == EXIT_CANNOT
-    assert capsys.readouterr().err == "Stopped: cannot write /nonexistent/rows.csv: No such file or directory\n"
+    named, told = capsys.readouterr().err.splitlines()
+    assert named.startswith("Database: ")
+    assert told == "Stopped: cannot write /nonexistent/rows.csv: No such file or directory"
 
 
 def test_an_export_that_fails_leaves_the_file_of_before(
@@ -164,7 +166,9 @@ def test_standard_output_and_a_reader_that_goes_away(database: str) -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.stderr.read() == b"Stopped: cannot write -: Broken pipe\n"
+        named, told = process.stderr.read().splitlines()
+        assert named.startswith(b"Database: ")
+        assert told == b"Stopped: cannot write -: Broken pipe"
     assert process.returncode == EXIT_CANNOT
 
 

@@ -33,11 +33,16 @@ def test_the_catalog_is_well_made() -> None:
         assert product["price"] == round(product["price"], 2) > 0
         assert product["stock"] > 0
     assert {review["sku"] for review in catalog["reviews"]} <= {product["sku"] for product in products}
+    numbers = [order["bill_number"] for order in catalog["orders"]]
+    assert len(set(numbers)) == len(numbers)
+    assert {order["client"] for order in catalog["orders"]} <= {client["email"] for client in catalog["clients"]}
+    assert {sku for order in catalog["orders"] for sku in order["lines"]} <= {product["sku"] for product in products}
+    assert {order["status"] for order in catalog["orders"]} == {1, 2, 3, 4}
     assert all(client["email"].endswith("@example.com") for client in catalog["clients"])
 
 
 @pytest.mark.integration
-def test_two_runs_leave_one_catalog(live_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_runs_leave_one_catalog(live_server: str, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert main(["--base-url", live_server]) == EXIT_FINE
     assert capsys.readouterr().out.splitlines()[-1].startswith("The shop holds the demo catalog: 8 categories, ")
@@ -61,6 +66,25 @@ def test_two_runs_leave_one_catalog(live_server: str, capsys: pytest.CaptureFixt
     assert Counter(row["email"] for row in clients) == Counter(list(wanted))
     streets = Counter(row["client_id"] for row in all_rows(live_server, "/addresses"))
     assert all(streets[row["id_key"]] == len(wanted[row["email"]]["addresses"]) for row in clients)
+
+    orders = []
+    with httpx.Client(base_url=live_server, trust_env=False) as http:
+        for wanted in catalog["orders"]:
+            (bill,) = http.get("/bills", params={"bill_number": wanted["bill_number"]}).json()
+            (order,) = http.get("/orders", params={"bill_id": bill["id_key"], "expand": "order_details"}).json()
+            orders.append((wanted, order))
+    for wanted, order in orders:
+        assert order["status"] == wanted["status"]
+        lines = {sku_of[detail["product_id"]]: detail["quantity"] for detail in order["order_details"]}
+        assert lines == wanted["lines"]
+        assert (order["returned_total"] > 0) == bool(wanted["returned"])
+
+    # What somebody did with an order since stays.
+    pending = next(order for wanted, order in orders if wanted["status"] == 1)
+    with httpx.Client(base_url=live_server, trust_env=False) as http:
+        assert http.post(f"/orders/{pending['id_key']}/cancel").status_code == 200
+        assert main(["--base-url", live_server]) == EXIT_FINE
+        assert http.get(f"/orders/{pending['id_key']}").json()["status"] == 4
 
 
 @pytest.mark.unit
