@@ -4,9 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable
 from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
@@ -63,30 +62,38 @@ def bill_exists(base_url: str, invoice: Invoice) -> bool:
 
 
 def interrupted(base_url: str, sample: Sample, number: signal.Signals) -> subprocess.CompletedProcess[str]:
-    """Run the program, and send it the signal as soon as the sixth invoice has begun."""
-    process = subprocess.Popen(
-        [*COMMAND, str(sample.path), "--base-url", base_url, "--concurrency", "1"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_until(lambda: bill_exists(base_url, sample.invoices[5]))
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
-    assert not bill_exists(base_url, sample.invoices[-1]), "the run was over before the signal came"
+    """Run the program, and send it the signal while the order of its seventh invoice is not answered."""
+    reached, over = threading.Event(), threading.Event()
+    checkouts = 0
+
+    def stopping_short(request: Request) -> Answer | None:
+        nonlocal checkouts
+        checkouts += request.target == "/checkout"
+        if checkouts <= 6:
+            return forward(base_url, request)
+        reached.set()
+        over.wait()
+        return None
+
+    with serving(stopping_short) as url:
+        process = subprocess.Popen(
+            [*COMMAND, str(sample.path), "--base-url", url, "--concurrency", "1"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            reached.wait()
+            process.send_signal(number)
+            output, errors = process.communicate()
+        finally:
+            over.set()
+            process.kill()
+            process.wait()
+    assert bill_exists(base_url, sample.invoices[5])
+    assert not bill_exists(base_url, sample.invoices[-1])
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.integration
