@@ -65,6 +65,11 @@ class HeldRequest:
         self.hand_on = hand_on
         self._cycle = cycle
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether an answer has begun: then there can be no other."""
+        return bool(self._cycle.response_started)
+
     def write(self, status: int, headers: Iterable[bytes], body: bytes) -> bool:
         """Send a whole answer, whose `headers` are lines. False, and nothing was sent, where the client must be waited for."""
         cycle = self._cycle

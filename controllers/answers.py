@@ -1,20 +1,20 @@
 """Answers made of rows: JSON bytes, entity tags, pages with their links."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from config.content_coding import plain_tag
 from models.base import version
 from schemas.base import ListQuery, Page
-from schemas.json_codec import to_json
-from services.answer import Answer
+from schemas.json_codec import json_body
+from services.answer import JSON, Answer
 from services.idempotency import Reply
 
-JSON = "application/json"
-_NO_ROWS = b"[]"
+_NO_ROWS = json_body([])
 
 Params = Sequence[tuple[str, str]]
 
@@ -31,7 +31,7 @@ def row_answer(row: Any, fields: Sequence[str]) -> Answer:
 
 def content_answer(content: dict[str, Any]) -> Answer:
     """What is shown of one row as JSON, tagged with its version."""
-    return Answer(to_json(content), f'"{version(content["id_key"], content["updated_at"])}"')
+    return Answer(json_body(content), f'"{version(content["id_key"], content["updated_at"])}"')
 
 
 def expanded_answer(content: dict[str, Any]) -> Answer:
@@ -39,7 +39,7 @@ def expanded_answer(content: dict[str, Any]) -> Answer:
 
     `If-Match` looks at the part before the dot, so that this tag too protects a change of the row.
     """
-    body = to_json(content)
+    body = json_body(content)
     return Answer(body, f'"{version(content["id_key"], content["updated_at"])}.{_digest(body)}"')
 
 
@@ -58,7 +58,7 @@ def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, pat
 def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
     """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
     is_full = len(content) == query.limit
-    body = to_json(content)
+    body = json_body(content)
     return Answer(body, _digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 
@@ -76,7 +76,7 @@ def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given
     page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
     links = _links(page, query, path, given, rows.complete_to)
     etag = _digest(f"{rows.etag} {links}".encode())
-    return Answer(rows.body, f'"{etag}"', {**size.headers, "Link": links})
+    return Answer(rows.body, f'"{etag}"', {**size.headers, "Link": links}, coded=rows.coded)
 
 
 def _seen_to(rows: Answer, query: ListQuery) -> int:
@@ -111,13 +111,21 @@ def as_response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, reply.headers)
 
 
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response with this content."""
+    return Response(json_body(content), status, headers, media_type=JSON)
+
+
 def versions_in(if_match: Sequence[str]) -> frozenset[str] | None:
-    """The versions that the lines of If-Match accept, which are one list; None when any will do."""
+    """The versions that the lines of If-Match accept, which are one list; None when any will do.
+
+    The tags of all forms of a row, plain or compressed, alone or with others inside, name the version of the row.
+    """
     joined = ",".join(if_match)
     if not if_match or joined.strip() == "*":
         return None
     # The strong comparison of RFC 9110: a weak tag matches nothing.
-    tags = (tag.strip() for tag in joined.split(","))
+    tags = (plain_tag(tag.strip()) for tag in joined.split(","))
     return frozenset(tag.strip('"').partition(".")[0] for tag in tags if not tag.startswith("W/"))
 
 

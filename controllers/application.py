@@ -27,7 +27,8 @@ from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.root import add_root
 from middleware.body_limit import BodyLimit
-from middleware.cors import WITHOUT_ORIGIN, Cors
+from middleware.compression import Compression
+from middleware.cors import VARY_WITHOUT_ORIGIN, Cors
 from middleware.edge import Edge
 from middleware.errors import UnexpectedErrors, install_error_handlers
 from middleware.fast_path import FastPath
@@ -121,7 +122,8 @@ def _wrap(shop: Shop, worker: Worker) -> None:
     app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
     app = HttpRules(app)
     limit = _rate_limit(worker)
-    app = edge = Edge(app, limit=limit)
+    edge = Edge(app, limit=limit)
+    app = Compression(edge)
     if settings.cors_origins:
         app = Cors(
             app,
@@ -137,7 +139,7 @@ def _wrap(shop: Shop, worker: Worker) -> None:
         access_log=worker.access_log,
         trusted=settings.trusted_proxies,
     )
-    shop.take = FastPath(edge, context, WITHOUT_ORIGIN if settings.cors_origins else ()).take
+    shop.take = FastPath(edge, context, VARY_WITHOUT_ORIGIN if settings.cors_origins else ()).take
 
 
 def _rate_limit(worker: Worker) -> RateLimit | None:

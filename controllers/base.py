@@ -31,8 +31,9 @@ from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
+from middleware.cache_control import PRIVATE
 from middleware.known_reads import remember
-from middleware.read_response import ReadResponse
+from middleware.read_response import read_response
 from schemas.base import Create, ListQuery, Page, Read, Update
 from services.answer import Answer, Entry, page_entry
 from services.at_once import AtOnce
@@ -54,6 +55,8 @@ class BaseController:
     update_schema: ClassVar[type[Update]]
     read_schema: ClassVar[type[Read]]
     query_schema: ClassVar[type[ListQuery]]
+    # What caches on the way may do with its rows and lists.
+    cache_control: ClassVar[bytes] = PRIVATE
     # What GET shows, where that can be more than a row.
     shown_schema: ClassVar[type[Read] | None] = None
     # Requests and answers shown in the documentation.
@@ -89,9 +92,9 @@ class BaseController:
         reading = self.service.row_reading(id_key, self.fields).then(self.row_answer)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
-            return await self.show(request, FreshRead(executor_of(request), reading))
+            return await self.show(request, FreshRead(executor_of(request), reading, self.cache_control))
         entry = Entry(build_key(resource, "id", id_key), (row_tag(resource, id_key),), caching.ttl)
-        return await self.show(request, CachedRead(executor_of(request), entry, reading))
+        return await self.show(request, CachedRead(executor_of(request), entry, reading, self.cache_control))
 
     async def create_row(self, request: Request, body: Any) -> Response:
         def created(row: Any) -> Reply:
@@ -138,11 +141,12 @@ class BaseController:
         executor, caching = executor_of(request), self.service.caching
         is_plain = query.sort is None and not query.filters()
         if caching is None:
-            return FreshRead(executor, self.service.page_reading(query, self.fields).then(answer) if is_plain else work)
+            fresh = self.service.page_reading(query, self.fields).then(answer) if is_plain else work
+            return FreshRead(executor, fresh, self.cache_control)
         if is_plain:
             return self._cached_page(executor, query, given)
         entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
-        return CachedRead(executor, entry, work)
+        return CachedRead(executor, entry, work, self.cache_control)
 
     def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
         def rows(found: Sequence[Any]) -> Answer:
@@ -158,6 +162,7 @@ class BaseController:
                 executor,
                 page_entry(self.list_key(query), resource, ttl),
                 self.service.rows_reading(query, self.fields).then(rows),
+                self.cache_control,
             ),
             CachedRead(
                 executor,
@@ -189,7 +194,7 @@ class BaseController:
         """What `read` answers; later requests of the same target are answered by it without this controller."""
         answer, hit = await read.answer()
         remember(request.scope, read)
-        return ReadResponse(request.scope, answer, hit)
+        return await read_response(request.scope, answer, hit, cache_control=read.cache_control)
 
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""

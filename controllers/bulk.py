@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers import documentation
-from controllers.answers import JSON, as_dict
+from controllers.answers import as_dict
 from controllers.base import BaseController
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of
-from schemas.json_codec import to_json
+from schemas.json_codec import json_body
+from services.answer import JSON
 from services.bulk import BulkService
 from services.idempotency import Reply
 
@@ -94,7 +95,7 @@ class BulkController(BaseController):
         def work(session: Session) -> Reply:
             created = self.service(session).create_many([dict(row) for row in rows], self.fields)
             content = [dict(zip(self.fields, row, strict=True)) for row in created]
-            return Reply(201, to_json(content), {"Content-Type": JSON})
+            return Reply(201, json_body(content), {"Content-Type": JSON})
 
         return await self.write(request, work)
 
@@ -108,7 +109,7 @@ class BulkController(BaseController):
 
         def work(session: Session) -> Reply:
             rows = self.service(session).update_many(changes)
-            return Reply(200, to_json([as_dict(row, self.fields) for row in rows]), {"Content-Type": JSON})
+            return Reply(200, json_body([as_dict(row, self.fields) for row in rows]), {"Content-Type": JSON})
 
         return await self.write(request, work)
 

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from controllers import documentation
+from controllers.answers import json_response
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
 from services.health import HealthService
@@ -82,15 +83,15 @@ class HealthController:
     async def report(self, request: Request) -> Response:
         report = await _health(request).report()
         down = report["checks"]["database"]["status"] == "down"
-        return JSONResponse(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
+        return json_response(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
 
     async def live(self) -> Response:
-        return JSONResponse({"status": "alive"}, headers=_NO_STORE)
+        return json_response({"status": "alive"}, headers=_NO_STORE)
 
     async def ready(self, request: Request) -> Response:
         if request.app.state.worker.draining or not await _health(request).is_ready():
             return problem(request.scope, 503, "Not ready to serve", headers=_NO_STORE | {"Retry-After": "1"})
-        return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+        return json_response({"status": "ready"}, headers=_NO_STORE)
 
 
 def _health(request: Request) -> HealthService:

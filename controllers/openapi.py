@@ -23,6 +23,10 @@ matches, `Link` leads to the other pages.
 in a body, keeps a change from undoing somebody else's (412, 409). `If-None-Match` with one of the row's tags, or `*`,
 refuses a change (412).
 
+**Compression.** Answers of more than 1 KB are compressed with zstd or gzip, as `Accept-Encoding` asks, and carry `Vary`.
+Each form has an `ETag` of its own; `If-Match` and `If-None-Match` take any of them. `Cache-Control` is `no-cache` for
+the catalog and `private, no-cache` for everything else.
+
 **Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first answer with
 `Idempotent-Replayed: true`, for at least 24 hours.
 

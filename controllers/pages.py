@@ -1,49 +1,123 @@
-"""/docs, /redoc and /openapi.json, with every script and style served from here: no network is needed."""
+"""/docs, /redoc and /openapi.json, with every script and style served from here: no network is needed.
 
+All of it is rendered when somebody first asks for it, and then kept with its compressed forms: some four megabytes.
+"""
+
+import asyncio
+import hashlib
+import mimetypes
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
 import fastapi_offline
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 
+from config.content_coding import is_text
+from config.turns import SharedTasks
 from controllers.openapi import openapi_document
+from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
+from middleware.read_response import read_response
+from schemas.json_codec import json_body
+from services.answer import JSON, Answer
 
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
 
+_HTML = "text/html; charset=utf-8"
+
+
+class Rendered:
+    """An answer that is rendered in a thread when somebody first asks for it, and then kept."""
+
+    def __init__(self, render: Callable[[], tuple[bytes, str]]) -> None:
+        self._render = render
+        self._rendering = SharedTasks()
+        self._answer: Answer | None = None
+
+    async def answer(self) -> Answer:
+        if self._answer is None:
+            await self._rendering.result("answer", self._make)
+            assert self._answer is not None
+        return self._answer
+
+    async def respond(self, request: Request) -> Response:
+        """The endpoint of the answer."""
+        return await read_response(request.scope, await self.answer(), cache_control=PRIVATE)
+
+    async def _make(self) -> None:
+        body, media_type = await asyncio.to_thread(self._render)
+        self._answer = Answer(body, f'"{_digest(body)}"', {"Content-Type": media_type})
+
+
+class Assets:
+    """The files of a folder. Below a digest of its content a file may be kept for good."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {path.name: path for path in folder.iterdir() if path.is_file()}
+        self._rendered = {name: Rendered(partial(_read, path)) for name, path in self._files.items()}
+
+    def url(self, name: str) -> str:
+        """The path of the file below the digest of its content. It reads the file."""
+        return f"{ASSETS}/{_digest(self._files[name].read_bytes())}/{name}"
+
+    async def respond(self, request: Request) -> Response:
+        """The endpoint of all files, by the path parameters `name` and, not always, `digest`."""
+        name, digest = request.path_params["name"], request.path_params.get("digest")
+        if name not in self._rendered:
+            raise HTTPException(404)
+        answer = await self._rendered[name].answer()
+        if digest is None:
+            return await read_response(request.scope, answer, cache_control=PUBLIC)
+        if answer.etag != f'"{digest}"':
+            raise HTTPException(404)
+        return await read_response(request.scope, answer, cache_control=IMMUTABLE)
+
 
 def add_pages(app: FastAPI) -> None:
     """Add the documentation pages to `app`, whose routes must all be there."""
+    assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
-    async def swagger_ui(request: Request) -> HTMLResponse:
-        return get_swagger_ui_html(
+    def swagger_ui() -> tuple[bytes, str]:
+        page = get_swagger_ui_html(
             openapi_url=OPENAPI,
             title=f"{app.title} - Swagger UI",
-            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{ASSETS}/favicon.png",
+            swagger_js_url=assets.url("swagger-ui-bundle.js"),
+            swagger_css_url=assets.url("swagger-ui.css"),
+            swagger_favicon_url=assets.url("favicon.png"),
         )
+        return bytes(page.body), _HTML
 
-    async def redoc(request: Request) -> HTMLResponse:
-        return get_redoc_html(
+    def redoc() -> tuple[bytes, str]:
+        page = get_redoc_html(
             openapi_url=OPENAPI,
             title=f"{app.title} - ReDoc",
-            redoc_js_url=f"{ASSETS}/redoc.standalone.js",
-            redoc_favicon_url=f"{ASSETS}/favicon.png",
+            redoc_js_url=assets.url("redoc.standalone.js"),
+            redoc_favicon_url=assets.url("favicon.png"),
             with_google_fonts=False,
         )
+        return bytes(page.body), _HTML
 
-    async def openapi(request: Request) -> Response:
-        return JSONResponse(app.openapi())
+    def openapi() -> tuple[bytes, str]:
+        return json_body(app.openapi()), JSON
 
-    app.add_route("/docs", swagger_ui, include_in_schema=False)
-    app.add_route("/redoc", redoc, include_in_schema=False)
-    app.add_route(OPENAPI, openapi, include_in_schema=False)
-    app.mount(ASSETS, StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static"))
+    for path, render in (("/docs", swagger_ui), ("/redoc", redoc), (OPENAPI, openapi)):
+        app.add_route(path, Rendered(render).respond, include_in_schema=False)
+    for path in (f"{ASSETS}/{{name}}", f"{ASSETS}/{{digest}}/{{name}}"):
+        app.add_route(path, assets.respond, include_in_schema=False)
 
     # FastAPI's own way to replace the document: whoever asks the application for it gets this one too.
     app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return path.read_bytes(), f"{media_type}; charset=utf-8" if is_text(media_type) else media_type
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=8).hexdigest()

@@ -12,6 +12,7 @@ from controllers.base import executor_of
 from controllers.bulk import BulkController
 from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, parse_query
+from middleware.cache_control import PUBLIC
 from models.stock_movement import StockReason
 from schemas.product import (
     ProductCreate,
@@ -40,6 +41,7 @@ _LEDGER_EXAMPLE = {
 class ProductController(BulkController):
     service = ProductService
     create_schema, update_schema = ProductCreate, ProductUpdate
+    cache_control = PUBLIC
     read_schema, query_schema = ProductRead, ProductQuery
     example = {
         "name": "Desk lamp",

@@ -11,6 +11,7 @@ from weakref import ref
 from sqlalchemy.orm import Session
 
 from config.turns import SharedAnswer
+from middleware.cache_control import PRIVATE
 from services.answer import Answer, Entry
 from services.executor import Executor
 from services.versions import Found
@@ -24,6 +25,7 @@ class FreshRead:
 
     executor: Executor
     work: Work
+    cache_control: bytes = PRIVATE
 
     def look(self) -> None:
         """There is nothing to look for."""
@@ -42,6 +44,7 @@ class CachedRead:
     executor: Executor
     entry: Entry
     work: Work
+    cache_control: bytes = PRIVATE
 
     def look(self) -> SharedAnswer[Found] | None:
         return self.executor.cache.look(self.entry)
@@ -66,6 +69,10 @@ class CachedPage:
     complete: Callable[[Answer, Answer], Answer]
     _parts: tuple[ref[Answer], ref[Answer]] | None = None
     _whole: list[Answer] = field(default_factory=list)
+
+    @property
+    def cache_control(self) -> bytes:
+        return self.rows.cache_control
 
     def look(self) -> SharedAnswer[Found] | None:
         return self.rows.executor.cache.look(self.rows.entry, self.size.entry)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from schemas.json_codec import to_json
+from controllers.answers import json_response
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
@@ -46,7 +46,7 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
         varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
         if _prefers_html(",".join(request.headers.getlist("accept"))):
             return RedirectResponse("/docs", headers=varying)
-        return Response(to_json(index), headers=varying, media_type="application/json")
+        return json_response(index, headers=varying)
 
     async def answer(response: Response, request: Request) -> Response:
         return response

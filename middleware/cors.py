@@ -28,8 +28,8 @@ EXPOSED_HEADERS = (
     "Preference-Applied",
     "traceparent",
 )
-# What `Cors` puts on every answer to a request without an Origin: one with an Origin gets another answer.
-WITHOUT_ORIGIN = ((b"vary", b"Origin"),)
+# What `Cors` says that every answer varies by, to a request without an Origin: one with an Origin gets another answer.
+VARY_WITHOUT_ORIGIN = (b"Origin",)
 
 
 class Cors(CORSMiddleware):

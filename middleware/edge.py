@@ -14,7 +14,7 @@ from config.turns import SharedAnswer
 from middleware.errors import refusal_of, unexpected
 from middleware.known_reads import KnownReads, Read
 from middleware.rate_limit import RateLimit, Usage
-from middleware.read_response import ReadResponse
+from middleware.read_response import read_response
 from services.errors import ShopError
 from services.versions import Found
 
@@ -68,7 +68,8 @@ class Edge:
 async def _answer(read: Read, found: SharedAnswer[Found] | None, scope: Scope, receive: Receive, send: Send) -> None:
     response: Response
     try:
-        response = ReadResponse(scope, *await read.answer(found))
+        answer, hit = await read.answer(found)
+        response = await read_response(scope, answer, hit, cache_control=read.cache_control)
     except ShopError as error:
         response = refusal_of(error, scope)
     except Exception as error:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.problem import problem_json
@@ -132,9 +132,6 @@ def _allowed_methods(request: Request) -> list[str]:
     for route in request.app.routes:
         if isinstance(route, Route) and route.path_regex.match(path):
             allowed |= route.methods or set()
-        elif isinstance(route, Mount) and route.path_regex.match(path):
-            # All that is mounted are files, which can be read only.
-            allowed.add("GET")
     if "GET" in allowed:
         allowed.add("HEAD")
     return sorted(allowed)

@@ -7,7 +7,7 @@ answer has. Wherever more is to be said (a refusal, an error, another origin), t
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from config.logging import request_id, trace_id
 from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers
 from config.turns import SharedAnswer, settled
+from middleware.cache_control import lines_about_caches
+from middleware.compression import VARY, coding_for
 from middleware.edge import Asked, Edge, note_asked
 from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
-from middleware.read_response import HIT_LINE, MISS_LINE, client_has
+from middleware.read_response import client_has
 from middleware.request_context import Begun, RequestContext
 from services.answer import Answer
 from services.versions import Found
@@ -52,13 +54,14 @@ class _Held:
 class FastPath:
     """Answers what `edge` knows, in the name of the outermost layer `context`.
 
-    `between` are the headers that the layers between these two put on every answer to a request without an Origin.
+    `vary` are the headers of a request, without an Origin, that the layers between these two say its answer varies by.
     """
 
-    def __init__(self, edge: Edge, context: RequestContext, between: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, edge: Edge, context: RequestContext, vary: Sequence[bytes] = ()) -> None:
         self._known, self._limit = edge.known, edge.limit
         self._context = context
-        self._between = header_lines(between)
+        # By whether the answer itself varies.
+        self._vary = {False: _vary_line(vary), True: _vary_line((VARY[1], *vary))}
         self._turn: list[_Held] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -116,31 +119,53 @@ class FastPath:
             log.debug("A known read failed: %s", type(error).__name__)
             self._hand_on(held)
         else:
+            await self._make_and_send(held, answer, hit)
+
+    async def _make_and_send(self, held: _Held, answer: Answer, hit: bool | None) -> None:
+        """Send the answer in a coding that it may have to be brought into first."""
+        try:
+            if answer.varies and not client_has(answer.etag, held.request.scope):
+                await answer.make_form(coding_for(held.request.scope))
             if not self._send(held, answer, hit):
                 self._hand_on(held)
+        except Exception:
+            log.exception("A request could not be answered on the fast path")
+            self._hand_on(held)
 
     @staticmethod
     def _hand_on(held: _Held) -> None:
-        note_asked(held.request.scope, Asked(held.found, held.usage))
-        held.request.hand_on()
+        if not held.request.is_answered:
+            note_asked(held.request.scope, Asked(held.found, held.usage))
+            held.request.hand_on()
 
     def _send(self, held: _Held, answer: Answer, hit: bool | None) -> bool:
+        """Whether the answer was sent, or will be as soon as it is in the coding that the client takes."""
         scope = held.request.scope
-        status, lines, body = 200, answer.lines_of_200, answer.body
+        coding = coding_for(scope) if answer.varies else None
         if client_has(answer.etag, scope):
-            status, lines, body = 304, answer.lines_of_304, b""
-        elif scope["method"] == "HEAD":
-            body = b""
+            status, lines, body = 304, answer.form_without_body(coding).lines_of_304, b""
+        else:
+            form = answer if coding is None else answer.form(coding)
+            if form is None:
+                self._start(self._make_and_send(held, answer, hit))
+                return True
+            status, lines, body = 200, form.lines_of_200, form.body
+            if scope["method"] == "HEAD":
+                body = b""
         limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
-        cached = b"" if hit is None else HIT_LINE if hit else MISS_LINE
+        about = lines_about_caches(held.read.cache_control, hit)
         if not held.request.write(
-            status, (lines, cached, limits, self._between, self._context.lines(held.begun)), body
+            status, (lines, about, limits, self._vary[answer.varies], self._context.lines(held.begun)), body
         ):
             return False
         if hit is not None:
             self._context.count_read(hit=hit)
         self._context.has_answered(scope, held.begun, status)
         return True
+
+
+def _vary_line(names: Sequence[bytes]) -> bytes:
+    return header_lines([(VARY[0], b", ".join(names))]) if names else b""
 
 
 def _has_origin(headers: Headers) -> bool:

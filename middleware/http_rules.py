@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from middleware.errors import problem
 
@@ -16,8 +16,8 @@ class HttpRules:
     """Makes requests uniform before they are routed.
 
     A malformed or missing `Host` is 400, a path that is no text is 404, one trailing slash is dropped
-    without a redirect, and HEAD runs as GET with the body kept back. The routes see a copy of the scope;
-    the layers outside still see what the client sent.
+    without a redirect, and HEAD runs as GET, whose body a layer outside keeps back. The routes see a copy of the
+    scope; the layers outside still see what the client sent.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,7 +38,7 @@ class HttpRules:
         if scope["path"].endswith("/") and scope["path"] != "/":
             scope = _without_trailing_slash(scope)
         if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
+            scope = {**scope, "method": "GET"}
         await self.app(scope, receive, send)
 
 
@@ -73,14 +73,3 @@ def _without_trailing_slash(scope: Scope) -> Scope:
     if scope.get("raw_path"):
         trimmed["raw_path"] = scope["raw_path"].removesuffix(b"/")
     return trimmed
-
-
-def _without_body(send: Send) -> Send:
-    """`send`, with empty bodies: the headers still say what GET would have sent, as HEAD asks."""
-
-    async def send_headers_only(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return send_headers_only

@@ -28,6 +28,10 @@ _BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 class Read(Protocol):
     """How the GET of one target is answered, again and again."""
 
+    @property
+    def cache_control(self) -> bytes:
+        """What caches on the way may do with the answer."""
+
     def look(self) -> SharedAnswer[Found] | None:
         """Begin to find out whether a cached answer is good; the result is for `recall` or `answer`."""
 

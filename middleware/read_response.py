@@ -1,45 +1,45 @@
-"""What is sent for a read: 200 with the answer, 304 when the client has it already, and no body for HEAD."""
+"""What is sent for a read: 200 with the answer in the client's coding, 304 when it has the answer, no body for HEAD."""
 
 from collections.abc import Sequence
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.http_protocol import header_lines
+from config.content_coding import plain_tag
 from config.request_heads import Headers, said_of_headers
+from middleware.cache_control import PRIVATE, about_caches
+from middleware.compression import VARY, coding_for
 from services.answer import Answer
-
-_HIT = (b"x-cache-hit", b"true")
-_MISS = (b"x-cache-hit", b"false")
-# The same as lines, for answers that are sent as lines.
-HIT_LINE, MISS_LINE = header_lines([_HIT]), header_lines([_MISS])
 
 
 class ReadResponse(Response):
-    """The response to the read of `scope`. `hit` says whether the cache had the answer; None where nothing is cached.
+    """A response whose headers are taken as they are, because making them anew costs more than sending them."""
 
-    It takes the headers of the answer as they are, because making them anew costs more than sending them.
-    """
-
-    def __init__(self, scope: Scope, answer: Answer, hit: bool | None = None) -> None:
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
         self.background = None
-        self.raw_headers = list(answer.raw_headers)
-        if hit is not None:
-            self.raw_headers.append(_HIT if hit else _MISS)
-        if client_has(answer.etag, scope):
-            self.status_code, self.body = 304, b""
-            self.raw_headers = [header for header in self.raw_headers if header[0] != b"content-type"]
-        else:
-            self.status_code, self.body = 200, answer.body
-            self.raw_headers.append((b"content-length", b"%d" % len(answer.body)))
+        self.status_code, self.raw_headers, self.body = status, headers, body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
+async def read_response(
+    scope: Scope, answer: Answer, hit: bool | None = None, *, cache_control: bytes = PRIVATE
+) -> ReadResponse:
+    """The response to the read of `scope`. `hit` says whether the cache had the answer; None where nothing is cached."""
+    coding = coding_for(scope) if answer.varies else None
+    more = about_caches(cache_control, hit)
+    if answer.varies:
+        more.append(VARY)
+    if client_has(answer.etag, scope):
+        return ReadResponse(304, answer.form_without_body(coding).headers_of_304 + more)
+    form = await answer.make_form(coding)
+    return ReadResponse(200, form.headers_of_200 + more, form.body)
+
+
 def client_has(etag: str, scope: Scope) -> bool:
-    """Whether the request says that the client holds the answer with this `etag`."""
+    """Whether the request says that the client holds the answer with this `etag`, in whatever coding."""
     held = said_of_headers(scope, _held)
     return etag in held or "*" in held
 
@@ -47,4 +47,5 @@ def client_has(etag: str, scope: Scope) -> bool:
 def _held(headers: Headers) -> Sequence[str]:
     given = [value for name, value in headers if name == b"if-none-match"]
     # Several lines are one list. The weak comparison of RFC 9110: a W/ in front does not matter here.
-    return [tag.strip().removeprefix("W/") for tag in b",".join(given).decode("latin-1").split(",")] if given else ()
+    tags = b",".join(given).decode("latin-1").split(",") if given else ()
+    return [plain_tag(tag.strip().removeprefix("W/")) for tag in tags]

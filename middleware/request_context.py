@@ -15,6 +15,7 @@ from config.logging import request_id, trace_id
 from config.metrics import Metrics
 from config.request_heads import Headers, said_of_headers
 from config.settings import Network
+from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address
 from middleware.trace_context import trace_of
 from middleware.untrusted_proxies import UntrustedProxies
@@ -33,6 +34,7 @@ _POLICY_OF_PAGES = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; worker-src blob:; frame-ancestors 'none'",
 )
+_FOR_CACHES: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", PRIVATE),)
 _CLOSE = (b"connection", b"close")
 _LINES = header_lines((*_HEADERS, _POLICY_OF_DATA))
 
@@ -148,14 +150,17 @@ class RequestContext:
         self._metrics.count_read(hit=hit)
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
-        policy = _POLICY_OF_DATA
+        policy, for_caches = _POLICY_OF_DATA, _FOR_CACHES
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/html"):
                 policy = _POLICY_OF_PAGES
+            elif name == b"cache-control":
+                for_caches = ()
             elif name == b"x-cache-hit":
                 self.count_read(hit=value == b"true")
         completed = [
             *headers,
+            *for_caches,
             (b"x-request-id", begun.identity.encode()),
             (b"x-response-time", b"%.2f" % _milliseconds_since(begun.started)),
             *_HEADERS,

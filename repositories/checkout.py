@@ -156,7 +156,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
             ) AS order_details, (
                 SELECT row_to_json(bill) FROM (SELECT {_fields(Bill, BillRead)} FROM bills) bill
             ) AS bill
-        ) placed)::text AS body
+        ) placed)::text || chr(10) AS body
     FROM orders
 ), tagged AS MATERIALIZED (
     SELECT id_key, body, '"' || version || '.' || left(md5(body), 24) || '"' AS etag FROM answer

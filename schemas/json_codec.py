@@ -58,6 +58,11 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z)
 
 
+def json_body(value: Any) -> bytes:
+    """The JSON of an answer, which ends with a line break, so that it stands by itself in a terminal and in a file."""
+    return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+
+
 def _write_exactly(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from schemas.base import without_default
-from schemas.json_codec import to_json
+from schemas.json_codec import json_body
 
 # The codes of errors that have no class of their own, by status.
 CODES = {
@@ -45,10 +45,10 @@ def problem_json(
         **(extra or {}),
     }
     try:
-        return to_json(body)
+        return json_body(body)
     except (TypeError, ValueError):
         # A lone surrogate from the request: say it escaped rather than not at all.
-        return to_json(_printable(body))
+        return json_body(_printable(body))
 
 
 def _printable(value: Any) -> Any:

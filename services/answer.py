@@ -1,40 +1,137 @@
-"""Rendered answers, and where they are cached."""
+"""Rendered answers, the forms they are sent in, and where they are cached."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from config.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
 from config.http_protocol import header_lines
+from config.turns import SharedTasks
 from services.versions import EVERYTHING, rows_tag, size_tag, version_key
+
+JSON = "application/json"
+
+# Of a representation; 304 does not repeat them.
+_ABOUT_THE_BODY = (b"content-type", b"content-encoding")
+
+
+class CodedBodies:
+    """A body in content codings, each made when somebody first asks for it, and once however many ask.
+
+    Whoever keeps the body sets `on_growth`, which is called when there is more to keep. `size` is in bytes.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, bytes] = {}
+        self._being_made: SharedTasks | None = None
+        self.on_growth: Callable[[], None] | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self._made.values()))
+
+    def get(self, coding: str, body: bytes) -> bytes | None:
+        """`body` in this coding; None if it has yet to be made, and is too large for the event loop."""
+        made = self._made.get(coding)
+        if made is None and len(body) <= QUICK_BYTES:
+            made = self._keep(coding, compressed_now(body, coding))
+        return made
+
+    async def make(self, coding: str, body: bytes) -> bytes:
+        """`body` in this coding, made in a thread if need be."""
+        made = self.get(coding, body)
+        if made is None:
+            tasks = self._being_made = self._being_made or SharedTasks()
+            made = await tasks.result(coding, lambda: self._make(coding, body))
+        return made
+
+    async def _make(self, coding: str, body: bytes) -> bytes:
+        return self._keep(coding, await compressed(body, coding))
+
+    def _keep(self, coding: str, made: bytes) -> bytes:
+        self._made[coding] = made
+        if self.on_growth is not None:
+            self.on_growth()
+        return made
 
 
 @dataclass(frozen=True)
 class Answer:
     """A rendered answer: the bytes of its body, its entity tag, and the headers that belong to them.
 
-    `complete_to` is the key of its last row when rows with larger keys cannot change it.
+    `complete_to` is the key of its last row when rows with larger keys cannot change it. Answers with the same body may
+    share its `coded` forms.
     """
 
     body: bytes
     etag: str
     headers: dict[str, str] = field(default_factory=dict)
     complete_to: int | None = None
+    coded: CodedBodies = field(default_factory=CodedBodies, compare=False, repr=False)
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether it is compressed for those who take that."""
+        return len(self.body) > SMALL_BYTES and is_text(self.headers.get("Content-Type", JSON))
 
     @cached_property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """The headers that belong to the answer whoever asks, as they are sent."""
-        named = {"Content-Type": "application/json", "ETag": self.etag, **self.headers}
+        named = {"Content-Type": JSON, "ETag": self.etag, **self.headers}
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
 
     @cached_property
+    def headers_of_200(self) -> list[tuple[bytes, bytes]]:
+        """The same with the length of the body."""
+        return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]
+
+    @cached_property
+    def headers_of_304(self) -> list[tuple[bytes, bytes]]:
+        """The same for a client that has the body already."""
+        return [header for header in self.raw_headers if header[0] not in _ABOUT_THE_BODY]
+
+    @cached_property
     def lines_of_200(self) -> bytes:
-        """The same as lines, with the length of the body."""
-        return header_lines([*self.raw_headers, (b"content-length", b"%d" % len(self.body))])
+        return header_lines(self.headers_of_200)
 
     @cached_property
     def lines_of_304(self) -> bytes:
-        """The same for a client that has the body already."""
-        return header_lines(header for header in self.raw_headers if header[0] != b"content-type")
+        return header_lines(self.headers_of_304)
+
+    # -- its forms in content codings; `coding` is None for the answer as it is ----------------------
+
+    @cached_property
+    def _forms(self) -> dict[str, "Answer"]:
+        return {}
+
+    def form(self, coding: str | None) -> "Answer | None":
+        """The answer in this coding; None if it has yet to be made, and is too large for the event loop."""
+        if coding is None:
+            return self
+        form = self._forms.get(coding)
+        if form is None:
+            body = self.coded.get(coding, self.body)
+            form = None if body is None else self._in_coding(coding, body)
+        return form
+
+    async def make_form(self, coding: str | None) -> "Answer":
+        """The answer in this coding. It does not hold up the event loop, however large the body is."""
+        form = self.form(coding)
+        if form is None:
+            assert coding is not None
+            form = self._in_coding(coding, await self.coded.make(coding, self.body))
+        return form
+
+    def form_without_body(self, coding: str | None) -> "Answer":
+        """The answer in this coding for who has the body: nothing is compressed for that."""
+        if coding is None:
+            return self
+        return self._forms.get(coding) or Answer(b"", tag_in(coding, self.etag), self.headers)
+
+    def _in_coding(self, coding: str, body: bytes) -> "Answer":
+        headers = {**self.headers, "Content-Encoding": coding}
+        form = self._forms[coding] = Answer(body, tag_in(coding, self.etag), headers)
+        return form
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ Nobody sees an old answer after a write:
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -44,7 +45,7 @@ log = logging.getLogger("shop.cache")
 
 _SCAN_COUNT = 500
 
-# What a worker remembers of answers, in bytes; the second is what one of them takes beside its body.
+# What a worker remembers of answers, in bytes; the second is what one takes beside its body and its compressed forms.
 _MEMO_BYTES = 16 * 1024 * 1024
 _ANSWER_BYTES = 1500
 
@@ -254,7 +255,15 @@ class CacheService:
             log.debug("Not stored: %s: %s", entry.key, error)
 
     def _remember(self, entry: Entry, remembered: StoredAnswer) -> None:
-        self._remembered.put(entry.key, remembered, len(remembered.answer.body) + _ANSWER_BYTES)
+        answer = remembered.answer
+        self._remembered.put(entry.key, remembered, len(answer.body) + answer.coded.size + _ANSWER_BYTES)
+        answer.coded.on_growth = partial(self._weigh, entry)
+
+    def _weigh(self, entry: Entry) -> None:
+        """Count what was made of the entry's answer, while it is remembered."""
+        remembered = self._remembered.get(entry.key)
+        if remembered is not None:
+            self._remember(entry, remembered)
 
     def _milliseconds(self, ttl: float | None) -> int:
         return max(1, int((self._default_ttl if ttl is None else ttl) * 1000))

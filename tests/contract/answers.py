@@ -27,6 +27,8 @@ def assert_headers(response: httpx.Response) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Frame-Options"] == "DENY"
+    assert len(headers.get_list("Cache-Control")) == 1
+    assert len(headers.get_list("Vary")) <= 1
     if "json" in headers.get("Content-Type", "json"):
         assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
 

@@ -1,5 +1,6 @@
 """Entity tags, links between pages, and what a conditional request gets."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.types import Scope
 
 from controllers.answers import (
     Params,
@@ -17,7 +19,7 @@ from controllers.answers import (
     row_reply,
     versions_in,
 )
-from middleware.read_response import ReadResponse
+from middleware.read_response import ReadResponse, read_response
 from models.base import version
 from schemas.base import ListQuery, Page
 from services.answer import Answer
@@ -45,12 +47,16 @@ def request(**headers: str) -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": encoded})
 
 
+def response_to(scope: Scope, answer: Answer, hit: bool | None = None) -> ReadResponse:
+    return asyncio.run(read_response(scope, answer, hit))
+
+
 # -- Tags ------------------------------------------------------------------------------------------
 
 
 def test_a_row_is_tagged_with_its_version() -> None:
     answer = row_answer(ROW, ("id_key", "name", "updated_at"))
-    assert answer.body == b'{"id_key":7,"name":"Lamp","updated_at":"2026-11-16T10:00:00.123456Z"}'
+    assert answer.body == b'{"id_key":7,"name":"Lamp","updated_at":"2026-11-16T10:00:00.123456Z"}\n'
     assert answer.etag == TAG
 
 
@@ -87,6 +93,8 @@ def test_a_list_is_tagged_with_its_rows_and_links() -> None:
         (['"a", "b"'], {"a", "b"}),
         (['"a"', '"b"'], {"a", "b"}),
         (['"a.digest"'], {"a"}),
+        (['"a-gzip"', '"b-zstd"', '"c.digest-gzip"'], {"a", "b", "c"}),
+        (['"a-brotli"'], {"a-brotli"}),
         (['W/"a"'], set()),
         (['W/"a", "b"'], {"b"}),
         ([""], {""}),
@@ -96,9 +104,9 @@ def test_if_match_names_versions(lines: list[str], versions: set[str] | None) ->
     assert versions_in(lines) == versions
 
 
-@pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', "*"])
+@pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', '"a-gzip"', 'W/"a-zstd"', "*"])
 def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
-    response = ReadResponse(request(if_none_match=header).scope, Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
+    response = response_to(request(if_none_match=header).scope, Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
     assert response.status_code == 304
     assert response.body == b""
     assert response.headers["etag"] == '"a"'
@@ -108,12 +116,12 @@ def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
 def test_several_lines_of_tags_are_one_list() -> None:
     scope = request().scope
     scope["headers"] = [(b"if-none-match", b'"x"'), (b"if-none-match", b'"a"')]
-    assert ReadResponse(scope, Answer(b"{}", '"a"')).status_code == 304
+    assert response_to(scope, Answer(b"{}", '"a"')).status_code == 304
 
 
 @pytest.mark.parametrize("headers", [{}, {"if_none_match": '"b"'}, {"if_none_match": "a"}, {"if_none_match": ""}])
 def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
-    response = ReadResponse(request(**headers).scope, Answer(b"{}", '"a"'))
+    response = response_to(request(**headers).scope, Answer(b"{}", '"a"'))
     assert response.status_code == 200
     assert response.body == b"{}"
     assert response.headers["content-type"] == "application/json"
@@ -122,7 +130,7 @@ def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
 
 def test_a_reply_says_where_the_new_row_is() -> None:
     made = row_reply(201, ROW, ("id_key", "updated_at"), "/things/7")
-    assert (made.status, made.body) == (201, b'{"id_key":7,"updated_at":"2026-11-16T10:00:00.123456Z"}')
+    assert (made.status, made.body) == (201, b'{"id_key":7,"updated_at":"2026-11-16T10:00:00.123456Z"}\n')
     assert made.headers == {"Content-Type": "application/json", "ETag": TAG, "Location": "/things/7"}
     assert "Location" not in row_reply(200, ROW, ("id_key", "updated_at")).headers
 
@@ -132,7 +140,7 @@ def test_a_reply_says_where_the_new_row_is() -> None:
 
 def test_a_page_has_its_rows_without_the_count_beside_them() -> None:
     answer = page_answer(Page([(1, "a", 42)], 42), ("id_key", "name"), ListQuery(limit=1), "/things", ())
-    assert answer.body == b'[{"id_key":1,"name":"a"}]'
+    assert answer.body == b'[{"id_key":1,"name":"a"}]\n'
     assert answer.headers["X-Total-Count"] == "42"
     assert "X-Total-Count-Estimated" not in answer.headers
 

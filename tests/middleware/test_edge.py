@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from config.redis_config import RedisGateway
+from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
 from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
@@ -24,6 +25,8 @@ def anyio_backend() -> str:
 
 class Thing:
     """A read of a thing that may be gone."""
+
+    cache_control = PUBLIC
 
     def __init__(self) -> None:
         self.exists = True

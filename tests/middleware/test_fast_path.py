@@ -15,6 +15,7 @@ from config.http_protocol import HeldRequest, ShopProtocol
 from config.metrics import Metrics
 from config.redis_config import RedisGateway, RedisUnavailable
 from config.turns import SharedAnswer
+from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
 from middleware.fast_path import FastPath
 from middleware.known_reads import remember
@@ -29,10 +30,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
 ANSWER = Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
 NEWER = Answer(b'{"id_key":2}', '"v2"')
+LARGE = b'{"id_key":1,"name":"%b"}' % (b"lamp " * 500)
 # What differs from one answer to the next.
 OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining", "ratelimit", "traceparent"}
 # Has a request take the way through the layers.
 BY_THE_LAYERS = {"Origin": "https://shop.example"}
+GZIP = {"Accept-Encoding": "gzip"}
 
 
 @pytest.fixture
@@ -43,12 +46,15 @@ def anyio_backend() -> str:
 class Thing:
     """A read that can be told how things stand. A new answer waits at the gate."""
 
+    cache_control = PUBLIC
+
     def __init__(self) -> None:
         self.is_remembered = self.is_cached = True
         self.is_gone = self.broken = self.away = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.answered = 0
+        self.remembered = ANSWER
 
     def look(self) -> SharedAnswer[Found] | None:
         if not self.is_cached:
@@ -67,16 +73,16 @@ class Thing:
     def recall(self, found: Found) -> Answer | None:
         if self.broken:
             raise RuntimeError("broken")
-        return ANSWER if self.is_remembered else None
+        return self.remembered if self.is_remembered else None
 
     async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
         self.answered += 1
         if self.is_gone:
             raise NotFound("Thing", 1)
         if not self.is_cached:
-            return ANSWER, None
+            return self.remembered, None
         if self.is_remembered:
-            return ANSWER, True
+            return self.remembered, True
         await self.gate.wait()
         return NEWER, False
 
@@ -170,6 +176,55 @@ async def test_it_answers_what_the_layers_answer(method: str, etag: str) -> None
     for name in fast.headers.keys() - OWN_TO_AN_ANSWER:
         assert fast.headers[name] == slow.headers[name], name
     assert fast.headers["X-Request-ID"] == "abc-123"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("coding", ["identity", "gzip", "gzip, deflate, br, zstd", "gzip;q=0, *"])
+@pytest.mark.parametrize("etag", ['"v1"', '"v1-gzip"', 'W/"v1-zstd"', '"v0"'])
+async def test_it_compresses_as_the_layers_do(method: str, coding: str, etag: str) -> None:
+    shop = SmallShop()
+    headers = {"Accept-Encoding": coding, "If-None-Match": etag}
+    async with client_of(shop) as client:
+        # One answer for each way, so that each has to be compressed.
+        shop.thing.remembered = Answer(LARGE, '"v1"')
+        fast = await client.request(method, "/things/1", headers=headers)
+        assert shop.called == 0
+        shop.thing.remembered = Answer(LARGE, '"v1"')
+        slow = await client.request(method, "/things/1", headers=headers | BY_THE_LAYERS)
+        assert shop.called == 1
+
+    assert fast.headers["Vary"] == "Accept-Encoding"
+    assert (fast.status_code, fast.headers.keys()) == (slow.status_code, slow.headers.keys())
+    for name in fast.headers.keys() - OWN_TO_AN_ANSWER:
+        assert fast.headers[name] == slow.headers[name], name
+
+
+async def test_what_was_compressed_once_is_kept_with_the_answer() -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        shop.thing.remembered = Answer(LARGE, '"v1"')
+        for _ in range(2):
+            answers = await asyncio.gather(*(client.get("/things/1", headers=GZIP) for _ in range(5)))
+            assert {answer.content for answer in answers} == {LARGE}
+            assert {answer.headers["ETag"] for answer in answers} == {'"v1-gzip"'}
+            assert shop.thing.remembered.coded.size == int(answers[0].headers["Content-Length"]) < len(LARGE)
+    assert shop.called == 0
+
+
+async def test_an_answer_that_cannot_be_written_is_left_to_the_layers(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever asks gets an answer, whatever is wrong with what was to be sent: a header that no server can send."""
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        for is_remembered in (True, False):
+            shop.thing.is_remembered = is_remembered
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(shop.fast_path, "_send", broken)
+                assert (await client.get("/things/1")).status_code == 200
+    assert caplog.text.count("could not be answered on the fast path") == 2
+
+
+def broken(*args: object) -> bool:
+    raise UnicodeEncodeError("latin-1", "€", 0, 1, "no such letter")
 
 
 async def test_an_old_answer_is_made_anew() -> None:

@@ -1,0 +1,109 @@
+"""Compresses what is not compressed yet, and keeps back the bodies of HEAD.
+
+Reads come compressed (`middleware.read_response`), because what was compressed once is kept with them. This layer does
+it for everything else: errors, answers to writes, counters. Bodies are compressed on demand, each coding with an entity
+tag of its own, and whatever could be compressed says so by `Vary`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.content_coding import (
+    SMALL_BYTES,
+    Compressor,
+    accepted_coding,
+    compressed,
+    compressed_piece,
+    compressor,
+    is_text,
+    tag_in,
+)
+from config.request_heads import Headers, said_of_headers
+
+VARY = (b"vary", b"Accept-Encoding")
+
+_WITHOUT_BODY = frozenset((204, 205, 304))
+
+
+def coding_for(scope: Mapping[str, Any]) -> str | None:
+    """The coding in which the client of this request gets what is worth it; None for none."""
+    return said_of_headers(scope, _accepted)
+
+
+def _accepted(headers: Headers) -> str | None:
+    return accepted_coding([value.decode("latin-1") for name, value in headers if name == b"accept-encoding"])
+
+
+class Compression:
+    """Compresses the answers of `app`. What it answers to HEAD must be what it answers to GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            send = _CodedSend(send, coding_for(scope), is_head=scope["method"] == "HEAD")
+        await self.app(scope, receive, send)
+
+
+class _CodedSend:
+    """Sends one answer in `coding`, if it is worth it. Its head waits for the first piece of its body, which tells."""
+
+    def __init__(self, send: Send, coding: str | None, *, is_head: bool) -> None:
+        self._send, self._coding, self._is_head = send, coding, is_head
+        self._start: Message | None = None
+        # Of a body that comes in pieces.
+        self._compressor: Compressor | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        else:
+            await self._send(message)
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            body = await self._begin(start, body, more)
+        elif self._compressor is not None:
+            body = await compressed_piece(self._compressor, body, not more)
+        await self._send({"type": "http.response.body", "body": b"" if self._is_head else body, "more_body": more})
+
+    async def _begin(self, start: Message, body: bytes, more: bool) -> bytes:
+        """Send the head, and return the first piece of the body as it is to be sent."""
+        start.setdefault("headers", [])
+        headers = MutableHeaders(scope=start)
+        if _is_worth_it(start["status"], headers, len(body), more):
+            headers.add_vary_header("Accept-Encoding")
+            if self._coding is not None:
+                body = await self._coded(self._coding, headers, body, more)
+        await self._send(start)
+        return body
+
+    async def _coded(self, coding: str, headers: MutableHeaders, body: bytes, more: bool) -> bytes:
+        headers["Content-Encoding"] = coding
+        if "etag" in headers:
+            headers["ETag"] = tag_in(coding, headers["etag"])
+        if more:
+            del headers["content-length"]
+            self._compressor = compressor(coding)
+            return await compressed_piece(self._compressor, body, False)
+        body = await compressed(body, coding)
+        headers["Content-Length"] = str(len(body))
+        return body
+
+
+def _is_worth_it(status: int, headers: MutableHeaders, size: int, more: bool) -> bool:
+    """Whether the answer is compressed for those who take that, and nobody has seen to it before."""
+    return (
+        (more or size > SMALL_BYTES)
+        and status not in _WITHOUT_BODY
+        and "content-encoding" not in headers
+        and "accept-encoding" not in headers.get("vary", "").lower()
+        and is_text(headers.get("content-type", ""))
+    )
