@@ -30,6 +30,7 @@ from config.guards import MAX_RETRIES, answer_deadline, bound_locks, timeouts, w
 from config.lanes import READ_LANES, Lanes
 from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
 from config.moments import read_moments
+from config.notices import TELLS_CACHES
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
 
@@ -46,6 +47,7 @@ class Database:
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
+        self.url = url
         self.settings = settings
         self.engine = create_engine(
             url,
@@ -85,7 +87,7 @@ class Database:
             cursor.execute(
                 "SET TIME ZONE 'UTC'; "
                 # How alike words must be for the search to forgive a typing error (pg_trgm).
-                "SET pg_trgm.word_similarity_threshold = 0.4; " + timeouts(seconds)
+                "SET pg_trgm.word_similarity_threshold = 0.4; " + f"{TELLS_CACHES}; {timeouts(seconds)}"
             )
         connection.commit()
         read_moments(connection)

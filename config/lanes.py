@@ -21,6 +21,7 @@ from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from config.async_connection import connected
 from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
+from config.notices import TELLS_CACHES
 from config.settings import Settings
 from config.sqlstate import (
     LOCK_TIMEOUT,
@@ -337,6 +338,7 @@ def _guards(settings: Settings, read_only: bool) -> str:
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
+        f"{TELLS_CACHES}; "
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
     )

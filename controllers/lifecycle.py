@@ -17,6 +17,7 @@ from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
 from config.metrics import Metrics
 from config.migrations import migrate
+from config.notices import Notices
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from config.sqlstate import DatabaseUnavailable
@@ -43,6 +44,7 @@ class Worker:
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
         self.executor = Executor(self.database, self.cache)
+        self.notices = Notices(self.database.url, self.cache.make_all_old)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(resources, settings.api_prefix)
 
@@ -55,13 +57,16 @@ class Worker:
             await asyncio.to_thread(self._attach_to_servers, stack)
             self._drain_on_sigterm()
             await self.cache.start()
-            purge = asyncio.create_task(self._purge_old_answers())
-            noting = asyncio.create_task(self._note_state())
+            background = [
+                asyncio.create_task(work)
+                for work in (self._purge_old_answers(), self._note_state(), self.notices.listen())
+            ]
             try:
                 yield
             finally:
-                purge.cancel()
-                noting.cancel()
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
                 await self.cache.close()
                 await self.gateway.close()
                 self.database.close_lanes()

@@ -5,7 +5,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, MetaData, Numeric, TextClause, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    Numeric,
+    TextClause,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from config.moments import FarMoment
@@ -38,7 +50,10 @@ class Base(DeclarativeBase):
 
 
 class Row(Base):
-    """A table whose rows have a key of the database's and remember when they were made and changed."""
+    """A table whose rows have a key of the database's and remember when they were made and changed.
+
+    Every such table has the trigger `move_version`, for changes by others than the shop that leave `updated_at` alone.
+    """
 
     __abstract__ = True
     __mapper_args__ = {"eager_defaults": True}
@@ -60,6 +75,11 @@ def version(id_key: int, updated_at: datetime | FarMoment) -> str:
     if isinstance(updated_at, FarMoment):
         return f"{id_key:x}-{hashlib.blake2b(updated_at.encode(), digest_size=8).hexdigest()}"
     return f"{id_key:x}-{int(updated_at.timestamp()) * 1_000_000 + updated_at.microsecond:x}"
+
+
+def is_a_number(column: str) -> CheckConstraint:
+    """That an amount is no NaN, which PostgreSQL takes for larger than any number."""
+    return CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_is_a_number")
 
 
 def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Index, Integer, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, listed_by, ranged_by, reference
+from models.base import Base, Money, Row, is_a_number, listed_by, ranged_by, reference
 
 _SERVER_NUMBER = re.compile(r"(BILL|CREDIT)-\d{4}-\d{6,}", re.ASCII)
 
@@ -44,6 +44,8 @@ class Bill(Row):
     __table_args__ = (
         CheckConstraint("discount >= 0", name="discount_not_negative"),
         CheckConstraint("total >= 0", name="total_not_negative"),
+        is_a_number("discount"),
+        is_a_number("total"),
         CheckConstraint("payment_type IN ('cash', 'card')", name="payment_type_known"),
         CheckConstraint("kind IN ('sale', 'credit')", name="kind_known"),
         CheckConstraint("(kind = 'credit') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),

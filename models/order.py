@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, listed_by, ranged_by, reference
+from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference
 
 
 class OrderStatus(IntEnum):
@@ -58,6 +58,8 @@ class Order(Row):
     __table_args__ = (
         CheckConstraint("total >= 0", name="total_not_negative"),
         CheckConstraint("returned_total >= 0", name="returned_total_not_negative"),
+        is_a_number("total"),
+        is_a_number("returned_total"),
         CheckConstraint("delivery_method BETWEEN 1 AND 3", name="delivery_method_known"),
         CheckConstraint("status BETWEEN 1 AND 4", name="status_known"),
         listed_by("orders", "created_at"),

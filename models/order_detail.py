@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, listed_by, reference
+from models.base import Money, Row, is_a_number, listed_by, reference
 
 
 class OrderDetail(Row):
@@ -18,6 +18,7 @@ class OrderDetail(Row):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("price > 0", name="price_positive"),
+        is_a_number("price"),
         CheckConstraint("returned_quantity BETWEEN 0 AND quantity", name="returned_within_quantity"),
         listed_by("order_details", "created_at"),
         listed_by("order_details", "order_id"),

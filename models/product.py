@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, listed_by, ranged_by, reference
+from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference
 
 
 class Product(Row):
@@ -23,6 +23,7 @@ class Product(Row):
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price > 0", name="price_positive"),
+        is_a_number("price"),
         listed_by("products", "active"),
         listed_by("products", "category_id"),
         listed_by("products", "created_at"),

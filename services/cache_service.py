@@ -80,8 +80,8 @@ class CacheService:
         self.misses = 0
 
     async def start(self) -> None:
-        """Make everything old: a worker that was killed may have left news that nobody heard."""
-        await self.invalidate(News({EVERYTHING}))
+        """Begin with nothing: a worker that was killed may have left news that nobody heard."""
+        await self.make_all_old()
 
     async def close(self) -> None:
         """Wait for the loads under way, and tell what is still untold if Redis can be reached."""
@@ -150,6 +150,10 @@ class CacheService:
         To be awaited after the commit and before the writer is answered. It never fails.
         """
         await self._versions.tell(news)
+
+    async def make_all_old(self) -> None:
+        """Make every answer old, for every worker. It never fails."""
+        await self.invalidate(News({EVERYTHING}))
 
     # What people at a prompt use.
 

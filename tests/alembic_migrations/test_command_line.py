@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import PROJECT_ROOT
-from tests.alembic_migrations.history import TABLES, tables_of
+from tests.alembic_migrations.history import REVISIONS, TABLES, tables_of
 
 pytestmark = pytest.mark.integration
 
@@ -31,11 +31,11 @@ def alembic(folder: Path, database_url: str, *arguments: str) -> str:
 
 def test_upgrade_current_check_and_downgrade(empty_database: str, tmp_path: Path) -> None:
     alembic(PROJECT_ROOT, empty_database, "upgrade", "head")
-    assert "0007 (head)" in alembic(tmp_path, empty_database, "current")
+    assert f"{REVISIONS[-1]} (head)" in alembic(tmp_path, empty_database, "current")
     assert "No new upgrade operations detected" in alembic(tmp_path, empty_database, "check")
     alembic(tmp_path, empty_database, "downgrade", "-1")
-    assert alembic(tmp_path, empty_database, "current").strip() == "0006"
-    assert tables_of(empty_database) == TABLES["0006"]
+    assert alembic(tmp_path, empty_database, "current").strip() == REVISIONS[-2]
+    assert tables_of(empty_database) == TABLES[REVISIONS[-2]]
 
 
 def test_the_sql_can_be_printed_instead(empty_database: str, tmp_path: Path) -> None:

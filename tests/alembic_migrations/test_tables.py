@@ -61,6 +61,8 @@ BROKEN_CHECKS = [
     "UPDATE bills SET kind = 'credit'",
     "UPDATE reviews SET rating = 5.01",
     "UPDATE reviews SET rating = -0.01",
+    *(f"UPDATE {table} SET {column} = 'NaN'" for table, column in sorted(MONEY)),
+    "UPDATE reviews SET rating = 'NaN'",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 0, 'edit')",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 1, 'luck')",
 ]
@@ -180,4 +182,50 @@ def test_a_clients_addresses_and_a_products_reviews_go_with_them(filled: psycopg
 def test_what_others_point_to_stays(filled: psycopg2.extensions.connection, table: str) -> None:
     with filled.cursor() as cursor, pytest.raises((errors.RestrictViolation, errors.ForeignKeyViolation)):
         cursor.execute(f"DELETE FROM {table}")
+    filled.rollback()
+
+
+@pytest.mark.parametrize("table", sorted(ROWS))
+@pytest.mark.parametrize(
+    "change", ["created_at = now()", "created_at = now(), updated_at = now()", "updated_at = '-infinity'"]
+)
+def test_whoever_changes_a_row_moves_its_version_on(
+    filled: psycopg2.extensions.connection, table: str, change: str
+) -> None:
+    with filled.cursor() as cursor:
+        versions = []
+        for _ in range(5):
+            cursor.execute(f"UPDATE {table} SET {change} WHERE id_key = 1 RETURNING updated_at")
+            versions.append(cursor.fetchall()[0][0])
+        assert versions == sorted(set(versions))
+    filled.rollback()
+
+
+@pytest.mark.parametrize("version", ["infinity", "294276-12-31 23:59:59.999999Z", "9999-06-01", "0044-03-15 BC"])
+def test_the_version_moves_from_wherever_it_is(filled: psycopg2.extensions.connection, version: str) -> None:
+    with filled.cursor() as cursor:
+        cursor.execute("UPDATE orders SET updated_at = %s WHERE id_key = 1", (version,))
+        cursor.execute(
+            "UPDATE orders SET total = 1 WHERE id_key = 1 RETURNING clock_timestamp() - updated_at < '1 minute'"
+        )
+        assert cursor.fetchall() == [(True,)]
+    filled.rollback()
+
+
+def test_what_the_shop_moved_itself_stays_as_it_moved_it(filled: psycopg2.extensions.connection) -> None:
+    with filled.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders SET updated_at = '2100-01-01Z' WHERE id_key = 1 RETURNING updated_at = '2100-01-01Z'"
+        )
+        assert cursor.fetchall() == [(True,)]
+    filled.rollback()
+
+
+def test_actions_of_foreign_keys_move_versions_too(filled: psycopg2.extensions.connection) -> None:
+    with filled.cursor() as cursor:
+        cursor.execute("UPDATE orders SET address_id = 1 WHERE id_key = 1 RETURNING updated_at")
+        before = cursor.fetchall()
+        cursor.execute("DELETE FROM addresses")
+        cursor.execute("SELECT updated_at FROM orders WHERE id_key = 1 AND address_id IS NULL")
+        assert cursor.fetchall() > before
     filled.rollback()

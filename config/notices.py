@@ -1,0 +1,84 @@
+"""What PostgreSQL tells the shop of changes that it has not made itself: by SQL, by another program, by a migration.
+
+Triggers notify a channel of whatever changes the catalog, unless the connection says that it tells the caches by
+itself, as those of the shop's workers do. Each worker listens, on a connection of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK
+
+from config import async_connection
+
+log = logging.getLogger("shop.database")
+
+# What a connection says of itself whose statements need not be told.
+TELLS_CACHES = "SET shop.tells_caches = on"
+
+_LISTEN = "LISTEN shop_catalog"
+_RECONNECT_SECONDS = 1.0
+# A connection at rest is asked as often whether it lives: a network that drops it does not say so.
+_CHECK_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
+
+
+class Notices:
+    """Listens on one connection, for one event loop, and calls `heard` when something was told.
+
+    Several notices that come together are one. `heard` is also called after every connect: nobody knows what was
+    told before.
+    """
+
+    def __init__(self, url: str, heard: Callable[[], Awaitable[None]]) -> None:
+        self._url, self._heard = url, heard
+
+    async def listen(self) -> None:
+        """Listen until cancelled, on another connection when one breaks."""
+        while True:
+            try:
+                await self._listen()
+            except (psycopg2.Error, OSError, TimeoutError) as error:
+                log.debug("Nothing is heard of the database: %s", error)
+            except Exception:
+                log.exception("The database cannot be listened to")
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        connection = await asyncio.to_thread(async_connection.connected, self._url, _LISTEN, "shop notices")
+        readable = asyncio.Event()
+        loop, descriptor = asyncio.get_running_loop(), connection.fileno()
+        loop.add_reader(descriptor, readable.set)
+        try:
+            while True:
+                await self._heard()
+                while not connection.notifies:
+                    await _more(connection, readable)
+                connection.notifies.clear()
+        finally:
+            loop.remove_reader(descriptor)
+            connection.close()
+
+
+async def _more(connection: Any, readable: asyncio.Event) -> None:
+    """Return when something has come, or when the server has shown that it is there. Raises when it has not."""
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await readable.wait()
+    except TimeoutError:
+        await _answer(connection, readable)
+    else:
+        readable.clear()
+        connection.poll()
+
+
+async def _answer(connection: Any, readable: asyncio.Event) -> None:
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            while connection.poll() != POLL_OK:
+                await readable.wait()
+                readable.clear()
