@@ -10,6 +10,7 @@ Locks die with their process. So after any crash the next one in takes over or e
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from config.locks import FileLock
 from config.postgres_server import PostgresServer
-from config.server_process import START_SECONDS, EmbeddedServerError, ServerProcess
+from config.server_error import EmbeddedServerError
+from config.server_process import START_SECONDS, ServerProcess
 from config.settings import PROJECT_ROOT, Settings, SettingsError
 from config.valkey_server import ValkeyServer
 
@@ -124,9 +126,8 @@ class _DataDirectory:
     ) -> None:
         self._path, self._stopping, self._meanwhile = path, stopping, meanwhile
         with _told_in_one_line(path):
-            # Others may pass but not look: PostgreSQL has a user of its own when the shop is started by root. What
-            # is inside is closed to everybody.
-            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            # The servers, which have users of their own when root starts the shop, are put into their folders.
+            path.mkdir(mode=0o700 if sys.platform == "linux" else 0o711, parents=True, exist_ok=True)
             self._mutex = stack.enter_context(closing(FileLock(path / "mutex.lock")))
             self._owner = stack.enter_context(closing(FileLock(path / "owner.lock")))
             self._guests = stack.enter_context(closing(FileLock(path / "guests.lock")))

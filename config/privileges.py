@@ -1,30 +1,30 @@
-"""PostgreSQL refuses to run as root, so root starts it as somebody else.
+"""The embedded servers never run as root: root starts each of them as a user of its own.
 
-As a script, `python privileges.py UID GID PROGRAM ARGUMENT…` becomes that user and then the program. Folders on
-the way to the program or to its data may be closed to others (`/root` is). Instead of opening them, the program
-keeps the one capability that lets it walk through, where the machine grants it.
+As a script, `python privileges.py UID GID FOLDER PROGRAM ARGUMENT…` enters the folder, becomes that user for good and
+then the program. Whoever has entered a folder may use it, even where folders above it are closed to others (`/root` is).
 """
 
 import ctypes
+import grp
+import hashlib
 import os
 import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 # From linux/capability.h and linux/prctl.h.
-_CAP_DAC_OVERRIDE = 1
-_CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
-_PR_SET_KEEPCAPS = 8
-_PR_SET_SECUREBITS = 28
-_SECBIT_NO_SETUID_FIXUP = 1 << 2
-_SECBIT_KEEP_CAPS = 1 << 4
+_PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _NOBODY = 65534
+# Where nobody gives out users: beyond what is counted up from 1000, and before what systems keep for themselves.
+_FIRST_UNUSED, _UNUSED = 40_000, 20_000
+_FIRST_PERSON = 1000
 
 
 class Account(NamedTuple):
@@ -37,63 +37,97 @@ class Account(NamedTuple):
 def server_account(folder: Path) -> Account | None:
     """Who shall run the server whose data is in `folder`; None when that is the present user.
 
-    For root it is the owner of existing data, else `nobody`.
+    For root it is the owner of existing data, unless that is root or the shared `nobody`; else a user that nobody else
+    is, and that needs no name. It is told from the folder, so that servers of several folders are strangers.
     """
     if os.geteuid() != 0:
         return None
-    if folder.exists() and folder.stat().st_uid != 0:
-        return Account(folder.stat().st_uid, folder.stat().st_gid)
+    if folder.exists():
+        owner = folder.stat()
+        if owner.st_uid not in (0, nobody().uid):
+            return Account(owner.st_uid, owner.st_gid)
+    first = int.from_bytes(hashlib.sha256(os.fsencode(folder)).digest()[:8], "big")
+    busy = set(running_users())
+    for step in range(_UNUSED):
+        uid = _FIRST_UNUSED + (first + step) % _UNUSED
+        if uid not in busy and _exists_here(uid) and not _has_name(uid):
+            return Account(uid, uid)
+    return nobody()
+
+
+def named_account() -> Account | None:
+    """An account of the system for a moment's work that needs a name; one under which nothing runs if there is one."""
+    busy = set(running_users())
+    system = [entry for entry in pwd.getpwall() if 0 < entry.pw_uid < _FIRST_PERSON and _exists_here(entry.pw_uid)]
+    for entry in sorted(system, key=lambda entry: (entry.pw_uid in busy, -entry.pw_uid)):
+        return Account(entry.pw_uid, entry.pw_gid)
+    return nobody() if _has_name(nobody().uid) else None
+
+
+def nobody() -> Account:
+    """The account that everybody shares who needs no rights."""
     try:
-        nobody = pwd.getpwnam("nobody")
+        entry = pwd.getpwnam("nobody")
     except KeyError:
         return Account(_NOBODY, _NOBODY)
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return Account(entry.pw_uid, entry.pw_gid)
 
 
-def run_as(account: Account | None, command: Sequence[str]) -> list[str]:
-    """The command line that runs `command` as `account`; None runs it as it is."""
+def running_users() -> Iterator[int]:
+    """Whose processes run, as far as the system tells."""
+    with suppress(OSError):
+        for process in os.scandir("/proc"):
+            if process.name.isdigit():
+                with suppress(OSError):  # It has ended.
+                    yield process.stat().st_uid
+
+
+def run_as(account: Account | None, folder: Path, command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` as `account`, in `folder`; None runs it as it is, wherever that is."""
     if account is None:
         return list(command)
     # Isolated and without site-packages, the interpreter starts in about 10 ms and imports nothing of ours.
-    return [sys.executable, "-I", "-S", __file__, str(account.uid), str(account.gid), *command]
+    return [sys.executable, "-I", "-S", __file__, str(account.uid), str(account.gid), str(folder), *command]
 
 
 def become(account: Account) -> None:
-    """Change this process to `account` for good, keeping only the right to pass closed folders, if it has it.
+    """Change this process to `account` for good, without any right beyond those of that user, and no way to get one.
 
     Raises `OSError` when the machine does not let it change.
     """
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    if libc is not None:
-        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        # Without this access(), by which PostgreSQL looks for its own program, disregards the capability.
-        libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP | _SECBIT_KEEP_CAPS, 0, 0, 0)
     os.setgroups([])
     os.setgid(account.gid)
     os.setuid(account.uid)
-    if libc is not None:
-        _keep_passage(libc)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        # Six words: effective, permitted and inheritable for capabilities 0 to 31, then the same for 32 to 63.
+        libc.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _keep_passage(libc: ctypes.CDLL) -> None:
-    # Six words: effective, permitted and inheritable for capabilities 0 to 31, then the same for 32 to 63.
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets) != 0:
-        return
-    permitted = sets[1]
-    for capability in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
-        bit = 1 << capability
-        if permitted & bit:
-            # Only what is permitted and inheritable may become ambient, which is what survives the exec.
-            libc.capset(header, (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0))
-            libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
-            return
+def _has_name(uid: int) -> bool:
+    for known in (pwd.getpwuid, grp.getgrgid):
+        with suppress(KeyError):
+            known(uid)
+            return True
+    return False
+
+
+def _exists_here(uid: int) -> bool:
+    """Whether this machine has such a user at all: a container may have only some."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+    except OSError:
+        return True
+    ranges = [(int(first), int(count)) for first, _, count in (line.split() for line in lines)]
+    return any(first <= uid < first + count for first, count in ranges)
 
 
 def main() -> None:
-    uid, gid, *command = sys.argv[1:]
+    uid, gid, folder, *command = sys.argv[1:]
     try:
+        os.chdir(folder)
         become(Account(int(uid), int(gid)))
         os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
     except OSError as error:

