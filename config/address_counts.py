@@ -8,6 +8,7 @@ other addresses share all four cells of one; which do is decided by a key that n
 import mmap
 import os
 import socket
+from functools import lru_cache
 from hashlib import blake2b
 
 _ROWS, _COLUMNS = 4, 4096
@@ -26,6 +27,8 @@ class AddressCounts:
         self._pages = [cells[worker * size : (worker + 1) * size] for worker in range(workers)]
         self._own = self._pages[0]
         self._key = os.urandom(16)
+        # Most clients come again.
+        self._cells = lru_cache(maxsize=1024)(self._cells_of)
 
     def count_as(self, worker: int) -> None:
         """Be the worker of this number from now on, in place of one that may have ended without taking leave."""
@@ -44,7 +47,7 @@ class AddressCounts:
         for cell in self._cells(address):
             self._own[cell] -= 1
 
-    def _cells(self, address: str) -> list[int]:
+    def _cells_of(self, address: str) -> list[int]:
         digest = blake2b(_network(address), digest_size=2 * _ROWS, key=self._key).digest()
         return [
             row * _COLUMNS + int.from_bytes(digest[2 * row : 2 * row + 2], "big") % _COLUMNS for row in range(_ROWS)

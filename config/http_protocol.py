@@ -288,3 +288,8 @@ class ShopProtocol(HttpToolsProtocol):
         date = _default_lines(self.server_state.default_headers)
         self.transport.write(problem_answer(status, detail, date + more))
         self.transport.close()
+
+
+def guarded(guard: ConnectionGuard) -> type[ShopProtocol]:
+    """The protocol, with `guard` looking after its connections."""
+    return type("GuardedProtocol", (ShopProtocol,), {"guard": guard})

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.announcement import FirstAnswer, web_address
+from config.connection_guard import guard_of
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from config.env_file import doubts
 from config.metrics import metrics_folder
@@ -160,7 +161,8 @@ class _Launch:
                 self._serve(listener)
 
     def _serve(self, listener: socket.socket) -> None:
-        config = uvicorn_config(get_settings())
+        settings = get_settings()
+        config = uvicorn_config(settings, guard_of(settings))
         with running_servers(
             self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config)
         ) as urls:

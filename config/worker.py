@@ -18,8 +18,8 @@ from types import FrameType
 
 from uvicorn import Config, Server
 
-from config.connection_guard import guard_of
-from config.http_protocol import ShopProtocol
+from config.connection_guard import ConnectionGuard, guard_of
+from config.http_protocol import ShopProtocol, guarded
 from config.settings import Settings, get_settings
 
 APPLICATION = "main:app"
@@ -58,19 +58,15 @@ class PatientServer(Server):
         await super().shutdown(sockets)
 
 
-def uvicorn_config(settings: Settings) -> Config:
-    """How uvicorn serves the shop.
+def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> Config:
+    """How uvicorn serves the shop, with `guard` looking after its connections.
 
     The application itself answers for proxies' headers, logs and draining; uvicorn's ways of doing it are off.
     """
-
-    class GuardedProtocol(ShopProtocol):
-        guard = guard_of(settings)
-
     return Config(
         APPLICATION,
         loop="auto",
-        http=GuardedProtocol,
+        http=ShopProtocol if guard is None else guarded(guard),
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -132,7 +128,8 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_reloader, daemon=True).start()
-    Server(uvicorn_config(get_settings())).run(sockets)
+    settings = get_settings()
+    Server(uvicorn_config(settings, guard_of(settings))).run(sockets)
 
 
 def _allow_files(count: int) -> None:
