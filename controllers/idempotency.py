@@ -1,17 +1,34 @@
 """Reads the Idempotency-Key of a request."""
 
+import asyncio
 import re
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
-from services.idempotency import KeyedRequest, fingerprint
+from services.fingerprint import fingerprint
+from services.idempotency import KeyedRequest
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
+# The fingerprint of a longer body takes so long that others should not wait for it.
+_SHORT = 32 * 1024
+
+
 async def keyed_request(request: Request) -> KeyedRequest | None:
     """The keyed request, or None when it is no POST or carries no key. Raises 422 for a key that is none."""
+    key = key_of(request)
+    if key is None:
+        return None
+    body = await request.json() if await request.body() else None
+    given = (request.method, request.scope.get("path", ""), body)
+    is_short = len(await request.body()) < _SHORT
+    return under_key(request, key, fingerprint(*given) if is_short else await asyncio.to_thread(fingerprint, *given))
+
+
+def key_of(request: Request) -> str | None:
+    """The key of a POST, if it carries one. Raises 422 for a key that is none."""
     lines = request.headers.getlist("idempotency-key")
     if request.method != "POST" or not lines:
         return None
@@ -27,6 +44,9 @@ async def keyed_request(request: Request) -> KeyedRequest | None:
                 }
             ]
         )
-    body = await request.json() if await request.body() else None
-    path = request.scope.get("path", "")
-    return KeyedRequest(key, fingerprint(request.method, path, body), path, request.scope.get("shop.request_id"))
+    return key
+
+
+def under_key(request: Request, key: str, digest: bytes) -> KeyedRequest:
+    """The request under its key, with its fingerprint."""
+    return KeyedRequest(key, digest, request.scope.get("path", ""), request.scope.get("shop.request_id"))

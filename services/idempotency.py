@@ -5,18 +5,14 @@ runs, an advisory lock of that transaction tells repeats to wait; it cannot be l
 killed worker, because PostgreSQL ends the transaction with the connection.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from repositories.idempotency_key import IdempotencyKeyRepository
 from schemas.problem import problem_json
-from services.errors import InvalidField, KeyReused, RequestInProgress, ShopError
+from services.errors import KeyReused, RequestInProgress, ShopError
 from services.refusals import log_refusal
 
 PROBLEM = "application/problem+json"
@@ -24,7 +20,6 @@ KEEP_HOURS = 24
 PURGE_BATCH = 1000
 # The refusals of the rules are answers like any other; what may succeed when repeated is not kept.
 _KEPT_REFUSALS = {400, 404, 409}
-_EXACT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +39,6 @@ class KeyedRequest:
     fingerprint: bytes
     path: str
     request_id: str | None
-
-
-def fingerprint(method: str, path: str, body: Any) -> bytes:
-    """SHA-256 over method, path and the body in canonical form: sorted keys, no space, 5.0 the same as 5."""
-    try:
-        canonical = json.dumps(body, default=_canonical, sort_keys=True, separators=(",", ":"))
-    except RecursionError:
-        raise InvalidField(("body",), "the nesting is too deep") from None
-    return hashlib.sha256("\n".join((method, path, canonical)).encode()).digest()
-
-
-def _canonical(value: Any) -> Any:
-    if not isinstance(value, Decimal):
-        raise TypeError(f"{type(value).__name__} is not JSON")
-    if abs(value) < _EXACT and value == value.to_integral_value():
-        return int(value)
-    # With its exponent: written out, a number such as 1e999999999 would fill the memory.
-    return str(value.normalize())
 
 
 class Idempotency:

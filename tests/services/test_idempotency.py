@@ -1,78 +1,19 @@
 """What an Idempotency-Key promises, on every POST: the same answer again, and never the work."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import httpx
 import psycopg2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from config.migrations import maintenance_engine
 from repositories.idempotency_key import IdempotencyKeyRepository, lock_number
-from services.errors import InvalidField
-from services.idempotency import fingerprint
 from tests.race.databases import execute, rows_of
 from tests.race.goods import Goods, unique
 
 JSON = {"Content-Type": "application/json"}
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-# -- the fingerprint -------------------------------------------------------------------------------
-
-
-@pytest.mark.unit
-@given(body=st.dictionaries(st.text(max_size=4), plain, max_size=4))
-def test_the_order_of_members_does_not_matter(body: dict[str, Any]) -> None:
-    turned = dict(reversed(body.items()))
-    assert fingerprint("POST", "/things", turned) == fingerprint("POST", "/things", body)
-
-
-@pytest.mark.unit
-@given(one=plain, other=plain)
-def test_other_bodies_have_other_fingerprints(one: Any, other: Any) -> None:
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (fingerprint("POST", "/things", one) == fingerprint("POST", "/things", other)) == same
-
-
-@pytest.mark.unit
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (Decimal("5.00"), Decimal(5), True),
-        (Decimal("5.0"), 5, True),
-        (Decimal("5.10"), Decimal("5.1"), True),
-        (Decimal("5.1"), Decimal("5.01"), False),
-        (5, "5", False),
-        (1, True, False),
-        (Decimal("1e999999"), Decimal("1e999998"), False),
-    ],
-)
-def test_numbers_are_compared_by_their_value(one: Any, other: Any, same: bool) -> None:
-    assert (fingerprint("POST", "/", {"n": one}) == fingerprint("POST", "/", {"n": other})) is same
-
-
-@pytest.mark.unit
-def test_method_and_path_are_part_of_it() -> None:
-    prints = {fingerprint(method, path, None) for method in ("POST", "PUT") for path in ("/a", "/b")}
-    assert len(prints) == 4
-
-
-@pytest.mark.unit
-def test_a_body_too_deep_to_be_written_down_is_refused() -> None:
-    body: Any = []
-    for _ in range(100_000):
-        body = [body]
-    with pytest.raises(InvalidField, match="too deep"):
-        fingerprint("POST", "/", body)
 
 
 # -- the promise -----------------------------------------------------------------------------------
