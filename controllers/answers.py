@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from config.content_coding import plain_tag
+from config.media_types import JSON
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.json_codec import json_body
-from services.answer import JSON, Answer
+from services.answer import Answer
 from services.idempotency import Reply
 
 _NO_ROWS = json_body([])

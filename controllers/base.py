@@ -198,8 +198,12 @@ class BaseController:
 
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
-        reply = await executor_of(request).write(work, await keyed_request(request))
-        return as_response(preferred(reply, request))
+        return await self.write_keyed(request, work, await keyed_request(request))
+
+    @staticmethod
+    async def write_keyed(request: Request, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Response:
+        """As `write`, where it is known whether the request has a key."""
+        return as_response(preferred(await executor_of(request).write(work, keyed), request))
 
     @staticmethod
     async def write_shortly(

@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence, Set
-from email.message import Message
-from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Path, Request
@@ -11,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from controllers.bodies import MISSING, StrictRequest, with_end
 from schemas.base import ListQuery
-from schemas.json_codec import MalformedJson, from_json
+from schemas.validation import first_few
 
 _DIGITS = re.compile(r"-?(0|[1-9][0-9]{0,3999})", re.ASCII)
 
@@ -42,40 +40,9 @@ RowId = Annotated[
     Path(description="The key of the row", examples=[1]),
 ]
 
-# What stands for a value that the request does not have; null is one that it has.
-_MISSING: Any = object()
 
-
-class StrictRequest(Request):
-    """A request whose JSON is read by `schemas.json_codec`."""
-
-    sent: Any = _MISSING
-
-    async def json(self) -> Any:
-        """What was sent; None also where nothing was."""
-        return None if self.sent is _MISSING else self.sent
-
-    async def read_json(self) -> None:
-        """Read and parse the body. Raises 415 for another media type and 422 for what is not JSON."""
-        body = await self.body()
-        if not body:
-            return
-        if not _is_json(self.headers.get("content-type", "")):
-            raise HTTPException(415, "The body must be JSON: send Content-Type: application/json")
-        try:
-            self.sent = from_json(body)
-        except MalformedJson as error:
-            raise RequestValidationError(
-                [{"type": "json_invalid", "loc": ("body",), "msg": f"The body is not valid JSON: {error}"}]
-            ) from None
-
-
-@lru_cache(maxsize=100)
-def _is_json(content_type: str) -> bool:
-    message = Message()
-    message["content-type"] = content_type
-    subtype = message.get_content_subtype()
-    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+# A query that is full of parameters takes long to be taken apart.
+MAX_PARAMETERS = 1000
 
 
 class ShopRoute(APIRoute):
@@ -85,11 +52,12 @@ class ShopRoute(APIRoute):
     the query, a body. Its own way to collect them costs more than many an endpoint, because it is ready for what no
     endpoint here has: dependencies, forms, response models. So the route asks the endpoint itself.
 
-    `query_fields` names the parameters of a list route, which parses them itself. `about` gives the options of
-    FastAPI that only document the route.
+    `query_fields` names the parameters of a list route, which parses them itself. An endpoint that `reads_rows` gets
+    the bytes of its body. `about` gives the options of FastAPI that only document the route.
     """
 
     query_fields: frozenset[str] = frozenset()
+    reads_rows = False
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, about: Callable[[], dict[str, Any]], **options: Any
@@ -108,7 +76,7 @@ class ShopRoute(APIRoute):
         if scope["query_string"]:
             refuse_unknown(request, self._declared | self.query_fields)
         if scope["method"] in ("POST", "PUT", "PATCH"):
-            await request.read_json()
+            await request.read(parse=not self.reads_rows)
         if self.body_field is None:
             await refuse_body(request)
         response = await self.endpoint(request, **self._arguments(request))
@@ -119,13 +87,14 @@ class ShopRoute(APIRoute):
         arguments: dict[str, Any] = {}
         errors: list[dict[str, Any]] = []
         for field, place, value in self._given(request):
-            if value is not _MISSING:
+            if value is not MISSING:
                 arguments[field.name], problems = field.validate(value, loc=place)
                 errors += problems
             elif field.field_info.is_required():
                 errors.append({"type": "missing", "loc": place, "msg": "Field required"})
             else:
                 arguments[field.name] = field.default
+        errors = with_end(errors, request.cut_off)
         if errors:
             raise RequestValidationError(errors)
         return arguments
@@ -135,20 +104,30 @@ class ShopRoute(APIRoute):
         for field in self.dependant.path_params:
             yield field, ("path", field.alias), request.path_params[field.alias]
         for field in self.dependant.query_params:
-            yield field, ("query", field.alias), request.query_params.get(field.alias, _MISSING)
+            yield field, ("query", field.alias), request.query_params.get(field.alias, MISSING)
         if self.body_field is not None:
             yield self.body_field, ("body",), request.sent
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:
-    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which others add, are let through."""
-    unknown = [
+    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which others add, are let through.
+
+    Also for more than `MAX_PARAMETERS`, of which only the first are looked at.
+    """
+    query = request.scope["query_string"]
+    is_long = query.count(b"&") >= MAX_PARAMETERS
+    if is_long:
+        first = b"&".join(query.split(b"&", MAX_PARAMETERS)[:MAX_PARAMETERS])
+        request = Request({**request.scope, "query_string": first})
+    unknown = first_few(
         name for name in request.query_params if name not in known and name != "_" and not name.startswith("utm_")
-    ]
-    if unknown:
-        raise RequestValidationError(
-            [{"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"} for name in unknown]
-        )
+    )
+    errors = [{"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"} for name in unknown]
+    if is_long:
+        message = f"A query has at most {MAX_PARAMETERS} parameters"
+        errors.append({"type": "too_long", "loc": ("query",), "msg": message})
+    if errors:
+        raise RequestValidationError(errors)
 
 
 async def refuse_body(request: StrictRequest) -> None:

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from schemas.problem import problem_json
+from config.media_types import ACCEPT_PATCH
+from schemas.problem import problem_json, told
 from services.errors import ShopError
 from services.refusals import log_refusal
 
@@ -56,9 +57,12 @@ def refusal_of(error: ShopError, scope: Scope) -> Response:
 
 
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
-    """422 with FastAPI's list of errors, without the input, which may hold a secret."""
-    detail = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in errors]
-    return problem(scope, 422, detail)
+    """422 with FastAPI's list of errors, without the input, which may hold a secret; of many, the first."""
+    detail, has_more = told(errors)
+    if not has_more:
+        return problem(scope, 422, detail)
+    message = f"Only the first {len(detail)} errors are listed; there are more"
+    return problem(scope, 422, detail, extra={"message": message, "more_errors": True})
 
 
 def unexpected(error: Exception, scope: Scope) -> Response:
@@ -112,9 +116,11 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            allowed = {"Allow": ", ".join(_allowed_methods(request))}
+            methods = _allowed_methods(request)
+            allowed = {"Allow": ", ".join(methods)}
             if request.method == "OPTIONS":
-                return Response(status_code=204, headers=allowed)
+                patch = {"Accept-Patch": ACCEPT_PATCH} if "PATCH" in methods else {}
+                return Response(status_code=204, headers=allowed | patch)
             return problem(request.scope, 405, error.detail, headers=allowed)
         extra = {"message": error.detail} if error.status_code == 404 else None
         return problem(request.scope, error.status_code, error.detail, headers=error.headers, extra=extra)

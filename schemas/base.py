@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model,
 from pydantic.fields import FieldInfo
 
 from schemas.fields import OR_FAR, Key, QueryCount, QueryReference, Reference, Timestamp
+from schemas.validation import MAX_ERRORS, without_most_unknown
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
@@ -47,9 +48,12 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _ignore_read_only(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {name: value for name, value in data.items() if name not in cls.read_only}
-        return data
+        if not isinstance(data, dict):
+            return data
+        writable = {name: value for name, value in data.items() if name not in cls.read_only}
+        if len(writable) > MAX_ERRORS:
+            return without_most_unknown(writable, cls.model_fields)
+        return writable
 
     def sent(self) -> dict[str, Any]:
         """The fields that the client sent, by name, and no others."""

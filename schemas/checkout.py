@@ -20,6 +20,7 @@ from schemas.fields import (
 )
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
+from schemas.validation import InPieces
 
 MAX_LINES = 1000
 
@@ -43,7 +44,7 @@ class Checkout(Body):
     client_id: Reference
     delivery_method: DeliveryMethod
     payment_type: PaymentType
-    lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES), InPieces(MAX_LINES)]
     discount: Amount = NO_MONEY
     bill_number: BillNumber = LEFT_OUT
     date: Moment = LEFT_OUT
@@ -72,5 +73,5 @@ class ReturnLine(Body):
 class Return(Body):
     """Goods of an order that come back."""
 
-    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InPieces(MAX_LINES)]
     reason: Text2000 = LEFT_OUT

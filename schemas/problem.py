@@ -1,6 +1,8 @@
 """The error body, after RFC 9457: one shape for every refusal, and what some of them add to it."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -8,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from schemas.base import without_default
 from schemas.json_codec import json_body
+from schemas.validation import MAX_ERRORS
 
 # The codes of errors that have no class of their own, by status.
 CODES = {
@@ -22,6 +25,16 @@ CODES = {
     500: "internal_error",
     503: "service_unavailable",
 }
+
+
+# Of a path, of the name of a field, and of a message so many characters are told.
+_LONGEST_PATH = 2000
+_LONGEST_NAME = 100
+_LONGEST_MESSAGE = 500
+# The list of what is malformed has at most so many bytes; the whole answer stays below 64 KiB.
+_LARGEST_LIST = 48 * 1024
+
+_CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?$")
 
 
 def problem_json(
@@ -39,7 +52,7 @@ def problem_json(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": instance,
+        "instance": _CUT_ESCAPE.sub("", instance[:_LONGEST_PATH]) if len(instance) > _LONGEST_PATH else instance,
         "code": code or CODES.get(status, "error"),
         "request_id": request_id,
         **(extra or {}),
@@ -49,6 +62,25 @@ def problem_json(
     except (TypeError, ValueError):
         # A lone surrogate from the request: say it escaped rather than not at all.
         return json_body(_printable(body))
+
+
+def told(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """As much of the errors of a malformed request as is told, as `{loc, msg, type}`, and whether there are more."""
+    listed: list[dict[str, Any]] = []
+    size = 0
+    for error in errors[:MAX_ERRORS]:
+        loc = [_shortened(part, _LONGEST_NAME) if isinstance(part, str) else part for part in error["loc"]]
+        entry = {"loc": loc, "msg": _shortened(error["msg"], _LONGEST_MESSAGE), "type": error["type"]}
+        # With every character escaped that is not ASCII: never less than what is sent.
+        size += len(json.dumps(entry))
+        if size > _LARGEST_LIST:
+            break
+        listed.append(entry)
+    return listed, len(listed) < len(errors)
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _printable(value: Any) -> Any:
@@ -93,6 +125,12 @@ class ErrorLocation(BaseModel):
 class MalformedProblem(Problem):
     """A malformed request."""
 
+    more_errors: bool = Field(
+        default=False,
+        description="True when there are more errors than are listed; then `message` says so",
+        json_schema_extra=without_default,
+    )
+    message: str = Field(default="", description="The same in words", json_schema_extra=without_default)
     detail: list[ErrorLocation]  # type: ignore[assignment]  # the contract keeps FastAPI's list here
 
 

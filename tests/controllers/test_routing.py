@@ -8,9 +8,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.routing import compile_path
 
-from controllers.routing import ROW, RowId, parse_query, query_parameters, refuse_unknown
+from controllers.routing import MAX_PARAMETERS, ROW, RowId, parse_query, query_parameters, refuse_unknown
 from schemas.base import ListQuery
 from schemas.fields import QueryFrom, QueryNumber, QueryText
+from schemas.validation import MAX_ERRORS
 
 pytestmark = pytest.mark.unit
 
@@ -50,6 +51,22 @@ def test_unknown_parameters_are_named() -> None:
     with pytest.raises(RequestValidationError) as refusal:
         refuse_unknown(request("name=a&nmae=b&limt=1"), {"name", "limit"})
     assert [error["loc"] for error in refusal.value.errors()] == [("query", "nmae"), ("query", "limt")]
+
+
+@pytest.mark.parametrize("part", ["n{}=1", "", "skip=1", "utm_x=1"])
+def test_of_a_query_full_of_parameters_only_the_first_are_looked_at(part: str) -> None:
+    full = [part.format(n) for n in range(MAX_PARAMETERS)]
+    known = {"skip", "", *(f"n{n}" for n in range(MAX_PARAMETERS))}
+    refuse_unknown(request("&".join(full)), known)
+    with pytest.raises(RequestValidationError) as refusal:
+        refuse_unknown(request("&".join([*full, "unknown=1"])), known)
+    assert [error["loc"] for error in refusal.value.errors()] == [("query",)]
+
+
+def test_of_unknown_parameters_no_more_are_named_than_are_told() -> None:
+    with pytest.raises(RequestValidationError) as refusal:
+        refuse_unknown(request("&".join(f"n{n}=1" for n in range(900))), set())
+    assert len(refusal.value.errors()) == MAX_ERRORS + 1
 
 
 def test_what_others_add_to_a_url_is_let_through() -> None:

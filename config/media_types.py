@@ -1,0 +1,7 @@
+"""The media types that the shop reads."""
+
+JSON = "application/json"
+# RFC 7396: what PATCH does here.
+MERGE_PATCH = "application/merge-patch+json"
+# The value of Accept-Patch (RFC 5789).
+ACCEPT_PATCH = f"{MERGE_PATCH}, {JSON}"

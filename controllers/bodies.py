@@ -1,0 +1,69 @@
+"""Reads the bodies of requests: JSON and nothing else, not compressed, and not too large to be looked through."""
+
+from email.message import Message
+from functools import lru_cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from config.media_types import ACCEPT_PATCH, JSON
+from schemas.json_codec import MalformedJson, TooManyValues, from_json
+
+# What stands for a value that the request does not have; null is one that it has.
+MISSING: Any = object()
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by `schemas.json_codec`."""
+
+    # What was sent: the value of its JSON, or the bytes of it where the endpoint reads that itself.
+    sent: Any = MISSING
+    # Set where `sent` is only the beginning.
+    cut_off: TooManyValues | None = None
+
+    async def json(self) -> Any:
+        """What was sent; None also where nothing was."""
+        return None if self.sent is MISSING else self.sent
+
+    async def read(self, *, parse: bool) -> None:
+        """Read the body, and parse it if that is asked for. Raises 415 for other media, and 422 for what is not JSON."""
+        body = await self.body()
+        if not body:
+            return
+        self._require_plain_json()
+        try:
+            self.sent = from_json(body) if parse else body
+        except TooManyValues as error:
+            self.sent, self.cut_off = error.first, error
+        except MalformedJson as error:
+            raise RequestValidationError([not_json(error)]) from None
+
+    def _require_plain_json(self) -> None:
+        codings = ",".join(self.headers.getlist("content-encoding")).split(",")
+        if any(coding.strip().lower() not in ("", "identity") for coding in codings):
+            raise HTTPException(415, "The body must not be compressed", {"Accept-Encoding": "identity"})
+        if not _is_json(self.headers.get("content-type", "")):
+            accepted = {"Accept-Patch": ACCEPT_PATCH} if self.method == "PATCH" else {"Accept": JSON}
+            raise HTTPException(415, f"The body must be JSON: send Content-Type: {JSON}", accepted)
+
+
+def not_json(error: MalformedJson) -> dict[str, Any]:
+    """The error of a malformed request that says why its body cannot be read."""
+    return {"type": "json_invalid", "loc": ("body",), "msg": f"The body is not valid JSON: {error}"}
+
+
+def with_end(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> list[dict[str, Any]]:
+    """The errors of a value of which perhaps only the beginning was looked at: what it lacks may have come later."""
+    if cut_off is None:
+        return errors
+    return [*(error for error in errors if error["type"] != "missing"), not_json(cut_off)]
+
+
+@lru_cache(maxsize=100)
+def _is_json(content_type: str) -> bool:
+    message = Message()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))

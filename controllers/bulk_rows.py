@@ -1,0 +1,105 @@
+"""Reads the rows of a bulk request: parsed, put into its fingerprint and validated, one after the other.
+
+Between two of them others have their turn, and at the first error too many to be told the rest is left alone. So
+16 MiB of whatever hold nobody up, and take little more memory than what was sent of good rows.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from controllers.bodies import not_json, with_end
+from controllers.idempotency import key_of, under_key
+from schemas.base import Body
+from schemas.json_codec import MalformedJson, TooManyValues
+from schemas.json_rows import JsonRows, NotAnArray
+from schemas.validation import MAX_ERRORS
+from services.fingerprint import RowsFingerprint
+from services.idempotency import KeyedRequest
+
+MAX_BULK = 10_000
+# After so many seconds others have their turn.
+_TURN = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRows:
+    """What was sent of each row, and the request, if it is one under an Idempotency-Key."""
+
+    sent: list[dict[str, Any]]
+    keyed: KeyedRequest | None
+
+
+async def read_rows(request: Request, body: bytes, schema: type[Body]) -> BulkRows:
+    """The rows of the request, each of which has to be what `schema` takes. Raises 422 with what is wrong with them."""
+    key = key_of(request)
+    fingerprint = None if key is None else RowsFingerprint(request.method, request.scope["path"])
+    reading = _Reading(schema, fingerprint)
+    await reading.read(body)
+    if reading.errors:
+        raise RequestValidationError(reading.errors)
+    if key is None or fingerprint is None:
+        return BulkRows(reading.sent, None)
+    return BulkRows(reading.sent, under_key(request, key, fingerprint.digest()))
+
+
+class _Reading:
+    """What was read so far of the rows of one request."""
+
+    def __init__(self, schema: type[Body], fingerprint: RowsFingerprint | None) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.errors: list[dict[str, Any]] = []
+        self._schema, self._fingerprint = schema, fingerprint
+        self._count = 0
+
+    async def read(self, body: bytes) -> None:
+        """Read until the end, or until nothing has to be known any more."""
+        turn_ends = time.perf_counter() + _TURN
+        try:
+            for row in JsonRows(body):
+                if self._count == MAX_BULK:
+                    self._add_error("too_long", f"List should have at most {MAX_BULK} items after validation")
+                    return
+                self._add(row)
+                if len(self.errors) > MAX_ERRORS:
+                    return
+                if time.perf_counter() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.perf_counter() + _TURN
+        except NotAnArray:
+            self._add_error("list_type", "Input should be a valid list")
+        except TooManyValues as error:
+            self.errors += with_end(self._problems(error.first), error)
+        except MalformedJson as error:
+            self.errors.append(not_json(error))
+        else:
+            if not self._count:
+                self._add_error("too_short", "List should have at least 1 item after validation, not 0")
+
+    def _add(self, row: Any) -> None:
+        if self._fingerprint is not None:
+            self._fingerprint.add(row)
+        try:
+            self.sent.append(self._schema.model_validate(row).sent())
+        except ValidationError as error:
+            self.errors += self._located(error)
+        self._count += 1
+
+    def _problems(self, row: Any) -> list[dict[str, Any]]:
+        try:
+            self._schema.model_validate(row)
+        except ValidationError as error:
+            return self._located(error)
+        return []
+
+    def _located(self, error: ValidationError) -> list[dict[str, Any]]:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        return [{**one, "loc": ("body", self._count, *one["loc"])} for one in problems]
+
+    def _add_error(self, kind: str, message: str) -> None:
+        self.errors.append({"type": kind, "loc": ("body",), "msg": message})

@@ -1,0 +1,108 @@
+"""The rows of a bulk request, read one after the other: a body of 16 MiB is neither parsed nor held as a whole.
+
+To parse it in one go would keep everybody else waiting for as long as that takes, in whatever thread, because the
+parser does not let go of the interpreter; and it could take thirty times the memory of the body.
+"""
+
+import codecs
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.json_codec import CutOff, MalformedJson, TooManyValues, after_space, first_members, value_at, values_in
+
+# A row may have so many characters, with the spaces around it, and so many values (see `json_codec.MAX_VALUES`).
+MAX_ROW = 1024 * 1024
+MAX_ROW_VALUES = 10_000
+# So many bytes are decoded at a time.
+_PIECE = 16 * 1024
+# How much more of a row is decoded when it has turned out to be cut off.
+_GROWTH = 4
+
+_BEHIND_A_ROW = frozenset((",", "]", " ", "\t", "\n", "\r"))
+
+
+class NotAnArray(ValueError):
+    """The body is something else than a JSON array."""
+
+
+class JsonRows:
+    """Iterates, once, over the elements of the JSON array `body`, without a look at what comes behind them.
+
+    Raises `NotAnArray`, `TooManyValues` at a row that is too large, and `MalformedJson` where `from_json` would.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._decoded = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        # What is decoded and not done with: `_text` from `_place` on. So many characters were before the text.
+        self._text, self._place, self._passed = "", 0, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._next_sign() != "[":
+            raise NotAnArray
+        self._place += 1
+        sign = self._next_sign()
+        while sign != "]":
+            yield self._row()
+            sign = self._next_sign()
+            if sign == ",":
+                self._place += 1
+            elif sign != "]":
+                raise CutOff(f"Expecting ',' delimiter at position {self._passed + self._place}")
+        self._place += 1
+        if self._next_sign():
+            raise MalformedJson(f"Extra data at position {self._passed + self._place}")
+
+    def _next_sign(self) -> str:
+        """The next character that is no space, which `_place` is then at; nothing at the end of the body."""
+        for _ in range(MAX_ROW // _PIECE):
+            self._place = after_space(self._text, self._place)
+            if self._place < len(self._text) or not self._decode(_PIECE):
+                return self._text[self._place : self._place + 1]
+        raise MalformedJson(f"more than {MAX_ROW} spaces follow each other")
+
+    def _row(self) -> Any:
+        while True:
+            try:
+                value, end = value_at(self._text, after_space(self._text, self._place), self._passed)
+            except CutOff:
+                if not self._decode_more_of_the_row():
+                    raise
+                continue
+            # A number may go on behind what is decoded.
+            if self._text[end : end + 1] in _BEHIND_A_ROW or not self._decode_more_of_the_row():
+                self._place = end
+                return value
+
+    def _decode_more_of_the_row(self) -> bool:
+        """Decode more of the row at `_place`, all of which was too little; whether there was any. Raises `TooManyValues`."""
+        row = self._text[self._place :]
+        if len(row) > MAX_ROW:
+            raise TooManyValues(f"a row has more than {MAX_ROW} characters", first_members(row[:MAX_ROW_VALUES]))
+        if values_in(row) > MAX_ROW_VALUES:
+            raise TooManyValues(f"a row has more than {MAX_ROW_VALUES} values", first_members(row[:MAX_ROW_VALUES]))
+        return self._decode(min(max(_GROWTH * len(row), _PIECE), MAX_ROW + 1))
+
+    def _decode(self, wanted: int) -> bool:
+        """Decode until there are so many characters behind `_place`, or more values than in any row; whether there were."""
+        pieces = [self._text[self._place :]]
+        length, values = len(pieces[0]), values_in(pieces[0])
+        while length < wanted and values <= MAX_ROW_VALUES and (piece := self._next_piece()):
+            pieces.append(piece)
+            length += len(piece)
+            values += values_in(piece)
+        self._passed += self._place
+        self._text, self._place = "".join(pieces), 0
+        return len(pieces) > 1
+
+    def _next_piece(self) -> str:
+        """What comes next of the body's text; nothing at its end."""
+        piece = ""
+        while not piece and self._decoded < len(self._body):
+            start, self._decoded = self._decoded, self._decoded + _PIECE
+            try:
+                piece = self._decoder.decode(self._body[start : self._decoded], self._decoded >= len(self._body))
+            except UnicodeError:
+                raise MalformedJson("the text is not valid Unicode") from None
+        return piece
