@@ -7,6 +7,7 @@ from http import HTTPStatus
 from types import GenericAlias
 from typing import Any
 
+from config.media_types import ACCEPT_PATCH, JSON
 from schemas.problem import (
     CODES,
     MalformedProblem,
@@ -76,7 +77,9 @@ ERRORS: dict[int, ErrorAnswer] = {
         {"detail": "Product 7 is not at the version that If-Match names", "code": "precondition_failed"},
     ),
     413: ErrorAnswer("The body is too large", {"detail": "The body is larger than 1048576 bytes"}),
-    415: ErrorAnswer("The body is not JSON", {"detail": _NOT_JSON}),
+    415: ErrorAnswer(
+        "The body is not JSON, or it is compressed", {"detail": _NOT_JSON}, headers=("Accept", "Accept-Encoding")
+    ),
     422: ErrorAnswer(
         "The request is malformed",
         {"detail": [{"loc": ["body", "price"], "msg": "Field required", "type": "missing"}]},
@@ -192,6 +195,9 @@ HEADERS = {
         required=False,
         const="true",
     ),
+    "Accept": _header("The media type that bodies must have", JSON, required=False, const=JSON),
+    "Accept-Patch": _header("The media types that bodies may have", ACCEPT_PATCH, required=False, const=ACCEPT_PATCH),
+    "Accept-Encoding": _header("Bodies must not be compressed", "identity", required=False, const="identity"),
     "Retry-After": _header("Seconds to wait", 1, type="integer", minimum=1),
     "X-RateLimit-Limit": _header("Requests that a window allows", 100, type="integer", minimum=1),
     "X-RateLimit-Remaining": _header("Requests that are left of them", 0, type="integer", minimum=0),
@@ -253,6 +259,8 @@ def responses(
         documented[304] = {"description": "The client has it already", "headers": _headers(unchanged)}
     for error in sorted(_possible_errors(method, row_in_path)):
         documented[error] = error_answer(error, method=method)
+        if (method, error) == ("PATCH", 415):
+            documented[error]["headers"] = _headers(["Accept-Patch", "Accept-Encoding"])
         if method == "POST" and error in (400, 404, 409):
             documented[error]["headers"] |= _headers(["Idempotent-Replayed"])
     return documented
@@ -289,5 +297,5 @@ def request_extra(method: str, body: Any, example: Any, *, row_in_path: bool) ->
     at_version = [_IF_MATCH] if row_in_path else []
     extra: dict[str, Any] = {"parameters": {"GET": [IF_NONE_MATCH], "POST": [_IDEMPOTENCY_KEY]}.get(method, at_version)}
     if body is not None:
-        extra["requestBody"] = {"content": {"application/json": {"example": example}}}
+        extra["requestBody"] = {"content": {JSON: {"example": example}}}
     return extra

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from config.media_types import JSON, MERGE_PATCH
 from controllers.documentation import HEADERS, problem_examples, problem_schemas
 from controllers.routing import ShopRoute
 
@@ -71,6 +72,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 _restore_examples(operation, route)
+                if method == "PATCH":
+                    bodies = operation["requestBody"]["content"]
+                    bodies[MERGE_PATCH] = bodies[JSON]
                 _link_to_row(document["paths"], operation, route)
     return document
 

@@ -1,5 +1,6 @@
 """What HTTP itself asks: methods, media types, the headers of every answer, HEAD and OPTIONS."""
 
+import gzip
 import uuid
 
 import httpx
@@ -108,6 +109,36 @@ class TestMediaTypes:
         row = a_category(client)
         response = client.patch(f"/categories/{row['id_key']}", content=b"{}", headers={"Content-Type": media_type})
         assert response.status_code == 200
+
+    def test_a_refusal_says_what_is_taken(self, client: httpx.Client, resource: Builder) -> None:
+        text = {"Content-Type": "text/plain"}
+        for method, path in (("POST", resource.path), ("PUT", f"{resource.path}/1"), ("POST", "/checkout")):
+            refusal = client.request(method, path, content=b"{}", headers=text)
+            assert_problem(refusal, 415)
+            assert refusal.headers["accept"] == "application/json"
+        refusal = client.patch(f"{resource.path}/1", content=b"{}", headers=text)
+        assert refusal.status_code == 415
+        assert refusal.headers["accept-patch"] == "application/merge-patch+json, application/json"
+
+    def test_options_say_what_a_patch_may_be(self, client: httpx.Client, resource: Builder) -> None:
+        options = client.options(f"{resource.path}/1")
+        assert options.headers["accept-patch"] == "application/merge-patch+json, application/json"
+        assert "accept-patch" not in client.options("/health/live").headers
+
+    @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, identity", "GZIP", "zstd", "nonsense"])
+    def test_a_compressed_body_is_refused(self, client: httpx.Client, resource: Builder, coding: str) -> None:
+        headers = JSON | {"Content-Encoding": coding}
+        calls = [("POST", resource.path), ("PUT", f"{resource.path}/1"), ("PATCH", f"{resource.path}/1")]
+        for method, path in [*calls, ("POST", "/products/bulk"), ("POST", "/checkout"), ("POST", "/orders/1/cancel")]:
+            refusal = client.request(method, path, content=gzip.compress(b"{}"), headers=headers)
+            assert_problem(refusal, 415)
+            assert refusal.headers["accept-encoding"] == "identity"
+
+    @pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+    def test_one_that_is_not_is_taken(self, client: httpx.Client, coding: str) -> None:
+        row = a_category(client)
+        headers = JSON | {"Content-Encoding": coding}
+        assert client.patch(f"/categories/{row['id_key']}", content=b"{}", headers=headers).status_code == 200
 
     def test_malformed_json(self, client: httpx.Client, resource: Builder) -> None:
         for text in ("{", "}", '{"name": }', "{'name': 'x'}", '{"name": "x",}', '{"name": "x"} x', "\ufeff{}", "nul"):
