@@ -98,7 +98,8 @@ class FastPath:
     def _answer(self, held: _Held) -> None:
         """Answer what is remembered, and have the rest read."""
         request_id.set(held.begun.identity)
-        trace_id.set(held.begun.trace_id)
+        if trace_id.get() is not held.begun.trace_id:
+            trace_id.set(held.begun.trace_id)
         if self._limit is not None:
             held.usage = self._limit.usage_now(held.counted)
             if self._limit.refuses(held.usage):

@@ -17,8 +17,8 @@ from config.request_heads import Headers, said_of_headers
 from config.settings import Network
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address
-from middleware.trace_context import trace_of
-from middleware.untrusted_proxies import UntrustedProxies
+from middleware.trace_context import Trace, trace_of
+from middleware.untrusted_proxies import PROXY_HEADERS, UntrustedProxies
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -118,12 +118,14 @@ class RequestContext:
 
     def begin(self, scope: Scope) -> Begun:
         """Take up a request. When this layer is called with it later, it does not begin anew."""
-        self._untrusted_proxies.look_at(scope)
-        trace = said_of_headers(scope, trace_of)
-        if trace is None:
-            begun = Begun(_identity(scope), time.perf_counter())
+        told = said_of_headers(scope, _told_by)
+        if told.proxy_header is not None:
+            self._untrusted_proxies.look_at(scope, told.proxy_header)
+        identity = told.request_id or _new_uuid()
+        if told.trace is None:
+            begun = Begun(identity, time.perf_counter())
         else:
-            begun = Begun(_identity(scope), time.perf_counter(), trace.trace_id, trace.traceparent().encode())
+            begun = Begun(identity, time.perf_counter(), told.trace.trace_id, told.trace.traceparent().encode())
         scope[_BEGUN] = begun
         scope["shop.request_id"] = begun.identity
         scope["shop.path"] = _path_as_sent(scope)
@@ -177,9 +179,23 @@ def _milliseconds_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _identity(scope: Scope) -> str:
-    """The client's request id where it is one, else a new one."""
-    return said_of_headers(scope, _given_id) or _new_uuid()
+class _Told(NamedTuple):
+    """What the headers of a request tell of where it comes from."""
+
+    request_id: str
+    trace: Trace | None
+    # By which header the request names a client other than its peer, as a proxy does.
+    proxy_header: str | None
+
+
+def _told_by(headers: Headers) -> _Told:
+    # Most requests tell nothing, and a dict finds that out sooner than a walk for each.
+    names = dict(headers)
+    return _Told(
+        _given_id(headers) if b"x-request-id" in names else "",
+        trace_of(headers) if b"traceparent" in names else None,
+        next((shown for name, shown in PROXY_HEADERS.items() if name in names), None),
+    )
 
 
 def _given_id(headers: Headers) -> str:

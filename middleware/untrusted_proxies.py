@@ -4,13 +4,13 @@ import logging
 
 from starlette.types import Scope
 
-from config.request_heads import Headers, said_of_headers
 from config.settings import Network
 from middleware.client_address import is_from_proxy
 
 log = logging.getLogger("shop.proxies")
 
-_HEADERS = {b"x-forwarded-for": "X-Forwarded-For", b"forwarded": "Forwarded", b"x-real-ip": "X-Real-IP"}
+# By these a proxy says whom it speaks for.
+PROXY_HEADERS = {b"x-forwarded-for": "X-Forwarded-For", b"forwarded": "Forwarded", b"x-real-ip": "X-Real-IP"}
 # So many peers are told of by one worker: anybody may send these headers.
 _MOST_PEERS = 8
 
@@ -22,13 +22,12 @@ class UntrustedProxies:
         self._trusted = trusted
         self._told: set[str] = set()
 
-    def look_at(self, scope: Scope) -> None:
-        """Warn if the peer of this request is one of them, and was not told of before."""
-        if len(self._told) == _MOST_PEERS:
-            return
-        header = said_of_headers(scope, _speaking_for_others)
+    def look_at(self, scope: Scope, header: str) -> None:
+        """Warn if the peer of this request, which has such a header, is one of them and was not told of before."""
         peer = scope.get("client")
-        if header is None or not peer or not peer[0] or peer[0] in self._told or is_from_proxy(scope, self._trusted):
+        if not peer or not peer[0] or peer[0] in self._told or len(self._told) == _MOST_PEERS:
+            return
+        if is_from_proxy(scope, self._trusted):
             return
         self._told.add(peer[0])
         log.warning(
@@ -37,8 +36,3 @@ class UntrustedProxies:
             peer[0],
             header,
         )
-
-
-def _speaking_for_others(headers: Headers) -> str | None:
-    """The header by which the request names a client other than its peer."""
-    return next((_HEADERS[name] for name, _ in headers if name in _HEADERS), None)

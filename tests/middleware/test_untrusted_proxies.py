@@ -5,12 +5,17 @@ from ipaddress import ip_network
 import pytest
 from starlette.types import Scope
 
+from middleware.request_context import RequestContext
 from middleware.untrusted_proxies import UntrustedProxies
-from tests.middleware.asgi import scope_of
+from tests.middleware.asgi import Echo, scope_of
 
 pytestmark = pytest.mark.unit
 
 TRUSTED = (ip_network("10.0.0.0/8"),)
+
+
+class Service:
+    draining = False
 
 
 def request(peer: str | None, *names: str) -> Scope:
@@ -20,10 +25,10 @@ def request(peer: str | None, *names: str) -> Scope:
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
 def test_each_peer_is_told_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
-    proxies = UntrustedProxies(TRUSTED)
+    context = RequestContext(Echo(), service=Service(), trusted=TRUSTED)
     for peer in ("203.0.113.9", "203.0.113.9", "2001:db8::9", "203.0.113.9", "10.1.1.1", None):
-        proxies.look_at(request(peer, "Host", header))
-    proxies.look_at(request("203.0.113.10", "Host"))
+        context.begin(request(peer, "Host", header))
+    context.begin(request("203.0.113.10", "Host"))
 
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition(":")[0].partition(" ")[0] for line in lines[:1]] == ["203.0.113.9"]
@@ -36,6 +41,6 @@ def test_each_peer_is_told_of_once(caplog: pytest.LogCaptureFixture, header: str
 def test_a_crowd_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     proxies = UntrustedProxies(())
     for number in range(200):
-        proxies.look_at(request(f"203.0.113.{number}", "X-Forwarded-For"))
+        proxies.look_at(request(f"203.0.113.{number}"), "X-Forwarded-For")
 
     assert len(caplog.records) == 8
