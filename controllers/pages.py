@@ -30,6 +30,9 @@ ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
 
 _HTML = "text/html; charset=utf-8"
+# ReDoc shows its maker's logo from another server, which the policy of the pages forbids: every visit would be an error
+# in the console. It leaves out what is no image.
+_LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
 
 
 class Rendered:
@@ -64,7 +67,7 @@ class Assets:
 
     def url(self, name: str) -> str:
         """The path of the file below the digest of its content. It reads the file."""
-        return f"{ASSETS}/{_digest(self._files[name].read_bytes())}/{name}"
+        return f"{ASSETS}/{_digest(_content(self._files[name]))}/{name}"
 
     async def respond(self, request: Request) -> Response:
         """The endpoint of all files, by the path parameters `name` and, not always, `digest`."""
@@ -89,7 +92,7 @@ def add_pages(app: FastAPI) -> None:
             title=f"{app.title} - Swagger UI",
             swagger_js_url=assets.url("swagger-ui-bundle.js"),
             swagger_css_url=assets.url("swagger-ui.css"),
-            swagger_favicon_url=assets.url("favicon.png"),
+            swagger_favicon_url="/favicon.ico",
         )
         return bytes(page.body), _HTML
 
@@ -98,7 +101,7 @@ def add_pages(app: FastAPI) -> None:
             openapi_url=OPENAPI,
             title=f"{app.title} - ReDoc",
             redoc_js_url=assets.url("redoc.standalone.js"),
-            redoc_favicon_url=assets.url("favicon.png"),
+            redoc_favicon_url="/favicon.ico",
             with_google_fonts=False,
         )
         return bytes(page.body), _HTML
@@ -117,7 +120,11 @@ def add_pages(app: FastAPI) -> None:
 
 def _read(path: Path) -> tuple[bytes, str]:
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return path.read_bytes(), f"{media_type}; charset=utf-8" if is_text(media_type) else media_type
+    return _content(path), f"{media_type}; charset=utf-8" if is_text(media_type) else media_type
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes().replace(_LOGO_ELSEWHERE, _NO_IMAGE)
 
 
 def _digest(body: bytes) -> str:

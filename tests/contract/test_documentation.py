@@ -242,6 +242,7 @@ class TestPages:
             asset = client.get(address)
             assert asset.status_code == 200, address
             assert len(asset.content) > 100
+            assert not re.search(rb"""(src:|url\()["']?https?:|cdn\.""", asset.content)
             assert_headers(asset)
         assert "/openapi.json" in response.text
 
