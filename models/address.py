@@ -1,9 +1,9 @@
 """Where a client lives; it goes when the client goes."""
 
-from sqlalchemy import Index, String, func
+from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by, reference
+from models.base import Row, listed_by, reference, same_by
 
 
 class Address(Row):
@@ -19,5 +19,5 @@ class Address(Row):
         listed_by("addresses", "created_at"),
         listed_by("addresses", "street"),
         listed_by("addresses", "city"),
-        Index("ix_addresses_city_lower", func.lower(city), "id_key"),
+        same_by("addresses", "city"),
     )

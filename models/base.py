@@ -92,6 +92,17 @@ def listed_by(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}", column, "id_key")
 
 
+def same_by(table: str, column: str) -> Index:
+    """An index for lists filtered by `column`, in whatever writing (see `models.sameness`)."""
+    return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
+
+
+def unique_by(table: str, column: str, name: str | None = None) -> Index:
+    """The index that lets no two rows have `column` the same, in whatever writing (see `models.sameness`)."""
+    key = text(f"text_key({column})")
+    return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={"field": column})
+
+
 def ranged_by(table: str, name: str, value: str | TextClause) -> Index:
     """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.lists`).
 

@@ -4,12 +4,13 @@ import datetime as dt
 import re
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Date, Index, Integer, String, func, text
+from sqlalchemy import CheckConstraint, Date, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, is_a_number, listed_by, ranged_by, reference
+from models.base import Base, Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
+from models.sameness import text_key
 
-_SERVER_NUMBER = re.compile(r"(BILL|CREDIT)-\d{4}-\d{6,}", re.ASCII)
+_SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
 
 
 class BillKind(StrEnum):
@@ -25,8 +26,8 @@ class BillKind(StrEnum):
 
 
 def is_server_number(bill_number: str) -> bool:
-    """Whether the number has the form that the server alone gives."""
-    return _SERVER_NUMBER.fullmatch(bill_number) is not None
+    """Whether the number has the form that the server alone gives, in whatever writing."""
+    return _SERVER_NUMBER.fullmatch(text_key(bill_number)) is not None
 
 
 class Bill(Row):
@@ -55,7 +56,7 @@ class Bill(Row):
         listed_by("bills", "payment_type"),
         listed_by("bills", "refunds_bill_id"),
         ranged_by("bills", "date", "date"),
-        Index("ix_bills_bill_number_lower", func.lower(bill_number), "id_key"),
+        unique_by("bills", "bill_number"),
     )
 
 

@@ -1,9 +1,9 @@
 """The shelves of the catalog."""
 
-from sqlalchemy import Index, String, func
+from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by
+from models.base import Row, listed_by, unique_by
 
 
 class Category(Row):
@@ -13,5 +13,5 @@ class Category(Row):
 
     __table_args__ = (
         listed_by("categories", "created_at"),
-        Index("ix_categories_name_lower", func.lower(name), "id_key"),
+        unique_by("categories", "name"),
     )

@@ -1,9 +1,9 @@
 """What is sold: its price now, and how much of it is left."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, func, text, true
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference
+from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
 
 
 class Product(Row):
@@ -31,7 +31,7 @@ class Product(Row):
         listed_by("products", "price"),
         listed_by("products", "name"),
         ranged_by("products", "cents", text("((price * 100)::bigint)")),
-        Index("ix_products_sku_lower", func.lower(sku), "id_key"),
+        unique_by("products", "sku"),
         Index("ix_products_name_trigram", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
         # Room in every page for what sales write anew, so that they need not touch the indexes.
         {"postgresql_with": {"fillfactor": 85}},

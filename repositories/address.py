@@ -1,16 +1,17 @@
 """Queries on addresses."""
 
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, update
 
 from models import Address, Order
 from repositories.base import BaseRepository
+from repositories.lists import same
 
 
 class AddressRepository(BaseRepository[Address]):
     model = Address
     filters = {
         "client_id": Address.client_id == bindparam("client_id"),
-        "city": func.lower(Address.city) == func.lower(bindparam("city")),
+        "city": same(Address.city, "city"),
     }
 
     def forget_in_orders(self, address_id: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, bindparam, func, select
+from sqlalchemy import Engine, Select, any_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from config.guards import ONLY_LOCKS
@@ -146,15 +146,15 @@ class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
             added += sorted(found, key=itemgetter(0))
         return added
 
-    def taken(self, field: str, values: Sequence[Any]) -> set[Any]:
-        """Those of `values` that some row already has in `field`."""
-        stored = getattr(self.model, field)
-        found = select(stored).where(stored == func.any(bindparam("values")))
-        return set(self.session.scalars(found, {"values": list(values)}))
+    def taken(self, field: str, forms: Sequence[str]) -> set[str]:
+        """Those of `forms` of the unique `field` that some row already has."""
+        stored = self.forms[field]
+        found = select(stored).where(stored == any_(bindparam("forms")))
+        return set(self.session.scalars(found, {"forms": list(forms)}))
 
-    def keys_by(self, field: str) -> dict[Any, int]:
-        """The keys of all rows by their values in `field`, which is unique."""
-        stored = self.session.execute(select(getattr(self.model, field), self.model.id_key))
+    def keys_by(self, field: str) -> dict[str, int]:
+        """The keys of all rows by the form of their unique `field`."""
+        stored = self.session.execute(select(self.forms[field], self.model.id_key))
         return {row[0]: row[1] for row in stored}
 
     def delete(self, row: M) -> None:

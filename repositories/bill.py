@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from models import Bill, BillCounter
 from models.bill import BillKind
 from repositories.base import BaseRepository
+from repositories.lists import form_of, same
 
 # A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
@@ -17,11 +18,12 @@ _THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Inte
 
 class BillRepository(BaseRepository[Bill]):
     model = Bill
+    forms = {"bill_number": form_of(Bill.bill_number)}
     ranges = {"date_from": Bill.date >= _FIRST_DAY, "date_to": Bill.date <= _LAST_DAY}
     filters = {
         "client_id": Bill.client_id == bindparam("client_id"),
         "payment_type": Bill.payment_type == bindparam("payment_type"),
-        "bill_number": func.lower(Bill.bill_number) == func.lower(bindparam("bill_number")),
+        "bill_number": same(Bill.bill_number, "bill_number"),
         **ranges,
     }
 

@@ -1,11 +1,11 @@
 """Queries on categories."""
 
-from sqlalchemy import bindparam, func
-
 from models import Category
 from repositories.base import BaseRepository
+from repositories.lists import form_of, same
 
 
 class CategoryRepository(BaseRepository[Category]):
     model = Category
-    filters = {"name": func.lower(Category.name) == func.lower(bindparam("name"))}
+    forms = {"name": form_of(Category.name)}
+    filters = {"name": same(Category.name, "name")}

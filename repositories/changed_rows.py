@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, delete, exists, func, select, update
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from repositories.new_rows import given_rows
@@ -18,6 +18,8 @@ class ChangedRows:
 
     model: ClassVar[type[Any]]
     session: Session
+    # Unique field -> the form of it by which rows are told apart.
+    forms: ClassVar[Mapping[str, Any]] = {}
 
     def update_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows that all have the same fields, the key among them. Objects of the session follow."""
@@ -39,11 +41,11 @@ class ChangedRows:
             removal = delete(self.model).where(self.model.id_key == func.any(bindparam("keys")))
             self.session.execute(removal.execution_options(synchronize_session=False), {"keys": keys})
 
-    def holders(self, field: str, values: Sequence[Any]) -> dict[Any, int]:
-        """The keys of the rows that have one of `values` in `field`, which is unique, by these values."""
-        stored = getattr(self.model, field)
-        found = select(stored, self.model.id_key).where(stored == func.any(bindparam("values")))
-        return {row[0]: row[1] for row in self.session.execute(found, {"values": list(values)})}
+    def holders(self, field: str, forms: Sequence[str]) -> dict[str, int]:
+        """The keys of the rows that have one of `forms` of the unique `field`, by these forms."""
+        stored = self.forms[field]
+        found = select(stored, self.model.id_key).where(stored == any_(bindparam("forms")))
+        return {row[0]: row[1] for row in self.session.execute(found, {"forms": list(forms)})}
 
     def referred_to(self, column: ColumnElement[Any], row_ids: Sequence[int]) -> set[int]:
         """Those of the keys that some row of another table has in `column`."""

@@ -1,15 +1,18 @@
 """Queries on clients."""
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import bindparam
 
 from models import Client
 from repositories.base import BaseRepository
+from repositories.lists import same
 
 
 class ClientRepository(BaseRepository[Client]):
     model = Client
+    forms = {"email": Client.email_key}
     filters = {
+        # The query has made the key of it.
         "email": Client.email_key == bindparam("email"),
-        "name": func.lower(Client.name) == func.lower(bindparam("name")),
-        "lastname": func.lower(Client.lastname) == func.lower(bindparam("lastname")),
+        "name": same(Client.name, "name"),
+        "lastname": same(Client.lastname, "lastname"),
     }

@@ -9,7 +9,18 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, bindparam, func, literal_column, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 from sqlalchemy import cast as sql_cast
 
 from repositories import sizes
@@ -32,6 +43,16 @@ _FEW = 2000
 def memoized(build: Callable[P, S]) -> Callable[P, S]:
     """Remember what `build` made for the last thousand different arguments."""
     return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
+
+
+def form_of(column: Any) -> ColumnElement[str]:
+    """The form in which all writings of the column's text are equal (see `models.sameness`)."""
+    return func.text_key(column, type_=Text)
+
+
+def same(column: Any, parameter: str) -> ColumnElement[bool]:
+    """The condition that `column` is the text of the parameter, in whatever writing."""
+    return form_of(column) == form_of(bindparam(parameter))
 
 
 class Tier(Enum):

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories.base import BaseRepository
-from repositories.lists import Ranking
+from repositories.lists import Ranking, form_of, same
 
 # A regular expression for the words asked for, one after the other, as pg_trgm knows words: letters and digits count.
 _TRIMMED = func.regexp_replace(bindparam("q"), "^[^[:alnum:]]+|[^[:alnum:]]+$", "", "g")
@@ -46,8 +46,9 @@ def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnEleme
 
 class ProductRepository(BaseRepository[Product]):
     model = Product
+    forms = {"sku": form_of(Product.sku)}
     filters = {
-        "sku": func.lower(Product.sku) == func.lower(bindparam("sku")),
+        "sku": same(Product.sku, "sku"),
         "category_id": Product.category_id == bindparam("category_id"),
         "min_price": Product.price >= bindparam("min_price"),
         "max_price": Product.price <= bindparam("max_price"),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from models.client import email_key
+from models.sameness import email_key
 from schemas.base import Create, ListQuery, Read, update_of
 from schemas.fields import Email, Name100, QueryText, Telephone
 

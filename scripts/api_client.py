@@ -23,6 +23,7 @@ from typing import Any, Self, TextIO
 
 import httpx
 
+from models.sameness import email_key, text_key
 from schemas.json_codec import to_json
 
 Row = dict[str, Any]
@@ -171,14 +172,16 @@ class ApiClient:
     async def ensure_rows(self, path: str, rows: Mapping[str, Row], natural_key: str) -> dict[str, Row]:
         """The stored rows whose field `natural_key` is a key of `rows`; those that were missing are created.
 
-        What exists is left as it is. E-mails, which the shop compares without case, must be given in lower case.
+        What exists is left as it is, also where the shop has it in another writing.
         """
+        form_of = email_key if natural_key == "email" else text_key
+        wanted = {form_of(key): key for key in rows}
         for _ in range(MOST_ATTEMPTS):
             stored: dict[str, Row] = {}
             async for row in self.pages(path):
-                value = row[natural_key].lower() if natural_key == "email" else row[natural_key]
-                if value in rows:
-                    stored[value] = row
+                key = wanted.get(form_of(row[natural_key] or ""))
+                if key is not None:
+                    stored[key] = row
             missing = [row for key, row in rows.items() if key not in stored]
             if not missing:
                 return stored

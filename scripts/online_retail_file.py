@@ -18,6 +18,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
+from models.sameness import text_key
+
 ENCODING = "cp1252"
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -115,7 +117,7 @@ class SalesFile:
             first_price.setdefault(line.sku, line.price)
             units[line.sku] += line.quantity
         return {
-            sku: Product(sku, self.names.get(sku, sku), sku[:2], price, units[sku])
+            sku: Product(sku, self.names.get(sku, sku), sku[:2].upper(), price, units[sku])
             for sku, price in first_price.items()
         }
 
@@ -169,6 +171,8 @@ class _Collected:
     customers: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[SaleLine]] = field(default_factory=dict)
     places: list[SalePlace] = field(default_factory=list)
+    # How each stock code was written first: to the shop, all its writings are one code.
+    codes: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     credits: dict[str, list[CreditLine]] = field(default_factory=dict)
     sales_before: dict[str, int] = field(default_factory=dict)
@@ -177,11 +181,14 @@ class _Collected:
     def add(self, row: Mapping[str, str]) -> None:
         quantity, price = _quantity(row["Quantity"]), _price(row["UnitPrice"])
         if row["InvoiceNo"].startswith(CREDIT_NOTE):
-            self._add_credit(row, CreditLine(row["StockCode"], -quantity, price, row["Description"]))
+            self._add_credit(row, CreditLine(self._code(row), -quantity, price, row["Description"]))
         elif quantity > 0 and price > 0:
-            self._add_sale(row, SaleLine(row["StockCode"], quantity, _in_cents(price)))
+            self._add_sale(row, SaleLine(self._code(row), quantity, _in_cents(price)))
         else:
             self.adjustment_lines += 1
+
+    def _code(self, row: Mapping[str, str]) -> str:
+        return self.codes.setdefault(text_key(row["StockCode"]), row["StockCode"])
 
     def _add_sale(self, row: Mapping[str, str], line: SaleLine) -> None:
         number = row["InvoiceNo"]

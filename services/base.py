@@ -5,7 +5,7 @@ A subclass names its repository and what it refers to, and adds its own rules in
 here commits. What is one statement needs no session: `at_once` says how.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -44,8 +44,9 @@ class BaseService(Generic[M]):
     repository_type: ClassVar[type[BaseRepository[Any]]]
     # Field of a body -> the service of the entity it points to.
     references: ClassVar[Mapping[str, type["BaseService[Any]"]]] = {}
-    # Unique column -> the field of the body it is made of; and what the database puts into a field left out.
-    unique: ClassVar[Mapping[str, str]] = {}
+    # Unique field -> the form of a text in it by which rows are told apart, as the repository's `forms` have it.
+    unique: ClassVar[Mapping[str, Callable[[str], str]]] = {}
+    # What the database puts into a field left out.
     defaults: ClassVar[Mapping[str, Any]] = {}
     caching: ClassVar[Caching | None] = None
 
@@ -241,9 +242,10 @@ class BaseService(Generic[M]):
 
     def _require_unique(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Look before the insert, to be able to say which row is in the way; the index has the last word."""
-        for column, field in self.unique.items():
-            keys = [values.get(column) for values in rows]
-            seen = self.repository.taken(column, [key for key in keys if key is not None])
+        for field, form_of in self.unique.items():
+            texts = [values.get(field) for values in rows]
+            keys = [None if text is None else form_of(text) for text in texts]
+            seen = self.repository.taken(field, [key for key in keys if key is not None])
             for place, key in enumerate(keys):
                 if key in seen:
                     raise AlreadyExists(self.thing, field, rows[place][field]).at(place, field)

@@ -6,6 +6,7 @@ from typing import Any
 from models import Bill, Order
 from models.bill import BillKind, is_server_number
 from models.order import OrderStatus
+from models.sameness import text_key
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
@@ -19,6 +20,7 @@ ZERO = Decimal("0.00")
 class BillService(BaseService[Bill]):
     thing, resource = "Bill", "bills"
     repository_type = BillRepository
+    unique = {"bill_number": text_key}
     references = {"client_id": ClientService}
 
     def lock(self, row_id: int) -> Bill:

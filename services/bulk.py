@@ -106,13 +106,13 @@ class BulkService(BaseService[M]):
 
     def _require_free(self, changes: Sequence[Change[M]]) -> None:
         """Look before the rows are written, to be able to say which is in the way; the index has the last word."""
-        for column, field in self.unique.items():
-            wanted = [change for change in changes if change.values.get(column) is not None]
-            holders = self.repository.holders(column, [change.values[column] for change in wanted])
-            for change in wanted:
-                key = change.values[column]
+        for field, form_of in self.unique.items():
+            wanted = [change for change in changes if change.values.get(field) is not None]
+            keys = [form_of(change.values[field]) for change in wanted]
+            holders = self.repository.holders(field, keys)
+            for key, change in zip(keys, wanted, strict=True):
                 if holders.setdefault(key, change.row.id_key) != change.row.id_key:
-                    raise AlreadyExists(self.thing, field, change.values.get(field)).at(change.place, field)
+                    raise AlreadyExists(self.thing, field, change.values[field]).at(change.place, field)
 
     def _apply_all(self, changes: Sequence[Change[M]]) -> None:
         names = sorted({name for change in changes for name in change.values})

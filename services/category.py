@@ -1,6 +1,7 @@
 """Rules of categories."""
 
 from models import Category
+from models.sameness import text_key
 from repositories.category import CategoryRepository
 from services.base import Caching
 from services.bulk import BulkService
@@ -11,5 +12,5 @@ ONE_HOUR = 3600.0
 class CategoryService(BulkService[Category]):
     thing, resource = "Category", "categories"
     repository_type = CategoryRepository
-    unique = {"name": "name"}
+    unique = {"name": text_key}
     caching = Caching(ttl=ONE_HOUR)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from models import Client
-from models.client import email_key
+from models.sameness import email_key
 from repositories.client import ClientRepository
 from services.bulk import BulkService
 
@@ -11,7 +11,7 @@ from services.bulk import BulkService
 class ClientService(BulkService[Client]):
     thing, resource = "Client", "clients"
     repository_type = ClientRepository
-    unique = {"email_key": "email"}
+    unique = {"email": email_key}
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ class CsvEntity:
     @property
     def key_field(self) -> str:
         """The field that the natural key is made of."""
-        return next(iter(self.service.unique.values()))
+        return next(iter(self.service.unique))
 
     @property
     def table(self) -> Table:

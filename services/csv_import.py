@@ -78,11 +78,11 @@ class CsvImport:
         references, schema = self.entity.service.references, self.entity.create
         if name in named:
             referenced = references[named[name]]
-            keys = referenced.repository_type(self.session).keys_by(next(iter(referenced.unique)))
-            return NameColumn(name, named[name], keys)
+            field, form_of = next(iter(referenced.unique.items()))
+            return NameColumn(name, named[name], referenced.repository_type(self.session).keys_by(field), form_of)
         if name in references:
             return FieldColumn(schema, name, rule=key_of(references[name].thing), local=self._local)
-        if name == self.entity.key_field and name not in self.entity.service.unique:
+        if f"{name}_key" in self.entity.table.c:
             return KeyColumn(schema, name, self.service)
         # Where rows may be updated, an empty cell has to be told from one that says what the default says.
         left_out = None if self.on_duplicate == "update" else self.entity.service.defaults.get(name)
@@ -206,10 +206,10 @@ class CsvImport:
 
     def _changes(self, rows: Rows) -> Iterator[tuple[int | None, dict[str, Any]]]:
         """For each row the key of the stored one, and the fields that the file holds for it."""
-        (column,) = self.service.unique
+        ((field, form_of),) = self.service.unique.items()
         fields = {name: self.entity.table.c[name].type.python_type for name in rows.columns if name in self._fields}
-        keys = [text_of(cell) for cell in rows.columns[column]]
-        holders = self.service.repository.holders(column, keys)
+        keys = [form_of(text_of(cell)) for cell in rows.columns[field]]
+        holders = self.service.repository.holders(field, keys)
         for place, key in enumerate(keys):
             cells = ((name, kind, rows.columns[name][place]) for name, kind in fields.items())
             yield holders.get(key), {name: _value(kind, cell) for name, kind, cell in cells if cell}
@@ -241,9 +241,9 @@ class CsvImport:
 
     def _places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""
-        (column,) = self.service.unique
-        keys = [text_of(cell) for cell in rows.columns.get(column, ())]
-        seen = self.service.repository.taken(column, keys)
+        ((field, form_of),) = self.service.unique.items()
+        keys = [form_of(text_of(cell)) for cell in rows.columns.get(field, ())]
+        seen = self.service.repository.taken(field, keys)
         places = set()
         for place, key in enumerate(keys):
             if key in seen:

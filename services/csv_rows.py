@@ -190,7 +190,7 @@ class KeyColumn(FieldColumn):
     def __init__(self, schema: type[Create], field: str, service: BaseService[Any]) -> None:
         super().__init__(schema, field)
         self._service = service
-        self.names = (field, *(name for name in service.unique if name != field))
+        self.names = (field, f"{field}_key")
 
     def _cells(self, values: Sequence[Any]) -> Sequence[str]:
         return ["\t".join(self._completed(value)) for value in values]
@@ -202,22 +202,22 @@ class KeyColumn(FieldColumn):
 
 
 class NameColumn:
-    """A column that points to rows by their names; `keys` are their numbers by name."""
+    """A column that points to rows by their names; `keys` are their numbers by what `form_of` makes of a name."""
 
-    def __init__(self, title: str, field: str, keys: Mapping[str, int]) -> None:
+    def __init__(self, title: str, field: str, keys: Mapping[str, int], form_of: Callable[[str], str]) -> None:
         self.title = title
         self.names: tuple[str, ...] = (field,)
-        self._keys = keys
+        self._keys, self._form_of = keys, form_of
 
     def cells(self, texts: Sequence[str]) -> Cells:
         """The numbers of the rows that the texts name."""
         found, problems = {}, {}
         for text in set(texts):
-            name = text.strip()
-            if name in self._keys:
-                found[text] = copy_cell(self._keys[name])
+            row_id = self._keys.get(self._form_of(text))
+            if row_id is not None:
+                found[text] = copy_cell(row_id)
             else:
-                problems[text] = _MISSING if text == _LEFT_OUT else f"There is no {self.title} {name[:100]!r}"
+                problems[text] = _MISSING if text == _LEFT_OUT else f"There is no {self.title} {text.strip()[:100]!r}"
         return [found.get(text, "") for text in texts], problems
 
 

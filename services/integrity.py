@@ -30,13 +30,18 @@ def _constraints(kind: type[Any]) -> Iterator[tuple[str, Any]]:
                 yield str(constraint.name), constraint
 
 
-# What a unique constraint is about: the thing in messages, and the field of the client's body.
-_UNIQUE_FIELDS = {
-    **{name: (_THINGS[one.table.name], one.columns.keys()[0]) for name, one in _constraints(UniqueConstraint)},
-    # Both are made of the address as the client wrote it.
-    "uq_clients_email_key": ("Client", "email"),
-    "uq_clients_email": ("Client", "email"),
-}
+def _unique_fields() -> Iterator[tuple[str, tuple[str, str]]]:
+    for name, constraint in _constraints(UniqueConstraint):
+        field = constraint.columns.keys()[0].removesuffix("_key")
+        yield name, (_THINGS[constraint.table.name], field)
+    for table in Base.metadata.tables.values():
+        for index in table.indexes:
+            if index.unique:
+                yield str(index.name), (_THINGS[table.name], index.info["field"])
+
+
+# What a unique constraint or index is about: the thing in messages, and the field of the client's body.
+_UNIQUE_FIELDS = dict(_unique_fields())
 # What a foreign key points to, and the field of the client's body that does.
 _REFERENCES = {
     name: (_THINGS[one.referred_table.name], one.column_keys[0]) for name, one in _constraints(ForeignKeyConstraint)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import OrderDetail, Product
+from models.sameness import text_key
 from models.stock_movement import StockReason
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
@@ -27,7 +28,7 @@ from services.errors import (
 class ProductService(BulkService[Product]):
     thing, resource = "Product", "products"
     repository_type = ProductRepository
-    unique = {"sku": "sku"}
+    unique = {"sku": text_key}
     defaults = {"stock": 0, "active": True}
     references = {"category_id": CategoryService}
     caching = Caching()

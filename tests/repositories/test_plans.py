@@ -32,21 +32,21 @@ DAY = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 # A filter, a value that few rows have, and the column by which an index finds them.
 EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (AddressRepository, "client_id", 7, "client_id"),
-    (AddressRepository, "city", "city 7", "lower((city)"),
+    (AddressRepository, "city", "city 7", "text_key((city)"),
     (BillRepository, "client_id", 7, "client_id"),
     (BillRepository, "payment_type", "cash", "payment_type"),
-    (BillRepository, "bill_number", "inv-7", "lower((bill_number)"),
-    (CategoryRepository, "name", "category 7", "lower((name)"),
+    (BillRepository, "bill_number", "inv-7", "text_key((bill_number)"),
+    (CategoryRepository, "name", "category 7", "text_key((name)"),
     (ClientRepository, "email", "a7@x.org", "email_key"),
-    (ClientRepository, "name", "name 7", "lower((name)"),
-    (ClientRepository, "lastname", "lastname 7", "lower((lastname)"),
+    (ClientRepository, "name", "name 7", "text_key((name)"),
+    (ClientRepository, "lastname", "lastname 7", "text_key((lastname)"),
     (OrderDetailRepository, "order_id", 7, "order_id"),
     (OrderDetailRepository, "product_id", 7, "product_id"),
     (OrderRepository, "client_id", 7, "client_id"),
     (OrderRepository, "status", 4, "status"),
     (OrderRepository, "delivery_method", 2, "delivery_method"),
     (OrderRepository, "bill_id", 7, "bill_id"),
-    (ProductRepository, "sku", "sku-7", "lower((sku)"),
+    (ProductRepository, "sku", "sku-7", "text_key((sku)"),
     (ProductRepository, "category_id", 7, "category_id"),
     (ProductRepository, "in_stock", False, "in_stock"),
     (ProductRepository, "active", False, "active"),
@@ -64,7 +64,13 @@ RANGES: list[tuple[Repository, str, Any, str]] = [
     (ReviewRepository, "min_rating", 5, "rating"),
 ]
 # Of a unique value there is at most one row, which takes no sorting whatever the plan says.
-UNIQUE = {(ClientRepository, "email"), (OrderRepository, "bill_id")}
+UNIQUE = {
+    (BillRepository, "bill_number"),
+    (CategoryRepository, "name"),
+    (ClientRepository, "email"),
+    (OrderRepository, "bill_id"),
+    (ProductRepository, "sku"),
+}
 # Values that most rows have. A first page of them is soon full, in whatever order they stand.
 COMMON: list[tuple[Repository, str, Any]] = [
     (BillRepository, "payment_type", "card"),

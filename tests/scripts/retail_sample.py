@@ -32,19 +32,25 @@ class Sample:
 def write_sample(folder: Path, invoices: int = 40) -> Sample:
     """Write a gzipped file of `invoices` sales, three credit notes and an adjustment.
 
-    Every product is sold by many invoices at changing prices, in some at two prices in one invoice; two stock
-    codes differ by case only; every third invoice is a guest's. The first credit note stands behind the second
+    Every product is sold by many invoices at changing prices, in some at two prices in one invoice; one stock
+    code is written in two ways; every third invoice is a guest's. The first credit note stands behind the second
     invoice and gives back a part of it, the second gives nothing back, the last a part of the last sale to a
     client who is known.
     """
     # The first digit keeps the tag from beginning as a credit note does.
     tag = f"5{uuid.uuid4().hex[:10].upper()}"
-    codes = [f"{10 + number % 3}{tag}{number}B" for number in range(PRODUCTS - 1)]
-    codes.append(codes[0].lower())
+    codes = [f"{10 + number % 3}{tag}{number}B" for number in range(PRODUCTS)]
     expected = tuple(_invoice(number, tag, codes) for number in range(invoices))
+    first = next(invoice for invoice in expected if any(line.sku == codes[0] for line in invoice.lines))
     rows = [
         [
-            _row(invoice.number, line, "" if line.sku == codes[1] else f"Gift voucher £{line.sku}", invoice.customer_id)
+            _row(
+                invoice.number,
+                # Written in capitals at first, and later not.
+                line._replace(sku=line.sku.lower()) if line.sku == codes[0] and invoice != first else line,
+                "" if line.sku == codes[1] else f"Gift voucher £{line.sku}",
+                invoice.customer_id,
+            )
             for line in invoice.lines
         ]
         for invoice in expected

@@ -66,8 +66,8 @@ def test_every_line_is_a_sale_a_credit_or_an_adjustment(
     assert parsed.adjustment_lines == len(adjusted)
     assert len(parsed.places) == len(set(parsed.places)) == len(sold)
     for note in parsed.credit_notes:
-        assert [(line.sku, -line.quantity, line.price) for line in note.lines] == [
-            (sku, quantity, price) for number, sku, _, quantity, price in rows if number == note.number
+        assert [(line.sku.lower(), -line.quantity, line.price) for line in note.lines] == [
+            (sku.lower(), quantity, price) for number, sku, _, quantity, price in rows if number == note.number
         ]
         first = next(place for place, row in enumerate(rows) if row[0] == note.number)
         assert note.sales_before == sum(row in sold for row in rows[:first])
@@ -86,9 +86,11 @@ def test_products_hold_what_is_sold_and_start_at_the_first_price(sold: list[Entr
     assert {sku: product.stock for sku, product in products.items()} == units
     for sku, product in products.items():
         assert product.price == next(line.price for line in lines if line.sku == sku)
-        described = [name.strip() for _, code, name, *_ in sold if code == sku and name.strip()]
+        described = [name.strip() for _, code, name, *_ in sold if code.lower() == sku.lower() and name.strip()]
         assert product.name == (described[0] if described else sku)
-        assert product.category == sku[:2]
+        assert product.category == sku[:2].upper()
+    assert len(products) == len({code.lower() for _, code, *_ in sold}), "one code in two writings is one"
+    assert products.keys() <= {code for _, code, *_ in sold}
 
 
 def test_the_lines_of_an_invoice_keep_the_order_of_the_file_even_if_others_stand_between() -> None:

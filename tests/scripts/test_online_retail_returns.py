@@ -52,7 +52,7 @@ def test_one_note_is_one_return_of_each_invoice() -> None:
     [
         ("1 A 5 2.00 7", "C1 A -6 2.00 7", Reason.TOO_MANY),
         ("1 A 5 2.00 7", "C1 A -1 2.01 7", Reason.OTHER_PRICE),
-        ("1 A 5 2.00 7", "C1 a -1 2.00 7", Reason.NOT_SOLD),
+        ("1 A 5 2.00 7", "C1 B -1 2.00 7", Reason.NOT_SOLD),
         ("1 A 5 2.00 7", "C1 A -1 2.00 8", Reason.NOT_SOLD),
         ("1 A 5 2.00 ", "C1 A -1 2.00 ", Reason.GUEST),
         ("1 A 5 2.00 7", "C1 A 0 2.00 7", Reason.NO_UNITS),
@@ -65,6 +65,10 @@ def test_what_is_no_return_has_its_reason(sale: str, credit: str, reason: Reason
     matching = matched(sale, credit)
     assert matching.returns == []
     assert [found for _, found in matching.unmatched] == [reason]
+
+
+def test_a_code_is_the_same_in_whatever_writing() -> None:
+    assert len(matched("1 A 5 2.00 7", "C1 a -1 2.00 7").returns) == 1
 
 
 def test_goods_cannot_come_back_before_they_were_sold() -> None:

@@ -191,4 +191,5 @@ def test_the_database_itself_holds_what_a_service_refers_to(service: type[BaseSe
     for field, referenced in service.references.items():
         keys = {key.column for key in columns[field].foreign_keys}
         assert keys == {referenced.repository_type.model.__table__.c.id_key}
-    assert all(columns[name].unique for name in service.unique)
+    indexes = {index.info.get("field") for index in service.repository_type.model.__table__.indexes if index.unique}
+    assert indexes - {None} == service.unique.keys() == service.repository_type.forms.keys()

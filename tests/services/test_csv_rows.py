@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy.orm import Session
 
+from models.sameness import text_key
 from schemas.client import ClientCreate
 from schemas.product import ProductCreate
 from services.client import ClientService
@@ -91,7 +92,7 @@ def test_a_key_goes_with_the_form_it_is_compared_by() -> None:
 
 def test_a_row_is_told_everything_that_is_wrong_with_it() -> None:
     checker = RowChecker(
-        [FieldColumn(ProductCreate, "name"), None, NameColumn("category", "category_id", {"Tools": 7})]
+        [FieldColumn(ProductCreate, "name"), None, NameColumn("category", "category_id", {"tools": 7}, text_key)]
     )
     rows, bad = checker.check(
         Batch([2, 3, 6], [["Saw", "?", " Tools "], ["\x00", "?", "Toys"], ["short"]], [BadRow(9, "!")])
