@@ -19,7 +19,7 @@ from repositories.sizes import Size
 from schemas.base import ListQuery, Page
 from services.at_once import AtOnce
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
-from services.integrity import references_to, violations_of
+from services.integrity import references_to, violations_of, written_in_parts
 from services.preconditions import UNCONDITIONAL, Preconditions
 from services.versions import News
 
@@ -159,8 +159,8 @@ class BaseService(Generic[M]):
         self._require_unique(rows)
         every_field = {name for values in rows for name in values}
         defaults = self._defaults(every_field)
-        with violations_of({}):
-            created = self.repository.add_all([{**defaults, **values} for values in rows], fields)
+        complete = [{**defaults, **values} for values in rows]
+        created = written_in_parts(self.session, complete, lambda some: self.repository.add_all(some, fields))
         for row in created:
             self._was_added(row)
         return created
@@ -196,7 +196,8 @@ class BaseService(Generic[M]):
         """Write the changes to the locked row."""
         for name, value in changes.items():
             setattr(row, name, value)
-        with violations_of(changes):
+        # With what does not change: a key may be made anew although the text that it is made of stays.
+        with violations_of({**vars(row)}):
             self.session.flush()
 
     def has_changed(self, row: M) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from models import Row
 from services.base import BaseService
 from services.errors import AlreadyExists, HasChanged, NotFound, ShopError
-from services.integrity import referring_column, still_has, violations_of
+from services.integrity import referring_column, still_has, written_in_parts
 
 M = TypeVar("M", bound=Row)
 
@@ -122,11 +122,11 @@ class BulkService(BaseService[M]):
             for change in changes
         ]
         try:
-            with self.session.begin_nested(), violations_of({}):
-                self.repository.update_all(rows)
-        except AlreadyExists:
-            # Somebody was faster, and has told by now who.
-            self._require_free(changes)
+            written_in_parts(self.session, rows, self.repository.update_all)
+        except ShopError as error:
+            # Of the rows that really change.
+            if error.loc is not None and isinstance(error.loc[1], int):
+                error.loc = ("body", changes[error.loc[1]].place, *error.loc[2:])
             raise
 
     def _say_what_is_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:

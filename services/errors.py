@@ -38,9 +38,9 @@ class ShopError(Exception):
     code: ClassVar[str] = "error"
     loc: tuple[str | int, ...] | None = None
 
-    def at(self, place: int, field: str) -> "ShopError":
-        """The error, telling which row of a bulk request it is about."""
-        self.loc = ("body", place, field)
+    def at(self, place: int, field: str | None = None) -> "ShopError":
+        """The error, telling which row of a bulk request it is about, and which field of it if it is about one."""
+        self.loc = ("body", place) if field is None else ("body", place, field)
         return self
 
     @property
@@ -203,11 +203,14 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
     def __init__(self, thing: str, field: str, value: object) -> None:
+        """`value` as the client wrote it; None for one that the server was about to give."""
         super().__init__(thing, field, value)
         self.thing, self.field, self.value = thing, field, value
 
     @property
     def message(self) -> str:
+        if self.value is None:
+            return f"The next {self.field} is taken by another {self.thing.lower()}, which somebody else has written"
         return f"{self.thing} with {self.field} '{self.value}' already exists"
 
 

@@ -5,16 +5,17 @@ before, and may still be caught here. The verdict is read from the SQLSTATE and 
 never from its text. The names are those of the models, so a new entity needs nothing here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from config.sqlstate import OUT_OF_RANGE, sqlstate
 from models import Base
-from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound
+from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound, ShopError
 
 _UNIQUE = "23505"
 _FOREIGN_KEY = {"23503", "23001"}
@@ -55,26 +56,52 @@ def violations_of(values: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        domain_error = _about_write(error, values)
-        if domain_error is None:
+        refusal, _ = _about_write(error, values)
+        if refusal is None:
             raise
-        raise domain_error from error
+        raise refusal from error
 
 
-def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> Exception | None:
-    code = sqlstate(error)
+def written_in_parts(
+    session: Session,
+    rows: Sequence[Mapping[str, Any]],
+    write: Callable[[Sequence[Mapping[str, Any]]], Sequence[Any] | None],
+    first: int = 0,
+) -> list[Any]:
+    """What `write` gives for all rows. A violated constraint is raised with the place of the row that it is about.
+
+    PostgreSQL says which constraint was violated, and by which of many rows only in words. So rows that it refuses are
+    written again by halves, until it is one that is refused; the whole costs about as much as twice the rows. What
+    stood in their way may be gone by then: then they are written. `first` is the place of the first row.
+    """
+    try:
+        with session.begin_nested():
+            return list(write(rows) or ())
+    except DBAPIError as error:
+        refusal, field = _about_write(error, rows[0])
+        if refusal is None:
+            raise
+        if len(rows) == 1:
+            raise refusal.at(first, field) from error
+    half = len(rows) // 2
+    written = written_in_parts(session, rows[:half], write, first)
+    return [*written, *written_in_parts(session, rows[half:], write, first + half)]
+
+
+def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> tuple[ShopError | None, str | None]:
+    """What the shop calls the error about a row with these values, if it has a word for it, and the field in question."""
+    code, constraint = sqlstate(error), _constraint(error)
     if code == OUT_OF_RANGE:
-        return AmountTooLarge()
-    constraint = _constraint(error)
+        return AmountTooLarge(), None
     if code == _UNIQUE and constraint in _UNIQUE_FIELDS:
         thing, field = _UNIQUE_FIELDS[constraint]
-        return AlreadyExists(thing, field, values.get(field))
+        return AlreadyExists(thing, field, values.get(field)), field
     if code in _FOREIGN_KEY and constraint in _REFERENCES:
         thing, field = _REFERENCES[constraint]
-        return NotFound(thing, values.get(field))
+        return NotFound(thing, values.get(field)), field
     if code == _CHECK:
-        return Conflict("The change breaks a rule of the database")
-    return None
+        return Conflict("The change breaks a rule of the database"), None
+    return None, None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Return
 from services.bill import ZERO
 from services.errors import Conflict, NotFound, ReturnExceedsSale
+from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
 
@@ -43,16 +44,16 @@ class ReturnService:
         refund = _refund(order, sale, details.values())
         order.returned_total += refund
         self.session.flush()
-        return self.bills.add(
-            {
-                "total": refund,
-                "payment_type": sale.payment_type,
-                "client_id": order.client_id,
-                "kind": BillKind.CREDIT.value,
-                "refunds_bill_id": sale.id_key,
-                "bill_number": self.bills.next_number(BillKind.CREDIT),
-            }
-        )
+        credit = {
+            "total": refund,
+            "payment_type": sale.payment_type,
+            "client_id": order.client_id,
+            "kind": BillKind.CREDIT.value,
+            "refunds_bill_id": sale.id_key,
+            "bill_number": self.bills.next_number(BillKind.CREDIT),
+        }
+        with violations_of(credit):
+            return self.bills.add(credit)
 
     def _to_the_shelf(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
         products = ProductService(self.session)

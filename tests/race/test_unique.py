@@ -106,3 +106,85 @@ def test_credit_bills_are_counted_by_themselves(race_url: str, http: httpx.Clien
     numbers = sorted(number_of(outcome) for outcome in send_together(race_url, calls) if outcome.status == 201)
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert 6 <= len(numbers) <= 12
+
+
+BULKS = {
+    "products": ("Product", "sku"),
+    "categories": ("Category", "name"),
+    "clients": ("Client", "email"),
+}
+
+
+def bulk_rows(goods: Goods, path: str, values: list[str]) -> list[dict[str, Any]]:
+    """New rows with these values in the field that is unique."""
+    if path == "products":
+        return [product_body(goods, sku=value, name="x") for value in values]
+    if path == "categories":
+        return [{"name": value} for value in values]
+    return [{"name": "A", "lastname": "B", "email": f"{value}@example.com"} for value in values]
+
+
+@pytest.mark.parametrize("path", BULKS)
+def test_who_loses_a_race_of_bulks_is_told_which_row_is_in_the_way(race_url: str, goods: Goods, path: str) -> None:
+    thing, field = BULKS[path]
+    for _ in range(3):
+        common = unique("common")
+        bulks = [
+            bulk_rows(
+                goods, path, [*(unique("own") for _ in range(place)), writing, *(unique("own") for _ in range(40))]
+            )
+            for place, writing in enumerate([common, common.upper(), common.swapcase(), common.title()])
+        ]
+        calls = [
+            Call("POST", f"/{path}/bulk", rows, {"Idempotency-Key": unique("key")} if place % 2 else {})
+            for place, rows in enumerate(bulks)
+        ]
+        outcomes = send_together(race_url, calls)
+        assert statuses(outcomes) == [201, 409, 409, 409]
+        for place, outcome in enumerate(outcomes):
+            if outcome.status == 409:
+                assert outcome.body["detail"] == f"{thing} with {field} '{bulks[place][place][field]}' already exists"
+                assert outcome.body["loc"] == ["body", place, field]
+        again = send_together(race_url, [calls[place] for place in (1, 3)])
+        kept = [outcomes[place] for place in (1, 3)]
+        assert [(one.status, one.body) for one in again] == [(one.status, one.body) for one in kept]
+
+
+def test_who_loses_a_race_of_bulk_changes_is_told_which_row_is_in_the_way(race_url: str, goods: Goods) -> None:
+    wanted = unique("wanted")
+    changes = [[{"id_key": goods.product(), "sku": unique("own")} for _ in range(4)] for _ in range(4)]
+    for place, rows in enumerate(changes):
+        rows[place]["sku"] = wanted.upper() if place % 2 else wanted
+    outcomes = send_together(race_url, [Call("PATCH", "/products/bulk", rows) for rows in changes])
+    assert statuses(outcomes) == [200, 409, 409, 409]
+    for place, outcome in enumerate(outcomes):
+        if outcome.status == 409:
+            assert outcome.body["detail"] == f"Product with sku '{changes[place][place]['sku']}' already exists"
+            assert outcome.body["loc"] == ["body", place, "sku"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_single_loser_reads_its_own_writing(race_url: str, goods: Goods, method: str) -> None:
+    code = unique("code")
+    writings = [code, code.upper(), code.title(), f" {code} "] * 3
+    if method == "POST":
+        calls = [Call("POST", "/products", product_body(goods, sku=writing)) for writing in writings]
+    else:
+        calls = [Call("PUT", f"/products/{goods.product()}", {"sku": writing}) for writing in writings]
+    outcomes = send_together(race_url, calls)
+    assert sum(outcome.status == 409 for outcome in outcomes) == len(calls) - 1
+    for writing, outcome in zip(writings, outcomes, strict=True):
+        if outcome.status == 409:
+            assert outcome.body["detail"] == f"Product with sku '{writing.strip()}' already exists"
+
+
+def test_a_number_is_taken_in_every_writing_at_the_checkout_too(race_url: str, goods: Goods) -> None:
+    product, number = goods.product(stock=20), unique("inv")
+    cart = goods.cart((product, 1))
+    calls = [Call("POST", "/checkout", {**cart, "bill_number": text}) for text in (number, number.upper())]
+    calls += [Call("POST", "/bills", {"total": 0, "payment_type": "cash", "bill_number": number.title()})]
+    outcomes = send_together(race_url, calls)
+    assert statuses(outcomes) == [201, 409, 409]
+    for call, outcome in zip(calls, outcomes, strict=True):
+        if outcome.status == 409:
+            assert outcome.body["detail"] == f"Bill with bill_number '{call.body['bill_number']}' already exists"
