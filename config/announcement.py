@@ -37,6 +37,28 @@ def reachable(host: str) -> str:
     return "127.0.0.1" if address.version == 4 else "::1"
 
 
+def seen_from_elsewhere(host: str, port: int) -> str | None:
+    """`host` and `port` as other machines reach them, where all addresses are listened on and this machine has another."""
+    address = ipaddress.ip_address(host)
+    if not address.is_unspecified:
+        return None
+    family, anybody = (socket.AF_INET, "192.0.2.1") if address.version == 4 else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: the system only looks which of its addresses it would send from.
+            probe.connect((anybody, 9))
+        except OSError:
+            return None
+        own = str(probe.getsockname()[0])
+    return None if ipaddress.ip_address(own).is_loopback else web_address(own, port)
+
+
+def drain_notice(drain_seconds: float, grace_seconds: float) -> str:
+    """The line for whoever has just asked the shop to stop."""
+    accepted = f"requests are accepted for {drain_seconds:g} s more, and " if drain_seconds else ""
+    return f"Stopping: {accepted}those under way may take {grace_seconds:g} s; Ctrl-C, or the signal, once more ends them now"
+
+
 class FirstAnswer:
     """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`.
 
@@ -46,6 +68,7 @@ class FirstAnswer:
     def __init__(self, settings: Settings, listener: socket.socket, *, demo: bool, banner: bool) -> None:
         host, port = listener.getsockname()[:2]
         self._address = web_address(str(settings.api_host), port)
+        self._elsewhere = seen_from_elsewhere(host, port)
         self._listening_on = reachable(host), port
         self._settings, self._demo, self._banner = settings, demo, banner
         self._question: socket.socket | None = None
@@ -106,10 +129,15 @@ class FirstAnswer:
             self._load_demo()
 
     def _text(self) -> str:
-        shop = f"http://{self._address}"
+        shop, prefix = f"http://{self._address}", self._settings.api_prefix
+        elsewhere = f"http://{self._elsewhere}{prefix}" if self._elsewhere else ""
         if not self._banner:
-            return f"The shop serves on {shop} with {self._settings.uvicorn_workers} workers\n"
-        return f"API     {shop}{self._settings.api_prefix}\nDocs    {shop}/docs\nHealth  {shop}{_HEALTH_PATH}\n"
+            others = f", for other machines on {elsewhere}," if elsewhere else ""
+            return f"The shop serves on {shop}{prefix}{others} with {self._settings.uvicorn_workers} workers\n"
+        lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{_HEALTH_PATH}"]
+        if elsewhere:
+            lines.append(f"        {elsewhere} for other machines, if nothing is in the way")
+        return "".join(f"{line}\n" for line in lines)
 
     def _load_demo(self) -> None:
         url = f"http://{self._address}{self._settings.api_prefix}"

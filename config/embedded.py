@@ -58,6 +58,10 @@ def nothing() -> None:
     """What somebody does who only waits."""
 
 
+def silent(line: str) -> None:
+    """What somebody says who has no terminal to say it on."""
+
+
 def never() -> bool:
     """The answer of somebody who does not want to stop."""
     return False
@@ -71,10 +75,12 @@ def running_servers(
     durable: bool = True,
     stopping: Callable[[], bool] = never,
     meanwhile: Callable[[], None] = nothing,
+    say: Callable[[str], None] = silent,
 ) -> Iterator[ServerUrls]:
     """Have the servers of `settings` running for a block; those that the settings name are only passed on.
 
     `meanwhile` is called once, while the servers start by themselves. A start is given up when `stopping()` says so.
+    `say` is called with a line about what takes long.
     `durable=False` is for tests: it does not wait for the disk.
     Raises `SettingsError` when no PostgreSQL is named and EMBEDDED is false, `EmbeddedServerError` when a server
     cannot be used; both with one line.
@@ -83,7 +89,7 @@ def running_servers(
         raise SettingsError(
             "No PostgreSQL is named and EMBEDDED is false: set DATABASE_URL or POSTGRES_HOST, or EMBEDDED=true"
         )
-    servers = _needed_servers(settings, durable)
+    servers = _needed_servers(settings, durable, say)
     if not servers:
         meanwhile()
         yield embedded_urls(settings)
@@ -94,13 +100,13 @@ def running_servers(
             yield embedded_urls(settings)
 
 
-def _needed_servers(settings: Settings, durable: bool) -> list[ServerProcess]:
+def _needed_servers(settings: Settings, durable: bool, say: Callable[[str], None]) -> list[ServerProcess]:
     data_dir = data_folder(settings)
     servers: list[ServerProcess] = []
     if settings.embedded is False:
         return servers
     if settings.outside_database_url is None:
-        servers.append(PostgresServer(data_dir, durable=durable))
+        servers.append(PostgresServer(data_dir, durable=durable, say=say))
     if settings.redis_enabled and settings.outside_redis_url is None:
         servers.append(ValkeyServer(data_dir))
     return servers

@@ -14,19 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.announcement import FirstAnswer, web_address
+from config.announcement import FirstAnswer, drain_notice, web_address
 from config.connection_guard import guard_of
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from config.env_file import doubts
 from config.metrics import metrics_folder
 from config.settings import Settings, SettingsError, env_file, get_settings
 from config.supervisor import Supervisor
-from config.worker import ApplicationFailed, load, serve, uvicorn_config
+from config.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"
@@ -164,7 +164,7 @@ class _Launch:
         settings = get_settings()
         config = uvicorn_config(settings, guard_of(settings))
         with running_servers(
-            self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config)
+            self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config), say=_say
         ) as urls:
             self._prepare_database(urls)
             if self._stop.requested():
@@ -178,13 +178,15 @@ class _Launch:
                         first.look()
                         time.sleep(_POLL_SECONDS)
             finally:
+                if self._stop.requested():
+                    _say(drain_notice(self._settings.drain_seconds, GRACEFUL_SECONDS))
                 supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
 
     def _serve_reloading(self, listener: socket.socket) -> None:
         from config.reloader import serve_with_reload
 
         gc.enable()
-        with running_servers(self._settings, owner=True, stopping=self._stop.requested) as urls:
+        with running_servers(self._settings, owner=True, stopping=self._stop.requested, say=_say) as urls:
             self._prepare_database(urls)
             if self._stop.requested():
                 return
@@ -271,5 +273,8 @@ def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    with suppress(
+        OSError
+    ):  # The terminal is closed, or the reader of a pipe gone: that is no reason to stop or to stay.
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

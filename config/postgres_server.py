@@ -34,7 +34,7 @@ def connections_for(cores: int) -> int:
 class PostgresServer(ServerProcess):
     """PostgreSQL for the shop whose data is in `data_dir`.
 
-    Without `durable` it does not wait for the disk, so a crash of the machine may cost the data: for tests.
+    `say` is called with a line about what takes long. Without `durable` it does not wait for the disk, so a crash of the machine may cost the data: for tests.
     """
 
     name = "PostgreSQL"
@@ -42,9 +42,9 @@ class PostgresServer(ServerProcess):
     endings = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
     passing_trouble = "still in use"
 
-    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = lambda line: None) -> None:
         super().__init__(data_dir, "postgres")
-        self._durable = durable
+        self._durable, self._say = durable, say
 
     @property
     def url(self) -> str:
@@ -130,6 +130,7 @@ class PostgresServer(ServerProcess):
         if self.account is not None and maker is None:
             raise EmbeddedServerError(f"This machine has no account but root's, and initdb needs one: {_REMEDY}")
         make_private_folder(new, maker)
+        self._say(f"Creating the database in {self.folder}, once; this takes a few seconds")
         try:
             self._run_initdb(new, maker, stopping)
             give_to(self.account, new)

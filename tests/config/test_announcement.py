@@ -1,13 +1,14 @@
 """What the launcher prints, and when: at the first healthy answer, once, and whoever reads it or not."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from config.announcement import FirstAnswer, web_address
+from config.announcement import FirstAnswer, drain_notice, seen_from_elsewhere, web_address
 from config.settings import read_settings
 from tests.config.processes import wait_for
 
@@ -26,6 +27,25 @@ pytestmark = pytest.mark.unit
 )
 def test_an_address_is_shown_so_that_it_can_be_opened(host: str, shown: str) -> None:
     assert web_address(host, 80) == shown
+
+
+def test_where_all_addresses_are_listened_on_one_is_shown_that_works_from_elsewhere() -> None:
+    assert seen_from_elsewhere("127.0.0.1", 80) is None
+    for everywhere in ("0.0.0.0", "::"):
+        shown = seen_from_elsewhere(everywhere, 80)
+        # A machine without a network has no such address.
+        assert shown is None or re.fullmatch(r"([0-9.]+|\[[0-9a-f:]+\]):80", shown)
+        assert shown not in ("127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::]:80")
+
+
+@pytest.mark.parametrize(
+    ("drain", "begins"), [(2.0, "Stopping: requests are accepted for 2 s"), (0.0, "Stopping: those")]
+)
+def test_the_end_is_told_in_one_line(drain: float, begins: str) -> None:
+    line = drain_notice(drain, 30)
+    assert line.startswith(begins)
+    assert "30 s" in line
+    assert "\n" not in line
 
 
 @pytest.fixture

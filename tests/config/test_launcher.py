@@ -1,6 +1,7 @@
 """The shop as its operators see it: started, stopped, killed, and refused, with nothing left behind."""
 
 import os
+import re
 import signal
 import socket
 import time
@@ -80,7 +81,7 @@ class TestStopping:
         wait_for(lambda: list(empty_dir.glob("postgres.new.*/base")), "initdb to be at work")
         assert shop.end() == 0
         assert processes_of(empty_dir) == {}
-        assert shop.output == ""
+        assert shop.output == f"Creating the database in {empty_dir / 'postgres'}, once; this takes a few seconds\n"
 
     def test_while_it_imports_the_application(self, data_dir: Path) -> None:
         shop = Shop("main.py", data_dir)
@@ -105,6 +106,10 @@ class TestStopping:
         start = time.monotonic()
         shop.process.send_signal(signal.SIGINT)
         wait_for(lambda: get(shop, "/health/ready")[0] == 503, "the drain to be announced")
+        (said,) = (line for line in shop.output.splitlines() if line.startswith("Stopping"))
+        assert "accepted for 60 s" in said
+        assert "30 s" in said
+        assert "Ctrl-C" in said
         assert shop.end(signal.SIGINT) == 0
         assert time.monotonic() - start < 20
         assert processes_of(data_dir) == {}
@@ -181,12 +186,18 @@ class TestProduction:
         assert "POSTGRES_PASSWORD" in line
 
     def test_says_what_it_embeds_and_serves_everybody(self, data_dir: Path) -> None:
-        shop = Shop("run_production.py", data_dir, EMBEDDED="true")
+        shop = Shop("run_production.py", data_dir, EMBEDDED="true", API_PREFIX="/v1")
         shop.until_it_says("The shop serves on")
         assert "EMBEDDED=true" in shop.output.splitlines()[0]
         listening = Path("/proc/net/tcp").read_text()
         assert f"00000000:{shop.port:04X} 00000000:0000 0A" in listening
-        assert get(shop, "/products")[0] == 200
+        (said,) = (line for line in shop.output.splitlines() if line.startswith("The shop serves on"))
+        for url in re.findall(r"http://([0-9.]+):[0-9]+/v1", said):
+            connection = HTTPConnection(url, shop.port, timeout=10)
+            connection.request("GET", "/v1/products")
+            assert connection.getresponse().status == 200
+            connection.close()
+        assert f"http://127.0.0.1:{shop.port}/v1" in said
         assert shop.end() == 0
         assert processes_of(data_dir) == {}
 
