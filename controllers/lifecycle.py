@@ -24,6 +24,7 @@ from config.sqlstate import DatabaseUnavailable
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
+from services.seal import secret_of
 
 log = logging.getLogger("shop.lifecycle")
 
@@ -42,7 +43,7 @@ class Worker:
         self.draining = False
         self.database = Database(database_uri(settings), settings)
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
-        self.cache = CacheService(self.gateway, settings.redis_cache_ttl)
+        self.cache = CacheService(self.gateway, settings.redis_cache_ttl, secret_of(database_uri(settings)))
         self.executor = Executor(self.database, self.cache)
         self.notices = Notices(self.database.url, self.cache.make_all_old)
         self.access_log = AccessLog() if settings.access_log else None

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from config.http_protocol import header_lines
+from config.redis_answers import integers
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
 from config.turns import AskedTogether, SharedAnswer, settled
@@ -26,7 +27,8 @@ _HEALTH_ROUTES = ("/health_check", "/health/live", "/health/ready")
 UNLIMITED_PATHS = frozenset(path + slash for path in _HEALTH_ROUTES for slash in ("", "/"))
 
 # Only the first request of a window sets its end, so that refused ones cannot push it away. A key without
-# an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired.
+# an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired; so is
+# one that counts from below zero, or farther than a number goes.
 _COUNT = Script("""
 local period = tonumber(ARGV[1])
 local counted = {}
@@ -34,7 +36,7 @@ for i, key in ipairs(KEYS) do
     local requests = tonumber(ARGV[i + 1])
     local count = redis.pcall('INCRBY', key, requests)
     local left = period
-    if type(count) ~= 'number' then
+    if type(count) ~= 'number' or count < requests or count > 2 ^ 53 then
         redis.call('SET', key, requests, 'PX', period)
         count = requests
     else
@@ -198,7 +200,8 @@ class RateLimit:
 
     async def _count_together(self, requests: dict[str, int]) -> dict[str, Usage]:
         keys = [f"ratelimit:{client}" for client in requests]
-        counted = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
+        answer = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
+        counted = integers(answer, 2 * len(keys))
         return {
             client: Usage(count, _whole_seconds(left))
             for client, count, left in zip(requests, counted[::2], counted[1::2], strict=True)

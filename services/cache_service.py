@@ -12,6 +12,8 @@ Nobody sees an old answer after a write:
 - a worker that could not reach Redis to tell of a write keeps the news and tells it when it can, and
   until then neither reads nor stores what depends on it;
 - a worker killed between its commit and its news is followed by one whose `start` makes everything old.
+
+Nor does anybody see what others have written into Redis: it is sealed (`services.seal`).
 """
 
 import inspect
@@ -27,9 +29,11 @@ from config.redis_config import Argument, RedisGateway, RedisUnavailable, Script
 from config.turns import SharedAnswer, SharedTasks
 from services.answer import Answer, Entry
 from services.cache_key import build_key
+from services.seal import Seal
 from services.stored_answer import StoredAnswer, decoded, encoded, needed
 from services.versions import (
     EVERYTHING,
+    SEALED_VERSIONS,
     STAMP_BYTES,
     TOKEN_BYTES,
     TOKEN_MILLISECONDS,
@@ -50,29 +54,38 @@ _MEMO_BYTES = 16 * 1024 * 1024
 _ANSWER_BYTES = 1500
 
 # A page that new rows leave alone moves the frontier, which is kept behind the token of the rows (the last key).
-_STORE_IF_CURRENT = Script(f"""
-local complete_to = ARGV[3]
-for i = 4, #ARGV do
-    local version = redis.call('MGET', KEYS[i - 2])[1]
-    if not version or string.sub(version, 1, {TOKEN_BYTES}) ~= ARGV[i] then return 0 end
+_STORE_IF_CURRENT = Script(f"""{SEALED_VERSIONS}
+local complete_to = ARGV[4]
+for i = 5, #ARGV do
+    local key = KEYS[i - 3]
+    local version = redis.call('MGET', key)[1]
+    if not frontier_of(key, version) or string.sub(version, 1, {TOKEN_BYTES}) ~= ARGV[i] then return 0 end
 end
 if complete_to ~= '' then
-    local rows = redis.call('GET', KEYS[#KEYS])
-    if tonumber(complete_to) > (tonumber(string.sub(rows, {TOKEN_BYTES + 1})) or 0) then
-        redis.call('SET', KEYS[#KEYS], string.sub(rows, 1, {TOKEN_BYTES}) .. complete_to, 'PX', {TOKEN_MILLISECONDS})
+    local key = KEYS[#KEYS]
+    local rows = redis.call('MGET', key)[1]
+    local frontier = frontier_of(key, rows)
+    if not frontier then return 0 end
+    if tonumber(complete_to) > frontier then
+        local moved = sealed(key, string.sub(rows, 1, {TOKEN_BYTES}), complete_to)
+        redis.call('SET', key, moved, 'PX', {TOKEN_MILLISECONDS})
     end
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """)
 
 
 class CacheService:
-    """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count its answers."""
+    """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count its answers.
 
-    def __init__(self, gateway: RedisGateway, default_ttl: float = 300) -> None:
+    `secret` is that of all who share the cache.
+    """
+
+    def __init__(self, gateway: RedisGateway, default_ttl: float = 300, secret: bytes = b"") -> None:
         self._gateway = gateway
-        self._versions = Versions(gateway)
+        self._seal = Seal(secret)
+        self._versions = Versions(gateway, self._seal)
         self._default_ttl = default_ttl
         self._remembered: Memo[str, StoredAnswer] = Memo(_MEMO_BYTES)
         self._loads = SharedTasks()
@@ -235,7 +248,9 @@ class CacheService:
             return tokens, None
         known = self._remembered.get(entry.key)
         # Of all who read this in the same turn, the first has decoded it.
-        remembered = known if known is not None and stored.startswith(known.stamp) else decoded(stored, entry)
+        remembered = (
+            known if known is not None and stored.startswith(known.stamp) else decoded(stored, entry, self._seal)
+        )
         if remembered is None or not remembered.is_good(entry, {**tokens, entry.key: remembered.stamp}):
             return tokens, None
         if remembered is not known:
@@ -246,12 +261,13 @@ class CacheService:
         if self._versions.is_untold(entry.tags):
             return
         good_with = {key: tokens[key] for key in needed(entry, answer.complete_to)}
-        stored = encoded(answer, good_with)
+        stored = encoded(answer, good_with, entry, self._seal)
         keys, complete_to = [entry.key, *tokens], ""
         if entry.resource is not None and answer.complete_to is not None:
             keys.append(version_key(rows_tag(entry.resource)))
             complete_to = str(answer.complete_to)
-        arguments: list[Argument] = [stored, self._milliseconds(entry.ttl), complete_to, *tokens.values()]
+        ttl = self._milliseconds(entry.ttl)
+        arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *tokens.values()]
         try:
             if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
                 self._remember(entry, StoredAnswer(stored[:STAMP_BYTES], tuple(good_with.items()), answer))

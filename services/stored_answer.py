@@ -1,13 +1,25 @@
-"""Answers as they are kept in Redis: a line about the answer, with the tokens it is good with, and then its body."""
+"""Answers as they are kept in Redis: a seal, a line about the answer with the tokens it is good with, and its body.
 
-import secrets
+The seal is looked at once, when a worker takes the answer from Redis, and tells the answer from every other.
+"""
+
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from services.answer import Answer, Entry
+from services.seal import Seal
 from services.versions import STAMP_BYTES, Found, Tokens, size_tag, version_key
+
+# What may be said of an answer. Were the secret of the seal known, still nothing else could be sent in its name.
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_HEADERS = {
+    "X-Total-Count": re.compile(r"[0-9]{1,19}"),
+    "X-Total-Count-Estimated": re.compile("true"),
+    "Link": _PRINTABLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +48,23 @@ def needed(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
     return tuple(key for key in entry.tokens if key != spared)
 
 
-def encoded(answer: Answer, tokens: Tokens) -> bytes:
-    """The stored form: one line of JSON about the answer, then its body. No two begin with the same bytes."""
+def encoded(answer: Answer, tokens: Tokens, entry: Entry, seal: Seal) -> bytes:
+    """What is kept of `answer` under the key of `entry`, good with these tokens."""
     about = {
-        "stamp": secrets.token_hex(12),
         "tokens": {key: token.decode("latin-1") for key, token in tokens.items()},
         "etag": answer.etag,
         "headers": answer.headers,
         "complete_to": answer.complete_to,
     }
-    return orjson.dumps(about) + b"\n" + answer.body
+    return seal.put_on(entry.key, orjson.dumps(about) + b"\n" + answer.body)
 
 
-def decoded(stored: bytes, entry: Entry) -> StoredAnswer | None:
+def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredAnswer | None:
     """What `encoded` made for `entry`; None for anything else."""
-    line, _, body = stored.partition(b"\n")
+    content = seal.opened(entry.key, stored)
+    if content is None:
+        return None
+    line, _, body = content.partition(b"\n")
     try:
         about = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -58,10 +72,10 @@ def decoded(stored: bytes, entry: Entry) -> StoredAnswer | None:
     if not isinstance(about, dict):
         return None
     etag, complete_to = about.get("etag"), about.get("complete_to")
-    if not isinstance(etag, str) or not isinstance(complete_to, int | None):
+    if not isinstance(etag, str) or not _PRINTABLE.fullmatch(etag) or not isinstance(complete_to, int | None):
         return None
     tokens, headers = _texts(about.get("tokens")), _texts(about.get("headers"))
-    if tokens is None or headers is None or {*tokens} != {*needed(entry, complete_to)}:
+    if tokens is None or headers is None or {*tokens} != {*needed(entry, complete_to)} or not _are_known(headers):
         return None
     good_with = tuple((key, token.encode("latin-1", "replace")) for key, token in tokens.items())
     return StoredAnswer(stored[:STAMP_BYTES], good_with, Answer(body, etag, headers, complete_to))
@@ -72,3 +86,7 @@ def _texts(value: Any) -> dict[str, str] | None:
     if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return value
     return None
+
+
+def _are_known(headers: dict[str, str]) -> bool:
+    return all(name in _HEADERS and _HEADERS[name].fullmatch(value) for name, value in headers.items())

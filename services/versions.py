@@ -8,6 +8,9 @@ A new row would make every list old if that were all. So a page may say that row
 last one cannot change it: it is full, and in the order of the keys. The last key of the furthest such page is
 kept behind the token of the rows, as its frontier. A new row makes those pages old only when its key lies
 before the frontier, which happens when other transactions have overtaken its own.
+
+A version is the token, the frontier, a colon and a seal (`services.seal`) of both. One that does not bear it is no
+version: it is made anew, and what was good with it is old.
 """
 
 import asyncio
@@ -16,8 +19,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from config.redis_answers import values
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.turns import AskedTogether, SharedAnswer
+from services.seal import SEAL_BYTES, Seal
 
 log = logging.getLogger("shop.cache")
 
@@ -32,11 +37,26 @@ _TAGS_PER_CALL = 1000
 # A token outlives the answers that name it; should it not, they are misses.
 TOKEN_MILLISECONDS = 24 * 3600 * 1000
 
-# A token is so long; in a stored version, a frontier may follow it.
+# A token is so long; in a stored version, its frontier follows.
 TOKEN_BYTES = 24
 
 # So much of a stored answer is enough to know it from every other.
-STAMP_BYTES = 32
+STAMP_BYTES = SEAL_BYTES
+
+# What scripts that write versions, or believe in them, begin with. The first of their arguments is the key of the seal.
+SEALED_VERSIONS = f"""
+local function sealed(key, token, frontier)
+    local said = token .. frontier
+    return said .. ':' .. string.sub(redis.sha1hex(ARGV[1] .. key .. '\\n' .. said), 1, 16)
+end
+local function frontier_of(key, version)
+    if not version then return nil end
+    local token = string.sub(version, 1, {TOKEN_BYTES})
+    local frontier = string.match(string.sub(version, {TOKEN_BYTES + 1}), '^(%d+):')
+    if frontier and version == sealed(key, token, frontier) then return tonumber(frontier) end
+    return nil
+end
+"""
 
 # A foreign type reads as missing in MGET and by pcall: garbage under a key is no error anywhere.
 _LOOK = Script(f"""
@@ -53,12 +73,12 @@ return found
 """)
 
 # Makes the tokens that are missing.
-_READ = Script(f"""
+_READ = Script(f"""{SEALED_VERSIONS}
 local found = redis.call('MGET', unpack(KEYS))
-for i = 1, tonumber(ARGV[1]) do
-    if not found[i] then
-        redis.call('SET', KEYS[i], ARGV[2], 'PX', {TOKEN_MILLISECONDS})
-        found[i] = ARGV[2]
+for i = 1, tonumber(ARGV[2]) do
+    if not frontier_of(KEYS[i], found[i]) then
+        found[i] = sealed(KEYS[i], ARGV[3], '0')
+        redis.call('SET', KEYS[i], found[i], 'PX', {TOKEN_MILLISECONDS})
     end
     found[i] = string.sub(found[i], 1, {TOKEN_BYTES})
 end
@@ -66,13 +86,13 @@ return found
 """)
 
 # Deleting works on a server that is out of memory too, where setting new tokens does not.
-_TELL = Script(f"""
-local tags = #KEYS - #ARGV
+_TELL = Script(f"""{SEALED_VERSIONS}
+local tags = #KEYS - #ARGV + 1
 for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
-for i, added in ipairs(ARGV) do
-    local rows = redis.pcall('GET', KEYS[tags + i])
-    local frontier = type(rows) == 'string' and tonumber(string.sub(rows, {TOKEN_BYTES + 1})) or 0
-    if tonumber(added) <= frontier then redis.call('UNLINK', KEYS[tags + i]) end
+for i = 2, #ARGV do
+    local key = KEYS[tags + i - 1]
+    local frontier = frontier_of(key, redis.call('MGET', key)[1])
+    if not frontier or tonumber(ARGV[i]) <= frontier then redis.call('UNLINK', key) end
 end
 return 1
 """)
@@ -142,8 +162,8 @@ class Looking:
 class Versions:
     """The versions of tags as one worker knows them, and the news that Redis has not heard from it yet."""
 
-    def __init__(self, gateway: RedisGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: RedisGateway, seal: Seal) -> None:
+        self._gateway, self._seal = gateway, seal
         self._looking: AskedTogether[Looking, Found] = AskedTogether(Looking, self._look)
         self._reading: AskedTogether[Looking, Found] = AskedTogether(Looking, self._read)
         self._untold: set[str] = set()
@@ -173,14 +193,14 @@ class Versions:
         return _joined(self._reading, tokens, answer)
 
     async def _look(self, looking: Looking) -> Found:
-        return await self._found(_LOOK, looking)
+        return await self._found(_LOOK, looking, len(looking.tokens))
 
     async def _read(self, looking: Looking) -> Found:
-        return await self._found(_READ, looking, secrets.token_hex(12))
+        return await self._found(_READ, looking, self._seal.script_key, len(looking.tokens), secrets.token_hex(12))
 
-    async def _found(self, script: Script, looking: Looking, *more: str) -> Found:
+    async def _found(self, script: Script, looking: Looking, *arguments: str | int) -> Found:
         keys = [*looking.tokens, *looking.answers]
-        return dict(zip(keys, await self._gateway.run(script, keys, (len(looking.tokens), *more)), strict=True))
+        return dict(zip(keys, values(await self._gateway.run(script, keys, arguments), len(keys)), strict=True))
 
     def is_untold(self, tags: Iterable[str]) -> bool:
         """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""
@@ -210,9 +230,9 @@ class Versions:
         # In pieces, so that nobody waits long behind the thousands of tags of a bulk change.
         while len(tags) > _TAGS_PER_CALL:
             some, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
-            await self._gateway.run(_TELL, some, ())
+            await self._gateway.run(_TELL, some, (self._seal.script_key,))
         frontiers = [version_key(rows_tag(resource)) for resource in news.added]
-        await self._gateway.run(_TELL, [*tags, *frontiers], tuple(news.added.values()))
+        await self._gateway.run(_TELL, [*tags, *frontiers], (self._seal.script_key, *news.added.values()))
 
     def _keep(self, tags: set[str]) -> None:
         self._untold |= tags

@@ -159,19 +159,24 @@ async def test_refused_requests_do_not_extend_the_window(gateway: RedisGateway, 
         (["SET", "{key}", "99", "EX", "99999"], 429),
         (["SET", "{key}", "garbage"], 200),
         (["SET", "{key}", "9223372036854775807"], 200),
+        (["SET", "{key}", "9223372036854775800"], 200),
+        (["SET", "{key}", "-1000"], 200),
+        (["SET", "{key}", "1.5"], 200),
+        (["SET", "{key}", ""], 200),
         (["RPUSH", "{key}", "a"], 200),
     ],
 )
 async def test_no_foreign_key_locks_a_client_out(
     gateway: RedisGateway, address: str, plant: list[str], status: int
 ) -> None:
-    """F11: a key without an end, or with one far away, gets an end; one that is no number starts again."""
+    """F11: a key without an end, or with one far away, gets an end; one that is no count starts again."""
     key = f"ratelimit:{address}"
     await gateway.call(*(part.replace("{key}", key) for part in plant))
     async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=5, period=60)), address) as client:
         response = await client.get("/")
 
     assert response.status_code == status
+    assert response.headers["X-RateLimit-Remaining"] == ("4" if status == 200 else "0")
     assert 0 < await gateway.call("PTTL", key) <= 60_000
     assert gateway.available
 

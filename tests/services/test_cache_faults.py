@@ -10,8 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from config.redis_config import CALL_SECONDS
+from config.redis_config import CALL_SECONDS, RedisGateway
 from services import versions as module
+from services.answer import Answer, Entry
+from services.cache_service import CacheService
+from services.seal import SEAL_BYTES, Seal
 from services.versions import News
 from tests.services.cached_worker import TAGS, Worker, eventually
 from tests.valkey import Valkey
@@ -49,18 +52,54 @@ async def test_what_others_plant_is_a_miss_and_is_replaced(
     assert worker.gateway.available
 
 
-@pytest.mark.parametrize(
-    "change", [{"etag": 1}, {"headers": []}, {"headers": {"X-Total-Count": 1}}, {"tokens": None}, {"complete_to": "9"}]
-)
-async def test_an_entry_of_another_make_is_a_miss(workers: tuple[Worker, Worker], change: dict[str, Any]) -> None:
+OF_ANOTHER_MAKE: list[dict[str, Any]] = [
+    {"etag": 1},
+    {"etag": "\u20ac"},
+    {"etag": '"a"\r\nSet-Cookie: evil=1'},
+    {"headers": []},
+    {"headers": {"X-Total-Count": 1}},
+    {"headers": {"X-Total-Count": "many"}},
+    {"headers": {"X-Total-Count": "1\r\nSet-Cookie: evil=1"}},
+    {"headers": {"X-Total-Count": "1", "Set-Cookie": "evil=1"}},
+    {"headers": {"Link": "\u20ac"}},
+    {"tokens": None},
+    {"tokens": {}},
+    {"complete_to": "9"},
+    {"complete_to": 9.5},
+]
+
+
+@pytest.mark.parametrize("change", OF_ANOTHER_MAKE)
+@pytest.mark.parametrize("is_sealed", [False, True])
+async def test_an_entry_of_another_make_is_a_miss(
+    workers: tuple[Worker, Worker], change: dict[str, Any], is_sealed: bool
+) -> None:
+    """Without the seal of the shop, and also with it: where the secret is none, nothing evil can be sent all the same."""
     worker, other = workers
     await worker.read()
     entry: bytes = await worker.gateway.call("GET", "products:list")
-    line, _, body = entry.partition(b"\n")
-    about = {**orjson.loads(line), **change}
-    await worker.gateway.call("SET", "products:list", orjson.dumps(about) + b"\n" + body)
+    line, _, body = entry[SEAL_BYTES:].partition(b"\n")
+    content = orjson.dumps({**orjson.loads(line), **change}) + b"\n" + body
+    planted = Seal(b"").put_on("products:list", content) if is_sealed else entry[:SEAL_BYTES] + content
+    await worker.gateway.call("SET", "products:list", planted)
 
     assert await other.read() == (Worker.database, False)
+    assert await other.read() == (Worker.database, True)
+
+
+async def test_the_seal_of_another_shop_is_none(valkey: Valkey) -> None:
+    async def load() -> Answer:
+        return Answer(b"right", '"right"')
+
+    caches = [CacheService(RedisGateway(valkey.url), secret=secret) for secret in (b"one", b"other", b"one")]
+    entry = Entry("key", ["products"])
+    hits = [(await cache.answer(entry, load))[1] for cache in (*caches, caches[1])]
+    # The second takes the versions of the first for garbage; then the third takes those of the second for it.
+    assert hits == [False, False, False, False]
+    assert (await caches[1].answer(entry, load))[1] is True
+    for cache in caches:
+        await cache.close()
+        await cache._gateway.close()
 
 
 async def seconds_of(call: Callable[[], Awaitable[Any]]) -> float:
