@@ -1,0 +1,134 @@
+"""A hundred thousand odd requests to one worker, none of which may be a 500 or leave an error in the log.
+
+    python -m benchmarks.fuzz --requests 100000
+    python -m benchmarks.fuzz --requests 5000 --seed 7
+
+The production server runs on embedded servers in a temporary folder. Requests go one after the other over a connection
+that is kept; what they are says `benchmarks.fuzzed_requests`. The seed is printed: with it the run can be repeated.
+Exits with 1 when anything was found; the request is printed with it.
+"""
+
+import argparse
+import http.client
+import json
+import random
+import socket
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from benchmarks.fuzzed_requests import RIGHT, FuzzedRequests, operations_of
+from benchmarks.production_shop import production_shop
+
+LARGEST_REFUSAL = 64 * 1024
+_SECONDS = 30
+_SHOWN = 1500
+
+
+@dataclass
+class Findings:
+    """What came of the requests: how many answers of each status, and what must not be."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+class RawConnection:
+    """A connection for requests that are bytes; it opens itself anew when the server has closed it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._socket: socket.socket | None = None
+
+    def ask(self, method: bytes, request: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        """The answer and its body. Raises `OSError` or `HTTPException` when there is none."""
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, timeout=_SECONDS)
+        try:
+            self._socket.sendall(request)
+            answer = http.client.HTTPResponse(self._socket, method=method.decode())
+            answer.begin()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        if answer.will_close:
+            self.close()
+        return answer, body
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def fuzz(host: str, port: int, requests: FuzzedRequests, count: int, findings: Findings | None = None) -> Findings:
+    """Send so many of the requests, after some that make rows, and look at the answers."""
+    findings = findings or Findings()
+    connection = RawConnection(host, port)
+    for request in (requests.right(path) for path in RIGHT * 6):
+        answer, _ = connection.ask(b"POST", request)
+        requests.remember(answer.getheader("ETag"), answer.getheader("Location"))
+    for method, request in islice(requests, count):
+        try:
+            answer, body = connection.ask(method, request)
+        except (OSError, http.client.HTTPException) as error:
+            findings.faults.append(f"{type(error).__name__} {error}: {request[:_SHOWN]!r}")
+            continue
+        findings.statuses[answer.status] += 1
+        requests.remember(answer.getheader("ETag"), answer.getheader("Location"))
+        for fault in faults_of(answer, body):
+            findings.faults.append(f"{fault}: {request[:_SHOWN]!r}")
+    connection.close()
+    return findings
+
+
+def faults_of(answer: http.client.HTTPResponse, body: bytes) -> Iterable[str]:
+    """What is wrong with an answer, whatever the request was."""
+    if answer.status >= 500:
+        yield f"{answer.status} {body[:300]!r}"
+    if answer.status >= 400 and len(body) > LARGEST_REFUSAL:
+        yield f"{answer.status} of {len(body)} bytes"
+    if "json" in (answer.getheader("Content-Type") or "") and body and answer.getheader("Content-Encoding") is None:
+        try:
+            json.loads(body)
+        except ValueError:
+            yield f"{answer.status} with a body that is no JSON: {body[:300]!r}"
+
+
+def document_of(host: str, port: int) -> dict[str, object]:
+    """The OpenAPI document of the shop."""
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+    connection.request("GET", "/openapi.json")
+    document: dict[str, object] = json.loads(connection.getresponse().read())
+    connection.close()
+    return document
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=100_000, help="how many are sent")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the requests")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    findings = Findings()
+    with tempfile.TemporaryFile() as log:
+        with production_shop(1, log.fileno(), LOG_FORMAT="json") as shop:
+            requests = FuzzedRequests(operations_of(document_of(shop.host, shop.port)), options.seed)
+            for sent in range(0, options.requests, 5000):
+                fuzz(shop.host, shop.port, requests, min(5000, options.requests - sent), findings)
+                print(f"{sum(findings.statuses.values()):,} answers, {len(findings.faults)} faults", flush=True)
+        log.seek(0)
+        findings.faults += [f"in the log: {line.decode()[:_SHOWN]}" for line in log if b'"level":"ERROR"' in line]
+    print("  ".join(f"{status}: {count:,}" for status, count in sorted(findings.statuses.items())))
+    for fault in findings.faults[:100]:
+        print(fault)
+    return 1 if findings.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
