@@ -16,12 +16,14 @@ from functools import partial
 
 from config.child_process import ChildProcess
 from config.listener import turn_newcomers_away
-from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, ApplicationFailed
+from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, TELL_WHERE, ApplicationFailed
 
 log = logging.getLogger("shop.supervisor")
 
 # A worker whose event loop did not answer for this long hangs.
 _SILENCE_SECONDS = 30.0
+# For a worker that hangs, to say where.
+_LAST_WORDS_SECONDS = 0.5
 _PING_SECONDS = 1.0
 # Between attempts while workers die before they serve.
 _RETRY_SECONDS = 1.0
@@ -45,6 +47,8 @@ class _Worker:
             keep = (listener.fileno(), theirs.fileno())
             self.process = ChildProcess(partial(work, number, listener, theirs), keep)
         self.serves = False
+        # When it is killed, because it hangs.
+        self._doomed_at: float | None = None
         self._asked = 0.0
         # Since when a question waits for its answer.
         self._waiting_since: float | None = None
@@ -65,6 +69,16 @@ class _Worker:
             self._asked = now
             self._waiting_since = self._waiting_since or now
             self._send(PING)
+
+    def end_if_it_hangs(self) -> None:
+        """Have it say where it hangs, and kill it a moment later."""
+        now = time.monotonic()
+        if self._doomed_at is None and self.hangs():
+            log.error("Worker %d hangs and is ended; where it hangs is on standard error", self.process.pid)
+            self.process.send(TELL_WHERE)
+            self._doomed_at = now + _LAST_WORDS_SECONDS
+        elif self._doomed_at is not None and now >= self._doomed_at:
+            self.process.kill()
 
     def hangs(self) -> bool:
         # Counted from the question: time that passed while the launcher itself was stopped says nothing.
@@ -100,9 +114,8 @@ class Supervisor:
         for worker in list(self._workers):
             worker.attend()
             self.has_served = self.has_served or worker.serves
-            if worker.hangs() and not worker.process.has_ended():
-                log.error("Worker %d hangs and is ended", worker.process.pid)
-                worker.process.kill()
+            if not worker.process.has_ended():
+                worker.end_if_it_hangs()
             if worker.process.has_ended():
                 self._bury(worker)
         while len(self._workers) < self._count and time.monotonic() >= self._not_before:

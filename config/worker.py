@@ -5,6 +5,7 @@ outlives the launcher: when its end of the pair closes, however that came about,
 """
 
 import asyncio
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -36,6 +37,10 @@ _ARRIVAL_SECONDS = 0.3
 PING = b"?"
 NOT_SERVING = b"-"
 SERVING = b"+"
+
+
+# The signal on which a worker writes to standard error what its threads are doing, even one whose event loop hangs.
+TELL_WHERE = signal.SIGUSR2
 
 
 class ApplicationFailed(RuntimeError):
@@ -110,6 +115,7 @@ def serve(config: Config, number: int, listener: socket.socket, control: socket.
     """
     # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
     signal.signal(signal.SIGTERM, _leave)
+    faulthandler.register(TELL_WHERE)
     _allow_files(2 * (config.limit_concurrency or 0) + _OTHER_FILES)
     _guard_connections(config, number)
     server = PatientServer(config)

@@ -97,7 +97,9 @@ def test_a_worker_whose_event_loop_hangs_is_replaced(supervised: Supervised, pat
     with supervised.ask_for(path) as connection:
         second = supervised.until_there_is_another(first)
         assert connection.recv(1) == b""
-    assert f"Worker {first} hangs and is ended" in supervised.errors.read_text()
+    errors = supervised.errors.read_text()
+    assert f"Worker {first} hangs and is ended" in errors
+    assert "in hang\n" in errors
     with supervised.ask_for("/busy") as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
     assert supervised.until_it_serves() == second
