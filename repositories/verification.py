@@ -111,7 +111,14 @@ _IDLE = text("""
     ORDER BY pid LIMIT :limit
 """)
 
+# All that may have another key than `models.sameness.email_key` makes, which knows domains, as PostgreSQL does not.
+_EMAIL_KEYS = text(r"""
+    SELECT id_key, email, email_key FROM clients
+    WHERE email_key <> text_key(email) OR email_key ~ 'xn--|\u3002|\.$' ORDER BY id_key
+""")
+
 _COUNTS = {
+    "clients": text("SELECT count(*) FROM clients"),
     "products": text("SELECT count(*) FROM products"),
     "stock movements": text("SELECT count(*) FROM stock_movements"),
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
@@ -155,6 +162,10 @@ class VerificationRepository:
     def broken_keys(self, limit: int | None) -> Rows:
         """Kept answers of checkouts: `key, order_id, keys` (with this order), `lost` (the order never was)."""
         return self._rows(_KEYS, limit)
+
+    def unsure_email_keys(self) -> Rows:
+        """Clients whose key has to be compared: `id_key, email, email_key`."""
+        return self.session.execute(_EMAIL_KEYS).all()
 
     def idle_transactions(self, limit: int | None) -> Rows:
         """Connections of the shop: `pid, application_name, seconds` (idle in a transaction)."""

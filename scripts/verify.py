@@ -1,6 +1,6 @@
 """Prove by SQL that the shop's data keep its promises: `python -m scripts.verify [--repair [--yes]]`.
 
-Each of the five invariants is printed with the number of rows that were checked and the rows that break it. The
+Each of the invariants is printed with the number of rows that were checked and the rows that break it. The
 shop may be at work meanwhile: everything is read from one snapshot. The database is the one that the settings name
 (DATABASE_URL or POSTGRES_*), else the embedded one. The exit code is 0 when all holds, 1 when something is broken,
 2 when it cannot be told.
@@ -88,7 +88,11 @@ def verify(engine: Engine, redis_url: str | None, *, mend: bool, yes: bool) -> i
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.verify", description=__doc__.partition(":")[0])
-    parser.add_argument("--repair", action="store_true", help="set what has one right answer: stock and totals")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="set what has one right answer: stock, totals, and keys of e-mail addresses",
+    )
     parser.add_argument("--yes", action="store_true", help="repair without asking")
     options = parser.parse_args(arguments)
     if options.yes and not options.repair:

@@ -1,4 +1,4 @@
-"""The five promises about the data that hold after whatever happened, and the repair of what has one right answer.
+"""The promises about the data that hold after whatever happened, and the repair of what has one right answer.
 
 A verification reads; give it a session whose transaction is one snapshot, so that a shop at work looks the same to
 every query. A repair decides again under the locks that the shop itself takes, and in their order.
@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from models.sameness import email_key
+from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.product import ProductRepository
 from repositories.verification import VerificationRepository
@@ -49,7 +51,7 @@ class VerificationService:
         self.repository = VerificationRepository(session)
 
     def findings(self) -> list[Finding]:
-        """What became of each of the five invariants."""
+        """What became of each of the invariants."""
         limit = SHOWN_BREACHES + 1
         rows = self.repository
         return [
@@ -87,10 +89,18 @@ class VerificationService:
                     for row in rows.idle_transactions(limit)
                 ],
             ),
+            self._finding(
+                "E-mail addresses are compared by the keys that the shop makes of them",
+                ["clients"],
+                [
+                    f"client {row.id_key}: the key of {row.email!r} is {row.email_key!r} instead of {key!r}"
+                    for row, key in self._other_keys()
+                ],
+            ),
         ]
 
     def repairs(self) -> list[Repair]:
-        """Everything that can be mended: totals from details, then stock from its ledger."""
+        """Everything that can be mended: totals from details, stock from its ledger, keys of e-mail addresses."""
         return [
             *(_total_repair(row) for row in self.repository.broken_totals(None) if row.details <= MAX_MONEY),
             *(
@@ -98,7 +108,13 @@ class VerificationService:
                 for row in self.repository.broken_stock(None)
                 if row.stock != row.ledger and row.ledger >= 0
             ),
+            *(_key_repair(row, key) for row, key in self._other_keys()),
         ]
+
+    def _other_keys(self) -> list[tuple[Any, str]]:
+        """Clients with another key than that of their address, which stands beside them."""
+        keys = [(row, email_key(row.email)) for row in self.repository.unsure_email_keys()]
+        return [(row, key) for row, key in keys if row.email_key != key]
 
     def _finding(self, invariant: str, things: Sequence[str], breaches: Sequence[str]) -> Finding:
         checked = {name: self.repository.count(name) for name in things}
@@ -174,6 +190,19 @@ def _stock_repair(row: Any) -> Repair:
         ProductService(session).has_changed(product)
 
     return Repair(f"product {product_id}: stock {row.stock} -> {row.ledger}", apply)
+
+
+def _key_repair(row: Any, key: str) -> Repair:
+    client_id: int = row.id_key
+
+    def apply(session: Session) -> None:
+        clients = ClientRepository(session)
+        client = clients.lock(client_id)
+        # Two rows with one address are for people to merge.
+        if client is not None and not clients.taken("email", [email_key(client.email)]):
+            client.email_key = email_key(client.email)
+
+    return Repair(f"client {client_id}: key of the e-mail address {row.email_key!r} -> {key!r}", apply)
 
 
 def _money(amount: Decimal) -> str:
