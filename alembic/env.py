@@ -1,43 +1,126 @@
-"""How Alembic reaches the database: over the connection it is handed, or the one the settings name."""
+"""How Alembic reaches the database: over the connection it is handed, or the one the settings name.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Typed at a prompt, it says which database that is and what it does there. Whatever moves a database leaves the revisions
+behind it with it, for releases that are older than the newest of them.
+"""
 
+from contextlib import ExitStack
+from typing import Any
+
+from alembic.operations.ops import CreateTableOp, ExecuteSQLOp, MigrationScript
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 import models
 from alembic import context
-from config.embedded import running_servers
-from config.migrations import maintenance_connection
-from config.settings import get_settings
+from config.database_url import name_of
+from config.embedded import EmbeddedServerError, running_servers
+from config.migrations import Schema, UnknownSchema, heads, history_statement, maintenance_connection, named, schema_of
+from config.production import check_database_url, first_line
+from config.settings import SettingsError, get_settings
 
-
-@contextmanager
-def _connection() -> Iterator[Connection]:
-    handed = context.config.attributes.get("connection")
-    if handed is not None:
-        yield handed
-        return
-    with running_servers(get_settings()) as servers, maintenance_connection(servers.database_url) as connection:
-        yield connection
+_MOVE_VERSION = (
+    "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
+    "WHEN (NEW.updated_at <= OLD.updated_at) EXECUTE FUNCTION move_version()"
+)
+_REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError)
 
 
 def _run() -> None:
-    with _connection() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=models.Base.metadata,
-            compare_type=True,
-            compare_server_default=True,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-        connection.commit()
+    handed = context.config.attributes.get("connection")
+    if handed is not None:
+        _migrate(handed)
+        return
+    with ExitStack() as stack:
+        try:
+            connection, name = _connected(stack)
+        except _REASONS as error:
+            # In one line, as people at a prompt read it.
+            raise CommandError(first_line(error)) from error
+        _migrate(connection, name)
+
+
+def _connected(stack: ExitStack) -> tuple[Connection, str]:
+    settings = get_settings()
+    check_database_url(settings)
+    servers = stack.enter_context(running_servers(settings))
+    return stack.enter_context(maintenance_connection(servers.database_url)), name_of(servers.database_url)
+
+
+def _migrate(connection: Connection, name: str | None = None) -> None:
+    """Do what Alembic was asked for; with the name of the database, say what that is."""
+    context.configure(
+        connection=connection,
+        target_metadata=models.Base.metadata,
+        compare_type=True,
+        compare_server_default=True,
+        process_revision_directives=_add_triggers,
+        on_version_apply=_leave_history if name is None else (_leave_history, _say_step),
+    )
+    before = schema_of(connection)
+    says = name is not None and _is("upgrade", "downgrade", "do_stamp")
+    if says:
+        print(f"Database: {name}, at revision {before.name}", flush=True)
+    if _is("upgrade") and _is_beyond(before):
+        return
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+    if says:
+        after = schema_of(connection)
+        print(f"Already at {after.name}: nothing to do" if after == before else f"Now at {after.name}")
+
+
+def _is_beyond(schema: Schema) -> bool:
+    """Whether a newer release has moved the database beyond this one's migrations."""
+    try:
+        schema.require_known()
+    except UnknownSchema as error:
+        raise CommandError(str(error)) from error
+    if schema.is_newer:
+        print(f"A newer release has built on revision {named(heads())}, the newest of this one: nothing to do")
+    return schema.is_newer
+
+
+def _is(*commands: str) -> bool:
+    """Whether Alembic runs for one of these commands: it hands over what to do as a function with that name."""
+    return context.get_context().opts["fn"].__name__ in commands
+
+
+def _leave_history(*, ctx: MigrationContext, step: MigrationInfo, heads: set[str], run_args: Any) -> None:
+    scripts = ScriptDirectory.from_config(context.config)
+    history = {script.revision for script in scripts.iterate_revisions(tuple(heads), "base")} if heads else set()
+    ctx.impl.execute(history_statement(heads, history))
+
+
+def _say_step(*, ctx: MigrationContext, step: MigrationInfo, heads: set[str], run_args: Any) -> None:
+    revision = step.up_revision
+    print(f"{'Up' if step.is_upgrade else 'Down'} to {named(heads)}: {revision.doc if revision else ''}", flush=True)
+
+
+def _add_triggers(ctx: MigrationContext, revision: Any, scripts: list[MigrationScript]) -> None:
+    """Give every new table with versions the trigger that moves them: see migration 0008."""
+    for script in scripts:
+        made = script.upgrade_ops
+        assert made is not None
+        for table in [one for one in made.ops if isinstance(one, CreateTableOp)]:
+            if any(getattr(column, "name", None) == "updated_at" for column in table.columns):
+                made.ops.append(ExecuteSQLOp(_MOVE_VERSION.format(table=table.table_name)))
 
 
 def _run_offline() -> None:
     """Print the SQL instead of running it (`alembic upgrade head --sql`)."""
-    context.configure(dialect_name="postgresql", target_metadata=models.Base.metadata, literal_binds=True)
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=models.Base.metadata,
+        literal_binds=True,
+        # With that of the driver every % would be printed twice.
+        dialect_opts={"paramstyle": "named"},
+        on_version_apply=_leave_history,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -28,7 +28,7 @@ from sqlalchemy.pool import QueuePool
 
 from config.guards import MAX_RETRIES, answer_deadline, bound_locks, timeouts, watch
 from config.lanes import READ_LANES, Lanes
-from config.migrations import CONNECT_TIMEOUT_SECONDS, at_head, maintenance_connection, migrate
+from config.migrations import CONNECT_TIMEOUT_SECONDS, Schema, maintenance_connection, migrate, schema_of
 from config.moments import read_moments
 from config.notices import TELLS_CACHES
 from config.settings import Settings, get_settings
@@ -214,9 +214,9 @@ class Database:
 
         return await self._probed(probe)
 
-    async def is_at_head(self) -> bool:
-        """Whether the database has every migration of this code."""
-        return await self._probed(at_head)
+    async def schema(self) -> Schema:
+        """Where the database stands among the migrations."""
+        return await self._probed(schema_of)
 
     async def _probed(self, probe: Callable[[Connection], T]) -> T:
         def connected() -> T:

@@ -40,9 +40,10 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from config.migrations import UnknownSchema
     from config.production import DatabaseAway
 
-    return DatabaseAway, SQLAlchemyError, CommandError
+    return DatabaseAway, UnknownSchema, SQLAlchemyError, CommandError
 
 
 class CannotListen(SettingsError):

@@ -5,8 +5,9 @@ sooner without it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ CONNECT_TIMEOUT_SECONDS = 2
 MIGRATION_LOCK = 7_240_119
 
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
+_HISTORY = re.compile(r"at ([\w ]*); has ([\w ]*)")
 
 
 def alembic_config(connection: Connection) -> "AlembicConfig":
@@ -36,32 +38,95 @@ def alembic_config(connection: Connection) -> "AlembicConfig":
     return config
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Where a database stands: its newest revisions, and all that led to them as far as it has them written down."""
+
+    revisions: frozenset[str]
+    history: frozenset[str]
+
+    @property
+    def has_every_migration(self) -> bool:
+        """Whether it has every migration of this code; a newer release may have added others."""
+        return self.revisions == heads() or heads() <= self.history
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer release has added migrations to all those of this code."""
+        return self.has_every_migration and self.revisions != heads()
+
+    @property
+    def name(self) -> str:
+        """Its revisions in a message."""
+        return named(self.revisions)
+
+    def require_known(self) -> None:
+        """Raise `UnknownSchema` when this code can neither work with the schema nor bring it to its own."""
+        if not self.has_every_migration and not self.revisions <= _revisions()["revision"]:
+            raise UnknownSchema(
+                f"The database is at revision {self.name}, which this release ({named(heads())}) does not know and which "
+                "does not follow from its own: it belongs to another release, or to another program"
+            )
+
+
+class UnknownSchema(RuntimeError):
+    """The database has a schema that this code has nothing to do with; the message is one line."""
+
+
+def named(revisions: Iterable[str]) -> str:
+    """The revisions in a message."""
+    return ", ".join(sorted(revisions)) or "base"
+
+
 @lru_cache(maxsize=1)
-def _heads() -> frozenset[str]:
-    """The newest revisions: those that no other one revises. Read without Alembic, whose import takes half a second."""
+def _revisions() -> dict[str, frozenset[str]]:
+    """The revisions of this code, and those that others revise. Read without Alembic, whose import takes half a second."""
     revisions: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for script in (PROJECT_ROOT / "alembic" / "versions").glob("*.py"):
         for name, value in _REVISION.findall(script.read_text()):
             revisions[name].add(value)
-    return frozenset(revisions["revision"] - revisions["down_revision"])
+    return {name: frozenset(values) for name, values in revisions.items()}
 
 
-def at_head(connection: Connection) -> bool:
-    """Whether the database has every migration of this code."""
+def heads() -> frozenset[str]:
+    """The newest revisions of this code: those that no other one revises."""
+    return _revisions()["revision"] - _revisions()["down_revision"]
+
+
+def schema_of(connection: Connection) -> Schema:
+    """Where the database at the other end stands."""
     if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
-        return False
-    return set(connection.execute(text("SELECT version_num FROM alembic_version")).scalars()) == _heads()
+        return Schema(frozenset(), frozenset())
+    revisions = frozenset(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    note = connection.execute(text("SELECT obj_description('alembic_version'::regclass, 'pg_class')")).scalar_one()
+    found = _HISTORY.fullmatch(note or "")
+    # What was written down at another revision, before somebody moved on without a word, says nothing.
+    if found is None or frozenset(found[1].split()) != revisions:
+        return Schema(revisions, frozenset())
+    return Schema(revisions, frozenset(found[2].split()))
+
+
+def history_statement(at: Iterable[str], history: Iterable[str]) -> str:
+    """The SQL that writes down, for older code, which revisions have led to those that the database is `at`.
+
+    Kept as the comment of Alembic's table. It is for code that has never heard of the newest ones.
+    """
+    return f"COMMENT ON TABLE alembic_version IS 'at {' '.join(sorted(at))}; has {' '.join(sorted(history))}'"
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
     """Bring the schema to `revision`; safe to call from many processes at once.
 
     The advisory lock lets one of them migrate while the others wait, for which the connection has
-    neither a statement nor a lock timeout.
+    neither a statement nor a lock timeout. A schema that a newer release has built on that of this code stays as it
+    is. Raises `UnknownSchema`.
     """
     with maintenance_connection(database_url) as connection:
-        if revision == "head" and at_head(connection):
-            return
+        if revision == "head":
+            schema = schema_of(connection)
+            schema.require_known()
+            if schema.has_every_migration:
+                return
         from alembic import command
 
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})

@@ -1,6 +1,5 @@
 """What a start asks of outside servers before it serves: URLs that can be read, a real password, and an answer."""
 
-import ipaddress
 import re
 import sys
 import time
@@ -11,10 +10,11 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 from redis import ConnectionPool
 from redis.exceptions import RedisError
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from config.database_url import target_of
 from config.settings import Settings, SettingsError
 
 DATABASE_WAIT_SECONDS = 60.0
@@ -66,15 +66,15 @@ def refuse_weak_password(settings: Settings) -> None:
     """Raise `SettingsError` when anybody on the network could be the database's user."""
     if settings.outside_database_url is None or settings.allow_insecure:
         return
-    url = make_url(settings.outside_database_url)
-    password = url.password or _parameter(url, "password")
-    if password not in ("", _DEFAULT_PASSWORD) or _parameter(url, "sslcert") or _is_local(url):
+    target = target_of(settings.outside_database_url)
+    password = target.password
+    if password not in ("", _DEFAULT_PASSWORD) or target.has_certificate or target.is_local:
         return
     variable = "DATABASE_URL" if settings.database_url else "POSTGRES_PASSWORD"
     kind = "the default one" if password else "empty"
     raise SettingsError(
-        f"{variable}: the database password is {kind}; set another one, use a client certificate (sslcert in "
-        "DATABASE_URL), or set ALLOW_INSECURE=true"
+        f"{variable}: the database password is {kind}, and {', '.join(target.hosts)} is not this machine; set "
+        "another one, use a client certificate that is there (sslcert in DATABASE_URL), or set ALLOW_INSECURE=true"
     )
 
 
@@ -105,25 +105,3 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
 def first_line(error: Exception) -> str:
     """The first line of what the driver says, without SQLAlchemy's frame around it."""
     return str(getattr(error, "orig", error)).strip().partition("\n")[0]
-
-
-def _is_local(url: URL) -> bool:
-    # An address in `hostaddr` is where the client really connects to, whatever `host` says.
-    named = _parameter(url, "hostaddr") or url.host or _parameter(url, "host")
-    hosts = [host for host in named.split(",") if host]
-    # Without any host the client connects to a Unix socket.
-    return all(_is_this_machine(host) for host in hosts)
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.startswith("/"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _parameter(url: URL, name: str) -> str:
-    value = url.query.get(name, "")
-    return value if isinstance(value, str) else ",".join(value)

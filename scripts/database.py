@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.database_url import name_of
 from config.embedded import EmbeddedServerError, ServerUrls, running_servers
-from config.migrations import at_head, maintenance_engine
+from config.migrations import UnknownSchema, maintenance_engine, schema_of
 from config.production import check_database_url, first_line
 from config.settings import SettingsError, get_settings
 
@@ -21,7 +22,7 @@ class CannotRun(Exception):
 
 
 # What a script says in one line, instead of a traceback.
-REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, CannotRun)
+REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnknownSchema, CannotRun)
 
 
 @contextmanager
@@ -37,22 +38,13 @@ def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, Server
         engine = maintenance_engine(urls.database_url)
         try:
             with engine.connect() as connection:
-                if not at_head(connection):
+                schema = schema_of(connection)
+                schema.require_known()
+                if not schema.has_every_migration:
                     raise CannotRun("The database is not at the newest migration: run `alembic upgrade head` first")
             yield engine, urls
         finally:
             engine.dispose()
-
-
-def name_of(url: str) -> str:
-    """The database at `url` as people call it, without its password."""
-    address = make_url(url)
-    host = address.host or address.query.get("host") or "this machine"
-    where = host if isinstance(host, str) else ", ".join(host)
-    port = "" if where.startswith("/") else f":{address.port or 5432}"
-    return (
-        f"{address.database or address.username} on {where}{port}, as {address.username or 'the account of this user'}"
-    )
 
 
 def stopped_by(error: Exception) -> int:

@@ -35,7 +35,8 @@ class HealthService:
 
     async def is_ready(self) -> bool:
         """Whether requests can be served: the database answers, with every migration of this code."""
-        return bool(await self._probe("ready", self.database.is_at_head))
+        schema = await self._probe("ready", self.database.schema)
+        return schema is not None and schema.has_every_migration
 
     async def _database(self) -> dict[str, Any]:
         latency = await self._probe("database", self.database.ping)

@@ -1,7 +1,9 @@
 """Which outside databases production accepts (I19), and how long it waits for them."""
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,24 @@ REFUSED = [
     {"DATABASE_URL": "postgresql://u@/shop?host=localhost,db.example"},
     {"DATABASE_URL": "postgresql://u@/shop?host=localhost&host=db.example"},
     {"DATABASE_URL": "postgresql://u@localhost/shop?hostaddr=10.0.0.1"},
+    {"DATABASE_URL": "postgresql://u@127.0.0.1/shop?host=db.example"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop?host=db.example:5432&host=localhost:5433"},
+    {"DATABASE_URL": "postgresql://u@localhost,db.example/shop"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=a,localhost&hostaddr=127.0.0.1,10.0.0.1"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=localhost,db.example&hostaddr=127.0.0.1,"},
+    {"DATABASE_URL": "postgresql://u@/shop?service=production"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop?service=addressed"},
+    {"DATABASE_URL": "postgresql://u@/shop?service=not_in_the_file"},
+    {"DATABASE_URL": "postgresql://u:s3cret@localhost/shop?password=postgres&host=db.example"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?sslmode=verify-full&sslcert=/not/there.pem"},
+    {"DATABASE_URL": f"postgresql://u@db.example/shop?sslmode=disable&sslcert={__file__}"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?sslcert="},
+    {"DATABASE_URL": "postgresql:///shop", "PGHOST": "db.example"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop", "PGHOSTADDR": "10.0.0.1"},
+    {"DATABASE_URL": "postgresql:///shop", "PGSERVICE": "production"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop", "PGSERVICE": "addressed"},
+    {"POSTGRES_HOST": "localhost", "PGHOSTADDR": "10.0.0.1"},
+    {"POSTGRES_HOST": "db.example", "PGPASSWORD": "postgres"},
 ]
 ACCEPTED = [
     {},
@@ -34,15 +54,57 @@ ACCEPTED = [
     {"DATABASE_URL": "postgresql://u@db.example/shop?password=s3cret"},
     {"DATABASE_URL": "postgresql://u@/shop?host=/run/postgresql"},
     {"DATABASE_URL": "postgresql:///shop"},
-    {"DATABASE_URL": "postgresql://u@db.example/shop?sslmode=verify-full&sslcert=/c.pem&sslkey=/k.pem"},
+    {"DATABASE_URL": "postgresql:///shop", "PGHOST": "/run/postgresql"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop", "PGHOST": "db.example"},
+    {"DATABASE_URL": "postgresql://u@localhost/shop", "PGSERVICE": "production"},
+    {"DATABASE_URL": "postgresql://u@/shop?service=at_home"},
+    {"DATABASE_URL": "postgresql://u@/shop?service=with_password"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop", "PGPASSWORD": "s3cret"},
+    # Some file that is there.
+    {"DATABASE_URL": f"postgresql://u@db.example/shop?sslmode=verify-full&sslcert={__file__}&sslkey=/k.pem"},
+    {"DATABASE_URL": f"postgresql://u@db.example/shop?sslcert={__file__}"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?host=127.0.0.1"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?hostaddr=127.0.0.1"},
+    {"DATABASE_URL": "postgresql://u@db.example/shop?hostaddr=127.0.0.1,::1&host=a,b"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=/run/postgresql:5432&host=localhost:5433"},
+    {"DATABASE_URL": "postgresql://u@/shop?host=@abstract"},
 ]
+
+
+SERVICES = """
+[production]
+host=db.example
+
+[addressed]
+hostaddr=10.0.0.1
+[at_home]
+host=localhost
+# A comment.
+[with_password]
+host=db.example
+password=s3cret%
+"""
+
+
+@pytest.fixture
+def variables(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """The environment without what libpq reads, which is set instead; and a service file."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+    services = tmp_path / "services.conf"
+    services.write_text(SERVICES)
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    for name, value in environment.items():
+        if name.startswith("PG"):
+            monkeypatch.setenv(name, value)
+    return {name: value for name, value in environment.items() if not name.startswith("PG")}
 
 
 @pytest.mark.unit
 @pytest.mark.parametrize("environment", REFUSED)
-def test_an_empty_or_default_password_is_refused(environment: dict[str, str]) -> None:
+def test_an_empty_or_default_password_is_refused(environment: dict[str, str], variables: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as error:
-        refuse_weak_password(read_settings(environment))
+        refuse_weak_password(read_settings(variables))
     line = str(error.value)
     assert ("DATABASE_URL" if "DATABASE_URL" in environment else "POSTGRES_PASSWORD") in line
     assert "ALLOW_INSECURE=true" in line
@@ -51,8 +113,8 @@ def test_an_empty_or_default_password_is_refused(environment: dict[str, str]) ->
 
 @pytest.mark.unit
 @pytest.mark.parametrize("environment", ACCEPTED)
-def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str]) -> None:
-    refuse_weak_password(read_settings(environment))
+def test_what_nobody_else_can_use_is_accepted(environment: dict[str, str], variables: dict[str, str]) -> None:
+    refuse_weak_password(read_settings(variables))
 
 
 def require_refused_without_password(check: Callable[[Settings], None], variable: str, url: str) -> None:
