@@ -5,11 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.migrations import maintenance_engine
+from schemas.checkout import Checkout
 from services.base import BaseService
 from services.category import CategoryService
+from services.checkout import CheckoutService
 from services.client import ClientService
 from services.errors import AlreadyExists, Conflict, NotFound, ShopError
 from services.product import ProductService
@@ -102,3 +105,30 @@ def test_a_broken_check_is_named(session: Session) -> None:
 def test_rows_come_back_in_their_order(session: Session) -> None:
     rows = named(30)
     assert [row.name for row in Categories(session).create_many(rows, ("id_key", "name"))] == [r["name"] for r in rows]
+
+
+def test_a_number_that_the_server_was_about_to_give_is_not_called_none(session: Session) -> None:
+    category = CategoryService(session).create({"name": unique("Tea")}).id_key
+    product = ProductService(session).create({"name": "x", "price": Decimal(1), "stock": 5, "category_id": category})
+    client = ClientService(session).create(
+        {"name": "A", "lastname": "B", "email": f"{unique('a').replace(' ', '.')}@x.example"}
+    )
+    session.execute(
+        text(
+            "WITH today AS (SELECT extract(year FROM now() AT TIME ZONE 'UTC')::integer AS year) "
+            "INSERT INTO bills (bill_number, total, payment_type) SELECT 'BILL-' || year || '-' || lpad((coalesce(("
+            "SELECT last_number FROM bill_counters WHERE kind = 'sale' AND bill_counters.year = today.year"
+            "), 0) + 1)::text, 6, '0'), 1, 'cash' FROM today"
+        )
+    )
+    checkout = Checkout.model_validate(
+        {
+            "client_id": client.id_key,
+            "delivery_method": 1,
+            "payment_type": "cash",
+            "lines": [{"product_id": product.id_key, "quantity": 1}],
+        }
+    )
+    with pytest.raises(AlreadyExists, match="The next bill_number is taken by another bill") as refusal:
+        CheckoutService(session).place(checkout)
+    assert "None" not in str(refusal.value)
