@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from config.settings import SettingsError, read_settings
-from tests.builders import an_order, unique
+from tests.builders import a_product, an_order, unique
 from tests.contract.answers import assert_headers, assert_problem
 from tests.shop import environment_of, shop_in_thread
 
@@ -82,6 +82,23 @@ def test_what_has_no_origin_says_that_one_would_matter(one: httpx.Client, header
     """A cache between could else hand the answer to a page that may read it, and whose browser then refuses it."""
     responses = [one.get("/categories?limit=2", headers=headers) for _ in range(3)]
     assert ["origin" in listed(response, "Vary") for response in responses] == [True] * 3
+
+
+@pytest.mark.parametrize("origin", [None, OWN, FOREIGN])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_what_may_be_compressed_varies_by_both(one: httpx.Client, origin: str | None, coding: str) -> None:
+    """In one line, whichever way the answer takes: by the routes, by the fast path, with a body or without."""
+    product = a_product(one, description="Warm white, 8 W, of oak and steel. " * 60)
+    headers = {"Accept-Encoding": coding} | ({} if origin is None else {"Origin": origin})
+    path = f"/products/{product['id_key']}"
+    responses = [one.get(path, headers=headers) for _ in range(3)]
+    responses.append(one.get(path, headers={**headers, "If-None-Match": responses[0].headers["ETag"]}))
+    responses.append(one.get("/" + "a" * 2000, headers=headers))
+    assert [response.status_code for response in responses] == [200, 200, 200, 304, 404]
+    for response in responses:
+        assert response.headers.get_list("Vary") == ["Accept-Encoding, Origin"]
+        if response.status_code != 304:
+            assert response.headers.get("Content-Encoding", "identity") == coding
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", f"{OWN}.evil.example", "http://shop.example", f"{OWN}:444"])

@@ -27,6 +27,36 @@ async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, W
     assert (one.cache.hits, one.cache.misses, other.cache.hits, other.cache.misses) == (1, 1, 1, 0)
 
 
+async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[Worker, Worker]) -> None:
+    """They are made once, for one key and for pages that share its body, and go with it."""
+    one, _ = workers
+    answer = Answer(b'{"name":"lamp"}' * 500, '"etag"')
+
+    async def load() -> Answer:
+        return answer
+
+    await one.cache.answer(Entry("key", TAGS), load)
+    remembered = one.cache._remembered
+    plain = remembered._weight
+    page = Answer(answer.body, '"page"', coded=answer.coded)
+    forms = [await form.make_form(coding) for coding in ("gzip", "zstd") for form in (answer, page, answer)]
+    assert [form.etag for form in forms[:3]] == ['"etag-gzip"', '"page-gzip"', '"etag-gzip"']
+    assert forms[0].body is forms[1].body is forms[2].body
+    assert remembered._weight == plain + len(forms[0].body) + len(forms[3].body)
+    remembered.forget("key")
+    assert remembered._weight == 0
+    await Answer(answer.body, '"other"').make_form("gzip")
+    assert remembered._weight == 0
+
+
+async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[Worker, Worker]) -> None:
+    answer = Answer(b'{"name":"lamp"}' * 50_000, '"etag"')
+    assert answer.form("gzip") is None
+    forms = await asyncio.gather(*(answer.make_form("gzip") for _ in range(10)))
+    assert len({id(form.body) for form in forms}) == 1
+    assert answer.form("gzip") is not None
+
+
 async def test_an_answer_expires(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     await worker.cache.answer(Entry("key", TAGS, 0.05), worker.load)
