@@ -5,8 +5,7 @@ thread, retried where PostgreSQL says that a repeat is safe, and committed befor
 `Database.read(work)` is for answers that change nothing. `Database.lanes` is for the one statement that is
 a transaction of its own, and `Database.read_lanes` for the one that is a whole read.
 
-The functions at the end (`create_tables` and its siblings) are for people and scripts; they attach
-to the embedded server, or start it, when the settings name no outside one.
+`create_tables` and its siblings are for people and scripts; they are those of `config.by_hand`.
 """
 
 import asyncio
@@ -21,18 +20,23 @@ from typing import Any, TypeVar
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from config.guards import MAX_RETRIES, answer_deadline, bound_locks, timeouts, watch
+from config.by_hand import check_connection, create_tables, database_uri, drop_database
+from config.guards import MAX_RETRIES, answer_deadline, bound_locks, note_refusal, timeouts, watch
 from config.lanes import READ_LANES, Lanes
-from config.migrations import CONNECT_TIMEOUT_SECONDS, Schema, maintenance_connection, migrate, schema_of
+from config.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
 from config.moments import read_moments
 from config.notices import TELLS_CACHES
+from config.presence import Presence
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
+from config.usage import Usage
+
+__all__ = ["Database", "check_connection", "create_tables", "database_uri", "drop_database"]
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
@@ -73,8 +77,10 @@ class Database:
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
         self._deadline = answer_deadline(settings)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
-        self.lanes = Lanes(url, settings, failed_over=self._renew)
-        self.read_lanes = Lanes(url, settings, READ_LANES, read_only=True)
+        self._busy_threads = self._waiting = 0
+        self.presence = Presence(url)
+        self.lanes = Lanes(url, settings, failed_over=self._renew, presence=self.presence)
+        self.read_lanes = Lanes(url, settings, READ_LANES, read_only=True, presence=self.presence)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
         """Bound what one connection may take, and set what the shop relies on."""
@@ -98,13 +104,18 @@ class Database:
         Raises `DatabaseUnavailable` when no thread is free in time. The thread is not given back
         before `work` ends, even when the waiting client has gone.
         """
+        self._waiting += 1
         try:
             await asyncio.wait_for(self._free_threads.acquire(), self.settings.db_pool_timeout)
         except TimeoutError:
             raise DatabaseUnavailable("no database connection free in time") from None
+        finally:
+            self._waiting -= 1
+        self._busy_threads += 1
         try:
             future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
         except BaseException:
+            self._busy_threads -= 1
             self._free_threads.release()
             raise
         future.add_done_callback(self._release_thread)
@@ -112,9 +123,11 @@ class Database:
             async with asyncio.timeout(self._deadline):
                 return await asyncio.shield(future)
         except TimeoutError:
+            self.presence.found_away("no answer in time")
             raise DatabaseUnavailable("the database does not answer") from None
 
     def _release_thread(self, future: "asyncio.Future[Any]") -> None:
+        self._busy_threads -= 1
         self._free_threads.release()
         if not future.cancelled():
             # Fetched, so that asyncio does not report the error of a request whose client has gone.
@@ -131,7 +144,7 @@ class Database:
                 return self._attempt(work)
             except _Retry as retry:
                 if attempt == MAX_RETRIES:
-                    raise DatabaseUnavailable("the transaction failed again and again") from retry.__cause__
+                    raise self._gave_up(retry) from retry.__cause__
                 # Whoever collided must not collide again in step.
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
         raise AssertionError("unreachable")
@@ -149,6 +162,7 @@ class Database:
             raise DatabaseUnavailable("no database connection free in time") from error
         finally:
             _close(session)
+        self.presence.found_there()
         return result
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -158,7 +172,7 @@ class Database:
                 return self._attempt_to_read(work)
             except _Retry as retry:
                 if attempt == MAX_RETRIES:
-                    raise DatabaseUnavailable("the statement failed again and again") from retry.__cause__
+                    raise self._gave_up(retry) from retry.__cause__
         raise AssertionError("unreachable")
 
     def _attempt_to_read(self, work: Callable[[Session], T]) -> T:
@@ -166,11 +180,13 @@ class Database:
             with self.engine.connect() as connection, _autocommit(connection):
                 session = Session(connection, expire_on_commit=False)
                 try:
-                    return work(session)
+                    result = work(session)
                 except DBAPIError as error:
                     raise self._judged(error, session, committing=False) from error
                 finally:
                     _close(session)
+                self.presence.found_there()
+                return result
         except PoolTimeout as error:
             raise DatabaseUnavailable("no database connection free in time") from error
         except DBAPIError as error:
@@ -193,9 +209,13 @@ class Database:
             # The connection broke before COMMIT was sent: nothing can have been kept.
             return _Retry()
         if error.connection_invalidated or is_busy(code):
-            log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error.orig).__name__)
+            note_refusal(self.presence, error.orig)
             return DatabaseUnavailable("the database is not available")
         return error
+
+    def _gave_up(self, retry: "_Retry") -> DatabaseUnavailable:
+        note_refusal(self.presence, getattr(retry.__cause__, "orig", None))
+        return DatabaseUnavailable("the same failed again and again")
 
     def _renew(self) -> None:
         """Throw all connections away: what they lead to is not the primary server any more."""
@@ -212,13 +232,15 @@ class Database:
             connection.execute(text("SELECT 1"))
             return (time.perf_counter() - start) * 1000
 
-        return await self._probed(probe)
+        return await self.probed(probe)
 
     async def schema(self) -> Schema:
         """Where the database stands among the migrations."""
-        return await self._probed(schema_of)
+        return await self.probed(schema_of)
 
-    async def _probed(self, probe: Callable[[Connection], T]) -> T:
+    async def probed(self, probe: Callable[[Connection], T]) -> T:
+        """What `probe` finds out on a connection that no request uses. Raises SQLAlchemy's errors."""
+
         def connected() -> T:
             try:
                 with self._probe.connect() as connection:
@@ -228,19 +250,22 @@ class Database:
                 with self._probe.connect() as connection:
                     return probe(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(None, connected)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(None, connected)
+        except DBAPIError as error:
+            self.presence.found_away(error.orig)
+            raise
+        self.presence.found_there()
+        return found
 
-    def pool_usage(self) -> dict[str, int]:
-        """How many connections the pool has, and how many of them are in use."""
+    def usage(self) -> dict[str, Usage]:
+        """How busy the three ways to the database are: threads, lanes for writes, lanes for reads."""
         pool = self.engine.pool
         assert isinstance(pool, QueuePool)
-        return {
-            "size": pool.size(),
-            "checked_in": pool.checkedin(),
-            "checked_out": pool.checkedout(),
-            "overflow": max(0, pool.overflow()),
-            "total_capacity": pool.size() + self.settings.db_max_overflow,
-        }
+        # What overflows into further connections is not there for requests: none has a thread.
+        busy = min(max(self._busy_threads, pool.checkedout()), pool.size())
+        threads = Usage(pool.size(), busy, self._waiting, blocked=busy)
+        return {"threads": threads, "lanes": self.lanes.usage(), "read_lanes": self.read_lanes.usage()}
 
     def close_lanes(self) -> None:
         """Close the connections that belong to the event loop, in which this is to be called."""
@@ -279,51 +304,6 @@ def _close(session: Session) -> None:
     except DBAPIError:
         # The connection broke while it was handed back; the pool has already thrown it away.
         log.debug("A broken connection was thrown away", exc_info=True)
-
-
-# -- The schema, for people and scripts ------------------------------------------------------------
-
-
-@contextmanager
-def _reachable_database() -> Iterator[str]:
-    from config.embedded import running_servers
-
-    with running_servers(get_settings()) as servers:
-        yield servers.database_url
-
-
-def create_tables() -> None:
-    """Bring the database that the settings name to the newest schema."""
-    with _reachable_database() as url:
-        migrate(url)
-
-
-def drop_database() -> None:
-    """Remove everything the shop keeps in the database: all tables and their rows, for good."""
-    with _reachable_database() as url, maintenance_connection(url) as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-        connection.commit()
-
-
-def check_connection() -> bool:
-    """Whether the database that the settings name answers."""
-    try:
-        with _reachable_database() as url, maintenance_connection(url) as connection:
-            connection.execute(text("SELECT 1"))
-    except (DBAPIError, InvalidRequestError, RuntimeError, ValueError) as error:
-        log.error("The database does not answer: %s", str(error).partition("\n")[0])
-        return False
-    return True
-
-
-def database_uri(settings: Settings) -> str:
-    """The URL of the outside server, or of the embedded one that would be started. Opens nothing."""
-    if settings.outside_database_url is not None:
-        return settings.outside_database_url
-    from config.embedded import embedded_urls
-
-    return embedded_urls(settings).database_url
 
 
 def __getattr__(name: str) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
+from config.presence import Presence
 from config.settings import Settings
+from config.sqlstate import is_cut_off
 
 log = logging.getLogger("shop.database")
 
@@ -38,6 +40,18 @@ def warn_if_slow(started: float, statement: str) -> None:
     seconds = time.monotonic() - started
     if seconds > SLOW_STATEMENT_SECONDS:
         log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
+
+
+def note_refusal(presence: Presence, error: BaseException | None) -> None:
+    """Say that the database did not serve a request: once while it is away, else each time.
+
+    Without a code the server got to say nothing, and a shutdown is the way to being away.
+    """
+    code = getattr(error, "pgcode", None)
+    if is_cut_off(code):
+        presence.found_away(error)
+    else:
+        log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error).__name__)
 
 
 def watch(engine: Engine) -> None:

@@ -20,8 +20,9 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from config.async_connection import connected
-from config.guards import MAX_RETRIES, answer_deadline, timeouts, warn_if_slow
+from config.guards import MAX_RETRIES, SLOW_STATEMENT_SECONDS, answer_deadline, note_refusal, timeouts, warn_if_slow
 from config.notices import TELLS_CACHES
+from config.presence import Presence
 from config.settings import Settings
 from config.sqlstate import (
     LOCK_TIMEOUT,
@@ -32,6 +33,7 @@ from config.sqlstate import (
     is_cut_off,
     is_no_answer,
 )
+from config.usage import Usage
 
 log = logging.getLogger("shop.database")
 
@@ -113,8 +115,10 @@ class Lanes:
         *,
         read_only: bool = False,
         failed_over: Callable[[], None] = _nothing,
+        presence: Presence | None = None,
     ) -> None:
         self.read_only = read_only
+        self._presence = presence or Presence(url)
         self.failed_over = failed_over
         # No connection that was opened before is used any more.
         self.renewed_at = 0.0
@@ -143,7 +147,9 @@ class Lanes:
         for _ in range(MAX_RETRIES + 1):
             job = _Job(statement, parameters, asyncio.get_running_loop().create_future(), sent, late)
             try:
-                return await self._answer(job)
+                rows = await self._answer(job)
+                self._presence.found_there()
+                return rows
             except psycopg2.Error as error:
                 if is_no_answer(error):
                     raise
@@ -153,7 +159,7 @@ class Lanes:
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
                     log.debug("A statement was refused: SQLSTATE %s", code)
                     return None
-                log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error).__name__)
+                note_refusal(self._presence, error)
                 raise DatabaseUnavailable("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
 
@@ -166,13 +172,24 @@ class Lanes:
         else:
             self._waiting.append(job)
             loop.call_later(self._patience, job.give_up_waiting)
-        timer = loop.call_later(self._deadline, job.give_up, "the database does not answer")
+        timer = loop.call_later(self._deadline, self._give_up, job)
         try:
             return await job.answer
         finally:
             timer.cancel()
             if job.sent_at is not None:
                 warn_if_slow(job.sent_at, job.statement.call)
+
+    def _give_up(self, job: _Job) -> None:
+        if not job.answer.done():
+            self._presence.found_away("no answer in time")
+        job.give_up("the database does not answer")
+
+    def usage(self) -> Usage:
+        """How busy the lanes are. One is blocked when its statement takes longer than any for a lane should."""
+        since = [lane.busy_since for lane in self._lanes if lane.busy_since is not None]
+        blocked = sum(time.monotonic() - start > SLOW_STATEMENT_SECONDS for start in since)
+        return Usage(len(self._lanes), len(since), sum(not job.answer.done() for job in self._waiting), blocked)
 
     def next_job(self, lane: "_Lane") -> _Job | None:
         """What `lane` is to do next; None, and it is free, when nobody waits."""
@@ -209,11 +226,13 @@ class _Lane:
         self._prepared: set[str] = set()
         self._preparing = False
         self._job: _Job | None = None
+        # Since when it has its job, by the monotonic clock.
+        self.busy_since: float | None = None
         self._opening: asyncio.Task[None] | None = None
 
     def start(self, job: _Job) -> None:
         """Send the statement of `job`, on a new connection if need be."""
-        self._job = job
+        self._job, self.busy_since = job, time.monotonic()
         if self._is_old():
             self.disconnect()
         if self._connection is None:
@@ -301,7 +320,7 @@ class _Lane:
 
     def _end(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         """Take the next job, and give its answer to whoever waits for the last one."""
-        job, self._job = self._job, None
+        job, self._job, self.busy_since = self._job, None, None
         if job is None:
             return
         following = self._lanes.next_job(self)

@@ -100,6 +100,8 @@ class Metrics:
         self._first_of_route = {route: row * _OF_A_ROUTE for row, route in enumerate(self.routes)}
         self._first_of_others = self._first_of_route[OTHER]
         self._start_of_route = len(prefix) + 1
+        # That of this worker: no other that lives has the same in the folder.
+        self.number = 0
         self._folder: Path | None = None
         self._write_to(Page())
 
@@ -145,9 +147,7 @@ class Metrics:
         """The pages of the workers that live, by their numbers, which start at 0."""
         if self._folder is None:
             return {0: self._page}
-        return {
-            int(path.suffix[1:]): page for path, page in sorted(_read_pages(self._folder)) if not _is_abandoned(path)
-        }
+        return {_number_of(path): page for path, page in sorted(_read_pages(self._folder)) if not _is_abandoned(path)}
 
     @contextmanager
     def shared(self, folder: Path | None) -> Iterator[None]:
@@ -171,7 +171,7 @@ class Metrics:
         except OSError as error:
             log.warning("METRICS_DIR cannot be used, so /metrics speaks for one worker only: %s", error)
             return None
-        self._folder = folder
+        self._folder, self.number = folder, _number_of(path)
         return lock
 
 
@@ -240,6 +240,10 @@ def _free_page(folder: Path) -> tuple[Path, FileLock]:
             return path, lock
         lock.close()
     raise AssertionError("unreachable")
+
+
+def _number_of(path: Path) -> int:
+    return int(path.suffix[1:])
 
 
 def _mapped(path: Path) -> Page:

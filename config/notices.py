@@ -7,6 +7,7 @@ itself, as those of the shop's workers do. Each worker listens, on a connection 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
@@ -30,11 +31,14 @@ class Notices:
     """Listens on one connection, for one event loop, and calls `heard` when something was told.
 
     Several notices that come together are one. `heard` is also called after every connect: nobody knows what was
-    told before.
+    told before. `look` finds out whether the database is there, also while nobody else asks: it is called when the
+    connection breaks, and when there is another.
     """
 
-    def __init__(self, url: str, heard: Callable[[], Awaitable[None]]) -> None:
-        self._url, self._heard = url, heard
+    def __init__(
+        self, url: str, heard: Callable[[], Awaitable[None]], look: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self._url, self._heard, self._look = url, heard, look
 
     async def listen(self) -> None:
         """Listen until cancelled, on another connection when one breaks."""
@@ -43,6 +47,7 @@ class Notices:
                 await self._listen()
             except (psycopg2.Error, OSError, TimeoutError) as error:
                 log.debug("Nothing is heard of the database: %s", error)
+                await self._look_after_it()
             except Exception:
                 log.exception("The database cannot be listened to")
             await asyncio.sleep(_RECONNECT_SECONDS)
@@ -53,6 +58,7 @@ class Notices:
         loop, descriptor = asyncio.get_running_loop(), connection.fileno()
         loop.add_reader(descriptor, readable.set)
         try:
+            await self._look_after_it()
             while True:
                 await self._heard()
                 while not connection.notifies:
@@ -61,6 +67,11 @@ class Notices:
         finally:
             loop.remove_reader(descriptor)
             connection.close()
+
+    async def _look_after_it(self) -> None:
+        if self._look is not None:
+            with suppress(Exception):  # Whoever looks says by itself what is wrong.
+                await self._look()
 
 
 async def _more(connection: Any, readable: asyncio.Event) -> None:

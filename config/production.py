@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from config.database_url import target_of
 from config.settings import Settings, SettingsError
+from config.sqlstate import sqlstate
 
 DATABASE_WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 3
@@ -23,6 +24,13 @@ _PAUSE_SECONDS = 0.5
 _HIGHEST_PORT = 65_535
 _REDIS_DATABASE = re.compile(r"(/\d*)?")
 _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
+
+# Invalid authorization, and a database that is not there.
+_FINAL_CLASSES = {"28", "3D"}
+_FINAL_WORDS = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects|not permitted to log in"
+    r'|(role|database) ".*" does not exist|permission denied for database|definition of service ".*" not found'
+)
 
 
 class DatabaseAway(RuntimeError):
@@ -81,8 +89,8 @@ def refuse_weak_password(settings: Settings) -> None:
 def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) -> None:
     """Return when PostgreSQL at `url` answers, or when `stopping()` says so.
 
-    Whatever it refuses meanwhile is taken for a server that is still being set up. Raises `DatabaseAway` after
-    `seconds`; it is asked at least once.
+    Raises `DatabaseAway` after `seconds`, and at once when it refuses what waiting does not change: the user, the
+    password, or a database that is not there. It is asked at least once.
     """
     engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
     deadline = time.monotonic() + seconds
@@ -93,6 +101,8 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             return
         except DBAPIError as error:
             reason = first_line(error)
+            if is_final(error):
+                raise DatabaseAway(f"PostgreSQL refuses the connection: {reason}") from None
         if time.monotonic() >= deadline:
             patience = f" within {seconds:.0f} s" if seconds else ""
             raise DatabaseAway(f"PostgreSQL did not answer{patience}: {reason}")
@@ -100,6 +110,15 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             waiting = True
             sys.stderr.write(f"Waiting up to {seconds:.0f} s for PostgreSQL: {reason}\n")
         time.sleep(_PAUSE_SECONDS)
+
+
+def is_final(error: DBAPIError) -> bool:
+    """Whether a connection was refused for what the URL says, rather than because the server is not ready."""
+    code = sqlstate(error)
+    if code is not None:
+        return code[:2] in _FINAL_CLASSES
+    # The driver passes no code on before there is a connection.
+    return _FINAL_WORDS.search(str(error.orig)) is not None
 
 
 def first_line(error: Exception) -> str:

@@ -51,7 +51,7 @@ def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
 def _states(workers: dict[int, Page]) -> Iterator[Metric]:
     yield GaugeMetricFamily("shop_workers", "Worker processes that serve", len(workers))
     memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", labels=("worker",))
-    size = GaugeMetricFamily("shop_db_pool_size", "Database connections that the pool keeps", labels=("worker",))
+    size = GaugeMetricFamily("shop_db_pool_size", "Database connections that requests can use", labels=("worker",))
     used = GaugeMetricFamily("shop_db_pool_checked_out", "Database connections in use", labels=("worker",))
     for number, page in workers.items():
         worker = (str(number),)

@@ -16,6 +16,8 @@ from services.health import HealthService
 _EXAMPLE: dict[str, Any] = {
     "status": "healthy",
     "timestamp": "2026-11-16T10:00:00.123Z",
+    "ready": True,
+    "not_ready": [],
     "checks": {
         "database": {
             "status": "up",
@@ -26,13 +28,16 @@ _EXAMPLE: dict[str, Any] = {
         "redis": {"status": "up", "health": "healthy", "latency_ms": 0.31},
         "db_pool": {
             "health": "healthy",
-            "size": 6,
-            "checked_in": 5,
+            "size": 12,
+            "checked_in": 11,
             "checked_out": 1,
             "overflow": 0,
-            "total_capacity": 16,
-            "utilization_percent": 6.3,
+            "total_capacity": 12,
+            "utilization_percent": 16.7,
             "thresholds": {"warning_percent": 70, "critical_percent": 90},
+            "threads": {"size": 6, "in_use": 1, "waiting": 0, "blocked": 1},
+            "lanes": {"size": 2, "in_use": 0, "waiting": 0, "blocked": 0},
+            "read_lanes": {"size": 4, "in_use": 0, "waiting": 0, "blocked": 0},
         },
     },
 }
@@ -81,7 +86,7 @@ class HealthController:
         return [route for route in router.routes if isinstance(route, APIRoute)]
 
     async def report(self, request: Request) -> Response:
-        report = await _health(request).report()
+        report = await _health(request).report(draining=request.app.state.worker.draining)
         down = report["checks"]["database"]["status"] == "down"
         return json_response(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
 
@@ -89,8 +94,10 @@ class HealthController:
         return json_response({"status": "alive"}, headers=_NO_STORE)
 
     async def ready(self, request: Request) -> Response:
-        if request.app.state.worker.draining or not await _health(request).is_ready():
-            return problem(request.scope, 503, "Not ready to serve", headers=_NO_STORE | {"Retry-After": "1"})
+        missing = await _health(request).not_ready(draining=request.app.state.worker.draining)
+        if missing:
+            headers, extra = _NO_STORE | {"Retry-After": "1"}, {"not_ready": missing}
+            return problem(request.scope, 503, "Not ready to serve", headers=headers, extra=extra)
         return json_response({"status": "ready"}, headers=_NO_STORE)
 
 

@@ -21,6 +21,7 @@ from config.notices import Notices
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from config.sqlstate import DatabaseUnavailable
+from config.start_lines import say_what_is_there
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
@@ -45,7 +46,7 @@ class Worker:
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl, secret_of(database_uri(settings)))
         self.executor = Executor(self.database, self.cache)
-        self.notices = Notices(self.database.url, self.cache.make_all_old)
+        self.notices = Notices(self.database.url, self.cache.make_all_old, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(resources, settings.api_prefix)
 
@@ -58,10 +59,11 @@ class Worker:
             await asyncio.to_thread(self._attach_to_servers, stack)
             self._drain_on_sigterm()
             await self.cache.start()
-            background = [
-                asyncio.create_task(work)
-                for work in (self._purge_old_answers(), self._note_state(), self.notices.listen())
-            ]
+            works = [self._purge_old_answers(), self._note_state(), self.notices.listen()]
+            if self.metrics.number == 0:
+                # The first of the workers says it for all.
+                works.append(say_what_is_there(self.database, self.gateway, redis_uri(self.settings)))
+            background = [asyncio.create_task(work) for work in works]
             try:
                 yield
             finally:
@@ -124,5 +126,7 @@ class Worker:
 
     def note_state(self) -> None:
         """Write down for /metrics how this worker is now."""
-        pool = self.database.pool_usage()
-        self.metrics.note_state(db_pool_size=pool["size"], db_pool_checked_out=pool["checked_out"])
+        usage = self.database.usage().values()
+        self.metrics.note_state(
+            db_pool_size=sum(one.size for one in usage), db_pool_checked_out=sum(one.in_use for one in usage)
+        )

@@ -42,8 +42,20 @@ class RedisCheck(BaseModel):
     latency_ms: Milliseconds
 
 
+class Connections(BaseModel):
+    """How busy the connections of one kind are: how many there may be, are in use, have long been, are waited for."""
+
+    size: Count
+    in_use: Count
+    waiting: Count
+    blocked: Count
+
+
 class PoolCheck(BaseModel):
-    """How many connections to PostgreSQL this worker has, and how many of them are in use."""
+    """How many connections to PostgreSQL requests can use in this worker, of all kinds, and how many of them are in use.
+
+    `utilization_percent` is that of the kind that is used most; of lanes those count whose statement takes long.
+    """
 
     health: Health
     size: Count
@@ -53,6 +65,9 @@ class PoolCheck(BaseModel):
     total_capacity: Count
     utilization_percent: Percent
     thresholds: UsageThresholds
+    threads: Connections
+    lanes: Connections
+    read_lanes: Connections
 
 
 class Checks(BaseModel):
@@ -80,4 +95,6 @@ class HealthReport(BaseModel):
 
     status: Health
     timestamp: datetime
+    ready: Annotated[bool, Field(description="As /health/ready has it")]
+    not_ready: Annotated[list[str], Field(description="Why not, one sentence each")]
     checks: Checks

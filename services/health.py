@@ -4,9 +4,11 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from config.database import Database
+from config.migrations import heads, named
 from config.redis_config import RedisGateway
 
 log = logging.getLogger("shop.health")
@@ -26,17 +28,24 @@ class HealthService:
         self.gateway = gateway
         self._probes: dict[str, asyncio.Task[Any]] = {}
 
-    async def report(self) -> dict[str, Any]:
+    async def report(self, *, draining: bool = False) -> dict[str, Any]:
         """The whole report. `status` is the worst of the checks."""
-        database, redis = await asyncio.gather(self._database(), self._redis())
+        database, redis, missing = await asyncio.gather(
+            self._database(), self._redis(), self.not_ready(draining=draining)
+        )
         checks = {"database": database, "redis": redis, "db_pool": self._pool()}
         worst = max((check["health"] for check in checks.values()), key=_FROM_BEST_TO_WORST.index)
-        return {"status": worst, "timestamp": _now(), "checks": checks}
+        return {"status": worst, "timestamp": _now(), "ready": not missing, "not_ready": missing, "checks": checks}
 
-    async def is_ready(self) -> bool:
-        """Whether requests can be served: the database answers, with every migration of this code."""
+    async def not_ready(self, *, draining: bool) -> list[str]:
+        """Why no request should be sent here; nothing when the database answers and has every migration of this code."""
         schema = await self._probe("ready", self.database.schema)
-        return schema is not None and schema.has_every_migration
+        reasons = ["The process is about to stop"] if draining else []
+        if schema is None:
+            reasons.append("The database is away")
+        elif not schema.has_every_migration:
+            reasons.append(f"The database is at revision {schema.name}, and this release needs {named(heads())}")
+        return reasons
 
     async def _database(self) -> dict[str, Any]:
         latency = await self._probe("database", self.database.ping)
@@ -54,10 +63,21 @@ class HealthService:
         return {"status": "up", "health": "healthy", "latency_ms": round(latency, 2)}
 
     def _pool(self) -> dict[str, Any]:
-        usage = self.database.pool_usage()
-        percent = round(100 * usage["checked_out"] / usage["total_capacity"], 1)
-        health = _graded(percent, UTILIZATION["warning_percent"], UTILIZATION["critical_percent"])
-        return {"health": health, **usage, "utilization_percent": percent, "thresholds": UTILIZATION}
+        """The use of the kind of connections that is used most: a free lane is of no help to who needs a thread."""
+        usage = self.database.usage()
+        size, in_use = (sum(getattr(one, name) for one in usage.values()) for name in ("size", "in_use"))
+        percent = round(max(one.percent for one in usage.values()), 1)
+        return {
+            "health": _graded(percent, UTILIZATION["warning_percent"], UTILIZATION["critical_percent"]),
+            "size": size,
+            "checked_in": size - in_use,
+            "checked_out": in_use,
+            "overflow": 0,
+            "total_capacity": size,
+            "utilization_percent": percent,
+            "thresholds": UTILIZATION,
+            **{name: asdict(one) for name, one in usage.items()},
+        }
 
     async def _probe(self, name: str, probe: Callable[[], Awaitable[Any]]) -> Any:
         """What the probe says; None when it fails or takes too long."""

@@ -18,6 +18,7 @@ from config.database import Database
 from config.embedded import ServerUrls
 from config.settings import get_settings, read_settings
 from config.sqlstate import DatabaseUnavailable, sqlstate
+from config.usage import Usage
 from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
@@ -124,7 +125,7 @@ def test_whatever_is_raised_takes_everything_back(database: Database, url: str) 
     with pytest.raises(ValueError, match="a rule"):
         database.transact(refused)
     assert notes(url) == []
-    assert database.pool_usage()["checked_out"] == 0
+    assert database.usage()["threads"].in_use == 0
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
@@ -252,15 +253,29 @@ def test_a_server_that_never_answers_is_not_waited_for(url: str) -> None:
 
 
 def test_the_use_of_the_pool(database: Database) -> None:
-    idle = {"size": 2, "checked_in": 0, "checked_out": 0, "overflow": 0, "total_capacity": 12}
-    assert database.pool_usage() == idle
+    assert database.usage() == {name: Usage(2, 0, 0, 0) for name in ("threads", "lanes", "read_lanes")}
 
-    def look(session: Session) -> dict[str, int]:
+    def look(session: Session) -> Usage:
         session.execute(text("SELECT 1"))
-        return database.pool_usage()
+        return database.usage()["threads"]
 
-    assert database.transact(look) == {**idle, "checked_out": 1}
-    assert database.pool_usage() == {**idle, "checked_in": 1}
+    assert database.transact(look) == Usage(2, 1, 0, 1)
+    assert database.transact(look).percent == 50
+    assert database.usage()["threads"] == Usage(2, 0, 0, 0)
+
+
+def test_threads_that_are_blocked_and_who_waits_for_one_are_counted(database: Database) -> None:
+    free = threading.Event()
+
+    async def ask() -> None:
+        asked = [asyncio.create_task(database.run(lambda: free.wait(60))) for _ in range(3)]
+        while database.usage()["threads"] != Usage(2, 2, 1, 2):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        free.set()
+        await asyncio.gather(*asked)
+        assert database.usage()["threads"] == Usage(2, 0, 0, 0)
+
+    asyncio.run(ask())
 
 
 def test_health_does_not_need_the_pool(database: Database) -> None:

@@ -14,10 +14,12 @@ from psycopg2.extensions import INTEGER, new_type, register_type
 from sqlalchemy.exc import ArgumentError
 
 from config import async_connection, guards
+from config import lanes as lanes_module
 from config.embedded import ServerUrls
 from config.lanes import LANES, READ_LANES, Lanes, Prepared, Row
 from config.settings import read_settings
 from config.sqlstate import DatabaseUnavailable
+from config.usage import Usage
 from tests.race.databases import connected, execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
@@ -437,3 +439,19 @@ def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
         assert old.closed
 
     run(url, scenario)
+
+
+def test_a_lane_whose_statement_takes_long_is_blocked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
+
+    async def scenario(lanes: Lanes) -> None:
+        assert lanes.usage() == Usage(LANES, 0, 0, 0)
+        waiting = [asyncio.create_task(asked(lanes, WAIT, seconds=0.5)) for _ in range(LANES + 1)]
+        seen = set()
+        while not all(task.done() for task in waiting):
+            seen.add(lanes.usage())
+            await asyncio.sleep(0.01)
+        assert Usage(LANES, LANES, 1, LANES) in seen
+        assert lanes.usage() == Usage(LANES, 0, 0, 0)
+
+    run(url, scenario, DB_POOL_TIMEOUT="20")

@@ -5,11 +5,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg2
 import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 from config.announcement import web_address
 from config.embedded import ServerUrls, never
-from config.production import DatabaseAway, check_database_url, check_redis_url, refuse_weak_password, wait_for_database
+from config.production import (
+    DatabaseAway,
+    check_database_url,
+    check_redis_url,
+    is_final,
+    refuse_weak_password,
+    wait_for_database,
+)
 from config.settings import Settings, SettingsError, read_settings
 from tests.config.processes import free_port
 
@@ -177,6 +187,36 @@ def test_a_database_that_answers_is_not_waited_for(servers: ServerUrls) -> None:
     start = time.monotonic()
     wait_for_database(servers.database_url, 60, never)
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("database", "user"), [("not_there", "postgres"), ("postgres", "not there")])
+def test_what_waiting_does_not_change_is_not_waited_for(servers: ServerUrls, database: str, user: str) -> None:
+    url = make_url(servers.database_url).set(database=database, username=user).render_as_string(hide_password=False)
+    start = time.monotonic()
+    with pytest.raises(DatabaseAway, match=r"PostgreSQL refuses the connection: .*not.there") as error:
+        wait_for_database(url, 60, never)
+    assert time.monotonic() - start < 20
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        ('FATAL:  password authentication failed for user "shop"', True),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "shop", database "shop", no encryption', True),
+        ("fe_sendauth: no password supplied", True),
+        ('FATAL:  role "shop" is not permitted to log in', True),
+        ('FATAL:  database "shop" does not exist', True),
+        ("FATAL:  the database system is starting up", False),
+        ("FATAL:  sorry, too many clients already", False),
+        ("connection refused", False),
+        ('could not translate host name "db" to address: Name or service not known', False),
+    ],
+)
+def test_what_ends_the_wait(text: str, final: bool) -> None:
+    assert is_final(DBAPIError("", None, psycopg2.OperationalError(text))) is final
 
 
 @pytest.mark.unit

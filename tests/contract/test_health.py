@@ -21,7 +21,8 @@ class TestHealthCheck:
         assert response.status_code == 200
         assert_headers(response)
         report = response.json()
-        assert set(report) == {"status", "timestamp", "checks"}
+        assert set(report) == {"status", "timestamp", "ready", "not_ready", "checks"}
+        assert (report["ready"], report["not_ready"]) == (True, [])
         assert set(report["checks"]) == {"database", "redis", "db_pool"}
         # On a busy machine the database may take its time, which is then told.
         worst = {check["health"] for check in report["checks"].values()}
@@ -57,14 +58,17 @@ class TestHealthCheck:
             "total_capacity",
             "utilization_percent",
             "thresholds",
+            "threads",
+            "lanes",
+            "read_lanes",
         }
-        assert pool["health"] == "healthy"
+        kinds = [pool[name] for name in ("threads", "lanes", "read_lanes")]
         assert pool["thresholds"] == {"warning_percent": 70, "critical_percent": 90}
-        assert pool["total_capacity"] == pool["size"] + 10
-        assert 0 <= pool["checked_out"] <= pool["total_capacity"]
-        assert pool["checked_in"] >= 0
-        assert pool["overflow"] >= 0
-        assert pool["utilization_percent"] == round(100 * pool["checked_out"] / pool["total_capacity"], 1)
+        assert pool["total_capacity"] == pool["size"] == sum(kind["size"] for kind in kinds) == 12
+        assert pool["checked_out"] == sum(kind["in_use"] for kind in kinds) == 12 - pool["checked_in"]
+        assert pool["overflow"] == 0
+        percents = [100 * kind["blocked"] / kind["size"] for kind in kinds]
+        assert pool["utilization_percent"] == round(max(percents), 1)
 
     def test_is_never_cached(self, client: httpx.Client) -> None:
         first = client.get("/health_check")

@@ -82,7 +82,7 @@ def test_it_tells_how_the_worker_is(client: httpx.Client) -> None:
     samples = scraped(client)
     worker = frozenset({("worker", "0")})
     assert samples["shop_workers", frozenset()] == 1
-    assert samples["shop_db_pool_size", worker] == 6
+    assert samples["shop_db_pool_size", worker] == 12
     assert 0 <= samples["shop_db_pool_checked_out", worker] <= 16
     assert samples["process_resident_memory_bytes", worker] > 5e6
 

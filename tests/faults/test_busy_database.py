@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -130,6 +131,34 @@ def test_f7_no_free_connection(database: str, tmp_path: Path) -> None:
         assert placing.result().status_code == 201
         assert goods.stock(product) == 4
         assert goods.http.get("/health_check").json()["checks"]["db_pool"]["checked_out"] == 0
+
+
+def test_f7_health_says_that_all_threads_are_blocked(database: str, tmp_path: Path) -> None:
+    settings = {"DB_POOL_SIZE": "3", "DB_POOL_TIMEOUT": "30", "DB_LOCK_TIMEOUT": "30", "DB_STATEMENT_TIMEOUT": "30"}
+    with goods_on(database, tmp_path, **settings) as goods, ThreadPoolExecutor(5) as threads:
+        product = goods.product(stock=5)
+
+        def pool() -> dict[str, Any]:
+            report = goods.http.get("/health_check").json()
+            assert report["ready"]
+            return {**report["checks"]["db_pool"], "status": report["status"]}
+
+        assert pool()["utilization_percent"] < 90
+        with locked_row(database, "products", product):
+            writing = [
+                threads.submit(goods.http.put, f"/products/{product}", json={"name": f"Lamp {n}"}) for n in range(5)
+            ]
+            while pool()["threads"] != {"size": 3, "in_use": 3, "waiting": 2, "blocked": 3}:
+                time.sleep(0.01)
+            blocked = pool()
+            assert (blocked["status"], blocked["health"], blocked["utilization_percent"]) == (
+                "critical",
+                "critical",
+                100,
+            )
+            assert blocked["checked_out"] >= 3
+        assert {answer.result().status_code for answer in writing} == {200}
+        assert pool()["threads"]["in_use"] == 0
 
 
 def test_f7_more_requests_than_connections_are_all_served(database: str, tmp_path: Path) -> None:

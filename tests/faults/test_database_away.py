@@ -58,6 +58,38 @@ def test_f1_postgresql_is_down(postgres: OwnPostgres, tmp_path: Path) -> None:
         assert goods.stock(product) == 4
 
 
+def test_f1_its_loss_and_its_return_are_a_line_each(postgres: OwnPostgres, tmp_path: Path) -> None:
+    def said(word: str) -> list[str]:
+        return [line for line in (tmp_path / "logs" / "app.log").read_text().splitlines() if word in line]
+
+    def wait_for(word: str) -> None:
+        deadline = time.monotonic() + 30
+        while not said(word):
+            assert time.monotonic() < deadline, f"nothing is said of {word}"
+            time.sleep(0.02)
+
+    with goods_on(postgres.url, tmp_path, LOG_FORMAT="text", ACCESS_LOG="false") as goods:
+        cart = goods.cart((goods.product(stock=50), 1))
+        wait_for("Migrations: at revision")
+        # What nobody asks for is found out too.
+        postgres.stop()
+        wait_for("The database is away")
+        for _ in range(10):
+            for path in ("/orders", "/products?sort=name", "/health_check"):
+                assert goods.http.get(path).status_code == 503
+            require_unavailable(goods.http.post("/checkout", json=cart))
+        missing = goods.http.get("/health_check").json()
+        assert (missing["ready"], missing["not_ready"]) == (False, ["The database is away"])
+        assert goods.http.get("/health/ready").json()["not_ready"] == ["The database is away"]
+        postgres.start()
+        wait_for("The database is back")
+        seconds_until_placed(goods.http, cart, 5)
+    (away,), (back,) = said("The database is away"), said("The database is back")
+    assert ("ERROR" in away, "INFO" in back) == (True, True)
+    assert not said("did not serve a request")
+    assert len(said("Database: PostgreSQL 18")) == len(said("Migrations: at revision")) == len(said("Redis: ")) == 1
+
+
 def test_f1_postgresql_hangs(postgres: OwnPostgres, tmp_path: Path) -> None:
     """A stopped server accepts connections and answers nothing: health says so within its two seconds."""
     with goods_on(postgres.url, tmp_path) as goods:

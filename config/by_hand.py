@@ -1,0 +1,58 @@
+"""The schema by hand, for people and scripts.
+
+These attach to the embedded server, or start it, when the settings name no outside one.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+
+from config.migrations import maintenance_connection, migrate
+from config.settings import Settings, get_settings
+
+log = logging.getLogger("shop.database")
+
+
+@contextmanager
+def _reachable_database() -> Iterator[str]:
+    from config.embedded import running_servers
+
+    with running_servers(get_settings()) as servers:
+        yield servers.database_url
+
+
+def create_tables() -> None:
+    """Bring the database that the settings name to the newest schema."""
+    with _reachable_database() as url:
+        migrate(url)
+
+
+def drop_database() -> None:
+    """Remove everything the shop keeps in the database: all tables and their rows, for good."""
+    with _reachable_database() as url, maintenance_connection(url) as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+        connection.commit()
+
+
+def check_connection() -> bool:
+    """Whether the database that the settings name answers."""
+    try:
+        with _reachable_database() as url, maintenance_connection(url) as connection:
+            connection.execute(text("SELECT 1"))
+    except (DBAPIError, InvalidRequestError, RuntimeError, ValueError) as error:
+        log.error("The database does not answer: %s", str(error).partition("\n")[0])
+        return False
+    return True
+
+
+def database_uri(settings: Settings) -> str:
+    """The URL of the outside server, or of the embedded one that would be started. Opens nothing."""
+    if settings.outside_database_url is not None:
+        return settings.outside_database_url
+    from config.embedded import embedded_urls
+
+    return embedded_urls(settings).database_url

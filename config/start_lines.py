@@ -1,0 +1,74 @@
+"""What a start says in the log: which database serves, at which migration, and which Redis; one line each."""
+
+import asyncio
+import logging
+from urllib.parse import parse_qs, urlsplit
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from config.database import Database
+from config.database_url import name_of
+from config.migrations import Schema, heads, named, schema_of
+from config.redis_config import RedisGateway, RedisUnavailable
+
+log = logging.getLogger("shop.start")
+
+_RETRY_SECONDS = 1.0
+
+
+async def say_what_is_there(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
+    """Say it as soon as each of them has answered; the database is waited for."""
+    log.info("Redis: %s", await _redis(gateway, redis_url))
+    version, schema = await _database(database)
+    usage = {kind: one.size for kind, one in database.usage().items()}
+    log.info(
+        "Database: PostgreSQL %s, %s; %d threads, %d lanes to write, %d to read",
+        version,
+        name_of(database.url),
+        usage["threads"],
+        usage["lanes"],
+        usage["read_lanes"],
+    )
+    log.info("Migrations: at revision %s%s", schema.name, _compared(schema))
+
+
+async def _database(database: Database) -> tuple[str, Schema]:
+    def look(connection: Connection) -> tuple[str, Schema]:
+        version = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
+        # Of packages it also says who made them.
+        return str(version).partition(" ")[0], schema_of(connection)
+
+    while True:
+        try:
+            return await database.probed(look)
+        except DBAPIError:
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _compared(schema: Schema) -> str:
+    if not schema.has_every_migration:
+        return f", and this release needs {named(heads())}"
+    return f", by a newer release than this one ({named(heads())})" if schema.is_newer else ""
+
+
+async def _redis(gateway: RedisGateway, url: str | None) -> str:
+    if url is None:
+        return "switched off, nothing is cached"
+    try:
+        said = await gateway.call("INFO", "server")
+    except RedisUnavailable as error:
+        return f"{_place(url)} does not answer ({error})"
+    found = dict(line.split(":", 1) for line in said.decode(errors="replace").splitlines() if ":" in line)
+    name, version = ("Valkey", found.get("valkey_version")) if "valkey_version" in found else ("Redis", None)
+    return f"{name} {version or found.get('redis_version', 'of an unknown version')}, {_place(url)}"
+
+
+def _place(url: str) -> str:
+    """Where Redis is, and which of its databases: of the URL neither name nor password."""
+    parts = urlsplit(url)
+    number = parse_qs(parts.query).get("db", ["0"])[0]
+    if parts.scheme == "unix":
+        return f"database {number} on {parts.path}"
+    return f"database {parts.path.strip('/') or number} on {parts.hostname}:{parts.port or 6379}"
