@@ -30,18 +30,16 @@ def row_answer(row: Any, fields: Sequence[str]) -> Answer:
     return content_answer(as_dict(row, fields))
 
 
-def content_answer(content: dict[str, Any]) -> Answer:
-    """What is shown of one row as JSON, tagged with its version."""
-    return Answer(json_body(content), f'"{version(content["id_key"], content["updated_at"])}"')
+def content_answer(content: dict[str, Any], query: ListQuery | None = None) -> Answer:
+    """One row as JSON, tagged with its version; of `query`, the fields that were asked for are shown.
 
-
-def expanded_answer(content: dict[str, Any]) -> Answer:
-    """One row with others inside: the tag is the row's version, a dot, and a digest of the whole.
-
+    What is not the whole row, or is more than that, has a tag of its own: the row's version, a dot, and a digest.
     `If-Match` looks at the part before the dot, so that this tag too protects a change of the row.
     """
-    body = json_body(content)
-    return Answer(body, f'"{version(content["id_key"], content["updated_at"])}.{_digest(body)}"')
+    shown = content if query is None else query.shown(content)
+    body, tag = json_body(shown), version(content["id_key"], content["updated_at"])
+    is_the_row = query is None or query.shows_rows
+    return Answer(body, f'"{tag}"' if is_the_row else f'"{tag}.{_digest(body)}"')
 
 
 def page_answer(page: Page, fields: Sequence[str], query: ListQuery, path: str, given: Params) -> Answer:
@@ -59,7 +57,7 @@ def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, pat
 def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
     """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
     is_full = len(content) == query.limit
-    body = json_body(content)
+    body = json_body([query.shown(row) for row in content] if query.fields else content)
     return Answer(body, _digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 

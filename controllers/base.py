@@ -27,13 +27,15 @@ from controllers.answers import (
     size_answer,
 )
 from controllers.idempotency import keyed_request
+from controllers.parameters import list_parameters, row_parameters
 from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
-from controllers.routing import ROW, RowId, ShopRoute, parse_query, query_parameters
+from controllers.routing import ROW, RowId, ShopRoute, parse_query
 from middleware.cache_control import PRIVATE
 from middleware.known_reads import remember
 from middleware.read_response import read_response
+from models.sameness import is_blank
 from schemas.base import Create, ListQuery, Page, Read, Update
 from services.answer import Answer, Entry, page_entry
 from services.at_once import AtOnce
@@ -76,7 +78,13 @@ class BaseController:
             self.list_route(self.path, self.list_rows, f"list_{self.plural}", f"List {self.words(self.plural)}"),
             self.route("POST", self.path, self.create_row, f"create_{self.singular}", body=self.create_schema),
             self.route(
-                "GET", one, self.get_row, f"get_{self.singular}", answer=self.shown_schema, cached=self.is_cached
+                "GET",
+                one,
+                self.get_row,
+                f"get_{self.singular}",
+                answer=self.shown_schema,
+                cached=self.is_cached,
+                query=self.query_schema,
             ),
             self.route("PUT", one, self.update_row, f"update_{self.singular}", body=self.update_schema),
             self.route("PATCH", one, self.update_row, f"patch_{self.singular}", body=self.update_schema),
@@ -89,11 +97,17 @@ class BaseController:
         return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
-        reading = self.service.row_reading(id_key, self.fields).then(self.row_answer)
+        query = parse_query(request, self.query_schema)
+
+        def answer(row: Sequence[Any]) -> Answer:
+            return content_answer(dict(zip(self.fields, row, strict=True)), query)
+
+        reading = self.service.row_reading(id_key, self.fields).then(answer)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
             return await self.show(request, FreshRead(executor_of(request), reading, self.cache_control))
-        entry = Entry(build_key(resource, "id", id_key), (row_tag(resource, id_key),), caching.ttl)
+        key = build_key(resource, "id", id_key, **_asked_fields(query))
+        entry = Entry(key, (row_tag(resource, id_key),), caching.ttl)
         return await self.show(request, CachedRead(executor_of(request), entry, reading, self.cache_control))
 
     async def create_row(self, request: Request, body: Any) -> Response:
@@ -172,14 +186,13 @@ class BaseController:
             partial(complete_page, query=query, path=self.path, given=given),
         )
 
-    def row_answer(self, row: Sequence[Any]) -> Answer:
-        """One row of the entity, whose columns are its fields, rendered."""
-        return content_answer(dict(zip(self.fields, row, strict=True)))
-
     @staticmethod
     def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:
         """The parameters of a list as the client wrote them, for the links between its pages."""
-        return [item for item in request.query_params.multi_items() if item[0] in type(query).model_fields]
+        known = type(query).model_fields
+        return [
+            (name, text) for name, text in request.query_params.multi_items() if name in known and not is_blank(text)
+        ]
 
     def list_key(self, query: ListQuery) -> str:
         """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for."""
@@ -187,7 +200,7 @@ class BaseController:
         if query.after is not None:
             paging = {"after": query.after, "limit": query.limit}
         order = {} if query.sort is None else {"sort": query.sort}
-        return build_key(self.service.resource, "list", **paging, **order, **query.filters())
+        return build_key(self.service.resource, "list", **paging, **order, **_asked_fields(query), **query.filters())
 
     @staticmethod
     async def show(request: Request, read: AnyRead) -> Response:
@@ -239,25 +252,33 @@ class BaseController:
         cached: bool = False,
         example: Any = None,
         body_example: Any = None,
+        query: type[ListQuery] | None = None,
     ) -> ShopRoute:
-        """A documented route. What is not given follows from the method and the entity."""
+        """A documented route. What is not given follows from the method and the entity.
+
+        Of `query` it takes the parameters that hold for a single row.
+        """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else answer or self.read_schema
 
         def about() -> dict[str, Any]:
+            extra = documentation.request_extra(
+                method, body, body_example or self.body_example(method), row_in_path="{" in path
+            )
+            if query is not None:
+                extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
             return {
                 "responses": documentation.responses(
                     method, status, shown, example or self.row_example(), row_in_path="{" in path, cached=cached
                 ),
-                "openapi_extra": documentation.request_extra(
-                    method, body, body_example or self.body_example(method), row_in_path="{" in path
-                ),
+                "openapi_extra": extra,
             }
 
         return ShopRoute(
             path,
             _with_body(endpoint, body),
             about=about,
+            query_fields=frozenset() if query is None else query.of_one_row,
             methods=[method],
             operation_id=operation_id,
             name=operation_id,
@@ -293,13 +314,19 @@ class BaseController:
                     row_in_path="{" in path,
                     cached=self.is_cached and path == self.path,
                 ),
-                "openapi_extra": {"parameters": [*query_parameters(asked, columns), documentation.IF_NONE_MATCH]},
+                "openapi_extra": {
+                    "parameters": [
+                        *list_parameters(asked, columns, example or self.row_example()),
+                        documentation.IF_NONE_MATCH,
+                    ]
+                },
             }
 
-        route = ShopRoute(
+        return ShopRoute(
             path,
             endpoint,
             about=about,
+            query_fields=asked.model_fields.keys(),
             methods=["GET"],
             operation_id=operation_id,
             name=operation_id,
@@ -307,8 +334,6 @@ class BaseController:
             summary=summary,
             response_model=None,
         )
-        route.query_fields = frozenset(asked.model_fields)
-        return route
 
     def row_example(self) -> dict[str, Any]:
         """The example of a stored row."""
@@ -325,6 +350,11 @@ class BaseController:
     @staticmethod
     def words(name: str) -> str:
         return name.replace("_", " ")
+
+
+def _asked_fields(query: ListQuery) -> dict[str, Sequence[str]]:
+    """What the key of a cached answer says of the fields that it shows: nothing where it shows all."""
+    return {"fields": query.fields} if query.fields else {}
 
 
 def executor_of(request: Request) -> Executor:

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from config.media_types import JSON, MERGE_PATCH
 from controllers.documentation import HEADERS, problem_examples, problem_schemas
 from controllers.routing import ShopRoute
+from schemas import enumerations
 
 _DESCRIPTION = """
 **Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
@@ -76,7 +77,21 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
                     bodies = operation["requestBody"]["content"]
                     bodies[MERGE_PATCH] = bodies[JSON]
                 _link_to_row(document["paths"], operation, route)
-    return document
+    referring: dict[str, Any] = _referring_to_enumerations(document)
+    referring["components"]["schemas"] |= enumerations.components()
+    return referring
+
+
+def _referring_to_enumerations(value: Any) -> Any:
+    """`value` with a reference in the place of every enumeration that has names: clients make one type of each."""
+    if isinstance(value, list):
+        return [_referring_to_enumerations(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if enumerations.VARNAMES in value:
+        here = {name: item for name, item in value.items() if name not in enumerations.OF_COMPONENT}
+        return {"$ref": f"#/components/schemas/{value['title']}", **here}
+    return {name: _referring_to_enumerations(item) for name, item in value.items()}
 
 
 def _restore_examples(operation: dict[str, Any], route: APIRoute) -> None:

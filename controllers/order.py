@@ -1,26 +1,22 @@
 """Routes of orders: beside the usual ones, their status, their returns, and what hangs on them."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query, Request
+from fastapi import Request
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import Params, as_dict, expanded_answer, list_answer, row_reply
+from controllers.answers import Params, as_dict, content_answer, list_answer, row_reply
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
 from controllers.reads import FreshRead
-from controllers.routing import ROW, RowId, malformed_query, parse_query
+from controllers.routing import ROW, RowId, parse_query
 from schemas.base import Page
 from schemas.bill import BillRead
 from schemas.checkout import Return
 from schemas.order import (
-    EXPAND_FORM,
     ClientOrdersQuery,
-    Expand,
     ExpandedOrderRead,
     OrderCreate,
     OrderQuery,
@@ -32,8 +28,6 @@ from services.client import ClientService
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
-
-_EXPAND = TypeAdapter(Expand)
 
 
 class OrderController(BaseController):
@@ -105,20 +99,15 @@ class OrderController(BaseController):
 
         return await self.show(request, FreshRead(executor_of(request), work))
 
-    async def get_row(
-        self,
-        request: Request,
-        id_key: RowId,
-        expand: Annotated[str | None, Query(description="Objects to show inside the order"), EXPAND_FORM] = None,
-    ) -> Response:
-        names = _expansion(expand)
-        if not names:
+    async def get_row(self, request: Request, id_key: RowId) -> Response:
+        query: OrderQuery = parse_query(request, OrderQuery)
+        if not query.expand:
             return await super().get_row(request, id_key)
 
         def work(session: Session) -> Answer:
             orders = OrderService(session)
             row = orders.read(id_key, self.fields)
-            return expanded_answer(as_dict(row, self.fields) | orders.expanded([row], names)[0])
+            return content_answer(as_dict(row, self.fields) | orders.expanded([row], query.expand)[0], query)
 
         return await self.show(request, FreshRead(executor_of(request), work))
 
@@ -148,12 +137,3 @@ class OrderController(BaseController):
 
     def _reply(self, order: Any) -> Reply:
         return row_reply(200, order, self.fields)
-
-
-def _expansion(text: str | None) -> Sequence[str]:
-    if text is None:
-        return ()
-    try:
-        return _EXPAND.validate_python(text)
-    except ValidationError as error:
-        raise malformed_query(error, "expand") from None

@@ -1,13 +1,14 @@
 """Routes as the contract wants them: strict JSON, no unknown query parameter, ids that are plain digits."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope, Send
 
@@ -48,23 +49,27 @@ MAX_PARAMETERS = 1000
 class ShopRoute(APIRoute):
     """A route that refuses query parameters it does not know, and bodies that are not strict JSON.
 
-    FastAPI documents it, and finds out what the endpoint takes beside the request: keys in the path, parameters of
-    the query, a body. Its own way to collect them costs more than many an endpoint, because it is ready for what no
-    endpoint here has: dependencies, forms, response models. So the route asks the endpoint itself.
+    FastAPI documents it, and finds out what the endpoint takes beside the request: keys in the path, a body. Its own
+    way to collect them costs more than many an endpoint, because it is ready for what no endpoint here has:
+    dependencies, forms, response models. So the route asks the endpoint itself.
 
-    `query_fields` names the parameters of a list route, which parses them itself. An endpoint that `reads_rows` gets
-    the bytes of its body. `about` gives the options of FastAPI that only document the route.
+    `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
+    that `reads_rows` gets the bytes of its body. `about` gives the options of FastAPI that only document the route.
     """
 
-    query_fields: frozenset[str] = frozenset()
     reads_rows = False
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, about: Callable[[], dict[str, Any]], **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        about: Callable[[], dict[str, Any]],
+        query_fields: Set[str] = frozenset(),
+        **options: Any,
     ) -> None:
         super().__init__(path, endpoint, **options)
-        self._options, self._about = options, about
-        self._declared = frozenset(parameter.alias for parameter in self.dependant.query_params)
+        self._options, self._about, self._query_fields = options, about, query_fields
         self.app = self._serve
 
     def documented(self) -> APIRoute:
@@ -74,7 +79,7 @@ class ShopRoute(APIRoute):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = StrictRequest(scope, receive)
         if scope["query_string"]:
-            refuse_unknown(request, self._declared | self.query_fields)
+            refuse_unknown(request, self._query_fields)
         if scope["method"] in ("POST", "PUT", "PATCH"):
             await request.read(parse=not self.reads_rows)
         if self.body_field is None:
@@ -103,8 +108,6 @@ class ShopRoute(APIRoute):
         """What the endpoint takes, where that is in the request, and what is there."""
         for field in self.dependant.path_params:
             yield field, ("path", field.alias), request.path_params[field.alias]
-        for field in self.dependant.query_params:
-            yield field, ("query", field.alias), request.query_params.get(field.alias, MISSING)
         if self.body_field is not None:
             yield self.body_field, ("body",), request.sent
 
@@ -141,44 +144,19 @@ async def refuse_body(request: StrictRequest) -> None:
 
 def parse_query(request: Request, schema: type[ListQuery]) -> Any:
     """The query of a list as an object of `schema`. Raises 422 that names what is wrong."""
-    given = {name: value for name, value in request.query_params.items() if name in schema.model_fields}
+    if not request.scope["query_string"]:
+        return _nothing_asked(schema)
+    given: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        if name in schema.model_fields:
+            given.setdefault(name, []).append(value)
     try:
         return schema.model_validate(given)
     except ValidationError as error:
-        raise malformed_query(error) from None
+        problems = error.errors(include_url=False)
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in problems]) from None
 
 
-def malformed_query(error: ValidationError, *parameter: str) -> RequestValidationError:
-    """The 422 that says what is wrong with the query, or with one parameter of it."""
-    return RequestValidationError(
-        [{**problem, "loc": ("query", *parameter, *problem["loc"])} for problem in error.errors(include_url=False)]
-    )
-
-
-def query_parameters(query: type[BaseModel], sortable: Sequence[str]) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of a list with this query, which can be ordered by the columns `sortable`."""
-    parameters = []
-    for name, property_ in query.model_json_schema()["properties"].items():
-        schema = _parameter_schema(property_)
-        description = schema.pop("description", "Only rows with this value")
-        if name == "sort":
-            column = f"-?({'|'.join(sortable)})"
-            schema = {
-                "type": "string",
-                "pattern": f"^{column}(,{column}){{0,9}}$",
-                "examples": [f"-{sortable[-1]},id_key"],
-            }
-        parameters.append(
-            {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-        )
-    return parameters
-
-
-def _parameter_schema(property_: dict[str, Any]) -> dict[str, Any]:
-    # A query cannot say null: an optional parameter is one that may be left out.
-    options = [option for option in property_.pop("anyOf", [{}]) if option.get("type") != "null"]
-    schema: dict[str, Any] = options[0] | property_
-    schema.pop("title")
-    if schema.get("default") in (None, []):
-        schema.pop("default", None)
-    return schema
+@cache
+def _nothing_asked(schema: type[ListQuery]) -> ListQuery:
+    return schema()

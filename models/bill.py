@@ -25,6 +25,13 @@ class BillKind(StrEnum):
         return "BILL" if self is BillKind.SALE else "CREDIT"
 
 
+class PaymentType(StrEnum):
+    """How a bill is paid."""
+
+    CASH = "cash"
+    CARD = "card"
+
+
 def is_server_number(bill_number: str) -> bool:
     """Whether the number has the form that the server alone gives, in whatever writing."""
     return _SERVER_NUMBER.fullmatch(text_key(bill_number)) is not None

@@ -1,16 +1,17 @@
 """Queries on addresses."""
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import update
 
 from models import Address, Order
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 from repositories.lists import same
 
 
 class AddressRepository(BaseRepository[Address]):
     model = Address
     filters = {
-        "client_id": Address.client_id == bindparam("client_id"),
+        **by_value(client_id=Address.client_id),
         "city": same(Address.city, "city"),
     }
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from config.guards import ONLY_LOCKS
 from models import Row
 from repositories.changed_rows import ROWS_PER_STATEMENT, ChangedRows
+from repositories.filters import by_value
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
 from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
 from repositories.reading import MoreToRead, Question, Reading, always
@@ -40,6 +41,11 @@ def is_key(row_id: int) -> bool:
 
 class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # Every list can be asked for the rows of some keys.
+        cls.filters = {**by_value(id_key=cls.model.id_key), **cls.filters}
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -218,7 +224,9 @@ class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
         """How many rows the planner believes to match; it looks at statistics, not at rows."""
-        statement = matching(type(self), tuple(sorted(wanted))).params(dict(wanted))
+        # Several values are a list to the driver; there, a tuple is one value of several columns.
+        values = {name: [*value] if isinstance(value, tuple) else value for name, value in wanted.items()}
+        statement = matching(type(self), tuple(sorted(wanted))).params(values)
         compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
         plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from models import Bill, BillCounter
 from models.bill import BillKind
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 from repositories.lists import form_of, same
 
 # A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
@@ -21,8 +22,7 @@ class BillRepository(BaseRepository[Bill]):
     forms = {"bill_number": form_of(Bill.bill_number)}
     ranges = {"date_from": Bill.date >= _FIRST_DAY, "date_to": Bill.date <= _LAST_DAY}
     filters = {
-        "client_id": Bill.client_id == bindparam("client_id"),
-        "payment_type": Bill.payment_type == bindparam("payment_type"),
+        **by_value(client_id=Bill.client_id, payment_type=Bill.payment_type),
         "bill_number": same(Bill.bill_number, "bill_number"),
         **ranges,
     }

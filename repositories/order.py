@@ -4,16 +4,19 @@ from sqlalchemy import bindparam, select
 
 from models import Order
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 
 
 class OrderRepository(BaseRepository[Order]):
     model = Order
     ranges = {"date_from": Order.date >= bindparam("date_from"), "date_to": Order.date <= bindparam("date_to")}
     filters = {
-        "client_id": Order.client_id == bindparam("client_id"),
-        "status": Order.status == bindparam("status"),
-        "delivery_method": Order.delivery_method == bindparam("delivery_method"),
-        "bill_id": Order.bill_id == bindparam("bill_id"),
+        **by_value(
+            client_id=Order.client_id,
+            status=Order.status,
+            delivery_method=Order.delivery_method,
+            bill_id=Order.bill_id,
+        ),
         **ranges,
     }
 

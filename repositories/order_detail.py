@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import exists, select
 
 from models import OrderDetail
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 
 
 class OrderDetailRepository(BaseRepository[OrderDetail]):
     model = OrderDetail
-    filters = {
-        "order_id": OrderDetail.order_id == bindparam("order_id"),
-        "product_id": OrderDetail.product_id == bindparam("product_id"),
-    }
+    filters = by_value(order_id=OrderDetail.order_id, product_id=OrderDetail.product_id)
 
     def exist(self, order_id: int) -> bool:
         """Whether the order has any details."""

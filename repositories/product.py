@@ -23,6 +23,7 @@ from sqlalchemy import (
 from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 from repositories.lists import Ranking, form_of, same
 
 # A regular expression for the words asked for, one after the other, as pg_trgm knows words: letters and digits count.
@@ -49,7 +50,7 @@ class ProductRepository(BaseRepository[Product]):
     forms = {"sku": form_of(Product.sku)}
     filters = {
         "sku": same(Product.sku, "sku"),
-        "category_id": Product.category_id == bindparam("category_id"),
+        **by_value(category_id=Product.category_id),
         "min_price": Product.price >= bindparam("min_price"),
         "max_price": Product.price <= bindparam("max_price"),
         "in_stock": Product.in_stock == bindparam("in_stock"),
@@ -80,7 +81,7 @@ class ProductRepository(BaseRepository[Product]):
 
 class StockMovementRepository(BaseRepository[Any]):
     model = StockMovement
-    filters = {"product_id": StockMovement.product_id == bindparam("product_id")}
+    filters = by_value(product_id=StockMovement.product_id, reason=StockMovement.reason)
 
     def record(self, movements: Sequence[dict[str, Any]]) -> None:
         """Write entries of the ledger, each with `product_id`, `delta`, `reason` and `order_detail_id`."""

@@ -4,11 +4,12 @@ from sqlalchemy import bindparam
 
 from models import Review
 from repositories.base import BaseRepository
+from repositories.filters import by_value
 
 
 class ReviewRepository(BaseRepository[Review]):
     model = Review
     filters = {
-        "product_id": Review.product_id == bindparam("product_id"),
+        **by_value(product_id=Review.product_id),
         "min_rating": Review.rating >= bindparam("min_rating"),
     }

@@ -12,7 +12,8 @@ counted is remembered for some seconds, and PostgreSQL asked whether it can have
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import BigInteger, ColumnElement, Engine, Text, bindparam, case, func, literal_column, or_, select
 
@@ -25,6 +26,7 @@ COUNTED_TO = 2 * EXACT_COUNT_LIMIT
 _MOST_ROWS_LOST_PER_SECOND = 1000
 _MOST_SECONDS = 10.0
 _MOST_SIZES = 1000
+_MOST_VALUES_KEPT = 8
 # To count fewer rows than this takes no longer than to remember how many they were.
 _FEWEST_REMEMBERED = 1000
 
@@ -78,7 +80,7 @@ class CountedLists:
     @staticmethod
     def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
         """What tells a list from all others: the filters `wanted` of a table."""
-        return database, table, frozenset(wanted.items())
+        return database, table, frozenset((name, _short(value)) for name, value in wanted.items())
 
     def get(self, key: Key) -> CountedList | None:
         """What is known of the list, unless that is too old."""
@@ -105,6 +107,13 @@ class CountedLists:
         self._lists.pop(key, None)
         self._lists[key] = CountedList(count, size, time.monotonic())
         return size
+
+
+def _short(value: Any) -> Hashable:
+    """What stands for the value of a filter: of very many values a digest, so that a key takes little memory."""
+    if isinstance(value, tuple) and len(value) > _MOST_VALUES_KEPT:
+        return sha256(repr(value).encode()).digest()
+    return cast(Hashable, value)
 
 
 def parameters(known: CountedList | None) -> dict[str, Any]:

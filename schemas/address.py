@@ -1,14 +1,19 @@
 """Bodies, answers and filters of addresses."""
 
+from typing import ClassVar
+
+from pydantic import BaseModel
+
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Key, Name100, Name200, QueryReference, QueryText, Reference, Text20
+from schemas.fields import Key, Name100, Name200, OrNull, Reference, Text20
+from schemas.query_fields import QueryReferences, QueryText
 
 
 class AddressCreate(Create):
     """A new address of a client."""
 
     street: Name200
-    number: Text20 | None = None
+    number: OrNull[Text20] = None
     city: Name100
     client_id: Reference
 
@@ -28,5 +33,7 @@ class AddressRead(Read):
 class AddressQuery(ListQuery):
     """Filters of the list of addresses."""
 
-    client_id: QueryReference | None = None
+    row: ClassVar[type[BaseModel]] = AddressRead
+
+    client_id: QueryReferences = ()
     city: QueryText | None = None

@@ -1,24 +1,39 @@
 """What the schemas of all entities share: bodies, answers, list queries and pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
-from schemas.fields import OR_FAR, Key, QueryCount, QueryReference, Reference, Timestamp
+from models.sameness import is_blank
+from schemas.fields import MAX_KEY, Key, Reference, refusal
+from schemas.query_fields import QueryCount, QueryKey, QueryKeys, some_of
+from schemas.times import OR_FAR, Timestamp
 from schemas.validation import MAX_ERRORS, without_most_unknown
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
 MAX_PAGE = 1000
-# OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
-_MAX_SKIP = 2**63 - 1
+# What stands behind the name of a filter when it is by several values.
+SEVERAL = "_in"
 
-READ_ONLY = frozenset({"id_key", "created_at", "updated_at"})
+# What every row shows and nobody writes, by its type.
+READ_ONLY: Mapping[str, Any] = {"id_key": Key, "created_at": datetime, "updated_at": datetime}
 
 
 def without_default(schema: dict[str, Any]) -> None:
@@ -34,8 +49,9 @@ NO_MONEY: Any = Field(default=Decimal("0.00"), json_schema_extra={"default": 0})
 
 
 def _show_read_only(schema: dict[str, Any], body: "type[Body]") -> None:
-    for name in sorted(body.read_only):
-        schema["properties"][name] = {"readOnly": True, "description": "Ignored"}
+    for name, kind in sorted(body.read_only.items()):
+        documented = TypeAdapter(kind).json_schema()
+        schema["properties"][name] = {**documented, "readOnly": True, "description": "Ignored"}
 
 
 class Body(BaseModel):
@@ -43,7 +59,8 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_show_read_only)
 
-    read_only: ClassVar[frozenset[str]] = frozenset()
+    # Each with its type, which is only documented.
+    read_only: ClassVar[Mapping[str, Any]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -63,13 +80,18 @@ class Body(BaseModel):
 class Create(Body):
     """A body that makes a row. What a GET of the row shows and nobody may write is read-only."""
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY
+    read_only: ClassVar[Mapping[str, Any]] = READ_ONLY
+
+
+def without_version(read_only: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of the fields that a change of a row ignores: it may say which version was read."""
+    return {name: kind for name, kind in read_only.items() if name != "updated_at"}
 
 
 class Update(Body):
     """A body that changes the fields it names. `updated_at` says which version of the row its sender had read."""
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY - {"updated_at"}
+    read_only: ClassVar[Mapping[str, Any]] = without_version(READ_ONLY)
 
     updated_at: Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")] = (
         LEFT_OUT
@@ -90,7 +112,7 @@ def update_of(create: type[Create]) -> type[Update]:
     }
     thing = create.__name__.removesuffix("Create")
     schema = create_model(f"{thing}Update", __base__=Update, __module__=create.__module__, **fields)
-    schema.read_only = create.read_only - {"updated_at"}
+    schema.read_only = without_version(create.read_only)
     schema.__doc__ = f"The fields of one {thing} that are to change; the others stay as they are."
     return schema
 
@@ -104,7 +126,7 @@ def bulk_update_of(update: type[Update]) -> type[Update]:
     key: Any = (Reference, Field(description="The row to change"))
     name = f"{update.__name__.removesuffix('Update')}BulkUpdate"
     schema = create_model(name, __base__=update, __module__=update.__module__, id_key=key)
-    schema.read_only = update.read_only - {"id_key"}
+    schema.read_only = {name: kind for name, kind in update.read_only.items() if name != "id_key"}
     schema.__doc__ = f"{update.__doc__} `id_key` says which."
     return schema
 
@@ -130,47 +152,111 @@ class Read(BaseModel):
 
 
 def _reachable(skip: int) -> int:
-    return min(skip, _MAX_SKIP)
+    # OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
+    return min(skip, MAX_KEY)
 
 
 class ListQuery(BaseModel):
-    """The query of a list. A subclass adds the filters of its entity."""
+    """The query of a list. A subclass names what its rows are, and adds the filters of its entity.
+
+    A parameter whose type is a tuple takes several values, and may be repeated. One without text is as if left out,
+    except for the numbers of a page, which have no meaning without one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # What shapes the answer without choosing rows.
-    shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort"})
+    row: ClassVar[type[BaseModel]] = Read
+    # What shapes the answer without choosing rows; and what of that holds for a single row as well.
+    shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort", "fields"})
+    of_one_row: ClassVar[frozenset[str]] = frozenset({"fields"})
 
     skip: Annotated[QueryCount, AfterValidator(_reachable)] = Field(
-        default=0, ge=0, description="How many rows to pass over"
+        default=0, ge=0, description="How many rows to pass over", examples=[0]
     )
-    limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show")
-    after: QueryReference | None = Field(
-        default=None, description="Only rows with a larger id_key; not together with skip or sort"
+    limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show", examples=[20])
+    after: QueryKey | None = Field(
+        default=None,
+        description="Only rows with a larger id_key; not together with skip above 0 or sort",
+        examples=[100],
     )
     sort: str | None = Field(
         default=None, max_length=200, description="Columns to order by, such as price or -price,name"
     )
+    fields: tuple[str, ...] = Field(default=(), description="Fields to show of each row beside id_key")
+    id_key: QueryKeys = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What was asked for, all values of a parameter in one list."""
+        asked = {}
+        for name, value in given.items():
+            asked[name] = [value] if isinstance(value, str) else value
+            if name not in ("skip", "limit") and isinstance(asked[name], list):
+                asked[name] = [text for text in asked[name] if not is_blank(text)]
+        return {name: value for name, value in asked.items() if value != []}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_or_several(cls, texts: Any, info: ValidationInfo) -> Any:
+        if not isinstance(texts, list) or info.field_name in _several(cls):
+            return texts
+        if len(texts) > 1:
+            raise refusal("must be given once")
+        return texts[0]
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _known_fields(cls, texts: Any) -> tuple[str, ...]:
+        """The fields that were asked for and the key, in the order of the row; none where that is all of them."""
+        known = tuple(cls.row.model_fields)
+        chosen = {"id_key", *some_of(known)(texts)}
+        return tuple(name for name in known if name in chosen) if len(chosen) < len(known) else ()
 
     @model_validator(mode="after")
     def _one_way_of_paging(self) -> Self:
-        if self.after is not None and {"skip", "sort"} & self.model_fields_set:
-            raise ValueError("after cannot be combined with skip or sort")
+        if self.after is not None and (self.skip or self.sort is not None):
+            raise refusal("after cannot be combined with skip or sort")
         return self
 
+    @property
+    def shows_rows(self) -> bool:
+        """Whether rows are shown as they are: whole, and with nothing inside."""
+        return not self.fields
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What there is to show of the row. What it holds beside its own fields was asked for by name."""
+        if not self.fields:
+            return row
+        chosen = {*self.fields, *row.keys() - self.row.model_fields}
+        return {name: value for name, value in row.items() if name in chosen}
+
     def filters(self) -> dict[str, Any]:
-        """The filters that were asked for, by name."""
-        return {
-            name: getattr(self, name)
-            for name in type(self).model_fields
-            if name not in self.shaping and getattr(self, name) is not None
-        }
+        """The filters that were asked for, by name. One by several values has `SEVERAL` behind its name."""
+        asked: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name in self.shaping or value is None or value == ():
+                continue
+            if not isinstance(value, tuple):
+                asked[name] = value
+            elif len(value) == 1:
+                asked[name] = value[0]
+            else:
+                asked[f"{name}{SEVERAL}"] = value
+        return asked
 
     def sort_keys(self) -> tuple[tuple[str, bool], ...]:
         """The columns to order by, each with whether it descends."""
         if self.sort is None:
             return ()
         return tuple((key.removeprefix("-"), key.startswith("-")) for key in self.sort.split(","))
+
+
+@cache
+def _several(query: type[ListQuery]) -> frozenset[str]:
+    """The parameters that take several values."""
+    return frozenset(name for name, info in query.model_fields.items() if get_origin(info.annotation) is tuple)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,22 @@
 """Bodies, answers and filters of bills."""
 
 import datetime as dt
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.fields import (
-    Amount,
-    BillNumber,
-    Date,
-    Key,
-    Money,
-    PaymentType,
-    QueryFrom,
-    QueryPaymentType,
-    QueryReference,
-    QueryText,
-    QueryTo,
-    Reference,
-)
+from schemas.enumerations import BillKind, PaymentType
+from schemas.fields import Amount, BillNumber, Key, Money, Reference
+from schemas.query_fields import QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
+from schemas.times import Date
 
 
 class BillCreate(Create):
     """A new bill. Without a `bill_number` the server gives the next one."""
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"kind", "refunds_bill_id"}
+    read_only: ClassVar[Mapping[str, Any]] = {**READ_ONLY, "kind": BillKind, "refunds_bill_id": Key | None}
 
     bill_number: BillNumber = LEFT_OUT
     discount: Amount = NO_MONEY
@@ -45,15 +38,17 @@ class BillRead(Read):
     total: Money
     payment_type: PaymentType
     client_id: Key | None
-    kind: Literal["sale", "credit"]
+    kind: BillKind
     refunds_bill_id: Key | None
 
 
 class BillQuery(ListQuery):
     """Filters of the list of bills."""
 
-    client_id: QueryReference | None = None
-    payment_type: QueryPaymentType | None = None
+    row: ClassVar[type[BaseModel]] = BillRead
+
+    client_id: QueryReferences = ()
+    payment_type: QueryPaymentTypes = ()
     bill_number: QueryText | None = None
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None

@@ -1,7 +1,12 @@
 """Bodies, answers and filters of categories."""
 
+from typing import ClassVar
+
+from pydantic import BaseModel
+
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Name100, QueryText
+from schemas.fields import Name100
+from schemas.query_fields import QueryText
 
 
 class CategoryCreate(Create):
@@ -21,5 +26,7 @@ class CategoryRead(Read):
 
 class CategoryQuery(ListQuery):
     """Filters of the list of categories."""
+
+    row: ClassVar[type[BaseModel]] = CategoryRead
 
     name: QueryText | None = None

@@ -7,19 +7,11 @@ from pydantic import Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
-from schemas.fields import (
-    Amount,
-    BillNumber,
-    DeliveryMethod,
-    Moment,
-    PaymentType,
-    Price,
-    Quantity,
-    Reference,
-    Text2000,
-)
+from schemas.enumerations import DeliveryMethod, PaymentType
+from schemas.fields import Amount, BillNumber, OrNull, Price, Quantity, Reference, Text2000
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
+from schemas.times import Moment
 from schemas.validation import InPieces
 
 MAX_LINES = 1000
@@ -74,4 +66,4 @@ class Return(Body):
     """Goods of an order that come back."""
 
     lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InPieces(MAX_LINES)]
-    reason: Text2000 = LEFT_OUT
+    reason: OrNull[Text2000] = None

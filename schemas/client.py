@@ -1,12 +1,13 @@
 """Bodies, answers and filters of clients."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from models.sameness import email_key
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Email, Name100, QueryText, Telephone
+from schemas.fields import Email, Name100, OrNull, Telephone
+from schemas.query_fields import QueryText
 
 
 class ClientCreate(Create):
@@ -15,7 +16,7 @@ class ClientCreate(Create):
     name: Name100
     lastname: Name100
     email: Email
-    telephone: Telephone | None = None
+    telephone: OrNull[Telephone] = None
 
 
 ClientUpdate = update_of(ClientCreate)
@@ -32,6 +33,8 @@ class ClientRead(Read):
 
 class ClientQuery(ListQuery):
     """Filters of the list of clients."""
+
+    row: ClassVar[type[BaseModel]] = ClientRead
 
     email: Annotated[QueryText, AfterValidator(email_key)] | None = None
     name: QueryText | None = None

@@ -1,54 +1,71 @@
 """The field types that schemas share. Each takes JSON values only of its own kind: a number is not a text."""
 
-import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import GroupedMetadata
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-from pydantic import (
-    AfterValidator,
-    AnyHttpUrl,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidatorFunctionWrapHandler,
-    WithJsonSchema,
-    WrapValidator,
-)
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from config.moments import FarMoment
+from models.sameness import is_blank
+
+T = TypeVar("T")
 
 MAX_MONEY = Decimal("9999999999.99")
+MAX_RATING = Decimal(5)
 MAX_QUANTITY = 1_000_000
 # What JSON readers that use binary floats can still tell apart.
 MAX_STOCK = 2**53 - 1
+MAX_KEY = 2**63 - 1
 # Of so many digits at most: 1e999999999 would fill the memory, and 1e3999 takes 3 ms each.
 _LONGEST_INTEGER = 400
 
 _CENT = Decimal("0.01")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 # Nothing before the @ that has a rule of its own; the other part is the domain.
 _PLAIN_EMAIL = re.compile(r"(?=[^@]{1,64}@)[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@([A-Za-z0-9.-]+)", re.ASCII)
+_TELEPHONE = re.compile(r"\+?[1-9][0-9]{6,19}", re.ASCII)
 _URL = TypeAdapter(AnyHttpUrl)
+
+_NO_EMAIL = "must be an e-mail address such as ada@example.com"
+_NO_TELEPHONE = "must be a telephone number: international, digits only, such as +442071234567"
+_NO_URL = "must be an http or https URL such as https://example.com/lamp.jpg"
 
 # Addresses below .test or .local cannot be reached from everywhere, but they are well-formed, and people have them.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
+def refusal(words: str) -> PydanticCustomError:
+    """The error that says in words what is wanted instead of a value."""
+    return PydanticCustomError("value_error", "{words}", {"words": words})
+
+
 # -- Text ------------------------------------------------------------------------------------------
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
+    """The text itself. PostgreSQL keeps none with NUL in it."""
     if "\x00" in text:
-        raise ValueError("must not contain NUL")
+        raise refusal("must not contain NUL")
     return text
+
+
+def _seen(text: str) -> str:
+    if is_blank(text):
+        raise refusal("must not be blank: nothing of it can be seen")
+    return text
+
+
+def _null_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and is_blank(value) else value
+
+
+# An optional text. Forms send an empty one for what was not filled in, and that is null, as is a blank one.
+OrNull = Annotated[T | None, BeforeValidator(_null_if_blank)]
 
 
 def _email(text: str) -> str:
@@ -61,7 +78,7 @@ def _email(text: str) -> str:
 def _is_domain(text: str) -> bool:
     try:
         _checked_email(f"a@{text}")
-    except ValueError:
+    except PydanticCustomError:
         return False
     return True
 
@@ -70,9 +87,15 @@ def _checked_email(text: str) -> str:
     try:
         checked = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
-        raise ValueError("must be a valid e-mail address") from None
+        raise refusal(_NO_EMAIL) from None
     if "." not in (checked.ascii_domain or ""):
-        raise ValueError("must be a valid e-mail address")
+        raise refusal(_NO_EMAIL)
+    return text
+
+
+def _telephone(text: str) -> str:
+    if not _TELEPHONE.fullmatch(text):
+        raise refusal(_NO_TELEPHONE)
     return text
 
 
@@ -81,11 +104,12 @@ def _url(text: str) -> str:
     try:
         _URL.validate_python(text)
     except ValueError:
-        raise ValueError("must be an http or https URL") from None
+        raise refusal(_NO_URL) from None
     return text
 
 
-def _text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
+def text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
+    """How a text of so many characters is documented."""
     # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can (U+0085 is a space in Unicode,
     # but not in its patterns).
     not_blank = {"minLength": shortest, "pattern": r"[^\s\u0085]"} if shortest else {}
@@ -94,15 +118,17 @@ def _text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
 
 @dataclass(frozen=True)
 class Trimmed(GroupedMetadata):
-    """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL."""
+    """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL; unless it may be empty, it is seen."""
 
     longest: int
     shortest: int = 0
 
     def __iter__(self) -> Iterator[object]:
         yield StringConstraints(strict=True, strip_whitespace=True, min_length=self.shortest, max_length=self.longest)
-        yield AfterValidator(_without_nul)
-        yield _text_schema(self.shortest, self.longest)
+        yield AfterValidator(without_nul)
+        if self.shortest:
+            yield AfterValidator(_seen)
+        yield text_schema(self.shortest, self.longest)
 
 
 Text20 = Annotated[str, Trimmed(20)]
@@ -123,16 +149,25 @@ Email = Annotated[
     WithJsonSchema({"type": "string", "format": "email", "minLength": 3, "maxLength": 254}),
 ]
 Telephone = Annotated[
-    str, StringConstraints(strict=True, strip_whitespace=True, pattern=r"^\+?[1-9][0-9]{6,19}$", max_length=21)
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, max_length=21),
+    AfterValidator(_telephone),
+    # Empty as well, because it is optional everywhere: see `OrNull`.
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(\+?[1-9][0-9]{6,19})?$",
+            "maxLength": 21,
+            "description": "International, digits only, such as +442071234567",
+        }
+    ),
 ]
 Url = Annotated[
     str,
-    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=500),
-    AfterValidator(_without_nul),
+    StringConstraints(strict=True, strip_whitespace=True, max_length=500),
+    AfterValidator(without_nul),
     AfterValidator(_url),
-    WithJsonSchema(
-        {"type": "string", "format": "uri", "minLength": 1, "maxLength": 500, "description": "An http or https URL"}
-    ),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": 500, "description": "An http or https URL"}),
 ]
 
 
@@ -141,7 +176,7 @@ Url = Annotated[
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError("must be a number")
+        raise refusal("must be a number such as 9.99")
     return Decimal(value)
 
 
@@ -149,12 +184,17 @@ def _cents(value: Decimal) -> Decimal:
     # It is finite and not too large to be rounded: the bounds were checked.
     cents = value.quantize(_CENT)
     if cents != value:
-        raise ValueError("must have at most two decimals")
-    return cents
+        raise refusal("must have at most two decimals, such as 9.99")
+    # All that the bounds let through below zero is -0.00, and one number has one writing.
+    return abs(cents)
 
 
-def _money_schema(**bounds: float) -> WithJsonSchema:
-    return WithJsonSchema({"type": "number", "multipleOf": 0.01, "maximum": float(MAX_MONEY), **bounds})
+def _decimal_schema(maximum: Decimal, **bounds: float) -> WithJsonSchema:
+    # No `multipleOf`: whoever checks it with binary floats refuses 0.07 and 19.99.
+    decimals = "At most two decimals; a third is refused, never rounded"
+    return WithJsonSchema(
+        {"type": "number", "format": "decimal", "maximum": float(maximum), "description": decimals, **bounds}
+    )
 
 
 Price = Annotated[
@@ -162,151 +202,59 @@ Price = Annotated[
     BeforeValidator(_number),
     Field(gt=0, le=MAX_MONEY),
     AfterValidator(_cents),
-    _money_schema(exclusiveMinimum=0),
+    _decimal_schema(MAX_MONEY, minimum=0.01),
 ]
 Amount = Annotated[
-    Decimal, BeforeValidator(_number), Field(ge=0, le=MAX_MONEY), AfterValidator(_cents), _money_schema(minimum=0)
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, le=MAX_MONEY),
+    AfterValidator(_cents),
+    _decimal_schema(MAX_MONEY, minimum=0),
 ]
 Rating = Annotated[
     Decimal,
     BeforeValidator(_number),
-    Field(ge=0, le=5),
+    Field(ge=0, le=MAX_RATING),
     AfterValidator(_cents),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.01}),
+    _decimal_schema(MAX_RATING, minimum=0),
 ]
 
 
-def _whole(value: Any) -> Any:
-    # For JSON, as for JavaScript, 2.0 and 2 are one and the same integer.
+def _shown_decimal(maximum: Decimal) -> WithJsonSchema:
+    schema = {"type": "number", "format": "decimal", "minimum": 0, "maximum": float(maximum)}
+    return WithJsonSchema({**schema, "description": "With two decimals"})
+
+
+def whole(value: Any) -> Any:
+    """A whole number as an integer: for JSON, as for JavaScript, 2.0 and 2 are one and the same."""
     if isinstance(value, Decimal) and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value():
         return int(value)
     return value
 
 
-def _plain_integer(value: Any) -> Any:
-    if type(_whole(value)) is not int:
-        raise ValueError("must be an integer")
-    return _whole(value)
+def _integer_schema(minimum: int, maximum: int) -> WithJsonSchema:
+    kind = "int32" if maximum < 2**31 else "int64"
+    return WithJsonSchema({"type": "integer", "format": kind, "minimum": minimum, "maximum": maximum})
 
 
-Reference = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(_whole)]
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(_whole)]
-StockDelta = Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(_whole)]
+# A number beyond all keys is that of no row, which is for the services to say.
+Reference = Annotated[
+    int, Field(strict=True), BeforeValidator(whole), WithJsonSchema({"type": "integer", "format": "int64"})
+]
+Quantity = Annotated[
+    int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(whole), _integer_schema(1, MAX_QUANTITY)
+]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(whole), _integer_schema(0, MAX_STOCK)]
+StockDelta = Annotated[
+    int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(whole), _integer_schema(-MAX_STOCK, MAX_STOCK)
+]
 Flag = Annotated[bool, Field(strict=True)]
-
-
-DeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_plain_integer)]
-OrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_plain_integer)]
-PaymentType = Literal["cash", "card"]
 
 
 # -- What answers hold: never validated, only documented -------------------------------------------
 
-Key = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64", "minimum": 1})]
-Money = Annotated[Decimal, WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(MAX_MONEY)})]
-
-
-# -- Times -----------------------------------------------------------------------------------------
-
-
-def _rfc3339(value: Any) -> dt.datetime:
-    if isinstance(value, dt.datetime):
-        return value
-    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
-        raise ValueError("must be a time such as 2026-11-16T10:00:00Z")
-    try:
-        moment = dt.datetime.fromisoformat(value.upper())
-        # A time without offset is UTC; the year must survive the way there.
-        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("must be a time such as 2026-11-16T10:00:00Z") from None
-
-
-def _iso_date(value: Any) -> dt.date:
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return value
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        raise ValueError("must be a date such as 2026-11-16")
-    try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("must be a date such as 2026-11-16") from None
-
-
-def _far_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    far = FarMoment.shown(value) if isinstance(value, str) else None
-    return handler(value) if far is None else far
-
-
-# What a row may show although no client can set it: it is accepted in the body of a change, where it can be no change.
-OR_FAR = WrapValidator(_far_or)
-
-Timestamp = Annotated[dt.datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
-Date = Annotated[dt.date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
-
-
-# -- Values of a query, which are always text ------------------------------------------------------
-
-
-def _query_integer(value: Any) -> Any:
-    if isinstance(value, str):
-        if not re.fullmatch(r"-?[0-9]{1,100}", value):
-            raise ValueError("must be an integer")
-        return int(value)
-    return value
-
-
-def _query_number(value: Any) -> Any:
-    if isinstance(value, str):
-        if not re.fullmatch(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?", value, re.ASCII):
-            raise ValueError("must be a number such as 9.99")
-        return Decimal(value)
-    return value
-
-
-def _query_flag(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return value == "true"
-    return value
-
-
-def _query_word(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def start_of(value: Any) -> dt.datetime:
-    """The first moment that a date or time names, in UTC."""
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return dt.datetime.combine(_iso_date(value), dt.time.min, dt.UTC)
-    return _rfc3339(value)
-
-
-def end_of(value: Any) -> dt.datetime:
-    """The last moment (to the microsecond) that a date or time names, in UTC."""
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return dt.datetime.combine(_iso_date(value), dt.time.max, dt.UTC)
-    return _rfc3339(value)
-
-
-_TIME_OR_DATE = WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]})
-_INTEGER = WithJsonSchema({"type": "integer"})
-
-Moment = Annotated[dt.datetime, BeforeValidator(start_of), _TIME_OR_DATE]
-QueryText = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=320),
-    AfterValidator(_without_nul),
-    _text_schema(1, 320, description="Only rows with this text, whatever its case"),
-]
-QueryReference = Annotated[int, BeforeValidator(_query_integer), _INTEGER]
-QueryNumber = Annotated[Decimal, BeforeValidator(_query_number), WithJsonSchema({"type": "number"})]
-QueryFlag = Annotated[bool, BeforeValidator(_query_flag), WithJsonSchema({"type": "boolean"})]
-QueryPaymentType = Annotated[PaymentType, BeforeValidator(_query_word)]
-QueryFrom = Moment
-QueryTo = Annotated[dt.datetime, BeforeValidator(end_of), _TIME_OR_DATE]
-QueryDeliveryMethod = Annotated[Literal[1, 2, 3], BeforeValidator(_query_integer)]
-QueryOrderStatus = Annotated[Literal[1, 2, 3, 4], BeforeValidator(_query_integer)]
-QueryCount = Annotated[int, BeforeValidator(_query_integer)]
+Key = Annotated[int, _integer_schema(1, MAX_KEY)]
+Pieces = Annotated[int, _integer_schema(0, MAX_STOCK)]
+PiecesMoved = Annotated[int, _integer_schema(-MAX_STOCK, MAX_STOCK)]
+Money = Annotated[Decimal, _shown_decimal(MAX_MONEY)]
+Stars = Annotated[Decimal, _shown_decimal(MAX_RATING)]

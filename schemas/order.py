@@ -1,28 +1,27 @@
 """Bodies, answers and filters of orders."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.bill import BillRead
 from schemas.client import ClientRead
-from schemas.fields import (
-    Amount,
-    DeliveryMethod,
-    Key,
-    Money,
-    OrderStatus,
-    QueryDeliveryMethod,
-    QueryFrom,
-    QueryOrderStatus,
-    QueryReference,
-    QueryTo,
-    Reference,
-    Timestamp,
-)
+from schemas.enumerations import DeliveryMethod, OrderStatus
+from schemas.fields import Amount, Key, Money, Reference
 from schemas.order_detail import OrderDetailRead
+from schemas.query_fields import (
+    QueryDeliveryMethods,
+    QueryFrom,
+    QueryOrderStatuses,
+    QueryReferences,
+    QueryTo,
+    names_schema,
+    some_of,
+)
+from schemas.times import Moment
 
 EXPANDABLE = ("order_details", "bill", "client")
 
@@ -30,9 +29,15 @@ EXPANDABLE = ("order_details", "bill", "client")
 class OrderCreate(Create):
     """A new order, without details yet."""
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"returned_total", *EXPANDABLE}
+    read_only: ClassVar[Mapping[str, Any]] = {
+        **READ_ONLY,
+        "returned_total": Money,
+        "order_details": list[dict[str, Any]],
+        "bill": dict[str, Any],
+        "client": dict[str, Any],
+    }
 
-    date: Timestamp = LEFT_OUT
+    date: Moment = LEFT_OUT
     total: Amount = NO_MONEY
     delivery_method: DeliveryMethod
     status: OrderStatus = 1
@@ -65,35 +70,34 @@ class ExpandedOrderRead(OrderRead):
     client: ClientRead = LEFT_OUT
 
 
-def _names(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    names = tuple(value.split(","))
-    if not set(names) <= set(EXPANDABLE):
-        raise ValueError(f"must name some of {', '.join(EXPANDABLE)}")
-    return names
-
-
-_NAME = f"({'|'.join(EXPANDABLE)})"
-EXPAND_FORM = WithJsonSchema({"type": "string", "pattern": f"^{_NAME}(,{_NAME})*$", "examples": [",".join(EXPANDABLE)]})
-Expand = Annotated[tuple[str, ...], BeforeValidator(_names), EXPAND_FORM]
+Expand = Annotated[
+    tuple[str, ...],
+    BeforeValidator(some_of(EXPANDABLE)),
+    WithJsonSchema(names_schema(EXPANDABLE)),
+]
 
 
 class ClientOrdersQuery(ListQuery):
     """Filters of the orders of one client."""
 
     shaping: ClassVar[frozenset[str]] = ListQuery.shaping | {"expand"}
+    of_one_row: ClassVar[frozenset[str]] = ListQuery.of_one_row | {"expand"}
+    row: ClassVar[type[BaseModel]] = OrderRead
 
-    expand: Expand = Field(default=(), description="Objects to show inside each order")
+    expand: Expand = Field(default=(), description="Objects to show inside each order, with commas between")
 
-    status: QueryOrderStatus | None = None
-    delivery_method: QueryDeliveryMethod | None = None
-    bill_id: QueryReference | None = None
+    status: QueryOrderStatuses = ()
+    delivery_method: QueryDeliveryMethods = ()
+    bill_id: QueryReferences = ()
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None
+
+    @property
+    def shows_rows(self) -> bool:
+        return super().shows_rows and not self.expand
 
 
 class OrderQuery(ClientOrdersQuery):
     """Filters of the list of orders."""
 
-    client_id: QueryReference | None = None
+    client_id: QueryReferences = ()

@@ -1,15 +1,19 @@
 """Bodies, answers and filters of order details."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.fields import Key, Money, Price, Quantity, QueryReference, Reference
+from schemas.fields import Key, Money, Pieces, Price, Quantity, Reference
+from schemas.query_fields import QueryReferences
 
 
 class OrderDetailCreate(Create):
     """A new line of an order. Without a `price` it takes the product's; another price is refused."""
 
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"returned_quantity"}
+    read_only: ClassVar[Mapping[str, Any]] = {**READ_ONLY, "returned_quantity": Pieces}
 
     quantity: Quantity
     price: Price = LEFT_OUT
@@ -23,8 +27,8 @@ OrderDetailUpdate = update_of(OrderDetailCreate)
 class OrderDetailRead(Read):
     """A line of an order, at the price it was sold for."""
 
-    quantity: int
-    returned_quantity: int
+    quantity: Quantity
+    returned_quantity: Pieces
     price: Money
     order_id: Key
     product_id: Key
@@ -33,5 +37,7 @@ class OrderDetailRead(Read):
 class OrderDetailQuery(ListQuery):
     """Filters of the list of order details."""
 
-    order_id: QueryReference | None = None
-    product_id: QueryReference | None = None
+    row: ClassVar[type[BaseModel]] = OrderDetailRead
+
+    order_id: QueryReferences = ()
+    product_id: QueryReferences = ()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from schemas.base import without_default
+from schemas.fields import Key
 from schemas.json_codec import json_body
 from schemas.validation import MAX_ERRORS
 
@@ -143,7 +144,7 @@ class RateLimitProblem(Problem):
 class ShortProduct(BaseModel):
     """A product of which less is left than was asked for."""
 
-    product_id: int
+    product_id: Key
     requested: int
     available: int
 

@@ -1,21 +1,21 @@
 """Bodies, answers and filters of products, and of the changes of their stock."""
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
 from schemas.base import Body, Create, ListQuery, Read, update_of
+from schemas.enumerations import StockReason, StockReasonByHand
 from schemas.fields import (
     Flag,
     Key,
     Money,
     Name200,
+    OrNull,
+    Pieces,
+    PiecesMoved,
     Price,
-    QueryFlag,
-    QueryNumber,
-    QueryReference,
-    QueryText,
     Reference,
     Stock,
     StockDelta,
@@ -23,18 +23,19 @@ from schemas.fields import (
     Text5000,
     Url,
 )
+from schemas.query_fields import QueryFlag, QueryNumber, QueryReferences, QueryStockReasons, QueryText
 
 
 class ProductCreate(Create):
     """A new product."""
 
     name: Name200
-    sku: Text64 | None = None
-    description: Text5000 | None = None
+    sku: OrNull[Text64] = None
+    description: OrNull[Text5000] = None
     price: Price
     stock: Stock = 0
     category_id: Reference
-    image: Url | None = None
+    image: OrNull[Url] = None
     active: Flag = True
 
 
@@ -48,7 +49,7 @@ class ProductRead(Read):
     sku: str | None
     description: str | None
     price: Money
-    stock: int
+    stock: Pieces
     category_id: Key
     image: str | None
     active: bool
@@ -57,20 +58,24 @@ class ProductRead(Read):
 class ProductQuery(ListQuery):
     """Filters of the list of products."""
 
+    row: ClassVar[type[BaseModel]] = ProductRead
+
     sku: QueryText | None = None
-    category_id: QueryReference | None = None
+    category_id: QueryReferences = ()
     min_price: QueryNumber | None = Field(default=None, description="Only rows that cost at least this")
     max_price: QueryNumber | None = Field(default=None, description="Only rows that cost at most this")
     in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
-    active: QueryFlag | None = None
-    q: QueryText | None = Field(default=None, description="Words in the name; typing errors are forgiven")
+    active: QueryFlag | None = Field(default=None, description="Only rows that are on sale, or are not")
+    q: QueryText | None = Field(
+        default=None, description="Words in the name; typing errors are forgiven", examples=["desk lamp"]
+    )
 
 
 class StockChange(Body):
     """A change of a product's stock by hand."""
 
     delta: StockDelta = Field(description="How many pieces come in, or go out")
-    reason: Literal["receipt", "edit"] = "receipt"
+    reason: StockReasonByHand = Field(default="receipt", description="`receipt` or `edit`; the others are the server's")
 
 
 class StockMovementRead(BaseModel):
@@ -78,11 +83,15 @@ class StockMovementRead(BaseModel):
 
     id_key: Key
     product_id: Key
-    delta: int
-    reason: Literal["initial", "sale", "cancel", "return", "receipt", "edit"]
+    delta: PiecesMoved
+    reason: StockReason
     order_detail_id: Key | None
     created_at: datetime
 
 
 class StockMovementQuery(ListQuery):
-    """The query of a product's ledger."""
+    """Filters of a product's ledger."""
+
+    row: ClassVar[type[BaseModel]] = StockMovementRead
+
+    reason: QueryStockReasons = ()

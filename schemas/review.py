@@ -1,19 +1,19 @@
 """Bodies, answers and filters of reviews."""
 
-from decimal import Decimal
-from typing import Annotated
+from typing import ClassVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Key, QueryNumber, QueryReference, Rating, Reference, Text2000
+from schemas.fields import Key, OrNull, Rating, Reference, Stars, Text2000
+from schemas.query_fields import QueryNumber, QueryReferences
 
 
 class ReviewCreate(Create):
     """A new review of a product."""
 
     rating: Rating
-    comment: Text2000 | None = None
+    comment: OrNull[Text2000] = None
     product_id: Reference
 
 
@@ -23,7 +23,7 @@ ReviewUpdate = update_of(ReviewCreate)
 class ReviewRead(Read):
     """A review of a product."""
 
-    rating: Annotated[Decimal, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 5})]
+    rating: Stars
     comment: str | None
     product_id: Key
 
@@ -31,5 +31,7 @@ class ReviewRead(Read):
 class ReviewQuery(ListQuery):
     """Filters of the list of reviews."""
 
-    product_id: QueryReference | None = None
+    row: ClassVar[type[BaseModel]] = ReviewRead
+
+    product_id: QueryReferences = ()
     min_rating: QueryNumber | None = Field(default=None, description="Only rows rated at least this")

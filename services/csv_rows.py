@@ -178,7 +178,10 @@ class FieldColumn:
         return self._cells(self._many.validate_python(values))
 
     def _cells(self, values: Sequence[Any]) -> Sequence[str]:
-        return copy_cells(values) if self._read is str else [*map(copy_cell, values)]
+        if self._read is not str:
+            return [*map(copy_cell, values)]
+        # A blank text is none, where the field may do without one.
+        return copy_cells(values if self._is_needed else [value or "" for value in values])
 
 
 class KeyColumn(FieldColumn):

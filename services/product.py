@@ -38,12 +38,6 @@ class ProductService(BulkService[Product]):
         super().__init__(session)
         self.movements = self.ledger_type(session)
 
-    @classmethod
-    def complete(cls, values: dict[str, Any]) -> None:
-        # Products without a code are many; the unique index must not see their blanks as equal.
-        if values.get("sku") == "":
-            values["sku"] = None
-
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:
         self._record_edits([(row, changes)])
 

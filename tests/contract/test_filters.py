@@ -79,20 +79,43 @@ def test_may_be_combined_with_every_other_and_with_paging(
         assert client.get(path, params=FILTERS[path] | paging).status_code == 200
 
 
+TEXT_FILTERS = ("email", "name", "lastname", "city", "sku", "q", "bill_number")
+SEVERAL = ("_id", "_key", "status", "delivery_method", "payment_type")
+
+
 @each_filter
 def test_takes_only_values_of_its_kind(client: httpx.Client, path: str, name: str, value: str) -> None:
-    bad = (
-        ["", "\0"]
-        if name in ("email", "name", "lastname", "city", "sku", "q", "bill_number")
-        else ["", "x", "1,2", "\0"]
-    )
-    for text in bad:
+    for text in ["\0"] if name in TEXT_FILTERS else ["x", "1,x", "1,,2", "\0"]:
         assert_malformed(client.get(path, params={name: text}), "query", name)
+
+
+@each_filter
+def test_is_as_if_left_out_when_it_is_empty(client: httpx.Client, path: str, name: str, value: str) -> None:
+    every = client.get(path, params={"limit": 1})
+    for text in ("", " ", "\u200b"):
+        response = client.get(path, params={name: text, "limit": 1})
+        assert (response.status_code, response.json()) == (200, every.json())
+        assert response.headers["Link"] == every.headers["Link"]
+
+
+@each_filter
+def test_is_never_the_last_of_several(client: httpx.Client, path: str, name: str, value: str) -> None:
+    twice = client.get(path, params=[(name, value), (name, value)])
+    if name.endswith(SEVERAL):
+        assert twice.json() == client.get(path, params={name: value}).json()
+    else:
+        assert_malformed(twice, "query", name)
+
+
+@pytest.mark.parametrize("name", ["skip", "limit", "after", "sort"])
+def test_paging_is_never_the_last_of_several(client: httpx.Client, resource: Builder, name: str) -> None:
+    value = "id_key" if name == "sort" else "1"
+    assert_malformed(client.get(resource.path, params=[(name, value), (name, value)]), "query", name)
 
 
 @pytest.mark.parametrize("path", FILTERS)
 def test_no_other_parameter_is_a_filter(client: httpx.Client, path: str) -> None:
-    for name in ("Name", "id_key", "created_at", "description", "limitt", "offset", "page", "__"):
+    for name in ("Name", "created_at", "description", "limitt", "offset", "page", "__"):
         assert_malformed(client.get(path, params={name: "1"}), "query", name)
 
 
@@ -144,6 +167,95 @@ def test_references_are_equal(client: httpx.Client, resource: Builder, name: str
         assert listed(client, resource.path, **{name: nowhere}) == []
 
 
+def several(values: Iterable[Any]) -> Iterable[httpx.QueryParams]:
+    """The ways of asking for several values of a parameter `x`."""
+    texts = list(map(str, values))
+    return (
+        httpx.QueryParams([("x", text) for text in texts]),
+        httpx.QueryParams({"x": ",".join(texts)}),
+        httpx.QueryParams([("x", ",".join(texts[:2])), *(("x", text) for text in texts[1:])]),
+    )
+
+
+def named(parameters: httpx.QueryParams, name: str) -> list[tuple[str, Any]]:
+    return [(name, text) for _, text in parameters.multi_items()]
+
+
+class TestSeveral:
+    def test_rows_are_fetched_by_their_keys(self, client: httpx.Client, resource: Builder) -> None:
+        rows = [resource(client) for _ in range(3)]
+        wanted = rows[::2]
+        for asked in several(keys(wanted)):
+            parameters = named(asked, "id_key")
+            response = client.get(resource.path, params=parameters)
+            assert response.json() == wanted
+            assert response.headers["X-Total-Count"] == "2"
+            descending = client.get(resource.path, params=[*parameters, ("sort", "-id_key")])
+            assert keys(descending.json()) == keys(wanted)[::-1]
+            behind = client.get(resource.path, params=[*parameters, ("after", str(rows[0]["id_key"]))])
+            assert behind.json() == wanted[1:]
+
+    def test_keys_of_no_row_find_nothing(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        nowhere = [0, -1, 2**63 - 1, 2**63, 10**30]
+        assert listed(client, resource.path, id_key=",".join(map(str, nowhere))) == []
+        assert keys(listed(client, resource.path, id_key=",".join(map(str, [*nowhere, row["id_key"]])))) == [
+            row["id_key"]
+        ]
+
+    def test_there_are_at_most_a_thousand(self, client: httpx.Client, resource: Builder) -> None:
+        row = resource(client)
+        texts = ",".join(map(str, range(row["id_key"], row["id_key"] + 1000)))
+        assert row in listed(client, resource.path, id_key=texts)
+        error = assert_malformed(client.get(resource.path, params={"id_key": f"{texts},1"}), "query", "id_key")
+        assert error["detail"][0]["msg"] == "must be at most 1000 values"
+
+    def test_links_keep_all_of_them(self, client: httpx.Client) -> None:
+        category = a_category(client)["id_key"]
+        made = keys(a_product(client, category_id=category) for _ in range(3))
+        for asked in several(made):
+            response = client.get("/products", params=[*named(asked, "id_key"), ("limit", "1")])
+            found = keys(response.json())
+            while "next" in response.links:
+                response = client.get(str(response.links["next"]["url"]))
+                found += keys(response.json())
+            assert found == made
+
+    @pytest.mark.parametrize(("resource", "name"), REFERENCES, ids=[f"{r.path}-{name}" for r, name in REFERENCES])
+    def test_references(self, client: httpx.Client, resource: Builder, name: str) -> None:
+        rows = [
+            resource(client, **({"client_id": a_client(client)["id_key"]} if resource is a_bill else {}))
+            for _ in range(3)
+        ]
+        for asked in several([rows[0][name], rows[2][name], 2**64]):
+            found = client.get(resource.path, params=named(asked, name))
+            assert found.json() == [rows[0], rows[2]]
+            assert found.headers["X-Total-Count"] == "2"
+
+    def test_what_has_names(self, client: httpx.Client) -> None:
+        owner = a_client(client)["id_key"]
+        orders = [an_order(client, client_id=owner, delivery_method=method) for method in (1, 2, 3)]
+        made = keys(orders)
+        for texts in (["1", "3"], ["1,3"], ["DRIVE_THRU", "home_delivery"], ["3,Drive_Thru", "1"]):
+            parameters = [("delivery_method", text) for text in texts]
+            found = client.get("/orders", params=[("client_id", str(owner)), *parameters])
+            assert keys(found.json()) == [made[0], made[2]], texts
+        assert keys(listed(client, "/orders", client_id=owner, status="pending,4")) == made
+        assert listed(client, "/orders", client_id=owner, status="IN_PROGRESS") == []
+        bills = [a_bill(client, client_id=owner, payment_type=kind) for kind in ("cash", "card")]
+        assert [row for row in listed(client, "/bills", client_id=owner, payment_type="CASH,card") if row in bills]
+        error = assert_malformed(client.get("/orders", params={"status": "1,9"}), "query", "status")
+        assert error["detail"][0]["msg"] == "must be one of 1 (PENDING), 2 (IN_PROGRESS), 3 (DELIVERED), 4 (CANCELED)"
+
+    def test_reasons_in_the_ledger(self, client: httpx.Client) -> None:
+        path = f"/products/{a_product(client, stock=5)['id_key']}"
+        for reason in ("receipt", "EDIT"):
+            assert client.post(f"{path}/stock", json={"delta": 1, "reason": reason}).status_code == 200
+        for text, reasons in (("initial", ["initial"]), ("Initial,EDIT", ["initial", "edit"]), ("sale", [])):
+            rows = listed(client, f"{path}/stock_movements", reason=text)
+            assert [row["reason"] for row in rows] == reasons
+
+
 class TestProducts:
     @pytest.fixture(scope="module")
     @classmethod
@@ -167,6 +279,10 @@ class TestProducts:
             ({"in_stock": "true"}, [9.99, 10.01, 20]),
             ({"in_stock": "false"}, [10]),
             ({"active": "true"}, [9.99, 10, 20]),
+            ({"active": "True"}, [9.99, 10, 20]),
+            ({"in_stock": "FALSE"}, [10]),
+            ({"min_price": "-0.0"}, [9.99, 10, 10.01, 20]),
+            ({"min_price": "1e1"}, [10, 10.01, 20]),
             ({"active": "false"}, [10.01]),
             ({"active": "true", "in_stock": "true", "min_price": "10"}, [20]),
         ],

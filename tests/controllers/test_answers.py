@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from controllers.answers import (
     Params,
-    expanded_answer,
+    content_answer,
     list_answer,
     page_answer,
     row_answer,
@@ -22,6 +22,7 @@ from controllers.answers import (
 from middleware.read_response import ReadResponse, read_response
 from models.base import version
 from schemas.base import ListQuery, Page
+from schemas.order import OrderQuery
 from services.answer import Answer
 
 pytestmark = pytest.mark.unit
@@ -67,10 +68,20 @@ def test_two_versions_within_a_microsecond_of_each_other_differ() -> None:
 
 def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
     row = {"id_key": 7, "updated_at": CHANGED}
-    one, other = (expanded_answer(row | {"bill": {"total": total}}).etag for total in (1, 2))
+    query = OrderQuery.model_validate({"expand": "bill"})
+    one, other = (content_answer(row | {"bill": {"total": total}}, query).etag for total in (1, 2))
     assert one != other
     # And still with the version of the row: what was read expanded can be changed under If-Match.
     assert versions_in([one]) == versions_in([other]) == versions_in([TAG])
+
+
+def test_some_fields_of_a_row_are_an_answer_with_a_tag_of_its_own() -> None:
+    row = {"id_key": 7, "total": 5, "status": 1, "updated_at": CHANGED}
+    answers = [content_answer(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
+    assert [answer.body for answer in answers] == [b'{"id_key":7,"total":5}', b'{"id_key":7,"status":1}']
+    assert len({TAG, *(answer.etag for answer in answers)}) == 3
+    assert versions_in([answers[0].etag]) == versions_in([TAG])
+    assert content_answer(row, OrderQuery()).etag == TAG
 
 
 def test_a_list_is_tagged_with_its_rows_and_links() -> None:

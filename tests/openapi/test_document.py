@@ -97,9 +97,99 @@ def test_operation_ids_are_stable(document: dict[str, Any], plural: str, singula
 @pytest.mark.parametrize("resource", FILTERS)
 def test_lists_document_their_paging_and_filters(document: dict[str, Any], resource: str) -> None:
     parameters = {parameter["name"]: parameter for parameter in document["paths"][f"/{resource}"]["get"]["parameters"]}
-    assert set(parameters) == {"skip", "limit", "after", "sort", "If-None-Match", *FILTERS[resource].split()}
+    paging = {"skip", "limit", "after", "sort", "fields", "id_key"}
+    assert set(parameters) == {*paging, "If-None-Match", *FILTERS[resource].split()}
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
+
+
+def test_every_parameter_of_a_query_has_a_description_and_an_example_that_is_valid(
+    document: dict[str, Any], documented: Document
+) -> None:
+    for method, path, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "query":
+                assert parameter["description"], (method, path, parameter["name"])
+                documented.validator(parameter["schema"]).validate(parameter["example"])
+
+
+def test_a_single_row_can_be_asked_for_some_of_its_fields(document: dict[str, Any]) -> None:
+    for resource in FILTERS:
+        parameters = document["paths"][f"/{resource}/{{id_key}}"]["get"]["parameters"]
+        queries = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+        assert queries == {"fields", "expand"} if resource == "orders" else {"fields"}
+
+
+ENUMERATIONS = {
+    "OrderStatus": ["PENDING", "IN_PROGRESS", "DELIVERED", "CANCELED"],
+    "DeliveryMethod": ["DRIVE_THRU", "ON_HAND", "HOME_DELIVERY"],
+    "PaymentType": ["CASH", "CARD"],
+    "BillKind": ["SALE", "CREDIT"],
+    "StockReason": ["INITIAL", "SALE", "CANCEL", "RETURN", "RECEIPT", "EDIT"],
+}
+
+
+@pytest.mark.parametrize("name", ENUMERATIONS)
+def test_what_has_names_is_one_component_wherever_it_is_used(document: dict[str, Any], name: str) -> None:
+    component = document["components"]["schemas"][name]
+    assert component["x-enum-varnames"] == ENUMERATIONS[name]
+    assert len(component["enum"]) == len(ENUMERATIONS[name])
+    assert component["type"] == ("integer" if name in ("OrderStatus", "DeliveryMethod") else "string")
+    assert component["description"]
+    assert str(document).count(f"'x-enum-varnames': {ENUMERATIONS[name]}") == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "name"),
+    [
+        ("OrderCreate", "status", "OrderStatus"),
+        ("OrderUpdate", "status", "OrderStatus"),
+        ("OrderRead", "status", "OrderStatus"),
+        ("OrderCreate", "delivery_method", "DeliveryMethod"),
+        ("Checkout", "delivery_method", "DeliveryMethod"),
+        ("OrderRead", "delivery_method", "DeliveryMethod"),
+        ("Checkout", "payment_type", "PaymentType"),
+        ("BillCreate", "payment_type", "PaymentType"),
+        ("BillRead", "payment_type", "PaymentType"),
+        ("BillRead", "kind", "BillKind"),
+        ("StockMovementRead", "reason", "StockReason"),
+    ],
+)
+def test_bodies_and_answers_refer_to_it(document: dict[str, Any], schema: str, field: str, name: str) -> None:
+    found = document["components"]["schemas"][schema]["properties"][field]
+    assert found["$ref"] == f"#/components/schemas/{name}"
+
+
+def test_filters_refer_to_it_too(document: dict[str, Any]) -> None:
+    expected = {"status": "OrderStatus", "delivery_method": "DeliveryMethod", "payment_type": "PaymentType"}
+    for path in ("/orders", "/clients/{id_key}/orders", "/bills"):
+        for parameter in document["paths"][path]["get"]["parameters"]:
+            if parameter["name"] in expected:
+                reference = {"$ref": f"#/components/schemas/{expected[parameter['name']]}"}
+                assert parameter["schema"]["items"] == reference, path
+
+
+def test_decimals_are_told_in_words_and_not_by_division(document: dict[str, Any]) -> None:
+    assert "multipleOf" not in str(document)
+    for name, schema in document["components"]["schemas"].items():
+        for field, its in schema.get("properties", {}).items():
+            if field in ("price", "total", "discount", "returned_total", "expected_total", "rating"):
+                assert its["format"] == "decimal", (name, field)
+                assert "maximum" in its, (name, field)
+                assert "minimum" in its, (name, field)
+                assert its.get("readOnly") or "decimals" in its["description"], (name, field)
+
+
+def test_times_keys_and_read_only_fields_have_types(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, its in schema.get("properties", {}).items():
+            kinds = [option for option in its.get("anyOf", [its]) if option.get("type") != "null"]
+            if its.get("readOnly"):
+                assert its.get("type") or its.get("anyOf") or its.get("$ref"), (name, field)
+            if field in ("created_at", "updated_at", "date", "timestamp"):
+                assert {kind["format"] for kind in kinds} <= {"date", "date-time"}, (name, field)
+            if field.endswith(("id_key", "_id")) and field not in ("request_id", "error_id"):
+                assert [kind["format"] for kind in kinds] == ["int64"], (name, field)
 
 
 def test_writes_document_their_conditions(document: dict[str, Any]) -> None:

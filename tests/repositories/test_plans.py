@@ -17,7 +17,7 @@ from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from repositories.product import ProductRepository, StockMovementRepository
 from repositories.review import ReviewRepository
-from schemas.base import ListQuery
+from schemas.base import SEVERAL, ListQuery
 from tests.repositories.statements import OF_RESOURCES, Query, Repository, statements_of
 
 pytestmark = pytest.mark.integration
@@ -148,7 +148,37 @@ def sort_named(part: Repository | str | int) -> str:
 
 def test_every_filter_is_looked_at() -> None:
     looked_at = {(repository, name) for repository, name, _, _ in EQUALITIES + RANGES}
-    assert looked_at == {(repository, name) for repository in REPOSITORIES for name in repository.filters}
+    # Those by several values, and by the key itself, have a test of their own.
+    assert looked_at == {
+        (repository, name)
+        for repository in REPOSITORIES
+        for name in repository.filters
+        if name not in ("id_key", "reason") and not name.endswith(SEVERAL)
+    }
+
+
+BY_SEVERAL = [
+    (repository, name, (5, 7))
+    for repository in REPOSITORIES
+    for name in repository.filters
+    if name.endswith(("id" + SEVERAL, "id_key" + SEVERAL))
+]
+
+
+@pytest.mark.parametrize("case", BY_SEVERAL, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
+def test_several_values_are_looked_up_in_an_index(session: Session, case: tuple[Repository, str, Any]) -> None:
+    repository, name, values = case
+    plans = plans_of(session, lambda: repository(session).page(Query(wanted={name: values}), FIELDS))
+    assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
+    found = [condition for plan in plans for condition in conditions(plan)]
+    assert any(f"{name.removesuffix(SEVERAL)} = ANY" in condition for condition in found), json.dumps(plans, indent=1)
+
+
+def test_however_many_values_there_are_the_statement_is_the_same(session: Session) -> None:
+    with statements_of(session) as statements:
+        for count in (2, 3, 1000):
+            OrderRepository(session).page(Query(wanted={"id_key_in": tuple(range(1, count + 1))}), FIELDS)
+    assert len({statement for statement, _ in statements}) == 1
 
 
 @pytest.mark.parametrize("case", EQUALITIES + RANGES, ids=named)

@@ -10,12 +10,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas import fields
+from schemas import enumerations, fields, query_fields, times
 
 pytestmark = pytest.mark.unit
 
 UTC = dt.UTC
 TEN = dt.datetime(2026, 11, 16, 10, tzinfo=UTC)
+
+
+def field(name: str) -> TypeAdapter[Any]:
+    """The type of this name, wherever it is."""
+    modules = (fields, enumerations, times, query_fields)
+    return TypeAdapter(next(getattr(module, name) for module in modules if hasattr(module, name)))
+
 
 TAKEN: list[tuple[str, Any, Any]] = [
     ("Name100", "  Ada ", "Ada"),
@@ -37,6 +44,10 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("Price", Decimal("1E+2"), Decimal("100.00")),
     ("Price", Decimal("9999999999.99"), Decimal("9999999999.99")),
     ("Amount", 0, Decimal("0.00")),
+    ("Amount", Decimal("-0.0"), Decimal("0.00")),
+    ("Amount", Decimal("-0E+2"), Decimal("0.00")),
+    ("Rating", Decimal("-0.00"), Decimal("0.00")),
+    ("Stock", Decimal("-0.0"), 0),
     ("Rating", 5, Decimal("5.00")),
     ("Rating", Decimal("4.5"), Decimal("4.50")),
     ("Reference", 10**30, 10**30),
@@ -50,7 +61,12 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("DeliveryMethod", 3, 3),
     ("DeliveryMethod", Decimal("3.0"), 3),
     ("OrderStatus", 4, 4),
+    ("DeliveryMethod", "home_delivery", 3),
+    ("OrderStatus", "Pending", 1),
     ("PaymentType", "cash", "cash"),
+    ("PaymentType", "CASH", "cash"),
+    ("BillKind", "Credit", "credit"),
+    ("StockReasonByHand", "RECEIPT", "receipt"),
     ("Timestamp", "2026-11-16T10:00:00Z", TEN),
     ("Timestamp", "2026-11-16t10:00:00z", TEN),
     ("Timestamp", "2026-11-16T10:00:00", TEN),
@@ -61,17 +77,32 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("QueryTo", "2026-11-16", dt.datetime(2026, 11, 16, 23, 59, 59, 999999, tzinfo=UTC)),
     ("QueryTo", "2026-11-16T10:00:00Z", TEN),
     ("QueryText", " lamp ", "lamp"),
-    ("QueryReference", "-7", -7),
-    ("QueryReference", "1" + "0" * 30, 10**30),
+    ("QueryKey", "-7", -7),
+    ("QueryKey", "1" + "0" * 30, 10**30),
+    ("QueryReferences", "7", (7,)),
+    ("QueryReferences", ["3,1", "2", " 3 "], (1, 2, 3)),
+    ("QueryReferences", ["-7", "1" + "0" * 30], (0,)),
+    ("QueryKeys", ",".join(map(str, range(1000, 0, -1))), tuple(range(1, 1001))),
     ("QueryNumber", "9.99", Decimal("9.99")),
     ("QueryNumber", "-1e+22", Decimal("-1e22")),
+    ("QueryNumber", "10.00", Decimal("1e1")),
+    ("QueryNumber", "-0.0", Decimal("0")),
+    ("QueryNumber", "0." + "1" * 100, Decimal("0." + "1" * 100)),
     ("QueryFlag", "true", True),
-    ("QueryDeliveryMethod", "2", 2),
+    ("QueryFlag", "True", True),
+    ("QueryFlag", "FALSE", False),
+    ("QueryDeliveryMethods", "2", (2,)),
+    ("QueryDeliveryMethods", "home_delivery,1", (1, 3)),
+    ("QueryOrderStatuses", ["4", "PENDING", "1"], (1, 4)),
+    ("QueryPaymentTypes", "Card,cash", ("card", "cash")),
+    ("QueryStockReasons", "SALE", ("sale",)),
     ("QueryCount", "0", 0),
 ]
 REFUSED: list[tuple[str, Any]] = [
     ("Name100", ""),
     ("Name100", " \t\n\u2003"),
+    ("Name100", "\u200b\u2800 \u3164"),
+    ("BillNumber", "\ufeff"),
     ("Name100", "x" * 101),
     ("Name100", "a\x00b"),
     ("Name100", 7),
@@ -127,7 +158,12 @@ REFUSED: list[tuple[str, Any]] = [
     ("DeliveryMethod", True),
     ("DeliveryMethod", "1"),
     ("OrderStatus", 5),
-    ("PaymentType", "CASH"),
+    ("OrderStatus", "1"),
+    ("OrderStatus", "SHIPPED"),
+    ("OrderStatus", None),
+    ("PaymentType", "crypto"),
+    ("PaymentType", ""),
+    ("StockReasonByHand", "sale"),
     ("Timestamp", "2026-11-16"),
     ("Timestamp", "2026-02-30T10:00:00Z"),
     ("Timestamp", "0001-01-01T00:00:00+14:00"),
@@ -139,23 +175,26 @@ REFUSED: list[tuple[str, Any]] = [
     ("Moment", "today"),
     ("QueryText", "  "),
     ("QueryText", "a\x00"),
-    ("QueryReference", "1.0"),
-    ("QueryReference", "+1"),
-    ("QueryReference", "1_0"),
-    ("QueryReference", "１"),
-    ("QueryReference", "9" * 101),
+    ("QueryReferences", "1.0"),
+    ("QueryReferences", "+1"),
+    ("QueryReferences", "1_0"),
+    ("QueryReferences", "１"),
+    ("QueryKey", "9" * 101),
+    ("QueryReferences", "1,,2"),
+    ("QueryReferences", ["1"] * 1001),
     ("QueryNumber", "NaN"),
     ("QueryNumber", "1e9999"),
     ("QueryNumber", ".5"),
     ("QueryFlag", "1"),
-    ("QueryFlag", "True"),
-    ("QueryDeliveryMethod", "4"),
+    ("QueryFlag", "yes"),
+    ("QueryDeliveryMethods", "4"),
+    ("QueryDeliveryMethods", "1,4"),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), TAKEN)
 def test_takes(name: str, value: Any, expected: Any) -> None:
-    taken = TypeAdapter(getattr(fields, name)).validate_python(value)
+    taken = field(name).validate_python(value)
     assert taken == expected
     assert type(taken) is type(expected)
     if isinstance(expected, Decimal):
@@ -167,11 +206,40 @@ def test_takes(name: str, value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_refuses(name: str, value: Any) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(getattr(fields, name)).validate_python(value)
+        field(name).validate_python(value)
+
+
+WORDS = [
+    ("Telephone", "12-34-567", "international, digits only, such as +442071234567"),
+    ("Email", "ada", "such as ada@example.com"),
+    ("Url", "lamp.jpg", "such as https://example.com/lamp.jpg"),
+    ("Price", "9.99", "must be a number such as 9.99"),
+    ("Price", Decimal("9.999"), "at most two decimals"),
+    ("DeliveryMethod", 4, "must be one of 1 (DRIVE_THRU), 2 (ON_HAND), 3 (HOME_DELIVERY)"),
+    ("PaymentType", "crypto", "must be one of cash, card"),
+    ("StockReasonByHand", "sale", "must be one of receipt, edit"),
+    ("Date", "16.11.2026", "must be a date such as 2026-11-16"),
+    ("Timestamp", "2026-11-16", "must be a time such as 2026-11-16T10:00:00Z"),
+    ("Moment", "16.11.2026", "must be a time such as 2026-11-16T10:00:00Z, or a date such as 2026-11-16"),
+    ("QueryTo", "2026-02-30", "must be a time such as 2026-11-16T10:00:00Z, or a date such as 2026-11-16"),
+    ("QueryFlag", "1", "must be true or false"),
+    ("QueryReferences", "x", "must be an integer such as 7"),
+    ("QueryReferences", ["1"] * 1001, "must be at most 1000 values"),
+    ("QueryOrderStatuses", "9", "must be one of 1 (PENDING), 2 (IN_PROGRESS), 3 (DELIVERED), 4 (CANCELED)"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), WORDS)
+def test_says_in_words_what_is_wanted(name: str, value: Any, words: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        field(name).validate_python(value)
+    (error,) = refused.value.errors()
+    assert words in error["msg"]
+    assert not error["msg"].startswith("Value error")
 
 
 def test_no_query_number_is_larger_than_postgresql_takes() -> None:
-    number = TypeAdapter(fields.QueryNumber).validate_python("9" * 100 + "e999")
+    number = field("QueryNumber").validate_python("9" * 100 + "e999")
     assert number.adjusted() < 131_072
 
 

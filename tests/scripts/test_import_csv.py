@@ -84,12 +84,12 @@ BAD = (
     "C,C,1,0,Nowhere\nD,D,1,0\nE,,1,0,Tools\nA,again,1,0,Tools\nF,F,abc,0,Toys\n"
 )
 REASONS = [
-    "line 5: price: Value error, must have at most two decimals; stock: Input should be greater than or equal to 0",
+    "line 5: price: must have at most two decimals, such as 9.99; stock: Input should be greater than or equal to 0",
     "line 7: category: There is no category 'Nowhere'",
     "line 8: 4 cells, where the header has 5",
     "line 9: name: Field required",
     "line 10: sku: Product with sku 'A' already exists",
-    "line 11: price: Value error, must be a number",
+    "line 11: price: must be a number such as 9.99",
 ]
 
 

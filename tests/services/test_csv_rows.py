@@ -99,7 +99,7 @@ def test_a_row_is_told_everything_that_is_wrong_with_it() -> None:
     )
     assert (rows.lines, rows.columns) == ([2], {"name": ["Saw"], "category_id": ["7"]})
     assert sorted(bad, key=lambda row: row.line) == [
-        BadRow(3, "name: Value error, must not contain NUL; category: There is no category 'Toys'"),
+        BadRow(3, "name: must not contain NUL; category: There is no category 'Toys'"),
         BadRow(6, "1 cells, where the header has 3"),
         BadRow(9, "!"),
     ]

@@ -1,0 +1,57 @@
+"""How the parameters of a query are documented in OpenAPI."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.base import ListQuery
+from schemas.query_fields import names_schema
+
+
+def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of a list with this query, which can be ordered by the columns `sortable`; `row` is an example."""
+    column = f"-?({'|'.join(sortable)})"
+    sort = {"type": "string", "pattern": f"^({column}(,{column}){{0,9}})?$"}
+    parameters = _parameters(query, row)
+    parameters["sort"] |= {"schema": sort, "example": f"-{sortable[-1]},id_key"}
+    return list(parameters.values())
+
+
+def row_parameters(query: type[ListQuery]) -> list[dict[str, Any]]:
+    """Those parameters of the list that hold for a single row as well."""
+    return [parameter for name, parameter in _parameters(query, {}).items() if name in query.of_one_row]
+
+
+def _parameters(query: type[ListQuery], row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    properties = query.model_json_schema()["properties"]
+    properties["fields"] |= names_schema(list(query.row.model_fields))
+    return {name: _parameter(name, schema, row.get(name)) for name, schema in properties.items()}
+
+
+def _parameter(name: str, property_: dict[str, Any], value: Any) -> dict[str, Any]:
+    """The parameter with a value as its example, where the type has none of its own."""
+    schema = _schema(property_)
+    is_array = schema.get("type") == "array"
+    (example,) = schema.pop("examples", [[value] if is_array else value])
+    parameter = {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": schema.pop("description", "Only rows with this value"),
+        "schema": schema,
+        "example": example,
+    }
+    # Both ways of writing several values are understood; filters are documented as repeated, names with commas.
+    return parameter | {"style": "form", "explode": "maxItems" in schema} if is_array else parameter
+
+
+def _schema(property_: dict[str, Any]) -> dict[str, Any]:
+    # A query cannot say null: an optional parameter is one that may be left out.
+    options = [option for option in property_.get("anyOf", ()) if option.get("type") != "null"]
+    schema = {name: value for name, value in property_.items() if name not in ("anyOf", "title")}
+    if len(options) == 1:
+        schema = options[0] | schema
+    elif options:
+        schema["anyOf"] = options
+    if schema.get("default") in (None, []):
+        schema.pop("default", None)
+    return schema

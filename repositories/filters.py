@@ -1,0 +1,21 @@
+"""Conditions that several repositories filter their lists by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, bindparam, func
+
+from schemas.base import SEVERAL
+
+
+def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:
+    """The filters by one value of each column, and those by several.
+
+    Several values are one parameter, an array: however many there are, the statement is the same. One value has a
+    condition of its own, because an index on the column then gives the rows in the order of their keys.
+    """
+    one = {name: column == bindparam(name) for name, column in columns.items()}
+    return one | {
+        f"{name}{SEVERAL}": column == func.any(bindparam(f"{name}{SEVERAL}", type_=ARRAY(column.type)))
+        for name, column in columns.items()
+    }

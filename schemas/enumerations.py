@@ -1,0 +1,92 @@
+"""Enumerations on the wire: numbers or words with names, one component of OpenAPI each, and how they are read.
+
+Answers hold the value. Bodies and filters take the value, or its name in upper or lower case.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from models.bill import BillKind as _BillKind
+from models.bill import PaymentType as _PaymentType
+from models.order import DeliveryMethod as _DeliveryMethod
+from models.order import OrderStatus as _OrderStatus
+from models.stock_movement import StockReason as _StockReason
+from schemas.fields import refusal, whole
+
+_KINDS: tuple[type[Enum], ...] = (_OrderStatus, _DeliveryMethod, _PaymentType, _BillKind, _StockReason)
+VARNAMES = "x-enum-varnames"
+# What a schema says of the enumeration, wherever it is used; it may say more of the place.
+OF_COMPONENT = frozenset({"title", "type", "enum", VARNAMES})
+
+
+def components() -> dict[str, dict[str, Any]]:
+    """The schemas of all enumerations, by name."""
+    return {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _KINDS}
+
+
+def schema_of(kind: type[Enum]) -> dict[str, Any]:
+    """The schema of an enumeration wherever it is used; `controllers.openapi` puts a reference in its place."""
+    values = [member.value for member in kind]
+    type_of_values = "integer" if isinstance(values[0], int) else "string"
+    return {
+        "title": kind.__name__,
+        "type": type_of_values,
+        "enum": values,
+        VARNAMES: [member.name for member in kind],
+    }
+
+
+def _description(kind: type[Enum]) -> str:
+    meaning = (kind.__doc__ or "").strip()
+    if issubclass(kind, int):
+        meaning += f" {', '.join(_labels(list(kind)))}."
+    return f"{meaning} Bodies and filters take the names as well, in upper or lower case."
+
+
+def _labels(members: Sequence[Enum]) -> list[str]:
+    """The members as people are told of them."""
+    return [f"{it.value} ({it.name})" if isinstance(it.value, int) else str(it.value) for it in members]
+
+
+def member_reader(members: Sequence[Enum], *, digits: bool = False) -> Callable[[Any], Any]:
+    """What finds the value of one of `members`; with `digits` also from a number that is written in a text."""
+    values = {member.value: member.value for member in members}
+    texts = {member.name.lower(): member.value for member in members}
+    texts |= {str(value): value for value in values if digits or isinstance(value, str)}
+    wanted = f"must be one of {', '.join(_labels(members))}"
+    return partial(_read, values, texts, wanted)
+
+
+def _read(values: dict[Any, Any], texts: dict[str, Any], wanted: str, value: Any) -> Any:
+    given = whole(value)
+    found = None
+    if isinstance(given, str):
+        found = texts.get(given.strip().lower())
+    elif type(given) is int:
+        found = values.get(given)
+    if found is None:
+        raise refusal(wanted)
+    return found
+
+
+def _taken(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
+    return BeforeValidator(member_reader(list(kind))), WithJsonSchema(schema_of(kind))
+
+
+OrderStatus = Annotated[int, *_taken(_OrderStatus)]
+DeliveryMethod = Annotated[int, *_taken(_DeliveryMethod)]
+PaymentType = Annotated[str, *_taken(_PaymentType)]
+BillKind = Annotated[str, *_taken(_BillKind)]
+StockReason = Annotated[str, *_taken(_StockReason)]
+
+# The reasons that a client may name.
+_BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)
+StockReasonByHand = Annotated[
+    str,
+    BeforeValidator(member_reader(_BY_HAND)),
+    WithJsonSchema({"allOf": [schema_of(_StockReason)], "enum": [reason.value for reason in _BY_HAND]}),
+]

@@ -1,0 +1,151 @@
+"""The field types of queries, whose values are always text. The types of lists take several values."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Context, Decimal
+from enum import Enum
+from itertools import islice
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
+
+from models.bill import PaymentType
+from models.order import DeliveryMethod, OrderStatus
+from models.stock_movement import StockReason
+from schemas.enumerations import member_reader, schema_of
+from schemas.fields import MAX_KEY, refusal, text_schema, without_nul
+from schemas.times import end_of, moment_schema, start_of
+
+# So many values one filter takes.
+MAX_VALUES = 1000
+# The key of no row, which is what a filter by impossible keys alone is after.
+_NO_KEY = 0
+
+_INTEGER = re.compile(r"-?[0-9]{1,100}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_FLAGS = {"true": True, "false": False}
+_KEY_SCHEMA = {"type": "integer", "format": "int64"}
+# More digits than the pattern lets through: nothing is rounded.
+_ALL_DIGITS = Context(prec=200)
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _INTEGER.fullmatch(value):
+            raise refusal("must be an integer such as 7")
+        return int(value)
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            raise refusal("must be a number such as 9.99")
+        # One number has one writing, and so one place in the cache: 5, 5.00 and 5e0; 0 and -0.0.
+        return _ALL_DIGITS.normalize(Decimal(value)) or Decimal(0)
+    return value
+
+
+def _flag(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.lower() not in _FLAGS:
+            raise refusal("must be true or false")
+        return _FLAGS[value.lower()]
+    return value
+
+
+# -- Several values: the parameter is repeated, or they stand with commas between ------------------
+
+
+def _each(value: Any) -> Iterator[str]:
+    for text in value if isinstance(value, list | tuple) else (value,):
+        yield from (part.strip() for part in text.split(","))
+
+
+def _all_of(value: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The values, each once and in order, so that two writings of one filter are one to the cache."""
+    texts = list(islice(_each(value), MAX_VALUES + 1))
+    if len(texts) > MAX_VALUES:
+        raise refusal(f"must be at most {MAX_VALUES} values")
+    return tuple(sorted({read(text) for text in texts}))
+
+
+def _keys(value: Any) -> tuple[int, ...]:
+    keys = tuple(key for key in _all_of(value, _integer) if 1 <= key <= MAX_KEY)
+    return keys or (_NO_KEY,)
+
+
+def _members(kind: type[Enum]) -> BeforeValidator:
+    read = member_reader(list(kind), digits=True)
+    return BeforeValidator(lambda value: _all_of(value, read))
+
+
+def _several(schema: dict[str, Any], description: str) -> WithJsonSchema:
+    description += "; several may stand with commas between"
+    return WithJsonSchema({"type": "array", "items": schema, "maxItems": MAX_VALUES, "description": description})
+
+
+def _enum_schema(kind: type[Enum]) -> WithJsonSchema:
+    return _several(schema_of(kind), "Only rows with one of these values")
+
+
+def some_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
+    """What reads names of which all are `allowed`: each once, in the order of those."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        names = set(_each(value))
+        if not names <= set(allowed):
+            raise refusal(f"must name some of {', '.join(allowed)}")
+        return tuple(name for name in allowed if name in names)
+
+    return read
+
+
+def names_schema(allowed: Sequence[str]) -> dict[str, Any]:
+    """How a parameter is documented that names some of `allowed`."""
+    return {"type": "array", "items": {"type": "string", "enum": list(allowed)}, "examples": [list(allowed[-2:])]}
+
+
+QueryKeys = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_keys),
+    _several(_KEY_SCHEMA, "Only rows with one of these keys"),
+]
+QueryReferences = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_keys),
+    _several(_KEY_SCHEMA, "Only rows that point to one of these keys"),
+]
+QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_schema(OrderStatus)]
+QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]
+QueryPaymentTypes = Annotated[tuple[str, ...], _members(PaymentType), _enum_schema(PaymentType)]
+QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
+
+
+# -- One value -------------------------------------------------------------------------------------
+
+QueryText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=320),
+    AfterValidator(without_nul),
+    text_schema(0, 320, description="Only rows with this text, whatever its case"),
+]
+QueryKey = Annotated[int, BeforeValidator(_integer), WithJsonSchema(_KEY_SCHEMA)]
+QueryNumber = Annotated[
+    Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number", "format": "decimal", "examples": [4.5]})
+]
+QueryFlag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean", "examples": [True]})]
+QueryCount = Annotated[int, BeforeValidator(_integer)]
+QueryFrom = Annotated[
+    dt.datetime,
+    BeforeValidator(start_of),
+    moment_schema("Only rows of this time or later; of a plain date, from the beginning of that day on (UTC)"),
+]
+QueryTo = Annotated[
+    dt.datetime,
+    BeforeValidator(end_of),
+    moment_schema(
+        "Only rows of this time or earlier; of a plain date, to the end of that day (UTC), which is included"
+    ),
+]
