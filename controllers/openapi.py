@@ -19,7 +19,13 @@ body, or 204. Unknown fields and unknown query parameters are refused.
 
 **Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
 `sort=-price,name` orders. Filters are combined with AND; text is compared ignoring case. `X-Total-Count` counts the
-matches, `Link` leads to the other pages.
+matches, `Link` leads to the other pages. A filter by keys, or by what has names, takes several values: `status=1,2` or
+`status=1&status=2`; `id_key=7,9` fetches rows by their keys, up to 1,000. Where one value is meant, a second is refused;
+an empty parameter is as if left out. A time may be a plain date: `date_from` counts from its beginning, `date_to` to its
+end, both in UTC.
+
+**Fields.** `fields=name,price` shows only these fields of every row, and always `id_key`. The schemas of answers are
+those of whole rows.
 
 **Versions.** Every row has an `ETag`. `If-None-Match` saves a repeated answer (304); `If-Match`, or the `updated_at`
 in a body, keeps a change from undoing somebody else's (412, 409). `If-None-Match` with one of the row's tags, or `*`,

@@ -78,7 +78,7 @@ def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
 def test_some_fields_of_a_row_are_an_answer_with_a_tag_of_its_own() -> None:
     row = {"id_key": 7, "total": 5, "status": 1, "updated_at": CHANGED}
     answers = [content_answer(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
-    assert [answer.body for answer in answers] == [b'{"id_key":7,"total":5}', b'{"id_key":7,"status":1}']
+    assert [answer.body for answer in answers] == [b'{"id_key":7,"total":5}\n', b'{"id_key":7,"status":1}\n']
     assert len({TAG, *(answer.etag for answer in answers)}) == 3
     assert versions_in([answers[0].etag]) == versions_in([TAG])
     assert content_answer(row, OrderQuery()).etag == TAG
