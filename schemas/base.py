@@ -21,7 +21,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.sameness import is_blank
-from schemas.fields import MAX_KEY, Key, Reference, refusal
+from schemas.fields import Key, Reference, refusal
+from schemas.json_schema import MAX_KEY, without_default
 from schemas.query_fields import QueryCount, QueryKey, QueryKeys, some_of
 from schemas.times import OR_FAR, Timestamp
 from schemas.validation import MAX_ERRORS, without_most_unknown
@@ -34,11 +35,6 @@ SEVERAL = "_in"
 
 # What every row shows and nobody writes, by its type.
 READ_ONLY: Mapping[str, Any] = {"id_key": Key, "created_at": datetime, "updated_at": datetime}
-
-
-def without_default(schema: dict[str, Any]) -> None:
-    """Keep the documentation from telling a default: what has nothing to say is left out, not empty or null."""
-    schema.pop("default", None)
 
 
 # The default of a field that may be left out and must not be null: what was left out is never read

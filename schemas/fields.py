@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringC
 from pydantic_core import PydanticCustomError
 
 from models.sameness import is_blank
+from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_decimal_schema, text_schema
 
 T = TypeVar("T")
 
@@ -21,7 +22,6 @@ MAX_RATING = Decimal(5)
 MAX_QUANTITY = 1_000_000
 # What JSON readers that use binary floats can still tell apart.
 MAX_STOCK = 2**53 - 1
-MAX_KEY = 2**63 - 1
 # Of so many digits at most: 1e999999999 would fill the memory, and 1e3999 takes 3 ms each.
 _LONGEST_INTEGER = 400
 
@@ -108,14 +108,6 @@ def _url(text: str) -> str:
     return text
 
 
-def text_schema(shortest: int, longest: int, **more: str) -> WithJsonSchema:
-    """How a text of so many characters is documented."""
-    # Lengths count after trimming, which JSON Schema cannot say; "not blank" it can (U+0085 is a space in Unicode,
-    # but not in its patterns).
-    not_blank = {"minLength": shortest, "pattern": r"[^\s\u0085]"} if shortest else {}
-    return WithJsonSchema({"type": "string", **not_blank, "maxLength": longest, **more})
-
-
 @dataclass(frozen=True)
 class Trimmed(GroupedMetadata):
     """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL; unless it may be empty, it is seen."""
@@ -189,40 +181,27 @@ def _cents(value: Decimal) -> Decimal:
     return abs(cents)
 
 
-def _decimal_schema(maximum: Decimal, **bounds: float) -> WithJsonSchema:
-    # No `multipleOf`: whoever checks it with binary floats refuses 0.07 and 19.99.
-    decimals = "At most two decimals; a third is refused, never rounded"
-    return WithJsonSchema(
-        {"type": "number", "format": "decimal", "maximum": float(maximum), "description": decimals, **bounds}
-    )
-
-
 Price = Annotated[
     Decimal,
     BeforeValidator(_number),
     Field(gt=0, le=MAX_MONEY),
     AfterValidator(_cents),
-    _decimal_schema(MAX_MONEY, minimum=0.01),
+    decimal_schema(MAX_MONEY, minimum=0.01),
 ]
 Amount = Annotated[
     Decimal,
     BeforeValidator(_number),
     Field(ge=0, le=MAX_MONEY),
     AfterValidator(_cents),
-    _decimal_schema(MAX_MONEY, minimum=0),
+    decimal_schema(MAX_MONEY, minimum=0),
 ]
 Rating = Annotated[
     Decimal,
     BeforeValidator(_number),
     Field(ge=0, le=MAX_RATING),
     AfterValidator(_cents),
-    _decimal_schema(MAX_RATING, minimum=0),
+    decimal_schema(MAX_RATING, minimum=0),
 ]
-
-
-def _shown_decimal(maximum: Decimal) -> WithJsonSchema:
-    schema = {"type": "number", "format": "decimal", "minimum": 0, "maximum": float(maximum)}
-    return WithJsonSchema({**schema, "description": "With two decimals"})
 
 
 def whole(value: Any) -> Any:
@@ -232,29 +211,24 @@ def whole(value: Any) -> Any:
     return value
 
 
-def _integer_schema(minimum: int, maximum: int) -> WithJsonSchema:
-    kind = "int32" if maximum < 2**31 else "int64"
-    return WithJsonSchema({"type": "integer", "format": kind, "minimum": minimum, "maximum": maximum})
-
-
 # A number beyond all keys is that of no row, which is for the services to say.
 Reference = Annotated[
     int, Field(strict=True), BeforeValidator(whole), WithJsonSchema({"type": "integer", "format": "int64"})
 ]
 Quantity = Annotated[
-    int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(whole), _integer_schema(1, MAX_QUANTITY)
+    int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(whole), integer_schema(1, MAX_QUANTITY)
 ]
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(whole), _integer_schema(0, MAX_STOCK)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(whole), integer_schema(0, MAX_STOCK)]
 StockDelta = Annotated[
-    int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(whole), _integer_schema(-MAX_STOCK, MAX_STOCK)
+    int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(whole), integer_schema(-MAX_STOCK, MAX_STOCK)
 ]
 Flag = Annotated[bool, Field(strict=True)]
 
 
 # -- What answers hold: never validated, only documented -------------------------------------------
 
-Key = Annotated[int, _integer_schema(1, MAX_KEY)]
-Pieces = Annotated[int, _integer_schema(0, MAX_STOCK)]
-PiecesMoved = Annotated[int, _integer_schema(-MAX_STOCK, MAX_STOCK)]
-Money = Annotated[Decimal, _shown_decimal(MAX_MONEY)]
-Stars = Annotated[Decimal, _shown_decimal(MAX_RATING)]
+Key = Annotated[int, integer_schema(1, MAX_KEY)]
+Pieces = Annotated[int, integer_schema(0, MAX_STOCK)]
+PiecesMoved = Annotated[int, integer_schema(-MAX_STOCK, MAX_STOCK)]
+Money = Annotated[Decimal, shown_decimal_schema(MAX_MONEY)]
+Stars = Annotated[Decimal, shown_decimal_schema(MAX_RATING)]

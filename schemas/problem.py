@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from schemas.base import without_default
-from schemas.fields import Key
 from schemas.json_codec import json_body
+from schemas.json_schema import MAX_KEY, integer_schema, without_default
 from schemas.validation import MAX_ERRORS
 
 # The codes of errors that have no class of their own, by status.
@@ -144,7 +143,7 @@ class RateLimitProblem(Problem):
 class ShortProduct(BaseModel):
     """A product of which less is left than was asked for."""
 
-    product_id: Key
+    product_id: Annotated[int, integer_schema(1, MAX_KEY)]
     requested: int
     available: int
 

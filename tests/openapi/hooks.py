@@ -27,6 +27,7 @@ _BEYOND_OPENAPI = (
     b"after cannot be combined with skip or sort",
     b"numbers of this form are given by the server alone",
     b"The same id_key stands twice in this request",
+    b"nothing of it can be seen",
 )
 
 
