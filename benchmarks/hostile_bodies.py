@@ -83,7 +83,7 @@ def _values(size: int) -> dict[str, bytes]:
     }
 
 
-def _products(size: int, filler: str) -> bytes:
+def _products(size: int, filler: str, category: int) -> bytes:
     """Valid products, as many as a request may have, which fill it to `size` bytes with their descriptions."""
     mark = uuid.uuid4().hex[:12]
     room = max(0, size // _MOST_ROWS - 150)
@@ -95,7 +95,7 @@ def _products(size: int, filler: str) -> bytes:
             "description": text,
             "price": 9.5,
             "stock": 3,
-            "category_id": 1,
+            "category_id": category,
         }
         for n in range(_MOST_ROWS)
     ]
@@ -121,14 +121,14 @@ def _with_values(size: int, made: Callable[[bytes], Hostile], label: str) -> dic
     return {f"{label}: {name}": partial(lambda one: made(_values(size)[one]), name) for name in _values(100)}
 
 
-def _bulk_shapes(size: int) -> dict[str, Callable[[], Hostile]]:
+def _bulk_shapes(size: int, category: int) -> dict[str, Callable[[], Hostile]]:
     shapes: dict[str, Callable[[], Hostile]] = {
         "10,000 categories": lambda: _bulk(_categories(), "/categories/bulk", valid=True),
         "10,000 categories under a key": lambda: _keyed(_bulk(_categories(), "/categories/bulk", valid=True)),
-        "10,000 long products": lambda: _bulk(_products(size, "wood "), valid=True),
-        "10,000 long products under a key": lambda: _keyed(_bulk(_products(size, "wood "), valid=True)),
+        "10,000 long products": lambda: _bulk(_products(size, "wood ", category), valid=True),
+        "10,000 long products under a key": lambda: _keyed(_bulk(_products(size, "wood ", category), valid=True)),
         "10,000 products of two scripts": lambda: _bulk(
-            _products(size, "wood wood wood \N{GRINNING FACE}"), valid=True
+            _products(size, "wood wood wood \N{GRINNING FACE}", category), valid=True
         ),
         "rows that lack everything": lambda: _bulk(repeated(b"{}", size)),
         "rows of unknown fields": lambda: _bulk(repeated(b"{" + many_keys(2000) + b"}", size)),
@@ -194,9 +194,9 @@ def _head_shapes() -> dict[str, Callable[[], Hostile]]:
     }
 
 
-def shapes(bulk: int = BULK - 100_000) -> dict[str, Callable[[], Hostile]]:
-    """All of them by name, with bulk requests of about `bulk` bytes.
+def shapes(bulk: int = BULK - 100_000, category: int = 1) -> dict[str, Callable[[], Hostile]]:
+    """All of them by name, with bulk requests of about `bulk` bytes, whose products are of the `category`.
 
     Each call of one makes the request anew, with names and keys that nobody used.
     """
-    return {**_bulk_shapes(bulk), **_single_shapes(), **_head_shapes()}
+    return {**_bulk_shapes(bulk, category), **_single_shapes(), **_head_shapes()}

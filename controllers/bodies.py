@@ -1,5 +1,6 @@
 """Reads the bodies of requests: JSON and nothing else, not compressed, and not too large to be looked through."""
 
+from collections import deque
 from email.message import Message
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ MISSING: Any = object()
 class StrictRequest(Request):
     """A request whose JSON is read by `schemas.json_codec`."""
 
-    # What was sent: the value of its JSON, or the bytes of it where the endpoint reads that itself.
+    # What was sent: the value of its JSON, or the bytes of it, in chunks, where the endpoint reads that itself.
     sent: Any = MISSING
     # Set where `sent` is only the beginning.
     cut_off: TooManyValues | None = None
@@ -29,12 +30,12 @@ class StrictRequest(Request):
 
     async def read(self, *, parse: bool) -> None:
         """Read the body, and parse it if that is asked for. Raises 415 for other media, and 422 for what is not JSON."""
-        body = await self.body()
+        body = await self.body() if parse else deque([chunk async for chunk in self.stream() if chunk])
         if not body:
             return
         self._require_plain_json()
         try:
-            self.sent = from_json(body) if parse else body
+            self.sent = from_json(body) if isinstance(body, bytes) else body
         except TooManyValues as error:
             self.sent, self.cut_off = error.first, error
         except MalformedJson as error:

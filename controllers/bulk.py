@@ -20,7 +20,7 @@ from controllers.bulk_rows import MAX_BULK, read_rows
 from controllers.routing import ShopRoute
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of
-from schemas.json_codec import json_array
+from schemas.json_codec import json_array, to_json
 from schemas.validation import first_few
 from services.bulk import BulkService
 from services.idempotency import Reply
@@ -91,9 +91,8 @@ class BulkController(BaseController):
         rows = await read_rows(request, body, self.create_schema)
 
         def work(session: Session) -> Reply:
-            created = self.service(session).create_many([dict(row) for row in rows.sent], self.fields)
-            content = (dict(zip(self.fields, row, strict=True)) for row in created)
-            return Reply(201, json_array(content), {"Content-Type": JSON})
+            created = self.service(session).create_many(rows.sent, self.fields, self._as_json)
+            return Reply(201, json_array(created), {"Content-Type": JSON})
 
         return await self.write_keyed(request, work, rows.keyed)
 
@@ -108,7 +107,7 @@ class BulkController(BaseController):
 
         def work(session: Session) -> Reply:
             rows = self.service(session).update_many(changes.sent)
-            return Reply(200, json_array(as_dict(row, self.fields) for row in rows), {"Content-Type": JSON})
+            return Reply(200, json_array(to_json(as_dict(row, self.fields)) for row in rows), {"Content-Type": JSON})
 
         return await self.write_keyed(request, work, changes.keyed)
 
@@ -122,6 +121,9 @@ class BulkController(BaseController):
             return Reply(204)
 
         return await self.write_keyed(request, work, deletions.keyed)
+
+    def _as_json(self, row: Sequence[Any]) -> bytes:
+        return to_json(dict(zip(self.fields, row, strict=True)))
 
     def _bulk_route(
         self, method: str, path: str, endpoint: Endpoint, operation_id: str, *, row: type[BodySchema], **options: Any

@@ -6,6 +6,7 @@ Between two of them others have their turn, and at the first error too many to b
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ class BulkRows:
     keyed: KeyedRequest | None
 
 
-async def read_rows(request: Request, body: bytes, schema: type[Body]) -> BulkRows:
+async def read_rows(request: Request, body: deque[bytes], schema: type[Body]) -> BulkRows:
     """The rows of the request, each of which has to be what `schema` takes. Raises 422 with what is wrong with them."""
     key = key_of(request)
     fingerprint = None if key is None else RowsFingerprint(request.method, request.scope["path"])
@@ -57,7 +58,7 @@ class _Reading:
         self._schema, self._fingerprint = schema, fingerprint
         self._count = 0
 
-    async def read(self, body: bytes) -> None:
+    async def read(self, body: deque[bytes]) -> None:
         """Read until the end, or until nothing has to be known any more."""
         turn_ends = time.perf_counter() + _TURN
         try:

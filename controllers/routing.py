@@ -54,7 +54,7 @@ class ShopRoute(APIRoute):
     dependencies, forms, response models. So the route asks the endpoint itself.
 
     `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
-    that `reads_rows` gets the bytes of its body. `about` gives the options of FastAPI that only document the route.
+    that `reads_rows` gets the chunks of its body. `about` gives the options of FastAPI that only document the route.
     """
 
     reads_rows = False

@@ -6,7 +6,6 @@ filter's name. Statements are built once per shape and reused, because building 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, Select, any_, bindparam, func, select
@@ -14,14 +13,13 @@ from sqlalchemy.orm import Session
 
 from config.guards import ONLY_LOCKS
 from models import Row
-from repositories.changed_rows import ROWS_PER_STATEMENT, ChangedRows
+from repositories.changed_rows import ChangedRows
 from repositories.filters import by_value
 from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
-from repositories.new_rows import NewRows, in_places, parameters_of, row_statement, rows_statement
+from repositories.new_rows import parameters_of, row_statement
 from repositories.reading import MoreToRead, Question, Reading, always
 from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from schemas.base import ListQuery, Page
-from schemas.json_codec import to_json
 
 M = TypeVar("M", bound=Row)
 
@@ -39,7 +37,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
+class BaseRepository(Listed, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init_subclass__(cls) -> None:
@@ -140,17 +138,6 @@ class BaseRepository(Listed, NewRows, ChangedRows, Generic[M]):
         """All columns of the new row with these values. What belongs to it in other tables is written as well."""
         parameters = parameters_of(self.model.__table__, values)
         return self.session.execute(row_statement(type(self)), parameters).one()
-
-    def add_all(self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...]) -> list[Any]:
-        """The columns `fields`, the key first, of new rows in the order of `values`, which all have the same fields."""
-        added: list[Any] = []
-        for start in range(0, len(values), ROWS_PER_STATEMENT):
-            rows = in_places(values[start : start + ROWS_PER_STATEMENT])
-            statement = rows_statement(type(self), tuple(values[0]), fields)
-            # Keys are given in the order of the places; in which order rows come back, nothing says.
-            found = self.session.execute(statement, {"rows": to_json(rows).decode()}).all()
-            added += sorted(found, key=itemgetter(0))
-        return added
 
     def taken(self, field: str, forms: Sequence[str]) -> set[str]:
         """Those of `forms` of the unique `field` that some row already has."""

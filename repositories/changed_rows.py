@@ -1,38 +1,53 @@
-"""Many rows changed or removed by few statements, for requests about thousands of them at once."""
+"""Many rows added, changed or removed by few statements, for requests about thousands of them at once."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from repositories.new_rows import given_rows
-from schemas.json_codec import to_json
+from repositories.new_rows import ROWS_PER_STATEMENT, NewRows, given_rows, in_places, portions, rows_statement
 
-# So few that no statement comes near its timeout.
-ROWS_PER_STATEMENT = 2000
+T = TypeVar("T")
 
 
-class ChangedRows:
-    """A table whose rows are changed and removed by the thousand. All of them must have been locked before."""
+class ChangedRows(NewRows):
+    """A table whose rows are added, changed and removed by the thousand.
 
-    model: ClassVar[type[Any]]
+    What is changed or removed must have been locked before.
+    """
+
     session: Session
     # Unique field -> the form of it by which rows are told apart.
     forms: ClassVar[Mapping[str, Any]] = {}
 
+    def add_all(
+        self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[Any], T]
+    ) -> list[T]:
+        """What `shown` makes of new rows, in the order of `values`, which all have the same fields.
+
+        It gets the columns `fields`, the key first.
+        """
+        added: list[T] = []
+        statement = rows_statement(type(self), tuple(values[0]), fields)
+        for rows in portions(in_places(values)):
+            # Keys are given in the order of the places; in which order rows come back, nothing says.
+            found = self.session.execute(statement, {"rows": rows}).all()
+            added += map(shown, sorted(found, key=itemgetter(0)))
+        return added
+
     def update_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows that all have the same fields, the key among them. Objects of the session follow."""
-        for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            some = rows[start : start + ROWS_PER_STATEMENT]
-            given = given_rows(self.model.__table__, tuple(some[0]))
-            values = {name: given.c[name] for name in some[0] if name != "id_key"}
-            statement = update(self.model).where(self.model.id_key == given.c.id_key).values(values)
-            # As objects: what the database computes, the version among it, is then known of every row.
-            refreshed = statement.returning(self.model).execution_options(
-                synchronize_session=False, populate_existing=True
-            )
-            self.session.scalars(refreshed, {"rows": to_json(some).decode()}).all()
+        if not rows:
+            return
+        given = given_rows(self.model.__table__, tuple(rows[0]))
+        values = {name: given.c[name] for name in rows[0] if name != "id_key"}
+        statement = update(self.model).where(self.model.id_key == given.c.id_key).values(values)
+        # As objects: what the database computes, the version among it, is then known of every row.
+        refreshed = statement.returning(self.model).execution_options(synchronize_session=False, populate_existing=True)
+        for some in portions(rows):
+            self.session.scalars(refreshed, {"rows": some}).all()
 
     def delete_all(self, row_ids: Sequence[int]) -> None:
         """Remove the rows at once, and what depends on them."""

@@ -1,17 +1,36 @@
 """Queries on the answers kept by Idempotency-Key."""
 
 import hashlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, text
+import psycopg2
+from sqlalchemy import bindparam, case, delete, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models import IdempotencyKey
+from repositories.bulk_load import copy_cell
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_FIND = select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.headers, IdempotencyKey.body).where(
-    IdempotencyKey.key == bindparam("key")
-)
+# Larger bodies are written and read in pieces: the driver lets no other thread run while it turns bytes into digits, and
+# holds them several times meanwhile.
+_LONG_BODY = 256 * 1024
+_PIECE = 2 * 1024 * 1024
+_COPIED = 64 * 1024
+
+_KEPT = IdempotencyKey.key == bindparam("key")
+_LENGTH = func.octet_length(IdempotencyKey.body)
+_FIND = select(
+    IdempotencyKey.fingerprint,
+    IdempotencyKey.status,
+    IdempotencyKey.headers,
+    case((_LENGTH <= _LONG_BODY, IdempotencyKey.body)).label("body"),
+    _LENGTH.label("length"),
+).where(_KEPT)
+_FIND_PIECE = select(func.substring(IdempotencyKey.body, bindparam("start"), _PIECE)).where(_KEPT)
+_COPY = "COPY idempotency_keys (key, fingerprint, status, headers, body) FROM STDIN"
 _KEEP = insert(IdempotencyKey)
 
 
@@ -34,11 +53,36 @@ class IdempotencyKeyRepository:
         """The kept answer. It has to be asked for after the lock, in a statement of its own, to see what just committed."""
         return self.connection.execute(_FIND, {"key": key}).first()
 
+    def body(self, key: str, kept: Any) -> bytes:
+        """The body of an answer that was found under the key."""
+        if kept.body is not None:
+            return bytes(kept.body)
+        starts = range(1, kept.length + 1, _PIECE)
+        pieces = (self.connection.execute(_FIND_PIECE, {"key": key, "start": start}).scalar_one() for start in starts)
+        return b"".join(pieces)
+
     def keep(self, key: str, fingerprint: bytes, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer for whoever repeats the request."""
+        if len(body) > _LONG_BODY:
+            self._copy(copied(key, fingerprint, status, headers, body))
+            return
         self.connection.execute(
             _KEEP, {"key": key, "fingerprint": fingerprint, "status": status, "headers": headers, "body": body}
         )
+
+    def _copy(self, pieces: Iterator[str]) -> None:
+        driver = self.connection.connection.driver_connection
+        assert driver is not None
+        with driver.cursor() as cursor:
+            try:
+                cursor.copy_expert(_COPY, _Pieces(pieces))
+            except psycopg2.Error as error:
+                # As SQLAlchemy would raise it from a statement of its own.
+                dialect = self.connection.dialect
+                is_lost = dialect.is_disconnect(error, driver, cursor)  # type: ignore[arg-type]  # it is the driver's
+                raise DBAPIError.instance(
+                    _COPY, None, error, psycopg2.Error, connection_invalidated=is_lost, dialect=dialect
+                ) from error
 
     def purge(self, older_than_hours: int, batch: int) -> int:
         """Remove at most `batch` answers that are older, by the database's clock; how many there were."""
@@ -51,3 +95,23 @@ class IdempotencyKeyRepository:
         )
         statement = delete(IdempotencyKey).where(IdempotencyKey.key.in_(old)).returning(IdempotencyKey.key)
         return len(self.connection.execute(statement, {"hours": older_than_hours}).all())
+
+
+def copied(key: str, fingerprint: bytes, status: int, headers: dict[str, str], body: bytes) -> Iterator[str]:
+    """The row as COPY reads it, in pieces."""
+    cells = (copy_cell(key), f"\\\\x{fingerprint.hex()}", str(status), copy_cell(json.dumps(headers)))
+    yield "\t".join((*cells, r"\\x"))
+    for start in range(0, len(body), _COPIED):
+        yield body[start : start + _COPIED].hex()
+    yield "\n"
+
+
+class _Pieces:
+    """The file that psycopg2 reads a row from, piece by piece."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces = pieces
+
+    def read(self, size: int) -> str:
+        """The next piece, whatever the size; nothing at the end."""
+        return next(self._pieces, "")

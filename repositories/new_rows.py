@@ -5,7 +5,8 @@ single row can be sent in two ways: through a session, as a step of a transactio
 a transaction by itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -43,8 +44,12 @@ from config.lanes import Parameters, Prepared, Row
 from repositories.lists import memoized
 from repositories.prepared import DIALECT, prepared
 from schemas.base import READ_ONLY
+from schemas.json_codec import to_json
 
 _PLACE = "place"
+ROWS_PER_STATEMENT = 2000
+_BYTES_PER_STATEMENT = 256 * 1024
+_ROWS_AT_ONCE = 50
 # What the driver writes and reads by itself; values of other types have to be converted, as sessions do.
 _TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text}
 
@@ -117,9 +122,29 @@ def given_rows(table: Table, names: Sequence[str], *more: ColumnClause[Any]) -> 
     return rows.table_valued(*columns, *more).render_derived(with_types=True)
 
 
-def in_places(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def in_places(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The rows as `rows_statement` wants them: keys are given in the order of their places."""
-    return [{**row, _PLACE: place} for place, row in enumerate(rows)]
+    return ({**row, _PLACE: place} for place, row in enumerate(rows))
+
+
+def portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The rows as JSON arrays, of as many rows as should go into one statement.
+
+    It stays well below its timeout, and is made, sent and answered by the driver while no other thread runs.
+    """
+    rest = iter(rows)
+    pieces: list[bytes] = []
+    while some := list(islice(rest, _ROWS_AT_ONCE)):
+        pieces.append(to_json(some)[1:-1])
+        if sum(map(len, pieces)) > _BYTES_PER_STATEMENT or len(pieces) * _ROWS_AT_ONCE >= ROWS_PER_STATEMENT:
+            yield _array(pieces)
+            pieces = []
+    if pieces:
+        yield _array(pieces)
+
+
+def _array(pieces: Sequence[bytes]) -> str:
+    return b"".join((b"[", b",".join(pieces), b"]")).decode()
 
 
 def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]]) -> Select[Any]:

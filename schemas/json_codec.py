@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from itertools import islice
 from typing import Any, NoReturn
 
 import orjson
@@ -23,7 +22,6 @@ MAX_DIGITS = 1000
 # An escaped lone surrogate is the one kind of text that parses and cannot be stored or sent back.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\n\r]*")
-_WRITTEN_AT_ONCE = 500
 # What is wrong with a request that has more members than these is told without the rest of them.
 _FIRST_MEMBERS = 1000
 
@@ -138,21 +136,25 @@ def _behind(text: str, start: int, sign: str) -> int | None:
 
 def to_json(value: Any) -> bytes:
     """Compact UTF-8 JSON. Times end in `Z`; a `Decimal` becomes a JSON number with its own digits."""
-    return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z)
+    return b"%b" % _written(value)
 
 
 def json_body(value: Any) -> bytes:
     """The JSON of an answer, which ends with a line break, so that it stands by itself in a terminal and in a file."""
-    return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    return _written(value) + b"\n"
 
 
-def json_array(elements: Iterable[Any]) -> bytes:
-    """As `json_body` of the list of the elements, made of a few at a time, so that other threads have their turns."""
-    rest = iter(elements)
-    pieces = []
-    while some := list(islice(rest, _WRITTEN_AT_ONCE)):
-        pieces.append(to_json(some)[1:-1])
-    return b"".join((b"[", b",".join(pieces), b"]\n"))
+def _written(value: Any) -> bytes:
+    """The JSON in an object that takes up to fourteen times as much memory: orjson keeps the room that it wrote into.
+
+    Whoever keeps it has to make a copy of it.
+    """
+    return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z)
+
+
+def json_array(elements: Iterable[bytes]) -> bytes:
+    """As `json_body` of a list, whose elements are JSON already: made one by one, so that other threads have their turns."""
+    return b"".join((b"[", b",".join(elements), b"]\n"))
 
 
 def _write_exactly(value: Any) -> Any:

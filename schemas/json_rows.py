@@ -5,6 +5,7 @@ parser does not let go of the interpreter; and it could take thirty times the me
 """
 
 import codecs
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,14 +27,16 @@ class NotAnArray(ValueError):
 
 
 class JsonRows:
-    """Iterates, once, over the elements of the JSON array `body`, without a look at what comes behind them.
+    """Iterates, once, over the elements of a JSON array, without a look at what comes behind them.
 
+    `chunks` are its bytes, as they came. They are taken away one by one, so that they need not be held beside the rows.
     Raises `NotAnArray`, `TooManyValues` at a row that is too large, and `MalformedJson` where `from_json` would.
     """
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._decoded = 0
+    def __init__(self, chunks: deque[bytes]) -> None:
+        self._chunks = chunks
+        # The chunk that is being decoded, and how much of it is.
+        self._chunk, self._decoded = b"", 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         # What is decoded and not done with: `_text` from `_place` on. So many characters were before the text.
         self._text, self._place, self._passed = "", 0, 0
@@ -97,12 +100,20 @@ class JsonRows:
         return len(pieces) > 1
 
     def _next_piece(self) -> str:
-        """What comes next of the body's text; nothing at its end."""
-        piece = ""
-        while not piece and self._decoded < len(self._body):
-            start, self._decoded = self._decoded, self._decoded + _PIECE
+        """What comes next of the text; nothing at its end."""
+        piece, is_end = "", False
+        while not piece and not is_end:
+            part = self._next_bytes()
+            is_end = not part
             try:
-                piece = self._decoder.decode(self._body[start : self._decoded], self._decoded >= len(self._body))
+                piece = self._decoder.decode(part, is_end)
             except UnicodeError:
                 raise MalformedJson("the text is not valid Unicode") from None
         return piece
+
+    def _next_bytes(self) -> bytes:
+        """At most `_PIECE` bytes; none at the end."""
+        if self._decoded >= len(self._chunk):
+            self._chunk, self._decoded = self._chunks.popleft() if self._chunks else b"", 0
+        start, self._decoded = self._decoded, self._decoded + _PIECE
+        return self._chunk[start : self._decoded]

@@ -24,6 +24,7 @@ from services.preconditions import UNCONDITIONAL, Preconditions
 from services.versions import News
 
 M = TypeVar("M", bound=Row)
+T = TypeVar("T")
 
 NEWS = "news"
 
@@ -147,11 +148,14 @@ class BaseService(Generic[M]):
             self.repository.delete(row)
         self.was_removed(row)
 
-    def create_many(self, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> Sequence[Any]:
-        """The columns `fields`, the key first, of the new rows: all of them or none.
+    def create_many(
+        self, given: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[Any], T]
+    ) -> Sequence[T]:
+        """What `shown` makes of the new rows, of which it gets the columns `fields`, the key first: of all or of none.
 
-        Raises what `create` would raise, with the row's place in `rows`.
+        Raises what `create` would raise, with the row's place in `given`.
         """
+        rows = [dict(values) for values in given]
         for values in rows:
             self.complete(values)
             self.before_create(values)
@@ -159,11 +163,14 @@ class BaseService(Generic[M]):
         self._require_unique(rows)
         every_field = {name for values in rows for name in values}
         defaults = self._defaults(every_field)
-        complete = [{**defaults, **values} for values in rows]
-        created = written_in_parts(self.session, complete, lambda some: self.repository.add_all(some, fields))
-        for row in created:
+        for values in rows:
+            values.update({name: default for name, default in defaults.items() if name not in values})
+
+        def added(row: Any) -> T:
             self._was_added(row)
-        return created
+            return shown(row)
+
+        return written_in_parts(self.session, rows, lambda some: self.repository.add_all(some, fields, added))
 
     # -- hooks -------------------------------------------------------------------------------------
 

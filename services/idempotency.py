@@ -100,7 +100,7 @@ class Idempotency:
             return None
         if bytes(kept.fingerprint) != self.request.fingerprint:
             raise KeyReused
-        return Reply(kept.status, bytes(kept.body), {**kept.headers, "Idempotent-Replayed": "true"})
+        return Reply(kept.status, keys.body(self.request.key, kept), {**kept.headers, "Idempotent-Replayed": "true"})
 
     def _keep(self, session: Session, reply: Reply) -> None:
         request = self.request

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.json_codec import MalformedJson, from_json, to_json
+from schemas.json_codec import MalformedJson, from_json, json_body, to_json
 
 pytestmark = pytest.mark.unit
 
@@ -121,3 +122,16 @@ def test_times_are_written_in_utc_with_a_z() -> None:
 def test_what_has_no_json_form_is_an_error_of_the_program() -> None:
     with pytest.raises(TypeError):
         to_json({"a": object()})
+
+
+@pytest.mark.parametrize("write", [to_json, json_body])
+@pytest.mark.parametrize("length", [10, 1500, 20_000])
+def test_what_is_written_holds_no_more_memory_than_it_has_bytes(write: Any, length: int) -> None:
+    value = {"text": "x" * length}
+    tracemalloc.start()
+    try:
+        written = [write(value) for _ in range(50)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < sum(map(len, written)) + 50 * 100 + 1000

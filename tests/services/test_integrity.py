@@ -53,7 +53,7 @@ def named(count: int) -> list[dict[str, Any]]:
 
 def refusal_of(service: BaseService[Any], rows: list[dict[str, Any]]) -> ShopError:
     with pytest.raises(ShopError) as refusal:
-        service.create_many(rows, ("id_key",))
+        service.create_many(rows, ("id_key",), tuple)
     return refusal.value
 
 
@@ -104,7 +104,9 @@ def test_a_broken_check_is_named(session: Session) -> None:
 
 def test_rows_come_back_in_their_order(session: Session) -> None:
     rows = named(30)
-    assert [row.name for row in Categories(session).create_many(rows, ("id_key", "name"))] == [r["name"] for r in rows]
+    assert [row.name for row in Categories(session).create_many(rows, ("id_key", "name"), lambda row: row)] == [
+        r["name"] for r in rows
+    ]
 
 
 def test_a_number_that_the_server_was_about_to_give_is_not_called_none(session: Session) -> None:
