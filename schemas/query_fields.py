@@ -130,7 +130,7 @@ QueryText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=320),
     AfterValidator(without_nul),
-    text_schema(0, 320, description="Only rows with this text, whatever its case"),
+    text_schema(0, 320, description="Only rows with this text, in whatever case and Unicode form"),
 ]
 QueryKey = Annotated[int, BeforeValidator(_integer), WithJsonSchema(_KEY_SCHEMA)]
 QueryNumber = Annotated[

@@ -40,7 +40,7 @@ def test_each_has_a_description_and_an_example_and_may_be_left_out(parameters: d
     assert parameters["id_key"]["example"] == [7]
     assert parameters["name"]["example"] == "Lamp"
     assert parameters["date_from"]["description"] == "Not before"
-    assert parameters["name"]["description"] == "Only rows with this text, whatever its case"
+    assert parameters["name"]["description"] == "Only rows with this text, in whatever case and Unicode form"
 
 
 def test_numbers_have_their_kind_and_bounds(parameters: dict[str, Any]) -> None:
