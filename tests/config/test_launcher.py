@@ -12,7 +12,7 @@ import pytest
 
 from config.embedded import ServerUrls
 from config.launcher import StopRequests
-from config.migrations import MIGRATION_LOCK
+from config.migrations import MIGRATION_LOCK, heads, history_statement, migrate
 from tests.config.processes import Shop, free_port, postgres_pid, processes_of, wait_for
 from tests.race.databases import connected, execute, rows_of
 
@@ -209,6 +209,31 @@ class TestProduction:
         assert b'"disabled"' in get(shop, "/health_check")[1]
         assert shop.end() == 0
         assert not empty_dir.exists()
+
+    def test_does_not_wait_for_a_database_that_is_not_there(self, empty_dir: Path, servers: ServerUrls) -> None:
+        url = servers.database_url.replace("/postgres?", "/not_there?")
+        line = refusal(Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false"))
+        assert "PostgreSQL refuses the connection" in line
+        assert 'database "not_there" does not exist' in line
+
+    def test_refuses_a_schema_that_is_none_of_its_own(self, empty_dir: Path, servers: ServerUrls) -> None:
+        url = empty_database(servers, "foreign")
+        execute(url, "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('abcdef')")
+        line = refusal(Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false"))
+        assert "The database is at revision abcdef, which this release (" in line
+
+    def test_serves_a_schema_that_a_newer_release_has_built_on_its_own(
+        self, empty_dir: Path, servers: ServerUrls
+    ) -> None:
+        url = empty_database(servers, "newer")
+        migrate(url)
+        execute(
+            url, f"UPDATE alembic_version SET version_num = '9999'; {history_statement({'9999'}, {*heads(), '9999'})}"
+        )
+        shop = Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false").until_it_answers()
+        assert get(shop, "/health/ready")[0] == 200
+        assert get(shop, "/products")[0] == 200
+        assert shop.end() == 0
 
     def test_stops_while_it_waits_for_its_database(self, empty_dir: Path) -> None:
         url = f"postgresql://u:p@127.0.0.1:{free_port()}/shop"

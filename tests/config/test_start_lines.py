@@ -1,0 +1,71 @@
+"""What a start says of the database, its migrations and Redis."""
+
+import asyncio
+import logging
+
+import pytest
+
+from config.database import Database
+from config.embedded import ServerUrls
+from config.redis_config import RedisGateway
+from config.settings import read_settings
+from config.start_lines import say_what_is_there
+from tests.race.databases import execute, new_database
+
+pytestmark = pytest.mark.integration
+
+
+def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | None) -> list[str]:
+    """The lines, without the word and the colon at their beginning: Redis, Database, Migrations."""
+
+    async def start() -> None:
+        gateway = RedisGateway(redis_url)
+        await say_what_is_there(database, gateway, redis_url)
+        await gateway.close()
+
+    database = Database(database_url, read_settings({}))
+    try:
+        with caplog.at_level(logging.INFO, logger="shop.start"):
+            asyncio.run(start())
+    finally:
+        database.close()
+    lines = [record.getMessage() for record in caplog.records if record.name == "shop.start"]
+    assert [line.partition(":")[0] for line in lines] == ["Redis", "Database", "Migrations"]
+    return [line.partition(": ")[2] for line in lines]
+
+
+def test_everything_is_there(servers: ServerUrls, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    url = new_database(servers.database_url)
+    redis, database, migrations = said(caplog, url, redis_url)
+    assert redis.startswith("Valkey ")
+    assert "database " in redis
+    assert database.startswith("PostgreSQL 18")
+    assert database.endswith(", as postgres; 6 threads, 2 lanes to write, 4 to read")
+    assert migrations.startswith("at revision 00")
+    assert "," not in migrations
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (None, "switched off, nothing is cached"),
+        ("redis://:secret@127.0.0.1:1/3", "database 3 on 127.0.0.1:1 does not answer ("),
+        ("unix:///nowhere/valkey.sock?db=2&password=secret", "database 2 on /nowhere/valkey.sock does not answer ("),
+    ],
+)
+def test_redis_is_not_there(servers: ServerUrls, url: str | None, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert said(caplog, new_database(servers.database_url), url)[0].startswith(line)
+    assert "secret" not in caplog.text
+
+
+def test_a_database_that_is_not_at_this_release(servers: ServerUrls, caplog: pytest.LogCaptureFixture) -> None:
+    url = new_database(servers.database_url)
+    execute(url, "UPDATE alembic_version SET version_num = '0001'")
+    assert said(caplog, url, None)[2].startswith("at revision 0001, and this release needs 00")
+    caplog.clear()
+    execute(
+        url,
+        "UPDATE alembic_version SET version_num = '9999'; DO $$ BEGIN EXECUTE 'COMMENT ON TABLE alembic_version IS ''at 9999; "
+        "has ' || (SELECT string_agg(lpad(n::text, 4, '0'), ' ') FROM generate_series(1, 99) n) || ' 9999'''; END $$",
+    )
+    assert said(caplog, url, None)[2].startswith("at revision 9999, by a newer release than this one (00")
