@@ -94,6 +94,10 @@ def running_servers(
         meanwhile()
         yield embedded_urls(settings)
         return
+    if settings.outside_database_url is None:
+        # libpq would go to another server with them, whatever socket the URL names.
+        for name in ("PGHOSTADDR", "PGSERVICE"):
+            os.environ.pop(name, None)
     with ExitStack() as stack:
         directory = _DataDirectory(data_folder(settings), stopping, meanwhile, stack)
         with directory.owned(servers) if owner else directory.visited(servers):

@@ -115,6 +115,12 @@ class TestStopping:
         assert processes_of(data_dir) == {}
 
 
+def test_variables_of_libpq_do_not_lead_to_another_server(data_dir: Path) -> None:
+    shop = Shop("main.py", data_dir, PGHOSTADDR="127.0.0.1", PGSERVICE="another").until_it_answers()
+    assert get(shop, "/products") == (200, b"[]\n")
+    assert shop.end() == 0
+
+
 class TestKilled:
     def test_launcher_takes_its_workers_along_and_starts_again(self, data_dir: Path) -> None:
         killed = Shop("main.py", data_dir, UVICORN_WORKERS="2").until_it_answers()
