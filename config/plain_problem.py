@@ -9,7 +9,15 @@ def problem_answer(status: int, detail: str, lines: bytes = b"") -> bytes:
     title = HTTPStatus(status).phrase
     code = title.lower().replace(" ", "_")
     body = json.dumps(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}, separators=(",", ":")
+        {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "message": detail,
+            "code": code,
+        },
+        separators=(",", ":"),
     ).encode()
     return (
         b"HTTP/1.1 %d %b\r\n%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"

@@ -26,6 +26,7 @@ from controllers.answers import (
     rows_answer,
     size_answer,
 )
+from controllers.documented_headers import IF_NONE_MATCH
 from controllers.idempotency import keyed_request
 from controllers.parameters import list_parameters, row_parameters
 from controllers.preconditions import preconditions_of
@@ -41,6 +42,7 @@ from services.answer import Answer, Entry, page_entry
 from services.at_once import AtOnce
 from services.base import BaseService
 from services.cache_key import build_key
+from services.declared import Errors, change, creation, deletion
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
 from services.versions import row_tag, size_tag
@@ -76,7 +78,14 @@ class BaseController:
         one = f"{self.path}/{ROW}"
         return [
             self.list_route(self.path, self.list_rows, f"list_{self.plural}", f"List {self.words(self.plural)}"),
-            self.route("POST", self.path, self.create_row, f"create_{self.singular}", body=self.create_schema),
+            self.route(
+                "POST",
+                self.path,
+                self.create_row,
+                f"create_{self.singular}",
+                body=self.create_schema,
+                refusals=creation(self.service),
+            ),
             self.route(
                 "GET",
                 one,
@@ -86,9 +95,23 @@ class BaseController:
                 cached=self.is_cached,
                 query=self.query_schema,
             ),
-            self.route("PUT", one, self.update_row, f"update_{self.singular}", body=self.update_schema),
-            self.route("PATCH", one, self.update_row, f"patch_{self.singular}", body=self.update_schema),
-            self.route("DELETE", one, self.delete_row, f"delete_{self.singular}"),
+            self.route(
+                "PUT",
+                one,
+                self.update_row,
+                f"update_{self.singular}",
+                body=self.update_schema,
+                refusals=change(self.service),
+            ),
+            self.route(
+                "PATCH",
+                one,
+                self.update_row,
+                f"patch_{self.singular}",
+                body=self.update_schema,
+                refusals=change(self.service),
+            ),
+            self.route("DELETE", one, self.delete_row, f"delete_{self.singular}", refusals=deletion(self.service)),
         ]
 
     # -- endpoints ---------------------------------------------------------------------------------
@@ -253,23 +276,35 @@ class BaseController:
         example: Any = None,
         body_example: Any = None,
         query: type[ListQuery] | None = None,
+        refusals: Errors = frozenset(),
     ) -> ShopRoute:
         """A documented route. What is not given follows from the method and the entity.
 
-        Of `query` it takes the parameters that hold for a single row.
+        Of `query` it takes the parameters that hold for a single row. `refusals` are those that the services declare
+        (see `services.declared`).
         """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else answer or self.read_schema
 
         def about() -> dict[str, Any]:
             extra = documentation.request_extra(
-                method, body, body_example or self.body_example(method), row_in_path="{" in path
+                method,
+                body,
+                body_example or self.body_example(method),
+                row_in_path="{" in path,
+                answers=shown is not None,
             )
             if query is not None:
                 extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
             return {
                 "responses": documentation.responses(
-                    method, status, shown, example or self.row_example(), row_in_path="{" in path, cached=cached
+                    method,
+                    status,
+                    shown,
+                    example or self.row_example(),
+                    row_in_path="{" in path,
+                    refusals=refusals,
+                    cached=cached,
                 ),
                 "openapi_extra": extra,
             }
@@ -317,7 +352,7 @@ class BaseController:
                 "openapi_extra": {
                     "parameters": [
                         *list_parameters(asked, columns, example or self.row_example()),
-                        documentation.IF_NONE_MATCH,
+                        IF_NONE_MATCH,
                     ]
                 },
             }

@@ -23,6 +23,7 @@ from schemas.base import BulkDelete, bulk_update_of
 from schemas.json_codec import json_array, to_json
 from schemas.validation import first_few
 from services.bulk import BulkService
+from services.declared import change, creation, deletion
 from services.idempotency import Reply
 
 
@@ -62,6 +63,7 @@ class BulkController(BaseController):
                 body_example=[self.body_example("POST")],
                 answer=documentation.list_of(self.read_schema),
                 example=[self.row_example()],
+                refusals=creation(self.service),
             ),
             self._bulk_route(
                 "PATCH",
@@ -73,6 +75,7 @@ class BulkController(BaseController):
                 body_example=[{"id_key": 1, **self.body_example("PATCH")}],
                 answer=documentation.list_of(self.read_schema),
                 example=[self.row_example()],
+                refusals=change(self.service, by_the_thousand=True),
             ),
             self._bulk_route(
                 "POST",
@@ -83,6 +86,7 @@ class BulkController(BaseController):
                 row=BulkDelete,
                 body_example=[{"id_key": 1}, {"id_key": 2, "updated_at": documentation.STORED["updated_at"]}],
                 status=204,
+                refusals=deletion(self.service, by_the_thousand=True),
             ),
         ]
 

@@ -15,6 +15,7 @@ from controllers.order_detail import OrderDetailController
 from schemas.checkout import Checkout, PlacedOrderRead
 from services.answer import Answer
 from services.checkout import CheckoutService, PlacedOrder, at_once
+from services.declared import refusals_of
 from services.idempotency import Reply
 
 _EXAMPLE = {
@@ -51,6 +52,7 @@ class CheckoutController(OrderController):
                     "order_details": [documentation.STORED | self.details.example],
                     "bill": documentation.STORED | self.bills.example,
                 },
+                refusals=refusals_of(CheckoutService.place),
             )
         ]
 

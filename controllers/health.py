@@ -7,10 +7,14 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controllers import documentation
+from config.media_types import JSON
 from controllers.answers import json_response
+from controllers.documentation import Responses
+from controllers.documented_errors import any_other_error, error_answer
+from controllers.documented_headers import OF_EVERY_ANSWER, referred_to
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
+from schemas.problem import CODES
 from services.health import HealthService
 
 _EXAMPLE: dict[str, Any] = {
@@ -47,13 +51,34 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _DATABASE_DOWN: dict[str, Any] = {
     "description": "The database is down",
     "model": HealthReport,
-    "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
+    "headers": referred_to(["Retry-After", *OF_EVERY_ANSWER]),
+    "content": {JSON: {"example": {**_EXAMPLE, "status": "critical"}}},
 }
 
 
-def _answers(description: str, model: type[BaseModel], example: Any) -> dict[int | str, dict[str, Any]]:
-    success = {"description": description, "model": model, "content": {"application/json": {"example": example}}}
-    return {200: success, **{error: documentation.error_answer(error) for error in (400, 413, 500)}}
+def _answers(
+    description: str, model: type[BaseModel], example: Any, unavailable: dict[str, Any] | None = None
+) -> Responses:
+    success = {
+        "description": description,
+        "model": model,
+        "headers": referred_to(OF_EVERY_ANSWER),
+        "content": {JSON: {"example": example}},
+    }
+    errors: Responses = {
+        status: error_answer(status, [CODES[status]], headers=OF_EVERY_ANSWER) for status in (400, 413, 500)
+    }
+    if unavailable is not None:
+        errors[503] = unavailable
+    return {200: success, **errors, "default": any_other_error(OF_EVERY_ANSWER)}
+
+
+_NOT_READY = error_answer(
+    503,
+    [CODES[503]],
+    headers=OF_EVERY_ANSWER,
+    description="Not now: the database is away, or the process is about to stop",
+)
 
 
 class HealthController:
@@ -66,7 +91,7 @@ class HealthController:
             self.report,
             operation_id="health_check",
             summary="The state of the shop and of what it depends on",
-            responses=_answers("It serves", HealthReport, _EXAMPLE) | {503: _DATABASE_DOWN},
+            responses=_answers("It serves", HealthReport, _EXAMPLE, _DATABASE_DOWN),
         )
         router.add_api_route(
             "/health/live",
@@ -80,8 +105,7 @@ class HealthController:
             self.ready,
             operation_id="health_ready",
             summary="Whether it can serve",
-            responses=_answers("It can", Ready, {"status": "ready"})
-            | {503: documentation.error_answer(503, "Not now: the database is away, or the process is about to stop")},
+            responses=_answers("It can", Ready, {"status": "ready"}, _NOT_READY),
         )
         return [route for route in router.routes if isinstance(route, APIRoute)]
 

@@ -7,7 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from config.media_types import JSON, MERGE_PATCH
-from controllers.documentation import HEADERS, problem_examples, problem_schemas
+from controllers.documented_errors import name_problems
+from controllers.documented_headers import HEADERS
 from controllers.routing import ShopRoute
 from schemas import enumerations
 
@@ -72,8 +73,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
     )
     components = document.setdefault("components", {})
-    components["schemas"] = components.get("schemas", {}) | problem_schemas()
-    components |= {"headers": HEADERS, "examples": problem_examples()}
+    components["headers"] = HEADERS
+    name_problems(document)
     for route in routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():

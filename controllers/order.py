@@ -25,6 +25,7 @@ from schemas.order import (
 )
 from services.answer import Answer
 from services.client import ClientService
+from services.declared import refusals_of
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
@@ -54,8 +55,24 @@ class OrderController(BaseController):
         one = f"{self.path}/{ROW}"
         return [
             *super().routes(),
-            self.route("POST", f"{one}/cancel", self.cancel, "cancel_order", summary="Cancel an order", status=200),
-            self.route("POST", f"{one}/advance", self.advance, "advance_order", summary="Move an order on", status=200),
+            self.route(
+                "POST",
+                f"{one}/cancel",
+                self.cancel,
+                "cancel_order",
+                summary="Cancel an order",
+                status=200,
+                refusals=refusals_of(OrderService.cancel),
+            ),
+            self.route(
+                "POST",
+                f"{one}/advance",
+                self.advance,
+                "advance_order",
+                summary="Move an order on",
+                status=200,
+                refusals=refusals_of(OrderService.advance),
+            ),
             self.route(
                 "POST",
                 f"{one}/returns",
@@ -66,6 +83,7 @@ class OrderController(BaseController):
                 body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
                 answer=BillRead,
                 example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
+                refusals=refusals_of(ReturnService.take_back),
             ),
             self.list_route(
                 f"{self.prefix}/clients/{ROW}/orders",

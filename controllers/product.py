@@ -24,6 +24,7 @@ from schemas.product import (
     StockMovementRead,
 )
 from services.answer import Answer
+from services.declared import refusals_of
 from services.idempotency import Reply
 from services.product import ProductService
 
@@ -67,6 +68,7 @@ class ProductController(BulkController):
                 body=StockChange,
                 body_example={"delta": 5, "reason": "receipt"},
                 status=200,
+                refusals=refusals_of(ProductService.change_stock),
             ),
             self.list_route(
                 f"{one}/stock_movements",

@@ -59,10 +59,7 @@ def refusal_of(error: ShopError, scope: Scope) -> Response:
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
     """422 with FastAPI's list of errors, without the input, which may hold a secret; of many, the first."""
     detail, has_more = told(errors)
-    if not has_more:
-        return problem(scope, 422, detail)
-    message = f"Only the first {len(detail)} errors are listed; there are more"
-    return problem(scope, 422, detail, extra={"message": message, "more_errors": True})
+    return problem(scope, 422, detail, extra={"more_errors": True} if has_more else None)
 
 
 def unexpected(error: Exception, scope: Scope) -> Response:
@@ -122,8 +119,7 @@ def install_error_handlers(app: FastAPI) -> None:
                 patch = {"Accept-Patch": ACCEPT_PATCH} if "PATCH" in methods else {}
                 return Response(status_code=204, headers=allowed | patch)
             return problem(request.scope, 405, error.detail, headers=allowed)
-        extra = {"message": error.detail} if error.status_code == 404 else None
-        return problem(request.scope, error.status_code, error.detail, headers=error.headers, extra=extra)
+        return problem(request.scope, error.status_code, error.detail, headers=error.headers)
 
     app.add_exception_handler(ShopError, on_shop_error)
     app.add_exception_handler(RequestValidationError, on_malformed)

@@ -32,7 +32,7 @@ class HttpRules:
             await response(scope, receive, send)
             return
         if not _is_text(scope):
-            response = problem(scope, 404, "Not Found", extra={"message": "Not Found"})
+            response = problem(scope, 404, "Not Found")
             await response(scope, receive, send)
             return
         if scope["path"].endswith("/") and scope["path"] != "/":

@@ -47,15 +47,17 @@ def problem_json(
     extra: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The JSON of an error. `instance` is the request's path, `extra` more members of the object."""
+    more = extra or {}
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "message": detail if isinstance(detail, str) else _summary(detail, has_more="more_errors" in more),
         "instance": _CUT_ESCAPE.sub("", instance[:_LONGEST_PATH]) if len(instance) > _LONGEST_PATH else instance,
         "code": code or CODES.get(status, "error"),
         "request_id": request_id,
-        **(extra or {}),
+        **more,
     }
     try:
         return json_body(body)
@@ -79,6 +81,23 @@ def told(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], boo
     return listed, len(listed) < len(errors)
 
 
+def _summary(errors: Sequence[Mapping[str, Any]], *, has_more: bool) -> str:
+    """One sentence about the errors of a malformed request: how many, and which is the first."""
+    if has_more:
+        said = f"The request is malformed; only the first {len(errors)} errors are listed, there are more"
+    elif len(errors) > 1:
+        said = f"The request is malformed in {len(errors)} places"
+    else:
+        said = "The request is malformed"
+    return _shortened(f"{said}: {_place(errors[0]['loc'])}: {errors[0]['msg']}" if errors else said, _LONGEST_MESSAGE)
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    """`body.lines[3].price`"""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return "".join(parts).removeprefix(".")
+
+
 def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}\N{HORIZONTAL ELLIPSIS}"
 
@@ -100,18 +119,13 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    message: str = Field(description="What is wrong, in one sentence for people")
     instance: str = Field(description="The path of the request")
     code: str = Field(description="The name of the error, for programs")
     request_id: str | None = Field(description="The X-Request-ID of the answer")
     loc: list[str | int] = Field(
         default=[], description="Which row and field of a bulk request it is about", json_schema_extra=without_default
     )
-
-
-class NotFoundProblem(Problem):
-    """Something that does not exist; `message` repeats `detail` for clients of the first version."""
-
-    message: str
 
 
 class ErrorLocation(BaseModel):
@@ -127,10 +141,9 @@ class MalformedProblem(Problem):
 
     more_errors: bool = Field(
         default=False,
-        description="True when there are more errors than are listed; then `message` says so",
+        description="True when there are more errors than are listed; `message` says so too",
         json_schema_extra=without_default,
     )
-    message: str = Field(default="", description="The same in words", json_schema_extra=without_default)
     detail: list[ErrorLocation]  # type: ignore[assignment]  # the contract keeps FastAPI's list here
 
 

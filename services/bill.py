@@ -12,6 +12,7 @@ from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from services.base import BaseService
 from services.client import ClientService
+from services.declared import refuses
 from services.errors import Conflict, InvalidField, TotalMismatch
 
 ZERO = Decimal("0.00")
@@ -37,6 +38,7 @@ class BillService(BaseService[Bill]):
         else:
             require_client_number(number)
 
+    @refuses(Conflict, TotalMismatch)
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
         order = OrderRepository(self.session).lock_of_bill(row.id_key)
         self._require_changeable(row, order)
@@ -50,6 +52,7 @@ class BillService(BaseService[Bill]):
                 raise TotalMismatch(total, changes["total"])
             changes["total"] = total
 
+    @refuses(Conflict)
     def before_delete(self, row: Bill) -> None:
         if is_server_number(row.bill_number):
             raise Conflict(f"Bill {row.id_key} was numbered by the server and cannot be deleted")

@@ -14,7 +14,18 @@ from schemas.fields import MAX_MONEY
 from services.at_once import AtOnce
 from services.base import news_of
 from services.bill import amount_to_pay, require_client_number
-from services.errors import AmountTooLarge, DiscountTooLarge, InsufficientStock, NotFound, TotalMismatch
+from services.declared import refuses
+from services.errors import (
+    AlreadyExists,
+    AmountTooLarge,
+    DiscountTooLarge,
+    InsufficientStock,
+    NotFound,
+    PriceMismatch,
+    ProductNotAvailable,
+    RuleBroken,
+    TotalMismatch,
+)
 from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
@@ -53,6 +64,17 @@ class CheckoutService:
         self.session = session
         self.repository = CheckoutRepository(session)
 
+    @refuses(
+        NotFound,
+        RuleBroken,
+        ProductNotAvailable,
+        PriceMismatch,
+        InsufficientStock,
+        AmountTooLarge,
+        DiscountTooLarge,
+        TotalMismatch,
+        AlreadyExists,
+    )
     def place(self, checkout: Checkout) -> PlacedOrder:
         """The stored order, within the transaction of the session. Raises what the rules say against it."""
         bill_number = checkout.optional("bill_number")

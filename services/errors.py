@@ -81,10 +81,6 @@ class NotFound(ShopError):
     def message(self) -> str:
         return f"{self.thing} with id {self.row_id} not found"
 
-    @property
-    def body(self) -> Mapping[str, Any]:
-        return {"message": self.message}
-
 
 class CrossOrigin(ShopError):
     status, code = 403, "cross_origin"

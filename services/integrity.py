@@ -50,6 +50,19 @@ _REFERENCES = {
 _REFERRING = {name: next(iter(one.columns)) for name, one in _constraints(ForeignKeyConstraint)}
 
 
+def has_unique_fields(thing: str) -> bool:
+    """Whether some field of this entity is unique."""
+    return any(unique_thing == thing for unique_thing, _ in _UNIQUE_FIELDS.values())
+
+
+def is_held_by_others(thing: str) -> bool:
+    """Whether rows of other tables, or of its own, keep a row of this entity from being deleted."""
+    return any(
+        one.ondelete == "RESTRICT" and _THINGS[one.referred_table.name] == thing
+        for _, one in _constraints(ForeignKeyConstraint)
+    )
+
+
 @contextmanager
 def violations_of(values: Mapping[str, Any]) -> Iterator[None]:
     """Within it, a violated constraint is raised as the domain error about `values`, the row being written."""

@@ -20,7 +20,8 @@ from schemas.order_detail import OrderDetailRead
 from services.base import BaseService
 from services.bill import BillService
 from services.client import ClientService
-from services.errors import Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
+from services.declared import refuses
+from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
 from services.product import ProductService
 
 DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
@@ -37,12 +38,14 @@ class OrderService(BaseService[Order]):
         super().__init__(session)
         self.details = OrderDetailRepository(session)
 
+    @refuses(Conflict, NotFound, RuleBroken)
     def before_create(self, values: dict[str, Any]) -> None:
         if values.get("status", OrderStatus.PENDING) != OrderStatus.PENDING:
             raise Conflict("An order starts as PENDING")
         self._require_sale_bill(values["bill_id"])
         self._require_address(values.get("address_id"), values["client_id"])
 
+    @refuses(Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch, AmountTooLarge)
     def before_update(self, row: Order, changes: dict[str, Any]) -> None:
         if self.details.exist(row.id_key):
             self._require_fixed(row, changes)
@@ -53,6 +56,7 @@ class OrderService(BaseService[Order]):
         if "status" in changes:
             self._leave_for(row, OrderStatus(changes["status"]))
 
+    @refuses(Conflict, AmountTooLarge)
     def before_delete(self, row: Order) -> None:
         if row.status == OrderStatus.DELIVERED:
             raise Conflict(f"Order {row.id_key} is DELIVERED and cannot be deleted")
@@ -67,6 +71,7 @@ class OrderService(BaseService[Order]):
         """The order in its new status; the same status again is no change. Raises `StatusConflict`."""
         return self.update(order_id, {"status": int(status)})
 
+    @refuses(NotFound, StatusConflict)
     def advance(self, order_id: int) -> Order:
         """The order one step further. Raises `StatusConflict` at the end of the way."""
         order = self.lock(order_id)
@@ -76,10 +81,12 @@ class OrderService(BaseService[Order]):
             raise StatusConflict(order_id, current.name, wanted.name)
         return self.move_to(order_id, current.next)
 
+    @refuses(NotFound, Conflict, StatusConflict, AmountTooLarge)
     def cancel(self, order_id: int) -> Order:
         """The order, CANCELED, with its goods back on the shelf."""
         return self.move_to(order_id, OrderStatus.CANCELED)
 
+    @refuses(NotFound, RuleBroken)
     def require_client(self, client_id: int, address_id: int | None) -> None:
         """Raise `NotFound` unless client and address exist, `RuleBroken` unless the address is one of the client's."""
         self._hold_references({"client_id": client_id})

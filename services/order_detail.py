@@ -13,7 +13,15 @@ from repositories.order_detail import OrderDetailRepository
 from schemas.fields import MAX_MONEY
 from services.base import BaseService
 from services.bill import ZERO, BillService
-from services.errors import AmountTooLarge, Conflict, NotFound
+from services.declared import refuses
+from services.errors import (
+    AmountTooLarge,
+    Conflict,
+    InsufficientStock,
+    NotFound,
+    PriceMismatch,
+    ProductNotAvailable,
+)
 from services.preconditions import UNCONDITIONAL, Preconditions
 from services.product import ProductService, require_active, require_price, sale_price
 
@@ -37,6 +45,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- create ------------------------------------------------------------------------------------
 
+    @refuses(NotFound, Conflict, ProductNotAvailable, PriceMismatch, InsufficientStock, AmountTooLarge)
     def create(self, values: dict[str, Any]) -> Any:
         order = self._open_order(values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
@@ -50,6 +59,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- change ------------------------------------------------------------------------------------
 
+    @refuses(NotFound, Conflict, ProductNotAvailable, PriceMismatch, InsufficientStock, AmountTooLarge)
     def before_update(self, row: OrderDetail, changes: dict[str, Any]) -> None:
         if "order_id" in changes:
             raise Conflict(f"The order_id of order detail {row.id_key} is fixed")
@@ -82,6 +92,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- delete ------------------------------------------------------------------------------------
 
+    @refuses(Conflict, AmountTooLarge)
     def before_delete(self, row: OrderDetail) -> None:
         self._open_order(row.order_id)
         _require_not_returned(row)

@@ -15,6 +15,7 @@ from schemas.fields import MAX_STOCK
 from services.base import Caching, require_sortable
 from services.bulk import BulkService, Change
 from services.category import CategoryService
+from services.declared import refuses
 from services.errors import (
     AmountTooLarge,
     InsufficientStock,
@@ -44,6 +45,7 @@ class ProductService(BulkService[Product]):
     def before_updates(self, changes: Sequence[Change[Product]]) -> None:
         self._record_edits([(change.row, change.values) for change in changes])
 
+    @refuses(ProductHasSales)
     def before_delete(self, row: Product) -> None:
         if self._sold([row]):
             raise ProductHasSales(row.id_key)
@@ -79,6 +81,7 @@ class ProductService(BulkService[Product]):
         self.movements.record([_movement(product, delta, reason, order_detail_id)])
         self.has_changed(product)
 
+    @refuses(NotFound, InsufficientStock, AmountTooLarge)
     def change_stock(self, product_id: int, delta: int, reason: StockReason) -> Product:
         """The product after a change of its stock by hand."""
         product = self.lock(product_id)

@@ -15,7 +15,8 @@ from repositories.bill import BillRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Return
 from services.bill import ZERO
-from services.errors import Conflict, NotFound, ReturnExceedsSale
+from services.declared import refuses
+from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
@@ -31,6 +32,7 @@ class ReturnService:
         self.session = session
         self.bills = BillRepository(session)
 
+    @refuses(NotFound, Conflict, ReturnExceedsSale, AmountTooLarge)
     def take_back(self, order_id: int, request: Return) -> Any:
         """All columns of the credit bill for the returned lines."""
         order = OrderService(self.session).lock(order_id)

@@ -53,10 +53,10 @@ def assert_problem(response: httpx.Response, status: int, detail: str | None = N
     if status == 422:
         assert body["detail"]
         assert all(set(error) == {"loc", "msg", "type"} for error in body["detail"])
+        assert body["message"].startswith("The request is malformed")
     else:
         assert isinstance(body["detail"], str)
         assert body["detail"]
-    if status == 404:
         assert body["message"] == body["detail"]
     if detail is not None:
         assert body["detail"] == detail

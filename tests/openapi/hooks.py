@@ -46,6 +46,8 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
         for operation in operations.values():
             parameters = operation.get("parameters", [])
             parameters[:] = [parameter for parameter in parameters if parameter["name"] != "fields"]
+            # It stands for what comes from elsewhere; the shop itself says nothing that is not declared.
+            del operation["responses"]["default"]
     _understand_more(raw_schema)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.openapi.documented import Document
+from services.errors import ShopError
+from tests.openapi.documented import PROBLEM, Document
 
 pytestmark = pytest.mark.unit
 
@@ -33,13 +34,9 @@ TAGS = [
     "bills",
     "health",
 ]
-PROBLEMS = {
-    "400": "RuleProblem",
-    "404": "NotFoundProblem",
-    "422": "MalformedProblem",
-    "429": "RateLimitProblem",
-    "500": "UnexpectedProblem",
-}
+COMMON_MEMBERS = ["type", "title", "status", "detail", "message", "instance", "code", "request_id", "loc"]
+# What the errors of some statuses have beside the common members.
+MORE_MEMBERS = {"400": {"errors"}, "422": {"more_errors"}, "429": {"retry_after"}, "500": {"error_id"}}
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -263,15 +260,46 @@ def test_every_error_is_a_problem_with_its_own_shape_and_example(
         for status, answer in operation["responses"].items():
             if status < "400" or (path, status) == ("/health_check", "503"):
                 continue
-            assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
-            content = answer["content"]["application/problem+json"]
-            model = PROBLEMS.get(status, "Problem")
-            assert content["schema"] == {"$ref": f"#/components/schemas/{model}"}, (method, path, status)
-            (code, reference), *_ = content["examples"].items()
-            example = documented.resolved(reference)["value"]
-            assert example["code"] == code
-            documented.validator(content["schema"]).validate(example)
-            assert example["status"] == int(status)
+            assert list(answer["content"]) == [PROBLEM], (method, path, status)
+            content = answer["content"][PROBLEM]
+            if status == "default":
+                assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+                continue
+            schema = documented.resolved(content["schema"])
+            assert {*COMMON_MEMBERS, *MORE_MEMBERS.get(status, ())} == set(schema["properties"]), (method, path, status)
+            assert sorted(content["examples"]) == documented.codes(answer), (method, path, status)
+            for code, reference in content["examples"].items():
+                example = documented.resolved(reference)["value"]
+                documented.validator(content["schema"]).validate(example)
+                assert (example["status"], example["code"]) == (int(status), code)
+
+
+def test_every_operation_says_what_else_may_come(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        assert "default" in operation["responses"], (method, path)
+
+
+def test_every_error_of_the_tree_is_declared_by_some_operation(documented: Document) -> None:
+    declared = {(status, code) for _, status, code in documented.declared()}
+    assert set(errors_of_the_tree(ShopError)) - declared == set()
+
+
+def errors_of_the_tree(error: type[ShopError]) -> Iterator[tuple[int, str]]:
+    for child in error.__subclasses__():
+        yield child.status, child.code
+        yield from errors_of_the_tree(child)
+
+
+def test_codes_are_those_that_an_operation_can_really_have(documented: Document) -> None:
+    declared = documented.declared()
+    assert ("create_category", 404, "not_found") not in declared
+    assert ("delete_review", 409, "conflict") not in declared
+    assert ("list_products", 403, "cross_origin") not in declared
+    assert ("delete_product", 409, "product_has_sales") in declared
+    assert {code for operation, status, code in declared if (operation, status) == ("advance_order", 409)} == {
+        "status_conflict",
+        "request_in_progress",
+    }
 
 
 def test_money_is_a_number_and_keys_are_64_bits(document: dict[str, Any]) -> None:

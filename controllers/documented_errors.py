@@ -1,0 +1,211 @@
+"""What OpenAPI tells of errors: for each operation and status which codes there can be, with their shape and examples."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+
+from controllers.documented_headers import referred_to
+from schemas.problem import (
+    CODES,
+    MalformedProblem,
+    Problem,
+    RateLimitProblem,
+    RuleProblem,
+    UnexpectedProblem,
+)
+from services import errors
+from services.errors import ShopError
+
+PROBLEM_JSON = "application/problem+json"
+# Where an answer for errors keeps its codes until `name_problems` has named the schema that lists them.
+_CODES = "x-codes"
+_SCHEMAS = "#/components/schemas/{model}"
+# A schema with more codes than these is named by its operation instead.
+_MOST_CODES_IN_A_NAME = 2
+
+_MODELS: Mapping[int, type[Problem]] = {
+    400: RuleProblem,
+    422: MalformedProblem,
+    429: RateLimitProblem,
+    500: UnexpectedProblem,
+}
+_DESCRIPTIONS = {
+    400: "A rule of the shop refuses the request, or it is malformed as HTTP",
+    403: "A page of another origin sent it, which `CORS_ORIGINS` does not name",
+    404: "There is no such row, or a reference points nowhere",
+    408: "The body came too slowly",
+    409: "The state of a row, or a unique value, forbids it",
+    412: "The row is not at the version that If-Match names, or at one that If-None-Match names",
+    413: "The body is too large",
+    415: "The body is not JSON, or it is compressed",
+    422: "The request is malformed",
+    429: "Too many requests",
+    500: "A fault of the server",
+    503: "The database is away, or too busy",
+}
+_HEADERS = {415: ["Accept", "Accept-Encoding"], 409: ["Retry-After"], 429: ["Retry-After"], 503: ["Retry-After"]}
+
+# What the layers around the routes can say to any request, and 422 to an unknown query parameter.
+_OF_ALL = (400, 413, 422, 429, 500, 503)
+_OF_BODIES = (408, 415)
+
+
+# -- Which there can be ----------------------------------------------------------------------------
+
+
+def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_path: bool) -> dict[int, set[str]]:
+    """The codes that there can be by status, where the services declare these refusals."""
+    possible = set(refusals)
+    if row_in_path:
+        possible.add(errors.NotFound)
+    if method != "GET":
+        possible.add(errors.CrossOrigin)
+    if method == "POST":
+        possible |= {errors.RequestInProgress, errors.KeyReused}
+    codes: dict[int, set[str]] = defaultdict(set)
+    for status in (*_OF_ALL, *(_OF_BODIES if method in ("POST", "PUT", "PATCH") else ())):
+        codes[status].add(CODES[status])
+    for error in possible:
+        codes[error.status].add(error.code)
+    return codes
+
+
+# -- How they are told -----------------------------------------------------------------------------
+
+
+def error_answer(status: int, codes: Iterable[str], *, headers: Iterable[str], description: str = "") -> dict[str, Any]:
+    """The OpenAPI answer for the errors of this status with these codes. `headers` are those of every answer."""
+    names = sorted(codes)
+    return {
+        "description": f"{description or _DESCRIPTIONS[status]}. `code`: {', '.join(f'`{name}`' for name in names)}",
+        "headers": referred_to([*_HEADERS.get(status, ()), *headers]),
+        "content": {PROBLEM_JSON: {"examples": {name: {"$ref": f"#/components/examples/{name}"} for name in names}}},
+        _CODES: names,
+    }
+
+
+def any_other_error(headers: Iterable[str]) -> dict[str, Any]:
+    """The OpenAPI answer for what may come from between client and shop, or with a later version."""
+    return {
+        "description": "Any other error",
+        "headers": referred_to(headers),
+        "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMAS.format(model=Problem.__name__)}}},
+    }
+
+
+def name_problems(document: dict[str, Any]) -> None:
+    """Give every answer for errors the schema that lists its codes; equal ones share it."""
+    schemas = document["components"]["schemas"]
+    schemas |= _schema_of(Problem)
+    for status, operation_id, answer in _error_answers(document):
+        codes = tuple(answer.pop(_CODES))
+        name = _name_of(codes, status, operation_id)
+        if name not in schemas:
+            schemas |= _schema_of(_MODELS.get(status, Problem), name, codes)
+        answer["content"][PROBLEM_JSON]["schema"] = {"$ref": _SCHEMAS.format(model=name)}
+    document["components"]["examples"] = _examples()
+
+
+def _error_answers(document: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if _CODES in answer:
+                    yield int(status), operation["operationId"], answer
+
+
+def _name_of(codes: tuple[str, ...], status: int, operation_id: str) -> str:
+    if len(codes) <= _MOST_CODES_IN_A_NAME:
+        return f"{'Or'.join(map(_camel, codes))}Problem"
+    return f"{_camel(operation_id)}{HTTPStatus(status).phrase.replace(' ', '')}Problem"
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _schema_of(model: type[Problem], name: str = Problem.__name__, codes: tuple[str, ...] = ()) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template=_SCHEMAS)
+    schemas: dict[str, Any] = schema.pop("$defs", {})
+    if codes:
+        schema["title"] = name
+        schema["properties"]["code"] |= {"enum": list(codes)}
+    return {**schemas, name: schema}
+
+
+# -- Examples --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Example:
+    """An error of the layers around the routes."""
+
+    status: int
+    detail: Any
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+
+_OF_LAYERS = (
+    _Example(400, "The Host header is missing or malformed"),
+    _Example(408, "The body of the request did not come in time"),
+    _Example(413, "The body is larger than 1048576 bytes"),
+    _Example(415, "The body must be JSON: send Content-Type: application/json"),
+    _Example(
+        422,
+        [{"loc": ["body", "price"], "msg": "Field required", "type": "missing"}],
+        {"message": "The request is malformed: body.price: Field required"},
+    ),
+    _Example(429, "Rate limit exceeded. Maximum 100 requests per 60 seconds.", {"retry_after": 42}),
+    _Example(500, "Internal server error", {"error_id": "1f2e3d4c"}),
+    _Example(503, "The database is not available, try again later"),
+)
+_OF_RULES: tuple[ShopError, ...] = (
+    errors.NotFound("Product", 7),
+    errors.CrossOrigin(),
+    errors.RuleBroken("Address 3 is not one of client 1"),
+    errors.InsufficientStock(7, 5, 2),
+    errors.ProductNotAvailable(7),
+    errors.PriceMismatch(Decimal("39.99"), Decimal("35.00")),
+    errors.TotalMismatch(Decimal("74.98"), Decimal("79.98")),
+    errors.AmountTooLarge(),
+    errors.ReturnExceedsSale(3, 2, 1),
+    errors.DiscountTooLarge(Decimal("90.00"), Decimal("79.98")),
+    errors.Conflict("Order 7 is DELIVERED: its details do not change"),
+    errors.AlreadyExists("Product", "sku", "LAMP-01"),
+    errors.HasChanged("Product", 7),
+    errors.StatusConflict(7, "DELIVERED", "CANCELED"),
+    errors.ProductHasSales(7),
+    errors.RequestInProgress(),
+    errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
+    errors.KeyReused(),
+)
+
+
+def _examples() -> dict[str, Any]:
+    """An example of every error, by its code."""
+    of_layers = {
+        CODES[one.status]: _example(one.status, CODES[one.status], one.detail, one.members) for one in _OF_LAYERS
+    }
+    of_rules = {
+        error.code: _example(error.status, error.code, error.detail, {"message": error.message, **error.members})
+        for error in _OF_RULES
+    }
+    return of_layers | of_rules
+
+
+def _example(status: int, code: str, detail: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+    value = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "message": detail,
+        "instance": "/products/7",
+        "code": code,
+        "request_id": "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
+        **members,
+    }
+    return {"summary": HTTPStatus(status).phrase, "value": value}

@@ -1,0 +1,105 @@
+"""What OpenAPI tells of headers: those that requests may have, and those of answers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from config.media_types import ACCEPT_PATCH, JSON
+
+
+def _header(description: str, example: Any, *, required: bool = True, **schema: Any) -> dict[str, Any]:
+    schema = schema or {"type": "string", "minLength": 1}
+    return {"description": description, "required": required, "schema": schema, "example": example}
+
+
+def _flag(description: str) -> dict[str, Any]:
+    return _header(description, "true", required=False, type="string", const="true")
+
+
+def _one_text(description: str, text: str) -> dict[str, Any]:
+    return _header(description, text, required=False, type="string", const=text)
+
+
+# While requests are limited, on every answer below the prefix of the API.
+OF_THE_LIMIT = {
+    "X-RateLimit-Limit": _header("Requests that a window allows", 100, required=False, type="integer", minimum=1),
+    "X-RateLimit-Remaining": _header("Requests that are left", 99, required=False, type="integer", minimum=0),
+    "X-RateLimit-Reset": _header("Seconds until the window ends", 42, required=False, type="integer", minimum=0),
+    "RateLimit": _header(
+        "Requests left (`r`), and seconds until the window ends (`t`)", '"default";r=99;t=42', required=False
+    ),
+    "RateLimit-Policy": _header(
+        "Requests (`q`) that a window of `w` seconds allows", '"default";q=100;w=60', required=False
+    ),
+}
+OF_EVERY_ANSWER = {
+    "X-Request-ID": _header(
+        "The id of the request: yours, if you sent one, and what the log has", "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11"
+    ),
+    "X-Response-Time": _header("Milliseconds that the answer took", 1.52, type="number", minimum=0),
+    "Cache-Control": _header("What caches may do with the answer", "private, no-cache"),
+}
+HEADERS = {
+    **OF_EVERY_ANSWER,
+    **OF_THE_LIMIT,
+    "ETag": _header("The version of what is answered", '"1-643a1b2c3d4e5"', type="string", pattern='^"[^"]+"$'),
+    "Location": _header("The path of the row that was made", "/products/1", type="string", pattern="^/"),
+    "Link": _header("The pages `first`, `prev`, `next` and `last` (RFC 8288)", '</products?skip=0>; rel="first"'),
+    "X-Total-Count": _header("How many rows match the filters", 42, type="integer", minimum=0),
+    "X-Total-Count-Estimated": _flag("`true` when that is an estimate: with more than 10,000 rows"),
+    "X-Cache-Hit": _header("Whether the cache had the answer", "true", type="string", enum=["true", "false"]),
+    "Idempotent-Replayed": _flag("`true` on the kept answer to the first request with this Idempotency-Key"),
+    "Preference-Applied": _header(
+        "Which of the two values of `return` was followed, where `Prefer` asked for one",
+        "return=minimal",
+        required=False,
+        type="string",
+        enum=["return=minimal", "return=representation"],
+    ),
+    "Accept": _one_text("The media type that bodies must have", JSON),
+    "Accept-Patch": _one_text("The media types that bodies may have", ACCEPT_PATCH),
+    "Accept-Encoding": _one_text("Bodies must not be compressed", "identity"),
+    "Retry-After": _header("Seconds to wait", 1, required=False, type="integer", minimum=1),
+    "Vary": _header("The headers of the request that the answer depends on", "Accept", required=False),
+}
+
+
+def referred_to(names: Iterable[str]) -> dict[str, Any]:
+    """These headers of answers, as references."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _parameter(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+        "example": example,
+    }
+
+
+IF_NONE_MATCH = _parameter(
+    "If-None-Match",
+    "Entity tags of what the client has already: the answer to them is 304",
+    '"1-643a1b2c3d4e5"',
+)
+NONE_OF_THESE = _parameter(
+    "If-None-Match", "Entity tags, none of which the row may have, else 412; `*` for any", '"1-643a1b2c3d4e5"'
+)
+IF_MATCH = _parameter(
+    "If-Match", "Entity tags, one of which the row must still have, else 412; `*` for any", '"1-643a1b2c3d4e5"'
+)
+IDEMPOTENCY_KEY = _parameter(
+    "Idempotency-Key",
+    "Makes a repeat of the request harmless: it gets the answer of the first",
+    "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
+    minLength=1,
+    maxLength=255,
+    pattern="^[!-~]+$",
+)
+PREFER = _parameter(
+    "Prefer",
+    "`return=minimal` leaves out the body of the answer (RFC 7240); preferences that are not known are ignored",
+    "return=minimal",
+)
