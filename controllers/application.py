@@ -1,7 +1,8 @@
 """Puts the application together: resources, routes, and the layers of middleware around them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -61,6 +62,10 @@ def assemble(settings: Settings) -> FastAPI:
         title="Shop",
         version="1.0.0",
         summary="Catalog, clients, orders and bills: exact, fast, instant.",
+        contact=_contact(settings.security_contact),
+        license_info={"name": "MIT", "identifier": "MIT"},
+        # The paths of the document begin with the prefix.
+        servers=[{"url": "/", "description": "The server that this document is from"}],
         lifespan=worker.running,
         docs_url=None,
         redoc_url=None,
@@ -83,6 +88,17 @@ def assemble(settings: Settings) -> FastAPI:
     install_error_handlers(app)
     _wrap(app, worker)
     return app
+
+
+def _contact(addresses: Sequence[str]) -> dict[str, Any]:
+    """Whom the document names for questions: who runs the shop, where that is told."""
+    contact: dict[str, Any] = {"name": "Who runs this shop"}
+    for address in reversed(addresses):
+        if address.startswith("mailto:"):
+            contact["email"] = address.removeprefix("mailto:")
+        elif address.startswith("https:"):
+            contact["url"] = address
+    return contact
 
 
 def _resources() -> list[str]:

@@ -117,9 +117,14 @@ class BaseController:
     # -- endpoints ---------------------------------------------------------------------------------
 
     async def list_rows(self, request: Request) -> Response:
+        """A page of the rows that all the filters fit, ordered by `id_key` unless `sort` says otherwise.
+
+        `X-Total-Count` counts all of them, and `Link` leads to the other pages.
+        """
         return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
+        """The row as it is stored now, or those of its `fields` that were asked for."""
         query = parse_query(request, self.query_schema)
 
         def answer(row: Sequence[Any]) -> Answer:
@@ -134,6 +139,8 @@ class BaseController:
         return await self.show(request, CachedRead(executor_of(request), entry, reading, self.cache_control))
 
     async def create_row(self, request: Request, body: Any) -> Response:
+        """The answer is the stored row, with its key and all that the server has put in."""
+
         def created(row: Any) -> Reply:
             return row_reply(201, row, self.fields, self.location(row.id_key))
 
@@ -155,6 +162,7 @@ class BaseController:
         return await self.write(request, work)
 
     async def delete_row(self, request: Request, id_key: RowId) -> Response:
+        """For good, with what belongs to it alone. What others still need stays, and that is 409."""
         conditions = preconditions_of(request)
 
         def work(session: Session) -> Reply:

@@ -16,6 +16,7 @@ from controllers.documented_headers import (
     PREFER,
     referred_to,
 )
+from schemas.problem import CODES
 from services.errors import ShopError
 
 STORED = {
@@ -55,13 +56,19 @@ def responses(
     if method == "GET":
         unchanged = [name for name in headers if name in ("ETag", "X-Cache-Hit")]
         documented[304] = {"description": "The client has it already", "headers": referred_to([*unchanged, *LIMITED])}
-    elif status == 200:
-        minimal = [name for name in headers if name != "Location"]
-        documented[204] = {
-            "description": "Done, without a body: `Prefer: return=minimal` asked for that",
-            "headers": referred_to([*minimal, *LIMITED]),
-        }
     return documented | _errors(method, possible_codes(method, refusals, row_in_path=row_in_path))
+
+
+def answers_of_service(
+    answer: dict[str, Any], statuses: Iterable[int], headers: Iterable[str], others: Responses | None = None
+) -> Responses:
+    """The OpenAPI answers of an operation about the service itself: `answer` is its success.
+
+    `statuses` are those of the errors of the layers around it, `headers` those of every answer.
+    """
+    errors: Responses = {status: error_answer(status, [CODES[status]], headers=headers) for status in statuses}
+    success = {**answer, "headers": referred_to(headers)}
+    return {200: success, **errors, **(others or {}), "default": any_other_error(headers)}
 
 
 def _errors(method: str, codes: dict[int, set[str]]) -> Responses:

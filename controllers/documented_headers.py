@@ -100,6 +100,7 @@ IDEMPOTENCY_KEY = _parameter(
 )
 PREFER = _parameter(
     "Prefer",
-    "`return=minimal` leaves out the body of the answer (RFC 7240); preferences that are not known are ignored",
+    "`return=minimal` leaves out the body of the answer (RFC 7240): it is then 201, or 204 in the place of 200. "
+    "Preferences that are not known are ignored",
     "return=minimal",
 )

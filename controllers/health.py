@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from config.media_types import JSON
 from controllers.answers import json_response
-from controllers.documentation import Responses
-from controllers.documented_errors import any_other_error, error_answer
+from controllers.documentation import Responses, answers_of_service
+from controllers.documented_errors import error_answer
 from controllers.documented_headers import OF_EVERY_ANSWER, referred_to
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
@@ -59,18 +59,9 @@ _DATABASE_DOWN: dict[str, Any] = {
 def _answers(
     description: str, model: type[BaseModel], example: Any, unavailable: dict[str, Any] | None = None
 ) -> Responses:
-    success = {
-        "description": description,
-        "model": model,
-        "headers": referred_to(OF_EVERY_ANSWER),
-        "content": {JSON: {"example": example}},
-    }
-    errors: Responses = {
-        status: error_answer(status, [CODES[status]], headers=OF_EVERY_ANSWER) for status in (400, 413, 500)
-    }
-    if unavailable is not None:
-        errors[503] = unavailable
-    return {200: success, **errors, "default": any_other_error(OF_EVERY_ANSWER)}
+    success = {"description": description, "model": model, "content": {JSON: {"example": example}}}
+    others: Responses = {} if unavailable is None else {503: unavailable}
+    return answers_of_service(success, (400, 413, 500), tuple(OF_EVERY_ANSWER), others)
 
 
 _NOT_READY = error_answer(
@@ -110,14 +101,17 @@ class HealthController:
         return [route for route in router.routes if isinstance(route, APIRoute)]
 
     async def report(self, request: Request) -> Response:
+        """The database, Redis and the pool, each with its state and its figures; the worst of them is the shop's."""
         report = await _health(request).report(draining=request.app.state.worker.draining)
         down = report["checks"]["database"]["status"] == "down"
         return json_response(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
 
     async def live(self) -> Response:
+        """Asks nothing of the database: a shop that lives without one is not to be restarted."""
         return json_response({"status": "alive"}, headers=_NO_STORE)
 
     async def ready(self, request: Request) -> Response:
+        """The database is there with its tables, and the process is not about to stop."""
         missing = await _health(request).not_ready(draining=request.app.state.worker.draining)
         if missing:
             headers, extra = _NO_STORE | {"Retry-After": "1"}, {"not_ready": missing}

@@ -7,19 +7,33 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from config.metrics import Metrics
+from controllers.documentation import LIMITED, answers_of_service
 
-_HEADERS = {"Cache-Control": "no-store", "Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_HEADERS = {"Cache-Control": "no-store", "Content-Type": _TEXT}
+_EXAMPLE = 'shop_requests_total{method="GET",status="200"} 42.0'
 
 
 class MetricsController:
-    """Below the prefix and limited, like all that is not health; for operators, so not in the documentation."""
+    """Below the prefix and limited, like all that is not health."""
 
     def __init__(self, prefix: str = "") -> None:
         self._path = f"{prefix}/metrics"
 
     def routes(self) -> list[APIRoute]:
-        router = APIRouter(include_in_schema=False)
-        router.add_api_route(self._path, self.scrape)
+        router = APIRouter(tags=["service"])
+        success = {
+            "description": "The counters",
+            "content": {_TEXT: {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        }
+        router.add_api_route(
+            self._path,
+            self.scrape,
+            operation_id="metrics",
+            summary="The counters, for Prometheus",
+            response_class=Response,
+            responses=answers_of_service(success, (400, 413, 429, 500), LIMITED),
+        )
         return [route for route in router.routes if isinstance(route, APIRoute)]
 
     async def scrape(self, request: Request) -> Response:

@@ -39,12 +39,13 @@ the catalog and `private, no-cache` for everything else.
 **Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first answer with
 `Idempotent-Replayed: true`, for at least 24 hours.
 
-**Errors** have one shape, `application/problem+json` (RFC 9457); `code` names them for programs.
+**Errors** have one shape, `application/problem+json` (RFC 9457); `code` names them for programs, and each operation
+lists the ones that it can answer; `message` says in one sentence for people what is wrong.
 
 **Every answer** carries `X-Request-ID` (yours, if you send one), `X-Response-Time` in milliseconds, and, while
 requests are limited, `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (seconds until the window
-ends), and the same as `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). A `traceparent` (W3C Trace Context) is answered
-with one of the same trace. `HEAD` and `OPTIONS` work everywhere.
+ends), and the same as `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). A `traceparent` (W3C
+Trace Context) is answered with one of the same trace. `HEAD` and `OPTIONS` work everywhere.
 """
 
 _TAGS = {
@@ -58,6 +59,7 @@ _TAGS = {
     "order_details": "The lines of an order. They move the stock, and the totals of order and bill.",
     "bills": "What is to be paid. Numbers given by the server have no gaps.",
     "health": "What operations poll. Never limited, never cached.",
+    "service": "What the installation tells of itself: where things are, and what it has counted.",
 }
 
 
@@ -71,7 +73,12 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         description=_DESCRIPTION.strip(),
         routes=routes,
         tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
+        servers=app.servers,
+        contact=app.contact,
+        license_info=app.license_info,
     )
+    # Nobody has to say who he is.
+    document["security"] = []
     components = document.setdefault("components", {})
     components["headers"] = HEADERS
     name_problems(document)
@@ -80,7 +87,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 _restore_examples(operation, route)
-                if method == "PATCH":
+                # An array is no merge patch (RFC 7396): it would replace the whole.
+                if method == "PATCH" and not route.path_format.endswith("/bulk"):
                     bodies = operation["requestBody"]["content"]
                     bodies[MERGE_PATCH] = bodies[JSON]
                 _link_to_row(document["paths"], operation, route)

@@ -97,6 +97,7 @@ class OrderController(BaseController):
     # -- reading -----------------------------------------------------------------------------------
 
     async def list_rows(self, request: Request) -> Response:
+        """A page of the orders that all the filters fit, each with what `expand` asks for inside it."""
         query: OrderQuery = parse_query(request, OrderQuery)
         given = self.given(request, query)
 
@@ -107,6 +108,7 @@ class OrderController(BaseController):
         return await self.show(request, FreshRead(executor_of(request), work))
 
     async def list_of_client(self, request: Request, id_key: RowId) -> Response:
+        """As the list of orders, within those of the client."""
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
         path, given = f"{self.prefix}/clients/{id_key}/orders", self.given(request, query)
 
@@ -118,6 +120,7 @@ class OrderController(BaseController):
         return await self.show(request, FreshRead(executor_of(request), work))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
+        """The order as it is stored now, with what `expand` asks for inside it."""
         query: OrderQuery = parse_query(request, OrderQuery)
         if not query.expand:
             return await super().get_row(request, id_key)

@@ -10,7 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from config.media_types import JSON
 from controllers.answers import json_response
+from controllers.documentation import LIMITED, answers_of_service
+from controllers.documented_headers import referred_to
+from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
@@ -43,6 +47,7 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
     robots = PlainTextResponse(_ROBOTS, headers=_A_DAY)
 
     async def root(request: Request) -> Response:
+        """For programs. A browser, which prefers HTML, is sent to the documentation."""
         varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
         if _prefers_html(",".join(request.headers.getlist("accept"))):
             return RedirectResponse("/docs", headers=varying)
@@ -56,7 +61,24 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
             raise HTTPException(404)
         return PlainTextResponse(_security_text(security_contacts, dt.datetime.now(dt.UTC)), headers=_A_DAY)
 
-    app.add_route("/", root, include_in_schema=False)
+    success = {
+        "description": "The index",
+        "model": Index,
+        "content": {JSON: {"example": index}},
+    }
+    to_pages = {
+        "description": "A browser is sent to the documentation",
+        "headers": referred_to(["Location", "Vary", *LIMITED]),
+    }
+    app.add_api_route(
+        "/",
+        root,
+        operation_id="index",
+        tags=["service"],
+        summary="Where things are",
+        response_class=Response,
+        responses=answers_of_service(success, (400, 413, 429, 500), LIMITED, {307: to_pages}),
+    )
     app.add_route("/favicon.ico", partial(answer, icon), include_in_schema=False)
     app.add_route("/robots.txt", partial(answer, robots), include_in_schema=False)
     app.add_route("/.well-known/security.txt", security, include_in_schema=False)

@@ -38,7 +38,7 @@ RowId = Annotated[
     int,
     BeforeValidator(_plain_digits),
     WithJsonSchema({"type": "integer", "format": "int64"}),
-    Path(description="The key of the row", examples=[1]),
+    Path(description="The key of the row", examples=[1], openapi_examples={"row": {"value": 1}}),
 ]
 
 

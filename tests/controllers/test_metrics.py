@@ -48,7 +48,7 @@ def test_it_is_an_answer_like_every_other_in_prometheus_own_type(client: httpx.C
     assert_headers(response)
     head = client.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")
-    assert "/metrics" not in client.get("/openapi.json").json()["paths"]
+    assert "text/plain; version=0.0.4; charset=utf-8" in str(client.get("/openapi.json").json()["paths"]["/metrics"])
 
 
 def test_requests_are_counted_by_route_method_and_status(client: httpx.Client) -> None:

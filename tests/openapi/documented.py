@@ -88,6 +88,10 @@ class Document:
         response.read()
         operation = self.operation(response.request.method, response.request.url.path)
         what = f"{response.request.method} {response.request.url} {response.status_code}: {response.text[:500]}"
+        if response.status_code == 204 and "preference-applied" in response.headers:
+            # Told in words only, so that clients which never ask for it have one kind of success.
+            assert any(parameter["name"] == "Prefer" for parameter in operation["parameters"]), what
+            return
         assert str(response.status_code) in operation["responses"], what
         answer = operation["responses"][str(response.status_code)]
         self._check_headers(response, answer, what)
@@ -114,6 +118,8 @@ class Document:
     def _check_body(self, response: httpx.Response, content: dict[str, Any], what: str) -> None:
         media_type = response.headers["content-type"]
         assert media_type in content, what
+        if media_type.startswith("text/"):
+            return
         schema = content[media_type]["schema"]
         self.validator(schema).validate(response.json())
         self._check_members(schema, response.json(), what)

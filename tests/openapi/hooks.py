@@ -48,6 +48,9 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
             parameters[:] = [parameter for parameter in parameters if parameter["name"] != "fields"]
             # It stands for what comes from elsewhere; the shop itself says nothing that is not declared.
             del operation["responses"]["default"]
+            # Said in words only, so that clients which never ask for it have one kind of success.
+            if any(parameter["name"] == "Prefer" for parameter in parameters):
+                operation["responses"].setdefault("204", {"description": "Prefer: return=minimal"})
     _understand_more(raw_schema)
 
 

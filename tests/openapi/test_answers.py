@@ -169,6 +169,19 @@ def test_health(http: httpx.Client) -> None:
         assert http.get(path).status_code == 200
 
 
+def test_service(http: httpx.Client) -> None:
+    assert http.get("/").json()["docs"] == "/docs"
+    assert http.get("/", headers={"Accept": "text/html"}).status_code == 307
+    assert "# TYPE" in http.get("/metrics").text
+
+
+def test_preferences(http: httpx.Client) -> None:
+    minimal = {"Prefer": "return=minimal"}
+    made = http.post("/categories", json={"name": unique("Lighting")}, headers=minimal)
+    assert made.status_code == 201
+    assert http.patch(made.headers["location"], json={}, headers=minimal).status_code == 204
+
+
 def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Document) -> None:
     """With the walks above in one: an operation that is new has to be walked too."""
     for resource in BUILDERS.values():
@@ -178,4 +191,5 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
     for path in ("/products", "/clients", "/categories"):
         test_bulk(http, path)
     test_health(http)
+    test_service(http)
     assert documented.operation_ids - documented.succeeded == set()

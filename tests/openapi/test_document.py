@@ -7,6 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from config.settings import read_settings
+from main import create_fastapi_app
 from services.errors import ShopError
 from tests.openapi.documented import PROBLEM, Document
 
@@ -33,6 +35,7 @@ TAGS = [
     "order_details",
     "bills",
     "health",
+    "service",
 ]
 COMMON_MEMBERS = ["type", "title", "status", "detail", "message", "instance", "code", "request_id", "loc"]
 # What the errors of some statuses have beside the common members.
@@ -50,6 +53,18 @@ def test_is_openapi_3_1_with_a_description_on_top(document: dict[str, Any]) -> N
     assert "X-Request-ID" in document["info"]["description"]
 
 
+def test_tells_who_runs_it_under_which_license_and_where_without_any_key(document: dict[str, Any]) -> None:
+    assert document["info"]["contact"]["name"]
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert [server["url"] for server in document["servers"]] == ["/"]
+    assert document["security"] == []
+
+
+def test_the_contact_is_the_one_of_the_settings() -> None:
+    settings = read_settings({"REDIS_ENABLED": "false", "SECURITY_CONTACT": "mailto:shop@example.com"})
+    assert create_fastapi_app(settings).openapi()["info"]["contact"]["email"] == "shop@example.com"
+
+
 def test_tags_are_described_in_the_order_of_the_resources(document: dict[str, Any]) -> None:
     assert [tag["name"] for tag in document["tags"]] == TAGS
     assert all(tag["description"] for tag in document["tags"])
@@ -60,6 +75,7 @@ def test_every_operation_has_a_summary_one_tag_and_an_id_of_its_own(document: di
     assert ids.most_common(1)[0][1] == 1
     for method, path, operation in operations(document):
         assert operation["summary"], (method, path)
+        assert operation["description"], (method, path)
         assert len(operation["tags"]) == 1, (method, path)
         assert operation["tags"][0] in TAGS, (method, path)
 
@@ -100,14 +116,15 @@ def test_lists_document_their_paging_and_filters(document: dict[str, Any], resou
     assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
 
 
-def test_every_parameter_of_a_query_has_a_description_and_an_example_that_is_valid(
+def test_every_parameter_has_a_description_and_an_example_that_is_valid(
     document: dict[str, Any], documented: Document
 ) -> None:
     for method, path, operation in operations(document):
         for parameter in operation.get("parameters", ()):
-            if parameter["in"] == "query":
-                assert parameter["description"], (method, path, parameter["name"])
-                documented.validator(parameter["schema"]).validate(parameter["example"])
+            assert parameter["description"], (method, path, parameter["name"])
+            examples = [example["value"] for example in parameter.get("examples", {}).values()]
+            for example in examples or [parameter["example"]]:
+                documented.validator(parameter["schema"]).validate(example)
 
 
 def test_a_single_row_can_be_asked_for_some_of_its_fields(document: dict[str, Any]) -> None:
@@ -195,9 +212,24 @@ def test_writes_document_their_conditions(document: dict[str, Any]) -> None:
         if (method, path.rpartition("/")[2]) == ("patch", "bulk"):
             continue  # It is about many rows, each of which says its version itself.
         if method in expected:
+            prefers = any(parameter["name"] == "Prefer" for parameter in operation["parameters"])
+            assert prefers == any("content" in answer for answer in successes(operation)), (method, path)
             assert expected[method] in {parameter["name"] for parameter in operation["parameters"]}, (method, path)
         if method in ("put", "patch", "delete"):
             assert "412" in operation["responses"], (method, path)
+
+
+def successes(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    return [answer for status, answer in operation["responses"].items() if status < "300"]
+
+
+def test_answers_document_the_headers_that_all_of_them_have(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            headers = set(answer["headers"])
+            assert {"X-Request-ID", "X-Response-Time", "Cache-Control"} <= headers, (method, path, status)
+            assert {"RateLimit", "X-RateLimit-Reset"} <= headers or path.startswith("/health"), (method, path, status)
+            assert "Retry-After" in headers or status not in ("429", "503"), (method, path, status)
 
 
 def test_every_schema_is_one_and_every_reference_leads_somewhere(
