@@ -39,9 +39,13 @@ _LONG_VALUES = (
     b'"\x00"',
     b'"\x1f"',
 )
-_NAMES = (
-    b"id_key created_at updated_at total price __class__ \\u0000 \\ud800 a%00 $where returned_total order_details"
-).split()
+# How odd a body is that has nothing odd in it: less than one that has no odd value, which may still have more members.
+_RIGHT = -1
+
+# Numbers whose writing is short, and which are not.
+_EXTREMES = b"1e9999999999 -1e9999999999 1e-9999999999 0e9999999999 1e999999999999999999 1e3999 1e-400".split(b" ")
+_IGNORED = (b"id_key", b"created_at", b"updated_at", b"returned_total")
+_UNKNOWN = (b"__class__", b"\\u0000", b"\\ud800", b"a%00", b"$where", b"")
 _TEXTS = (
     b"0 1 -1 2 3 7 100 1000 1001 9223372036854775807 9223372036854775808 -9223372036854775809 1e3 1.5 0x1 %D9%A1 %2B1 +1 "
     b"%00 a%00b %FF %ED%A0%80 %C0%AF %F0%9F%98%80 %E2%80%AE %0D%0AX:%201 %20 % %2 %zz true false True TRUE yes null "
@@ -252,7 +256,7 @@ class FuzzedRequests:
         """A POST to `path` with nothing odd in it."""
         example = next(it.body for it in self._operations if (it.method, it.path) == (b"POST", path))
         self._number += 1
-        body = self._written(example, 0)
+        body = self._written(example, _RIGHT)
         head = b"Host: shop\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         return b"POST %b HTTP/1.1\r\n%b\r\n" % (path.encode(), head) + body
 
@@ -353,6 +357,8 @@ class FuzzedRequests:
         return body
 
     def _odd_value(self) -> bytes:
+        if self._chance(15):
+            return self._dice.choice(_EXTREMES)
         return self._dice.choice(_VALUES if self._chance(96) else _LONG_VALUES)
 
     def _written(self, value: Any, odd: int, name: str = "") -> bytes:
@@ -364,11 +370,13 @@ class FuzzedRequests:
                 for key, one in value.items()
                 if not self._chance(odd // 4)
             ]
-            if self._chance(odd):
-                members.append(b'"%b":%b' % (self._dice.choice(_NAMES), self._odd_value()))
+            if odd != _RIGHT and self._chance(20):
+                members.append(b'"%b":%b' % (self._dice.choice(_IGNORED), self._odd_value()))
+            if self._chance(odd // 4):
+                members.append(b'"%b":%b' % (self._dice.choice(_UNKNOWN), self._odd_value()))
             return b"{" + b",".join(members) + b"}"
         if isinstance(value, list):
-            count = self._dice.choice((1, 1, 2, 3, 0)) if odd else 1
+            count = self._dice.choice((1, 1, 2, 3, 0)) if odd > 0 else 1
             return b"[" + b",".join(self._written(value[0], odd, "item") for _ in range(count)) + b"]"
         if name in _UNIQUE and isinstance(value, str) and self._chance(80):
             value = f"{self._seed}{self._number}{value}"
