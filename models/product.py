@@ -1,9 +1,16 @@
 """What is sold: its price now, and how much of it is left."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, text, true
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
+
+# What a search looks at: the words of name, code and description, as the function `search_text` writes them. With the
+# brackets that PostgreSQL shows, by which Alembic tells that it is the same.
+SEARCHED_TEXT = "search_text((((name || ' ') || coalesce(sku, '')) || ' ') || coalesce(description, ''), false)"
+SEARCHED_WORDS = f"string_to_array(btrim({SEARCHED_TEXT}), ' ')"
+# The code as it begins, whatever stands between its letters.
+SEARCHED_SKU = "replace(search_text(sku, false), ' ', '')"
 
 
 class Product(Row):
@@ -19,6 +26,10 @@ class Product(Row):
     active: Mapped[bool] = mapped_column(server_default=true())
     # A column of its own, because an index over `stock` itself would have to follow every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
+    # The name as searches compare it: its words in ASCII, so that pg_trgm knows letters of all scripts in every locale.
+    search_name: Mapped[str | None] = mapped_column(
+        Text, Computed("search_text(name, true)", persisted=True), deferred=True
+    )
 
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
@@ -32,7 +43,18 @@ class Product(Row):
         listed_by("products", "name"),
         ranged_by("products", "cents", text("((price * 100)::bigint)")),
         unique_by("products", "sku"),
-        Index("ix_products_name_trigram", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
+        Index(
+            "ix_products_search_name",
+            "search_name",
+            postgresql_using="gin",
+            postgresql_ops={"search_name": "gin_trgm_ops"},
+        ),
+        Index("ix_products_words", text(SEARCHED_WORDS), postgresql_using="gin"),
+        Index(
+            "ix_products_sku_start",
+            func.replace(func.search_text(sku, false()), " ", "").label("sku_start"),
+            postgresql_ops={"sku_start": "text_pattern_ops"},
+        ),
         # Room in every page for what sales write anew, so that they need not touch the indexes.
         {"postgresql_with": {"fillfactor": 85}},
     )

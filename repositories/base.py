@@ -15,9 +15,10 @@ from config.guards import ONLY_LOCKS
 from models import Row
 from repositories.changed_rows import ChangedRows
 from repositories.filters import by_value
-from repositories.lists import Listed, Shape, Tier, matching, memoized, page_statement, ranking_of, size_statement
+from repositories.lists import are_many_statement, matching, page_statement, size_statement
 from repositories.new_rows import parameters_of, row_statement
 from repositories.reading import MoreToRead, Question, Reading, always
+from repositories.shapes import Listed, Shape, memoized
 from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from schemas.base import ListQuery, Page
 
@@ -28,6 +29,9 @@ MAX_KEY = 2**63 - 1
 # A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
 _LIGHT_LIMIT = 100
 _LIGHT_SKIP = 1000
+
+# What a search finds takes long to be counted. If it is believed to be so much, an estimate is what will be told anyway.
+_SURELY_LONG = 2 * COUNTED_TO
 
 _counted_lists = CountedLists()
 
@@ -52,7 +56,11 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
     def sortable(cls) -> tuple[str, ...]:
         """The columns that a list may be ordered by: the key, the time of creation and what is indexed."""
         table = cls.model.__table__
-        indexed = {index.columns.keys()[0] for index in table.indexes if len(index.columns) == len(index.expressions)}
+        indexed = {
+            index.columns.keys()[0]
+            for index in table.indexes
+            if len(index.columns) == len(index.expressions) and not index.dialect_options["postgresql"]["using"]
+        }
         unique = {
             constraint.columns.keys()[0]
             for constraint in table.constraints
@@ -160,30 +168,27 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
     def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
         """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
         wanted = {**query.filters(), **fixed}
-        shape = _shape(query, fields, wanted)
-        best = self._best(query, shape, wanted)
-        if len(best) == query.limit:
-            return Page(best, *self.size(wanted))
+        shape = replace(_shape(query, fields, wanted), are_many=self._are_many(wanted))
+        if shape.are_many and (believed := self._estimate(wanted)) > _SURELY_LONG:
+            rows = self._execute(page_statement(type(self), shape, counted=False), query, wanted)
+            return Page(rows, believed, estimated=True)
         known = _counted_lists.get(self._list_key(wanted))
         rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
         return Page(rows, *self._size_beside(rows, query, wanted, known))
 
-    def _best(self, query: ListQuery, shape: Shape, wanted: Mapping[str, Any]) -> Sequence[Any]:
-        """The page, if a filter ranks its rows and the best of them, which are found soon, fill it. Else fewer rows."""
-        best: Sequence[Any] = ()
-        if ranking_of(type(self), shape) is not None:
-            for tier in (Tier.PERFECT, Tier.CLOSE):
-                if len(best) < query.limit:
-                    statement = page_statement(type(self), replace(shape, tier=tier), counted=False)
-                    best = self._execute(statement, query, wanted)
-        return best
-
     def size(self, wanted: Mapping[str, Any]) -> Size:
         """How many rows match the filters `wanted`."""
         known = _counted_lists.get(self._list_key(wanted))
-        statement = size_statement(type(self), tuple(sorted(wanted)))
+        statement = size_statement(type(self), tuple(sorted(wanted)), self._are_many(wanted))
         count = Count(*self.session.execute(statement, {**wanted, **parameters(known)}).one())
         return self._judged(count, wanted, known)
+
+    def _are_many(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
+        if not self.rankings.keys() & wanted.keys():
+            return False
+        statement = are_many_statement(type(self), tuple(sorted(wanted)))
+        return bool(self.session.scalar(statement, dict(wanted)))
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
         # By the connection, since no objects are wanted: the session would take as long as the database.
@@ -210,10 +215,10 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
         return CountedLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
 
     def _estimate(self, wanted: Mapping[str, Any]) -> int:
-        """How many rows the planner believes to match; it looks at statistics, not at rows."""
+        """How many rows of a long list the planner believes to match; it looks at statistics, not at rows."""
         # Several values are a list to the driver; there, a tuple is one value of several columns.
         values = {name: [*value] if isinstance(value, tuple) else value for name, value in wanted.items()}
-        statement = matching(type(self), tuple(sorted(wanted))).params(values)
+        statement = matching(type(self), tuple(sorted(wanted)), are_many=True).params(values)
         compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
         plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
         return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])

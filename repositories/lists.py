@@ -3,11 +3,8 @@
 They are built once and reused, because building costs more than running.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from functools import lru_cache
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -19,16 +16,13 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
     union_all,
 )
 from sqlalchemy import cast as sql_cast
 
 from repositories import sizes
-
-P = ParamSpec("P")
-S = TypeVar("S")
-
-Sort = tuple[tuple[str, bool], ...]
+from repositories.shapes import MANY, Listed, Ranking, Shape, memoized
 
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
 _AFTER = sql_cast(bindparam("after"), BigInteger)
@@ -38,11 +32,6 @@ _REACH = bindparam("reach", type_=BigInteger)
 
 # So few rows are found by their value and put in order sooner than a walk in the order of the keys comes upon them.
 _FEW = 2000
-
-
-def memoized(build: Callable[P, S]) -> Callable[P, S]:
-    """Remember what `build` made for the last thousand different arguments."""
-    return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
 
 
 def form_of(column: Any) -> ColumnElement[str]:
@@ -55,77 +44,41 @@ def same(column: Any, parameter: str) -> ColumnElement[bool]:
     return form_of(column) == form_of(bindparam(parameter))
 
 
-class Tier(Enum):
-    """Which of the rows that a ranked filter finds a page is made of, the best ones first."""
-
-    PERFECT = auto()
-    CLOSE = auto()
-    ALL = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """How a filter orders what it finds: `likeness` of the best match is the largest.
-
-    `perfect` is true of rows that are all equally alike and more so than any other. `close` is true of these and of
-    more, all of them more alike than the rest. Where very many rows match, a page can often be made of these alone,
-    and the likeness of all others need not be told.
-    """
-
-    likeness: ColumnElement[Any]
-    perfect: ColumnElement[bool]
-    close: ColumnElement[bool]
-
-
-class Listed:
-    """A table whose rows are listed. A subclass states its model and what can be asked for."""
-
-    model: ClassVar[type[Any]]
-    # Named conditions whose bound parameter has the filter's name.
-    filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Those by a value that a GiST index holds behind the key, as that index has it: see `_in_order_of_keys`.
-    ranges: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Those that bring an order of their own, the best match first.
-    rankings: ClassVar[Mapping[str, Ranking]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A list apart from its values. `by_key` is a page by key; `tier` matters where a filter ranks what it finds."""
-
-    fields: tuple[str, ...]
-    filters: tuple[str, ...]
-    sort: Sort = ()
-    by_key: bool = False
-    tier: Tier = Tier.ALL
-
-
 @memoized
-def matching(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
+def matching(listed: type[Listed], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
     """The rows that match, without any of their columns."""
     rows: Select[Any] = select(literal_column("1")).select_from(listed.model)
-    return rows.where(*(listed.filters[name] for name in filters))
+    return rows.where(*_filtering(listed, filters, are_many))
 
 
 @memoized
-def size_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
+def are_many_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
+    """Whether the rows are so many that they are found, and ranked, in the simple way."""
+    rows = matching(listed, filters, are_many=True).limit(MANY).subquery()
+    return select(func.count() >= MANY).select_from(rows)
+
+
+@memoized
+def size_statement(listed: type[Listed], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
     """How many rows match: the columns of `sizes.columns`."""
-    return select(*_size_columns(listed, filters))
+    return select(*_size_columns(listed, filters, are_many))
 
 
 @memoized
 def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
     """The rows of a page; if `counted`, with the columns of `sizes.columns` behind each."""
     ranking = ranking_of(listed, shape)
-    if ranking is not None and shape.tier is not Tier.PERFECT:
-        return _ranked(listed, shape, ranking.likeness, counted)
+    if ranking is not None:
+        return (_classed if shape.are_many else _ranked)(listed, shape, ranking, counted)
+    if listed.rankings.keys() & shape.filters and not shape.are_many:
+        return _found_once(listed, shape, counted)
     column = _descending(listed, shape)
     if column is not None:
         return _descended(listed, shape, column, counted)
     if _has_two_ends(listed, shape):
         return _between(listed, shape, counted)
     columns = _columns(listed.model, shape.fields)
-    size = _size_columns(listed, shape.filters) if counted else ()
+    size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
     statement = select(*columns, *size).where(*_conditions(listed, shape))
     if shape.by_key:
         statement = statement.where(_key(listed, shape) > _AFTER)
@@ -136,20 +89,29 @@ def _conditions(listed: type[Listed], shape: Shape) -> list[ColumnElement[bool]]
     """What is true of every row of the page."""
     if _only_ranges(listed, shape):
         return [listed.ranges[name] for name in shape.filters]
-    ranking = ranking_of(listed, shape)
-    if ranking is None or shape.tier is Tier.ALL:
-        return [listed.filters[name] for name in shape.filters]
-    # A perfect match is a match. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
-    others = [listed.filters[name] for name in shape.filters if name not in listed.rankings]
-    return [*others, ranking.perfect if shape.tier is Tier.PERFECT else ranking.close]
+    return _filtering(listed, shape.filters, shape.are_many)
+
+
+def _filtering(listed: type[Listed], filters: tuple[str, ...], are_many: bool) -> list[ColumnElement[bool]]:
+    unranked = _unranked(listed, filters)
+    rankings = [listed.rankings[name] for name in filters if name in listed.rankings]
+    if are_many:
+        return [*unranked, *(ranking.many for ranking in rankings)]
+    return [*unranked, *(listed.model.id_key.in_(ranking.few(unranked)) for ranking in rankings)]
+
+
+def _unranked(listed: type[Listed], filters: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [listed.filters[name] for name in filters if name not in listed.rankings]
 
 
 def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
     return [getattr(model, name) for name in fields]
 
 
-def _size_columns(listed: type[Listed], filters: tuple[str, ...]) -> tuple[ColumnElement[Any], ...]:
-    rows = matching(listed, filters).limit(sizes.COUNTED_TO).subquery()
+def _size_columns(
+    listed: type[Listed], filters: tuple[str, ...], are_many: bool = False
+) -> tuple[ColumnElement[Any], ...]:
+    rows = matching(listed, filters, are_many).limit(sizes.COUNTED_TO).subquery()
     counted = select(func.count()).select_from(rows).scalar_subquery()
     return sizes.columns(listed.model.__tablename__, counted)
 
@@ -211,7 +173,7 @@ def _between(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
         sorted_keys = sorted_keys.where(few.c.id_key > _AFTER)
         walked_keys = walked_keys.where(_key(listed, shape) > _AFTER)
     found = union_all(sorted_keys.limit(_REACH), walked_keys.limit(_REACH)).subquery()
-    size = _size_columns(listed, shape.filters) if counted else ()
+    size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
     return _cut_out(listed, shape, found, size)
 
 
@@ -222,12 +184,49 @@ def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
     return next((listed.rankings[name] for name in shape.filters if name in listed.rankings), None)
 
 
-def _ranked(listed: type[Listed], shape: Shape, likeness: ColumnElement[Any], counted: bool) -> Select[Any]:
+def _ranked(listed: type[Listed], shape: Shape, ranking: Ranking, counted: bool) -> Select[Any]:
     """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
-    found = _keys(listed, shape, likeness).cte("found")
-    total = select(func.count()).select_from(found).scalar_subquery()
-    size = sizes.columns(listed.model.__tablename__, total) if counted else ()
+    found = _keys(listed, shape, ranking.likeness).cte("found")
+    size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     return _cut_out(listed, shape, found, size)
+
+
+def _found_once(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+    """The page, in an order asked for, of rows that are few and take long to be found: found once, and counted."""
+    found = select(listed.model.id_key).where(*_conditions(listed, shape)).cte("found")
+    size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
+    columns = [*_columns(listed.model, shape.fields), *size]
+    statement = select(*columns).join_from(found, listed.model, listed.model.id_key == found.c.id_key)
+    if shape.by_key:
+        statement = statement.where(listed.model.id_key > _AFTER)
+    return _limited(statement.order_by(*_order(listed, shape)), shape)
+
+
+def _number_of(rows: FromClause) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def _classed(listed: type[Listed], shape: Shape, ranking: Ranking, counted: bool) -> Select[Any]:
+    """The page of many rows that come class by class. Of each class no more are read than the page may show.
+
+    Most pages are of the first class alone. Then PostgreSQL does not look for the others.
+    """
+    classes = (*ranking.classes, ranking.many)
+    first, *others = [_class(listed, shape, classes, place) for place in range(len(classes))]
+    shown = first.cte("first")
+    are_more = _number_of(shown) < _REACH
+    parts = union_all(select(shown), *(part.where(are_more) for part in others))
+    size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
+    return _cut_out(listed, shape, parts.subquery(), size)
+
+
+def _class(listed: type[Listed], shape: Shape, classes: Sequence[ColumnElement[bool]], place: int) -> Select[Any]:
+    """The keys of the class at `place`, each with a value that is larger the earlier the class comes."""
+    value: ColumnElement[int] = literal_column(str(len(classes) - place))
+    # A row of a class is among the many. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
+    of_class = [classes[place], *(earlier.is_not(true()) for earlier in classes[:place])]
+    keys = select(listed.model.id_key, value.label("value")).where(*_unranked(listed, shape.filters), *of_class)
+    return keys.order_by(listed.model.id_key).limit(_REACH)
 
 
 def _descending(listed: type[Listed], shape: Shape) -> Any | None:
@@ -260,7 +259,7 @@ def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -
     if listed.model.__table__.c[column.key].nullable:
         parts.append(keys.where(column.is_(None)).order_by(listed.model.id_key))
     found = union_all(*(part.limit(_REACH) for part in parts)).subquery()
-    size = _size_columns(listed, shape.filters) if counted else ()
+    size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
     return _cut_out(listed, shape, found, size)
 
 

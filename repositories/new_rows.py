@@ -41,8 +41,8 @@ from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
 from config.lanes import Parameters, Prepared, Row
-from repositories.lists import memoized
 from repositories.prepared import DIALECT, prepared
+from repositories.shapes import memoized
 from schemas.base import READ_ONLY
 from schemas.json_codec import to_json
 

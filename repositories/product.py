@@ -11,27 +11,19 @@ from sqlalchemy import (
     Numeric,
     String,
     bindparam,
-    case,
     cast,
     func,
     insert,
-    literal,
     literal_column,
     select,
 )
 
 from models import Product, StockMovement
 from models.stock_movement import StockReason
+from repositories import product_search
 from repositories.base import BaseRepository
 from repositories.filters import by_value
-from repositories.lists import Ranking, form_of, same
-
-# A regular expression for the words asked for, one after the other, as pg_trgm knows words: letters and digits count.
-_TRIMMED = func.regexp_replace(bindparam("q"), "^[^[:alnum:]]+|[^[:alnum:]]+$", "", "g")
-_THESE_WORDS = literal("(^|[^[:alnum:]])").concat(
-    func.regexp_replace(_TRIMMED, "[^[:alnum:]]+", "[^[:alnum:]]+", "g").concat("($|[^[:alnum:]])")
-)
-_HAS_THESE_WORDS = Product.name.regexp_match(_THESE_WORDS, flags="i")
+from repositories.lists import form_of, same
 
 
 def _cents() -> ColumnElement[int]:
@@ -55,21 +47,12 @@ class ProductRepository(BaseRepository[Product]):
         "max_price": Product.price <= bindparam("max_price"),
         "in_stock": Product.in_stock == bindparam("in_stock"),
         "active": Product.active == bindparam("active"),
-        # Words of the name that resemble those asked for (pg_trgm); the trigram index serves it.
-        "q": Product.name.bool_op("%>")(bindparam("q")),
     }
     ranges = {
         "min_price": _cents() >= _cents_asked("min_price", func.ceil),
         "max_price": _cents() <= _cents_asked("max_price", func.floor),
     }
-    rankings = {
-        "q": Ranking(
-            # Other words, or the same in another order, may have all trigrams of those asked for. They come second.
-            likeness=case((_HAS_THESE_WORDS, 2), else_=func.word_similarity(bindparam("q"), Product.name)),
-            perfect=_HAS_THESE_WORDS,
-            close=Product.id_key.in_(select(func.similar_products(bindparam("q")))),
-        )
-    }
+    rankings = {"q": product_search.ranking}
 
     @classmethod
     def written_along(cls, added: CTE) -> Sequence[Insert]:

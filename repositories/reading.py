@@ -8,8 +8,8 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 from config.lanes import Parameters, Prepared
-from repositories.lists import memoized
 from repositories.prepared import prepared
+from repositories.shapes import memoized
 
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.orm import Session
 
+from config.migrations import maintenance_engine
 from repositories.address import AddressRepository
 from repositories.base import BaseRepository
 from repositories.bill import BillRepository
@@ -39,6 +40,23 @@ class Query(ListQuery):
 
     def filters(self) -> dict[str, Any]:
         return self.wanted
+
+
+def searching_as_the_shop(session: Session) -> None:
+    """Give the connection what those of the shop have for searches (see `config.database`)."""
+    session.execute(text("SET pg_trgm.word_similarity_threshold = 0.4"))
+
+
+@contextmanager
+def searching(url: str) -> Iterator[Session]:
+    """A session on the database of this URL that can search."""
+    engine = maintenance_engine(url)
+    try:
+        with Session(engine) as session:
+            searching_as_the_shop(session)
+            yield session
+    finally:
+        engine.dispose()
 
 
 @contextmanager

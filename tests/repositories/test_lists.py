@@ -17,7 +17,7 @@ from repositories.order import OrderRepository
 from repositories.product import ProductRepository
 from repositories.review import ReviewRepository
 from tests.repositories.conftest import ROWS
-from tests.repositories.statements import Query, statements_of
+from tests.repositories.statements import Query
 
 pytestmark = pytest.mark.integration
 
@@ -98,89 +98,6 @@ def test_pages_of_what_a_filter_leaves(shop: Session) -> None:
 def test_a_second_column_puts_equal_rows_in_order(shop: Session) -> None:
     everything = expected(shop, ReviewRepository, "rating DESC, product_id DESC, id_key")
     assert keys(shop, ReviewRepository, Query(sort="-rating,-product_id", skip=3, limit=20)) == everything[3:23]
-
-
-class TestSearch:
-    """A search finds perfect matches first, by their keys, then what is close, then all else, as one order."""
-
-    NAMES = ("Lampe", "Lamp", "Lamps of glass", "A lamp", "Lamp-shade", "Lam", "Table", "LAMP")
-    # The word itself, wherever it stands; then with one letter more, then with one less.
-    ORDER = ("Lamp", "A lamp", "Lamp-shade", "LAMP", "Lampe", "Lamps of glass", "Lam")
-
-    @pytest.fixture
-    def shop(self, undone: Session) -> Session:
-        add(undone, *self.NAMES)
-        return undone
-
-    @pytest.mark.parametrize("limit", [1, 3, 4, 8])
-    def test_pages_of_any_length_make_the_same_list(self, shop: Session, limit: int) -> None:
-        assert found(shop, "lamp", limit) == self.ORDER
-
-    @pytest.mark.parametrize("limit", [2, 4])
-    def test_other_words_of_the_same_letters_come_after_those_asked_for(self, shop: Session, limit: int) -> None:
-        add(shop, "Shoe red", "Bananana", "Banana", "A red shoe", "Red shoes")
-        assert found(shop, "red shoe", limit)[:3] == ("A red shoe", "Shoe red", "Red shoes")
-        assert found(shop, "banana", limit)[:2] == ("Banana", "Bananana")
-
-    def test_close_matches_fill_a_page_without_a_look_at_all_others(self, shop: Session) -> None:
-        with statements_of(shop) as statements:
-            page = ProductRepository(shop).page(Query(limit=6, wanted={"q": "lamp"}), ("name",))
-        assert [row.name for row in page.rows] == list(self.ORDER[:6])
-        ranked = [statement for statement, _ in statements if "word_similarity" in statement]
-        assert len(ranked) == 1
-        assert "similar_products" in ranked[0]
-
-    def test_close_matches_are_not_all_and_the_search_still_finds_the_others(self, shop: Session) -> None:
-        add(shop, "Lap")
-        close = text("SELECT name FROM products WHERE id_key IN (SELECT similar_products('lamp'))")
-        assert set(shop.scalars(close)) == set(self.ORDER)
-        assert shop.scalar(text("SHOW pg_trgm.word_similarity_threshold")) == "0.4"
-        assert found(shop, "lamp", 3) == (*self.ORDER, "Lap")
-
-    def test_a_close_match_fulfils_the_other_filters(self, shop: Session) -> None:
-        shop.execute(text("UPDATE products SET active = false WHERE name IN ('Lampe', 'Lamp')"))
-        query = Query(limit=2, skip=3, wanted={"q": "lamp", "active": True})
-        page = ProductRepository(shop).page(query, ("name",))
-        assert ([row.name for row in page.rows], page.total) == (["Lamps of glass", "Lam"], 5)
-
-    def test_a_search_in_another_order_is_made_once(self, shop: Session) -> None:
-        with statements_of(shop) as statements:
-            page = ProductRepository(shop).page(Query(limit=2, sort="-name", wanted={"q": "lamp"}), ("name",))
-        names = text("SELECT name FROM products WHERE name ILIKE '%lam%' ORDER BY name DESC")
-        assert [row.name for row in page.rows] == shop.scalars(names).all()[:2]
-        # To find the page, and to count.
-        assert [statement.count("%>") for statement, _ in statements] == [2]
-
-    @pytest.mark.parametrize("asked", ["lamp shade", "LAMP, shade!", "_lamp_shade_", "[lamp] (shade"])
-    def test_what_is_neither_letter_nor_digit_does_not_matter(self, shop: Session, asked: str) -> None:
-        with statements_of(shop) as statements:
-            page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
-        assert [row.name for row in page.rows] == ["Lamp-shade"]
-        assert not any("word_similarity" in statement for statement, _ in statements), "it was found without a ranking"
-
-    @pytest.mark.parametrize("asked", ["(", "[z", "\\", "*", "%", ".*"])
-    def test_signs_are_no_pattern(self, shop: Session, asked: str) -> None:
-        page = ProductRepository(shop).page(Query(limit=1, wanted={"q": asked}), ("name",))
-        assert (list(page.rows), page.total) == ([], 0)
-
-
-def add(session: Session, *names: str) -> None:
-    """Put products of these names into the shop, one key after the other."""
-    values = text("INSERT INTO products (name, price, category_id) SELECT unnest(CAST(:names AS text[])), 1, 1")
-    session.execute(values, {"names": list(names)})
-    session.execute(text("SET pg_trgm.word_similarity_threshold = 0.4"))
-
-
-def found(session: Session, asked: str, limit: int) -> tuple[str, ...]:
-    """The names of all pages of the search, which all tell the same exact total."""
-    names: list[str] = []
-    sizes = set()
-    for skip in range(0, 20, limit):
-        page = ProductRepository(session).page(Query(skip=skip, limit=limit, wanted={"q": asked}), ("name",))
-        names += [row.name for row in page.rows]
-        sizes.add((page.total, page.estimated))
-    assert sizes == {(len(names), False)}
-    return tuple(names)
 
 
 # Between two prices, at one, beside one by less than a cent, and beyond all that can be stored.
