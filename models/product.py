@@ -1,6 +1,6 @@
 """What is sold: its price now, and how much of it is left."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, Text, false, func, text, true
+from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
@@ -27,9 +27,8 @@ class Product(Row):
     # A column of its own, because an index over `stock` itself would have to follow every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
     # The name as searches compare it: its words in ASCII, so that pg_trgm knows letters of all scripts in every locale.
-    search_name: Mapped[str | None] = mapped_column(
-        Text, Computed("search_text(name, true)", persisted=True), deferred=True
-    )
+    # A trigger writes it.
+    search_name: Mapped[str] = mapped_column(Text, FetchedValue(), deferred=True)
 
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),

@@ -30,7 +30,7 @@ MAX_KEY = 2**63 - 1
 _LIGHT_LIMIT = 100
 _LIGHT_SKIP = 1000
 
-# What a search finds takes long to be counted. If it is believed to be so much, an estimate is what will be told anyway.
+# If a search is believed to find so much, an estimate is what will be told anyway; to count it takes long.
 _SURELY_LONG = 2 * COUNTED_TO
 
 _counted_lists = CountedLists()
@@ -185,10 +185,8 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
 
     def _are_many(self, wanted: Mapping[str, Any]) -> bool:
         """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
-        if not self.rankings.keys() & wanted.keys():
-            return False
         statement = are_many_statement(type(self), tuple(sorted(wanted)))
-        return bool(self.session.scalar(statement, dict(wanted)))
+        return statement is not None and bool(self.session.scalar(statement, dict(wanted)))
 
     def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
         # By the connection, since no objects are wanted: the session would take as long as the database.

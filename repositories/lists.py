@@ -52,8 +52,10 @@ def matching(listed: type[Listed], filters: tuple[str, ...], are_many: bool = Fa
 
 
 @memoized
-def are_many_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any]:
-    """Whether the rows are so many that they are found, and ranked, in the simple way."""
+def are_many_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any] | None:
+    """Whether the rows are so many that they are found and ranked in the simple way; None if no filter ranks them."""
+    if not listed.rankings.keys() & filters:
+        return None
     rows = matching(listed, filters, are_many=True).limit(MANY).subquery()
     return select(func.count() >= MANY).select_from(rows)
 

@@ -17,9 +17,11 @@ from sqlalchemy import (
     Column,
     ColumnClause,
     ColumnElement,
+    Computed,
     Date,
     DateTime,
     DefaultClause,
+    FetchedValue,
     Insert,
     Integer,
     Numeric,
@@ -50,6 +52,8 @@ _PLACE = "place"
 ROWS_PER_STATEMENT = 2000
 _BYTES_PER_STATEMENT = 256 * 1024
 _ROWS_AT_ONCE = 50
+# Columns with these defaults are the database's own: generated, or written by a trigger.
+_OF_THE_DATABASE = (Computed, FetchedValue)
 # What the driver writes and reads by itself; values of other types have to be converted, as sessions do.
 _TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text}
 
@@ -156,7 +160,7 @@ def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]
 
 def _written(table: Table) -> list[Column[Any]]:
     """The columns that a new row may have values for; the others are the database's own."""
-    return [one for one in table.c if one.name not in READ_ONLY and one.computed is None]
+    return [one for one in table.c if one.name not in READ_ONLY and type(one.server_default) not in _OF_THE_DATABASE]
 
 
 @memoized

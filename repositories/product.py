@@ -47,6 +47,7 @@ class ProductRepository(BaseRepository[Product]):
         "max_price": Product.price <= bindparam("max_price"),
         "in_stock": Product.in_stock == bindparam("in_stock"),
         "active": Product.active == bindparam("active"),
+        "q": product_search.found,
     }
     ranges = {
         "min_price": _cents() >= _cents_asked("min_price", func.ceil),

@@ -1,7 +1,7 @@
 """What a search for products finds, and which of it comes first.
 
 PostgreSQL's functions of migration 0011 know how texts are compared: `search_text` gives the words of any text in one
-writing, and `resembling_closely` finds names that are much like others (docs/adr/0024).
+writing, and `resembling_closely` finds names that are much like others (docs/adr/0028).
 """
 
 from collections.abc import Sequence
@@ -83,14 +83,16 @@ def _few(among: Sequence[ColumnElement[bool]]) -> Select[tuple[int]]:
     return select(keys.c.id_key)
 
 
+found = Product.id_key.in_(_few(()))
 ranking = Ranking(
-    # The words as they stand in the name; names that resemble them; then codes, then what else has them all.
+    # The words as they stand in the name; names that resemble them; then codes, then what else has them all. It is a share
+    # of some hundred parts at most, so that none comes as near to the bound as codes do.
     likeness=case(
-        (_has_in_name, 5),
-        (_likeness >= _LEAST_LIKENESS, 3 + _likeness),
-        (_has_code, 2),
-        (_has_start_of_code, 1),
-        else_=0,
+        (_has_in_name, 2),
+        else_=func.greatest(
+            _likeness,
+            case((_has_code, _LEAST_LIKENESS - 1e-5), (_has_start_of_code, _LEAST_LIKENESS - 2e-5), else_=0),
+        ),
     ),
     few=_few,
     many=_has_words,

@@ -44,7 +44,7 @@ class Listed:
     filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
     # Those by a value that a GiST index holds behind the key, as that index has it: see `_in_order_of_keys`.
     ranges: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Filters beside these, which bring an order of their own.
+    # Filters that bring an order of their own; what they find depends on the other filters.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
 
 

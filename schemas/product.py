@@ -25,6 +25,13 @@ from schemas.fields import (
 )
 from schemas.query_fields import QueryFlag, QueryNumber, QueryReferences, QueryStockReasons, QueryText
 
+_SEARCH = (
+    "Words of any script in name, SKU and description. Names with the words as they stand come first, then names that "
+    "resemble them (typing errors are forgiven), then SKUs that are or begin with them, then products that have all of "
+    "them anywhere; `sort` and `after` have their own order. Case and accents make no difference. Where 1,000 products "
+    "have all the words, only these are found. Without a letter or digit nothing is."
+)
+
 
 class ProductCreate(Create):
     """A new product."""
@@ -66,9 +73,7 @@ class ProductQuery(ListQuery):
     max_price: QueryNumber | None = Field(default=None, description="Only rows that cost at most this")
     in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
     active: QueryFlag | None = Field(default=None, description="Only rows that are on sale, or are not")
-    q: QueryText | None = Field(
-        default=None, description="Words in the name; typing errors are forgiven", examples=["desk lamp"]
-    )
+    q: QueryText | None = Field(default=None, description=_SEARCH, examples=["desk lamp"])
 
 
 class StockChange(Body):

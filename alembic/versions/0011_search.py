@@ -93,6 +93,20 @@ CREATE FUNCTION resembling_closely(words text) RETURNS SETOF bigint LANGUAGE sql
 SET pg_trgm.word_similarity_threshold = 0.7
 AS $$ SELECT id_key FROM products WHERE search_name %> words ORDER BY id_key LIMIT 1000 $$
 """
+# A generated column would be made anew by every sale, because a row of `products` has a trigger before updates (0008).
+# Also for rows that are replicated, and loads that leave triggers out.
+_WRITE_SEARCH_NAME = """
+CREATE FUNCTION write_search_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.search_name := search_text(NEW.name, true);
+    RETURN NEW;
+END
+$$
+"""
+_WHEN_NAMED = """
+CREATE TRIGGER write_search_name BEFORE INSERT OR UPDATE OF name, search_name ON products
+FOR EACH ROW EXECUTE FUNCTION write_search_name()
+"""
 _WORDS = (
     "string_to_array(btrim("
     "search_text((((name || ' ') || coalesce(sku, '')) || ' ') || coalesce(description, ''), false)), ' ')"
@@ -103,9 +117,14 @@ def upgrade() -> None:
     op.execute(_CREATE_SEARCH_TEXT)
     op.execute(_SEARCH_PHRASES)
     _tell()
-    search_name = sa.Column("search_name", sa.Text(), sa.Computed("search_text(name, true)", persisted=True))
     op.drop_index("ix_products_name_trigram", table_name="products")
-    op.add_column("products", search_name)
+    # Written by generating it, so that it is no change of a product.
+    generated = sa.Computed("search_text(name, true)", persisted=True)
+    op.add_column("products", sa.Column("search_name", sa.Text(), generated, nullable=False))
+    op.execute("ALTER TABLE products ALTER COLUMN search_name DROP EXPRESSION")
+    op.execute(_WRITE_SEARCH_NAME)
+    op.execute(_WHEN_NAMED)
+    op.execute("ALTER TABLE products ENABLE ALWAYS TRIGGER write_search_name")
     op.execute("ALTER TABLE products ALTER COLUMN name SET STATISTICS -1, ALTER COLUMN search_name SET STATISTICS 300")
     op.create_index(
         "ix_products_search_name",
@@ -126,6 +145,8 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION resembling_closely(text)")
     for index in ("ix_products_sku_start", "ix_products_words", "ix_products_search_name"):
         op.drop_index(index, table_name="products")
+    op.execute("DROP TRIGGER write_search_name ON products")
+    op.execute("DROP FUNCTION write_search_name()")
     op.drop_column("products", "search_name")
     op.execute("ALTER TABLE products ALTER COLUMN name SET STATISTICS 300")
     op.create_index(

@@ -409,6 +409,24 @@ class TestSearch:
         assert self.found(client, category, "garden") == ["Garden hose"]
         assert self.found(client, category, "zzzzzz") == []
 
+    def test_finds_words_of_every_script_in_name_sku_and_description(self, client: httpx.Client) -> None:
+        category = a_category(client)["id_key"]
+        code = unique("НБ")
+        a_product(client, category_id=category, name="Коврик", description="Подойдёт любой ноутбук")
+        a_product(client, category_id=category, name="Зарядка", sku=code)
+        a_product(client, category_id=category, name="Ноутбук Про")
+        a_product(client, category_id=category, name="ソニー製ノートパソコン")
+        assert self.found(client, category, "НОУТБУК") == ["Ноутбук Про", "Коврик"]
+        assert self.found(client, category, "ноутбок") == ["Ноутбук Про"]
+        assert self.found(client, category, code.lower()) == ["Зарядка"]
+        assert self.found(client, category, "ﾉｰﾄ") == self.found(client, category, "製") == ["ソニー製ノートパソコン"]
+
+    @pytest.mark.parametrize("q", ["%", "_", "-", "...", "#", "'", "\U0001f600"])
+    @pytest.mark.parametrize("limit", [1, 1000])
+    def test_finds_nothing_without_a_letter_or_digit(self, client: httpx.Client, q: str, limit: int) -> None:
+        response = client.get("/products", params={"q": q, "limit": limit})
+        assert (response.json(), response.headers["X-Total-Count"]) == ([], "0")
+
     def test_leaves_the_order_to_sort_and_after(self, client: httpx.Client, category: int) -> None:
         by_likeness = self.found(client, category, "headphone stand")
         assert by_likeness == ["Headphone stand", "Bluetooth headphones"]
