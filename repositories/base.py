@@ -224,9 +224,8 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
 
 def _counted_beside(rows: Sequence[Any], query: ListQuery) -> Count | None:
     """What was counted, where a page says so: one without rows does only if it is the first."""
-    from_the_start = query.after is None and not query.skip
     if not rows:
-        return Count(0) if from_the_start else None
+        return Count(0) if query.after is None and not query.skip else None
     count = Count(*rows[0][-len(Count._fields) :])
     if query.after is None and len(rows) < query.limit:
         count = count._replace(rows=query.skip + len(rows))
