@@ -1,11 +1,28 @@
-"""What one worker remembers, so that it need not be sent or made again: bounded, the least used goes first."""
+"""What one worker remembers, so that it need not be sent or made again: bounded, the least used goes first.
+
+The bounds are in bytes, and what a value weighs is reckoned from above: docs/operations.md has them all.
+"""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache, wraps
+from threading import Lock
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T", str, bytes)
+
+
+def remembered_of_short(function: Callable[[T], V], *, longest: int, number: int) -> Callable[[T], V]:
+    """`function`, which remembers what it made of `number` texts. Of those longer than `longest` it remembers nothing."""
+    remembered = lru_cache(maxsize=number)(function)
+
+    @wraps(function)
+    def made(text: T) -> V:
+        return remembered(text) if len(text) <= longest else function(text)
+
+    return made
 
 
 class Memo(Generic[K, V]):
@@ -43,3 +60,26 @@ class Memo(Generic[K, V]):
         held = self._held.pop(key, None)
         if held is not None:
             self._weight -= held[1]
+
+
+class SharedMemo(Generic[V]):
+    """A memo for many functions, called from many threads. What they make is reckoned at `weight` each."""
+
+    def __init__(self, capacity: int, weight: int) -> None:
+        self._weight = weight
+        self._made: Memo[Hashable, tuple[V]] = Memo(capacity)
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def result(self, make: Callable[..., V], arguments: tuple[Hashable, ...], named: Mapping[str, Hashable]) -> V:
+        """What `make` makes of these arguments. Threads that ask at once may make it twice."""
+        key = (make, arguments, *named.items())
+        with self._lock:
+            made = self._made.get(key)
+        if made is None:
+            made = (make(*arguments, **named),)
+            with self._lock:
+                self._made.put(key, made, self._weight)
+        return made[0]

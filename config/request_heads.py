@@ -13,9 +13,12 @@ from config.memo import Memo
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
 
-# So many are remembered, and none that is longer. The headers of a browser take some 700 bytes.
-_LINES, _LONGEST_LINE = 4096, 600
-_BLOCKS, _LONGEST_BLOCK = 512, 2000
+# So many bytes are remembered, and nothing that is longer. The headers of a browser take some 700 bytes.
+_LINES_BYTES, _LONGEST_LINE = 6 * 1024 * 1024, 600
+_BLOCKS_BYTES, _LONGEST_BLOCK = 4 * 1024 * 1024, 2000
+# What the objects of one take beside its bytes, which are there up to five times; and those of each header, or part of a
+# header that something is said of.
+_OBJECTS_BYTES, _COPIES, _PART_BYTES = 900, 5, 220
 
 _END = b"\r\n\r\n"
 _OF_THE_LINE = ("method", "path", "raw_path", "query_string")
@@ -50,9 +53,9 @@ class RequestHeads:
     def __init__(self, learn_every: int = 8) -> None:
         self._learn_every = learn_every
         self._unknown = 0
-        self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES)
+        self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES_BYTES)
         # The headers, and what was said of them.
-        self._blocks: Memo[bytes, tuple[list[tuple[bytes, bytes]], dict[Any, Any]]] = Memo(_BLOCKS)
+        self._blocks: Memo[bytes, tuple[list[tuple[bytes, bytes]], dict[Any, Any]]] = Memo(_BLOCKS_BYTES)
 
     def find(self, data: bytes) -> dict[str, Any] | None:
         """What the head of a request says, if `data` is a whole request whose head is known; with a new list of headers."""
@@ -74,8 +77,13 @@ class RequestHeads:
         # Else the parser has split it at other places than the first line and the end.
         if not line.startswith(scope["method"].encode()) or data.find(_END) != len(data) - len(_END):
             return
-        self._lines.put(line, {name: scope[name] for name in _OF_THE_LINE})
-        self._blocks.put(block, (scope["headers"].copy(), {}))
+        self._lines.put(line, {name: scope[name] for name in _OF_THE_LINE}, _weight(line))
+        parts = len(scope["headers"]) + block.count(b",")
+        self._blocks.put(block, (scope["headers"].copy(), {}), _weight(block) + parts * _PART_BYTES)
+
+
+def _weight(text: bytes) -> int:
+    return _OBJECTS_BYTES + _COPIES * len(text)
 
 
 def _is_plain(scope: MutableMapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from email.message import Message
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -10,10 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from config.media_types import ACCEPT_PATCH, JSON
+from config.memo import remembered_of_short
 from schemas.json_codec import MalformedJson, TooManyValues, from_json
 
 # What stands for a value that the request does not have; null is one that it has.
 MISSING: Any = object()
+
+# Nobody remembers what a longer Content-Type means.
+_LONGEST_TYPE = 200
 
 
 class StrictRequest(Request):
@@ -62,7 +66,7 @@ def with_end(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> lis
     return [*(error for error in errors if error["type"] != "missing"), not_json(cut_off)]
 
 
-@lru_cache(maxsize=100)
+@partial(remembered_of_short, longest=_LONGEST_TYPE, number=100)
 def _is_json(content_type: str) -> bool:
     message = Message()
     message["content-type"] = content_type

@@ -1,15 +1,18 @@
 """What HTTP asks of a server and the routes need not know: Host, trailing slashes, HEAD, broken paths."""
 
 import re
-from functools import lru_cache
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from config.memo import remembered_of_short
 from middleware.errors import problem
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?")
 _HIGHEST_PORT = 65_535
+# Longer ones are none.
+_LONGEST_HOST = 261
 
 
 class HttpRules:
@@ -50,7 +53,7 @@ def _is_host_valid(scope: Scope) -> bool:
     return len(hosts) == 1 and is_host(hosts[0])
 
 
-@lru_cache(maxsize=256)
+@partial(remembered_of_short, longest=_LONGEST_HOST, number=256)
 def is_host(value: bytes) -> bool:
     """Whether this is a well-formed value of `Host`."""
     match = _HOST.fullmatch(value)

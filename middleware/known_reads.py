@@ -16,9 +16,11 @@ from middleware.http_rules import is_host
 from services.answer import Answer
 from services.versions import Found
 
-# So many targets are remembered, and none that is longer.
-_TARGETS = 4096
+# So many bytes are remembered of targets, and of none that is longer. How a list is read takes some 6 kB beside its
+# target, whose parts are there several times: as parameters, as filters, as keys in the cache.
+_TARGETS_BYTES = 28 * 1024 * 1024
 _LONGEST_TARGET = 512
+_READ_BYTES, _COPIES = 6000, 8
 
 _REMEMBER = "shop.remember"
 _READS = frozenset(("GET", "HEAD"))
@@ -53,7 +55,7 @@ class KnownReads:
     """The reads of one worker, by target."""
 
     def __init__(self) -> None:
-        self._reads: Memo[tuple[bytes, bytes], Read] = Memo(_TARGETS)
+        self._reads: Memo[tuple[bytes, bytes], Read] = Memo(_TARGETS_BYTES)
 
     def find(self, scope: Scope) -> Read | None:
         """The read of the target of `scope`. If there is none, `remember` may tell one later."""
@@ -61,8 +63,9 @@ class KnownReads:
             return None
         target = (scope.get("raw_path", b""), scope["query_string"])
         read = self._reads.get(target)
-        if read is None and len(target[0]) + len(target[1]) <= _LONGEST_TARGET:
-            scope[_REMEMBER] = partial(self._reads.put, target)
+        length = len(target[0]) + len(target[1])
+        if read is None and length <= _LONGEST_TARGET:
+            scope[_REMEMBER] = partial(self._reads.put, target, weight=_READ_BYTES + _COPIES * length)
         return read
 
 

@@ -16,9 +16,10 @@ from models import Row
 from repositories.changed_rows import ChangedRows
 from repositories.filters import by_value
 from repositories.lists import are_many_statement, matching, page_statement, size_statement
+from repositories.memoized import memoized
 from repositories.new_rows import parameters_of, row_statement
 from repositories.reading import MoreToRead, Question, Reading, always
-from repositories.shapes import Listed, Shape, memoized
+from repositories.shapes import Listed, Shape, decisive
 from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from schemas.base import ListQuery, Page
 
@@ -74,14 +75,15 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
     @classmethod
     def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Any | None]:
         """The named columns of a row, or None. `row_id` must be a key."""
-        return always(Question(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
+        return always(lambda: Question(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
 
     @classmethod
     def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
         """The rows that `query` asks for, and nothing about the others."""
         wanted = query.filters()
-        statement = page_statement(cls, _shape(query, fields, wanted), counted=False)
-        return replace(always(Question(statement, {**wanted, **_paging(query)}, tuple)), is_light=_is_light(query))
+        shape, values = _shape(query, fields, wanted), {**wanted, **_paging(query)}
+        reading = always(lambda: Question(page_statement(cls, shape, counted=False), values, tuple))
+        return replace(reading, is_light=_is_light(query))
 
     @classmethod
     def size_reading(cls) -> Reading[Size]:
@@ -98,7 +100,7 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
     @classmethod
     def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
         """A page in the order of the keys, and how many rows there are."""
-        statement = page_statement(cls, _shape(query, fields, {}), counted=True)
+        shape = _shape(query, fields, {})
 
         def question(database: Engine) -> Question[Page]:
             key = CountedLists.key(database, cls.model.__tablename__, {})
@@ -107,6 +109,7 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
             def page(rows: Sequence[Any]) -> Page:
                 return Page(rows, *_told_by(_counted_beside(rows, query), key, known))
 
+            statement = page_statement(cls, shape, counted=True)
             return Question(statement, {**_paging(query), **parameters(known)}, page)
 
         return Reading(question, lambda session: cls(session).page(query, fields), _is_light(query))
@@ -255,7 +258,7 @@ def _first(rows: Sequence[Any]) -> Any | None:
 
 
 def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> Shape:
-    return Shape(fields, tuple(sorted(wanted)), query.sort_keys(), by_key=query.after is not None)
+    return Shape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
 
 
 # -- statements, one per shape ---------------------------------------------------------------------

@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from repositories import sizes
-from repositories.shapes import MANY, Listed, Ranking, Shape, memoized
+from repositories.memoized import memoized
+from repositories.shapes import MANY, Listed, Ranking, Shape
 
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
 _AFTER = sql_cast(bindparam("after"), BigInteger)

@@ -43,8 +43,8 @@ from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
 from config.lanes import Parameters, Prepared, Row
+from repositories.memoized import memoized
 from repositories.prepared import DIALECT, prepared
-from repositories.shapes import memoized
 from schemas.base import READ_ONLY
 from schemas.json_codec import to_json
 

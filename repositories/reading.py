@@ -8,8 +8,8 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 from config.lanes import Parameters, Prepared
+from repositories.memoized import memoized
 from repositories.prepared import prepared
-from repositories.shapes import memoized
 
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
@@ -63,9 +63,12 @@ class Reading(Generic[T_co]):
         return Reading(question, lambda session: further(self.step_by_step(session)), self.is_light)
 
 
-def always(question: Question[T_co]) -> Reading[T_co]:
-    """The reading that asks the same question each time."""
-    return Reading(lambda database: question, question.asked)
+def always(question: Callable[[], Question[T_co]]) -> Reading[T_co]:
+    """The reading that asks the same question each time.
+
+    It is made anew, so that whoever keeps the reading, for one of ever so many targets, does not keep its statement.
+    """
+    return Reading(lambda database: question(), lambda session: question().asked(session))
 
 
 @memoized

@@ -2,13 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Select
-
-P = ParamSpec("P")
-S = TypeVar("S")
 
 Sort = tuple[tuple[str, bool], ...]
 
@@ -16,9 +12,14 @@ Sort = tuple[tuple[str, bool], ...]
 MANY = 1000
 
 
-def memoized(build: Callable[P, S]) -> Callable[P, S]:
-    """Remember what `build` made for the last thousand different arguments."""
-    return cast(Callable[P, S], lru_cache(maxsize=1000)(build))
+def decisive(sort: Sort) -> Sort:
+    """The part of an order that decides: a column mentioned again does not, nor what stands behind the key."""
+    first: dict[str, bool] = {}
+    for name, descends in sort:
+        first.setdefault(name, descends)
+        if name == "id_key":
+            break
+    return tuple(first.items())
 
 
 @dataclass(frozen=True, slots=True)
