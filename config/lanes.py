@@ -22,6 +22,7 @@ from psycopg2.extensions import POLL_OK, POLL_WRITE
 from config.async_connection import connected
 from config.guards import MAX_RETRIES, SLOW_STATEMENT_SECONDS, answer_deadline, note_refusal, timeouts, warn_if_slow
 from config.notices import TELLS_CACHES
+from config.prepared import OnConnection, Prepared
 from config.presence import Presence
 from config.settings import Settings
 from config.sqlstate import (
@@ -47,19 +48,6 @@ LOCK_SECONDS = 0.2
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A statement that every lane prepares before its first use. `call` is the EXECUTE, with the driver's parameters."""
-
-    name: str
-    text: str
-    call: str
-
-    @property
-    def preparation(self) -> str:
-        return f"PREPARE {self.name} AS {self.text}"
 
 
 def _nothing() -> None:
@@ -223,7 +211,7 @@ class _Lane:
         self._cursor: Any = None
         self._descriptor = -1
         self._opened_at = 0.0
-        self._prepared: set[str] = set()
+        self._prepared = OnConnection()
         self._preparing = False
         self._job: _Job | None = None
         # Since when it has its job, by the monotonic clock.
@@ -268,10 +256,11 @@ class _Lane:
             # Given up before it was sent: it must not take effect any more.
             self._end([])
             return
-        self._preparing = job.statement.name not in self._prepared
+        preparation = self._prepared.missing(job.statement)
+        self._preparing = preparation is not None
         try:
             if self._preparing:
-                self._cursor.execute(job.statement.preparation)
+                self._cursor.execute(preparation)
             else:
                 job.note_sent()
                 self._cursor.execute(job.statement.call, job.parameters)
@@ -301,7 +290,7 @@ class _Lane:
 
     def _go_on(self, job: _Job, rows: Sequence[Row]) -> None:
         if self._preparing:
-            self._prepared.add(job.statement.name)
+            self._prepared.add(job.statement)
             self._send(job)
         else:
             self._end(rows)

@@ -28,6 +28,7 @@ FILE_MODE = 0o640
 # Lines that wait to be written. More than these are counted and dropped: a full disk or a stalled
 # terminal must not stop the shop, nor fill its memory.
 QUEUE_LINES = 10_000
+QUEUE_BYTES = 16 * 1024 * 1024
 BATCH_LINES = 500
 # The writer lets lines gather this long, in seconds: waking it for each would cost more than the writing.
 GATHER_SECONDS = 0.02
@@ -35,6 +36,10 @@ GATHER_SECONDS = 0.02
 FLUSH_SECONDS = 5.0
 # How long standard output may be full before lines are left out there, in milliseconds.
 STALL_MILLISECONDS = 500
+
+
+# What a line takes beside its texts.
+_LINE_BYTES = 1000
 
 
 class Line(NamedTuple):
@@ -53,6 +58,14 @@ class Line(NamedTuple):
     extra: dict[str, object]
     place: str = ""
     trace_id: str | None = None
+
+
+def _size(line: Line | str) -> int:
+    """What a line takes while it waits, in bytes, reckoned from above."""
+    if isinstance(line, str):
+        return sys.getsizeof(line)
+    texts = (line.message, line.exception or "", *map(str, line.extra.values()))
+    return _LINE_BYTES + sum(map(sys.getsizeof, texts))
 
 
 class _Forks:
@@ -240,6 +253,9 @@ class BackgroundHandler(QueueHandler):
         self._to_line = to_line
         self._writer = writer
         self._dropped = 0
+        # What the lines take that wait, which the queue itself does not tell.
+        self.waiting_bytes = 0
+        self._weighing = threading.Lock()
         self._listener: _BatchListener | None = _BatchListener(lines, self._write)
         self._born_after = _forks.count
         self._listener.start()
@@ -259,14 +275,20 @@ class BackgroundHandler(QueueHandler):
         """Have `line` written, with all others in their order; a text, which is no error, as it is."""
         if not self.runs_here:
             self._writer.write([line])
-        elif self._lines.qsize() < QUEUE_LINES:
+        elif self._lines.qsize() < QUEUE_LINES and self.waiting_bytes < QUEUE_BYTES:
+            self._weigh(_size(line))
             self._lines.put(line)
         else:
             self._dropped += 1
 
+    def _weigh(self, more: int) -> None:
+        with self._weighing:
+            self.waiting_bytes += more
+
     def _write(self, batch: Sequence[Line | str]) -> None:
         # An error that escaped would end the thread, and with it the log of this process.
         try:
+            self._weigh(-sum(map(_size, batch)))
             self._writer.write(batch)
             if self._dropped and self._lines.qsize() < QUEUE_LINES // 2:
                 dropped, self._dropped = self._dropped, 0

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,9 @@ from services.answer import Answer
 from services.idempotency import Reply
 
 _NO_ROWS = json_body([])
+
+# A list with a longer target has no links: proxies take some 8 kB of headers, and there are four of them.
+_LONGEST_TARGET = 1500
 
 Params = Sequence[tuple[str, str]]
 
@@ -37,9 +41,15 @@ def content_answer(content: dict[str, Any], query: ListQuery | None = None) -> A
     `If-Match` looks at the part before the dot, so that this tag too protects a change of the row.
     """
     shown = content if query is None else query.shown(content)
-    body, tag = json_body(shown), version(content["id_key"], content["updated_at"])
-    is_the_row = query is None or query.shows_rows
-    return Answer(body, f'"{tag}"' if is_the_row else f'"{tag}.{_digest(body)}"')
+    body = json_body(shown)
+    if query is None or query.shows_rows:
+        return Answer(body, f'"{version(content["id_key"], content["updated_at"])}"')
+    return long_answer(body, content["id_key"], content["updated_at"])
+
+
+def long_answer(body: bytes, id_key: int, updated_at: datetime) -> Answer:
+    """One row with others inside, which is rendered already: as `content_answer` tags it."""
+    return Answer(body, f'"{version(id_key, updated_at)}.{_digest(body)}"')
 
 
 def page_answer(page: Page, fields: Sequence[str], query: ListQuery, path: str, given: Params) -> Answer:
@@ -52,6 +62,13 @@ def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, pat
     """A JSON array with the count and the links of `page`."""
     rows = rows_answer(content, query)
     return complete_page(rows, size_answer(page.total, page.estimated), query, path, given)
+
+
+def list_headers(page: Page, query: ListQuery, path: str, given: Params) -> Mapping[str, str]:
+    """The count and the links of a page whose rows are sent in pieces."""
+    last_key = page.rows[-1].id_key if len(page.rows) == query.limit else None
+    rows = Answer(b"", "", complete_to=last_key)
+    return complete_page(rows, size_answer(page.total, page.estimated), query, path, given).headers
 
 
 def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
@@ -75,7 +92,8 @@ def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given
     page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
     links = _links(page, query, path, given, rows.complete_to)
     etag = _digest(f"{rows.etag} {links}".encode())
-    return Answer(rows.body, f'"{etag}"', {**size.headers, "Link": links}, coded=rows.coded)
+    headers = {**size.headers, "Link": links} if links else size.headers
+    return Answer(rows.body, f'"{etag}"', headers, coded=rows.coded)
 
 
 def _seen_to(rows: Answer, query: ListQuery) -> int:
@@ -133,6 +151,8 @@ def _links(page: Page, query: ListQuery, path: str, given: Params, last_key: int
     start = "skip" if query.after is None else "after"
     kept = [(name, value) for name, value in given if name not in ("skip", "after", "limit")]
     target = f"{path}?{urlencode(kept)}&{start}=" if kept else f"{path}?{start}="
+    if len(target) > _LONGEST_TARGET:
+        return ""
     return ", ".join(f'<{target}{place}&limit={query.limit}>; rel="{relation}"' for relation, place in targets.items())
 
 

@@ -220,10 +220,8 @@ class BaseController:
     @staticmethod
     def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:
         """The parameters of a list as the client wrote them, for the links between its pages."""
-        known = type(query).model_fields
-        return [
-            (name, text) for name, text in request.query_params.multi_items() if name in known and not is_blank(text)
-        ]
+        known, given = type(query).model_fields, request.query_params.multi_items()
+        return [(name, text.strip()) for name, text in given if name in known and not is_blank(text)]
 
     def list_key(self, query: ListQuery) -> str:
         """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for."""

@@ -1,17 +1,22 @@
 """Routes of orders: beside the usual ones, their status, their returns, and what hangs on them."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import Params, as_dict, content_answer, list_answer, row_reply
+from controllers.answers import Params, as_dict, content_answer, list_answer, list_headers, long_answer, row_reply
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
 from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, parse_query
+from controllers.streamed import StreamedResponse
+from middleware.read_response import read_response
 from schemas.base import Page
 from schemas.bill import BillRead
 from schemas.checkout import Return
@@ -26,9 +31,18 @@ from schemas.order import (
 from services.answer import Answer
 from services.client import ClientService
 from services.declared import refusals_of
+from services.expanded_orders import ExpandedOrders, Place, at_once, in_pieces
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
+
+
+@dataclass(frozen=True, slots=True)
+class LongPage:
+    """A page of orders with so much inside that it is sent in pieces."""
+
+    orders: ExpandedOrders
+    headers: Mapping[str, str]
 
 
 class OrderController(BaseController):
@@ -101,23 +115,23 @@ class OrderController(BaseController):
         query: OrderQuery = parse_query(request, OrderQuery)
         given = self.given(request, query)
 
-        def work(session: Session) -> Answer:
-            orders = OrderService(session)
-            return self._page(orders, query, orders.page(query, self.fields), self.path, given)
+        def work(session: Session) -> Answer | LongPage:
+            page = OrderService(session).page(query, self.fields)
+            return self._page(session, query, page, self.path, given)
 
-        return await self.show(request, FreshRead(executor_of(request), work))
+        return await self._show_page(request, query, work)
 
     async def list_of_client(self, request: Request, id_key: RowId) -> Response:
         """As the list of orders, within those of the client."""
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
         path, given = f"{self.prefix}/clients/{id_key}/orders", self.given(request, query)
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> Answer | LongPage:
             ClientService(session).read(id_key, ("id_key",))
-            orders = OrderService(session)
-            return self._page(orders, query, orders.page(query, self.fields, client_id=id_key), path, given)
+            page = OrderService(session).page(query, self.fields, client_id=id_key)
+            return self._page(session, query, page, path, given)
 
-        return await self.show(request, FreshRead(executor_of(request), work))
+        return await self._show_page(request, query, work)
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
         """The order as it is stored now, with what `expand` asks for inside it."""
@@ -126,16 +140,41 @@ class OrderController(BaseController):
             return await super().get_row(request, id_key)
 
         def work(session: Session) -> Answer:
-            orders = OrderService(session)
-            row = orders.read(id_key, self.fields)
-            return content_answer(as_dict(row, self.fields) | orders.expanded([row], query.expand)[0], query)
+            row = OrderService(session).read(id_key, self.fields)
+            inside = at_once(session, [row], query.expand)
+            if inside is not None:
+                return content_answer(as_dict(row, self.fields) | inside[0], query)
+            return long_answer(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
 
         return await self.show(request, FreshRead(executor_of(request), work))
 
-    def _page(self, orders: OrderService, query: ClientOrdersQuery, page: Page, path: str, given: Params) -> Answer:
-        inside = orders.expanded(page.rows, query.expand)
+    def _page(
+        self, session: Session, query: ClientOrdersQuery, page: Page, path: str, given: Params
+    ) -> Answer | LongPage:
+        inside = at_once(session, page.rows, query.expand)
+        if inside is None:
+            return LongPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, given))
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
         return list_answer(content, page, query, path, given)
+
+    def _in_pieces(self, session: Session, query: ClientOrdersQuery, orders: Sequence[Any]) -> ExpandedOrders:
+        return in_pieces(session, orders, [query.shown(as_dict(row, self.fields)) for row in orders], query.expand)
+
+    async def _show_page(
+        self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], Answer | LongPage]
+    ) -> Response:
+        executor = executor_of(request)
+        if "order_details" not in query.expand:
+            return await self.show(request, FreshRead(executor, cast(Callable[[Session], Answer], work)))
+        # Nobody remembers how it is read, which would only do for answers that are whole.
+        found = await executor.read(work)
+        if isinstance(found, Answer):
+            return await read_response(request.scope, found)
+
+        async def next_piece(place: Place) -> tuple[bytes, Place | None]:
+            return await executor.read(partial(found.orders.piece, place=place))
+
+        return StreamedResponse(executor, next_piece, Place(), found.headers)
 
     # -- writing -----------------------------------------------------------------------------------
 

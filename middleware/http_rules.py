@@ -11,6 +11,7 @@ from middleware.errors import problem
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?")
 _HIGHEST_PORT = 65_535
+_IS_HEAD = "shop.is_head"
 # Longer ones are none.
 _LONGEST_HOST = 261
 
@@ -41,8 +42,13 @@ class HttpRules:
         if scope["path"].endswith("/") and scope["path"] != "/":
             scope = _without_trailing_slash(scope)
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", _IS_HEAD: True}
         await self.app(scope, receive, send)
+
+
+def asks_for_head(scope: Scope) -> bool:
+    """Whether this GET stands for a HEAD, so that nobody wants its body."""
+    return _IS_HEAD in scope
 
 
 def _is_host_valid(scope: Scope) -> bool:

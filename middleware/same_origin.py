@@ -17,6 +17,8 @@ from services.errors import CrossOrigin
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 # "none" is a person: an address typed in, a bookmark.
 _OWN_SITES = frozenset((b"same-origin", b"none"))
+# A longer one is no origin of a page, and would be remembered by `urlsplit`.
+_LONGEST_ORIGIN = 300
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -52,7 +54,7 @@ class SameOrigin:
             return True
         if site is not None:
             return site in _OWN_SITES
-        return origin is not None and self._is_own(origin, scope)
+        return origin is not None and len(origin) <= _LONGEST_ORIGIN and self._is_own(origin, scope)
 
     def _is_own(self, origin: bytes, scope: Scope) -> bool:
         names = [b"host"]

@@ -1,12 +1,14 @@
 """Queries on order details."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, bindparam, exists, func, select
 
 from models import OrderDetail
 from repositories.base import BaseRepository
 from repositories.filters import by_value
+from repositories.memoized import memoized
 
 
 class OrderDetailRepository(BaseRepository[OrderDetail]):
@@ -21,3 +23,40 @@ class OrderDetailRepository(BaseRepository[OrderDetail]):
         """The details of the order, as they are now; lock the order first."""
         statement = select(OrderDetail).where(OrderDetail.order_id == order_id).order_by(OrderDetail.id_key)
         return self.session.scalars(statement.execution_options(populate_existing=True)).all()
+
+    def some_of(self, order_ids: Sequence[int], fields: tuple[str, ...], most: int) -> Sequence[Any]:
+        """The named columns of details of these orders, in no order: of all of them, or of `most`."""
+        return self.session.execute(_some_of(fields), {"keys": list(order_ids), "most": most}).all()
+
+    def numbers(self, order_ids: Sequence[int]) -> dict[int, int]:
+        """How many details these orders have, of those that have any."""
+        rows = self.session.execute(_numbers(), {"keys": list(order_ids)})
+        return {row[0]: row[1] for row in rows}
+
+    def next_of(self, order_id: int, after: int, fields: tuple[str, ...], most: int) -> Sequence[Any]:
+        """The named columns of the next `most` details of the order behind the one with the key `after`."""
+        return self.session.execute(_next_of(fields), {"order_id": order_id, "after": after, "most": most}).all()
+
+
+_OF_ORDERS = OrderDetail.order_id == func.any(bindparam("keys"))
+
+
+def _columns(fields: tuple[str, ...]) -> Select[Any]:
+    return select(*(getattr(OrderDetail, name) for name in fields))
+
+
+@memoized
+def _some_of(fields: tuple[str, ...]) -> Select[Any]:
+    return _columns(fields).where(_OF_ORDERS).limit(bindparam("most"))
+
+
+@memoized
+def _numbers() -> Select[int, int]:
+    return select(OrderDetail.order_id, func.count()).where(_OF_ORDERS).group_by(OrderDetail.order_id)
+
+
+@memoized
+def _next_of(fields: tuple[str, ...]) -> Select[Any]:
+    # In the order of the index by order, which also finds the place to go on from.
+    following = (OrderDetail.order_id == bindparam("order_id")) & (OrderDetail.id_key > bindparam("after"))
+    return _columns(fields).where(following).order_by(OrderDetail.order_id, OrderDetail.id_key).limit(bindparam("most"))

@@ -6,7 +6,8 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from config.lanes import Parameters, Prepared
+from config.lanes import Parameters
+from config.prepared import Prepared
 
 DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
-from config.lanes import Parameters, Prepared
+from config.lanes import Parameters
+from config.prepared import Prepared
 from repositories.memoized import memoized
 from repositories.prepared import prepared
 

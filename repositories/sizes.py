@@ -10,13 +10,15 @@ counted is remembered for some seconds, and PostgreSQL asked whether it can have
 """
 
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from threading import Lock
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Engine, Text, bindparam, case, func, literal_column, or_, select
 
+from config.memo import Memo
 from schemas.base import EXACT_COUNT_LIMIT
 
 COUNTED_TO = 2 * EXACT_COUNT_LIMIT
@@ -25,7 +27,9 @@ COUNTED_TO = 2 * EXACT_COUNT_LIMIT
 # would take to lose all its rows beyond the limit at this pace, and never longer than some seconds.
 _MOST_ROWS_LOST_PER_SECOND = 1000
 _MOST_SECONDS = 10.0
-_MOST_SIZES = 1000
+# What is remembered, in bytes, and what one list takes beside the texts of its filters.
+_SIZES_BYTES, _SIZE_BYTES = 2 * 1024 * 1024, 1500
+# A filter by more values than these is known by a digest of them.
 _MOST_VALUES_KEPT = 8
 # To count fewer rows than this takes no longer than to remember how many they were.
 _FEWEST_REMEMBERED = 1000
@@ -68,14 +72,17 @@ class CountedList:
         return self.since + min(lasts, _MOST_SECONDS)
 
 
-Key = Hashable
+# A database, the name of a table, and the filters with their values.
+Key = tuple[Engine, str, frozenset[tuple[str, Any]]]
 
 
 class CountedLists:
-    """The lists of many rows that were counted lately, of all databases that this process uses."""
+    """The lists of many rows that were counted lately, of all databases that this process uses: up to `capacity` bytes."""
 
-    def __init__(self) -> None:
-        self._lists: dict[Key, CountedList] = {}
+    def __init__(self, capacity: int = _SIZES_BYTES) -> None:
+        self._lists: Memo[Key, CountedList] = Memo(capacity)
+        # Whatever thread reads a list counts it.
+        self._lock = Lock()
 
     @staticmethod
     def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
@@ -84,7 +91,8 @@ class CountedLists:
 
     def get(self, key: Key) -> CountedList | None:
         """What is known of the list, unless that is too old."""
-        found = self._lists.get(key)
+        with self._lock:
+            found = self._lists.get(key)
         return found if found is not None and found.until > time.monotonic() else None
 
     def size(self, key: Key, count: Count, known: CountedList | None) -> Size | None:
@@ -101,19 +109,21 @@ class CountedLists:
 
     def remember(self, key: Key, count: Count, size: Size) -> Size:
         """Keep the size of a list for a while. Returns it."""
-        # The oldest entry goes; threads that do this at the same time make a little more room than they need.
-        while len(self._lists) >= _MOST_SIZES:
-            self._lists.pop(next(iter(list(self._lists))), None)
-        self._lists.pop(key, None)
-        self._lists[key] = CountedList(count, size, time.monotonic())
+        with self._lock:
+            self._lists.put(key, CountedList(count, size, time.monotonic()), _weight(key))
         return size
 
 
-def _short(value: Any) -> Hashable:
+def _short(value: Any) -> Any:
     """What stands for the value of a filter: of very many values a digest, so that a key takes little memory."""
     if isinstance(value, tuple) and len(value) > _MOST_VALUES_KEPT:
         return sha256(repr(value).encode()).digest()
-    return cast(Hashable, value)
+    return value
+
+
+def _weight(key: Key) -> int:
+    # Any character may take four bytes.
+    return _SIZE_BYTES + sum(4 * len(value) for _, value in key[2] if isinstance(value, str | tuple))
 
 
 def parameters(known: CountedList | None) -> dict[str, Any]:

@@ -49,9 +49,10 @@ log = logging.getLogger("shop.cache")
 
 _SCAN_COUNT = 500
 
-# What a worker remembers of answers, in bytes; the second is what one takes beside its body and its compressed forms.
+# What a worker remembers of answers, in bytes; what one takes beside its body, its compressed forms and its texts; and
+# how often these are there, as headers and as lines of each form.
 _MEMO_BYTES = 16 * 1024 * 1024
-_ANSWER_BYTES = 1500
+_ANSWER_BYTES, _COPIES = 1500, 10
 
 # A page that new rows leave alone moves the frontier, which is kept behind the token of the rows (the last key).
 _STORE_IF_CURRENT = Script(f"""{SEALED_VERSIONS}
@@ -276,7 +277,9 @@ class CacheService:
 
     def _remember(self, entry: Entry, remembered: StoredAnswer) -> None:
         answer = remembered.answer
-        self._remembered.put(entry.key, remembered, len(answer.body) + answer.coded.size + _ANSWER_BYTES)
+        texts = len(entry.key) + sum(map(len, answer.headers.values()))
+        weight = len(answer.body) + answer.coded.size + _COPIES * texts + _ANSWER_BYTES
+        self._remembered.put(entry.key, remembered, weight)
         answer.coded.on_growth = partial(self._weigh, entry)
 
     def _weigh(self, entry: Entry) -> None:

@@ -11,7 +11,8 @@ write, takes a lane, without any thread.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,9 @@ T = TypeVar("T")
 # So many reads share a hop at most: the slowest of them holds up the others.
 _READS_PER_HOP = 4
 
+# So many answers that are too large to be held are sent at a time. Each holds up to 2 MB.
+_LONG_ANSWERS = 8
+
 Read = Callable[[Session], Any]
 
 
@@ -60,6 +64,7 @@ class Executor:
         self._reads: AskedTogether[dict[Read, Context], dict[Read, Any]] = AskedTogether(dict, self._read_all)
         # Those that no lane has sent yet.
         self._unsent = SharedTasks()
+        self._long_answers = asyncio.Semaphore(_LONG_ANSWERS)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away.
@@ -113,6 +118,18 @@ class Executor:
             return self.database.read(work)
         except Exception as error:
             return _Failure(_told(error))
+
+    @asynccontextmanager
+    async def long_answer(self) -> AsyncIterator[None]:
+        """One of the places for answers that are made while they are sent. Raises `Unavailable` if none is free in time."""
+        try:
+            await asyncio.wait_for(self._long_answers.acquire(), self.database.settings.db_pool_timeout)
+        except TimeoutError:
+            raise Unavailable("Too many long answers are being sent, try again later") from None
+        try:
+            yield
+        finally:
+            self._long_answers.release()
 
     async def read_cached(
         self, entry: Entry, work: Callable[[Session], Answer], found: SharedAnswer[Found] | None = None

@@ -11,12 +11,9 @@ from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.address import AddressRepository
 from repositories.bill import BillRepository
-from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.bill import BillRead
-from schemas.client import ClientRead
-from schemas.order_detail import OrderDetailRead
 from services.base import BaseService
 from services.bill import BillService
 from services.client import ClientService
@@ -24,9 +21,7 @@ from services.declared import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
 from services.product import ProductService
 
-DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
 BILL_FIELDS = tuple(BillRead.model_fields)
-CLIENT_FIELDS = tuple(ClientRead.model_fields)
 
 
 class OrderService(BaseService[Order]):
@@ -91,29 +86,6 @@ class OrderService(BaseService[Order]):
         """Raise `NotFound` unless client and address exist, `RuleBroken` unless the address is one of the client's."""
         self._hold_references({"client_id": client_id})
         self._require_address(address_id, client_id)
-
-    def expanded(self, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
-        """For each order the named objects to show inside it, with one query per name."""
-        inside: list[dict[str, Any]] = [{} for _ in orders]
-        if "order_details" in names:
-            rows = self.details.rows("order_id", [order.id_key for order in orders], DETAIL_FIELDS)
-            by_order: dict[int, list[dict[str, Any]]] = {}
-            for row in rows:
-                by_order.setdefault(row.order_id, []).append(dict(row._mapping))
-            for order, found in zip(orders, inside, strict=True):
-                found["order_details"] = by_order.get(order.id_key, [])
-        for name, repository, fields in (
-            ("bill", BillRepository, BILL_FIELDS),
-            ("client", ClientRepository, CLIENT_FIELDS),
-        ):
-            if name in names:
-                keys = [getattr(order, f"{name}_id") for order in orders]
-                objects = {
-                    row.id_key: dict(row._mapping) for row in repository(self.session).rows("id_key", keys, fields)
-                }
-                for key, found in zip(keys, inside, strict=True):
-                    found[name] = objects[key]
-        return inside
 
     # -- the parts ---------------------------------------------------------------------------------
 

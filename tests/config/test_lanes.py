@@ -16,7 +16,8 @@ from sqlalchemy.exc import ArgumentError
 from config import async_connection, guards
 from config import lanes as lanes_module
 from config.embedded import ServerUrls
-from config.lanes import LANES, READ_LANES, Lanes, Prepared, Row
+from config.lanes import LANES, READ_LANES, Lanes, Row
+from config.prepared import MOST_PREPARED, Prepared
 from config.settings import read_settings
 from config.sqlstate import DatabaseUnavailable
 from config.usage import Usage
@@ -455,3 +456,17 @@ def test_a_lane_whose_statement_takes_long_is_blocked(url: str, monkeypatch: pyt
         assert lanes.usage() == Usage(LANES, 0, 0, 0)
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
+
+
+def test_a_connection_keeps_no_more_statements_than_it_may(url: str) -> None:
+    def statement(number: int) -> Prepared:
+        return Prepared(f"number_{number}", f"SELECT {number}", f"EXECUTE number_{number}")
+
+    async def scenario(lanes: Lanes) -> None:
+        # By one at a time only one lane is used.
+        for number in (*range(MOST_PREPARED + 20), 0, MOST_PREPARED + 19):
+            assert await lanes.run(statement(number), {}) == [(number,)]
+        kept = Prepared("kept", "SELECT count(*) FROM pg_prepared_statements", "EXECUTE kept")
+        assert await lanes.run(kept, {}) == [(MOST_PREPARED,)]
+
+    run(url, scenario)

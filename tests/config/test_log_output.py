@@ -150,6 +150,31 @@ def test_a_writer_that_cannot_keep_up_blocks_nobody_and_says_what_it_dropped(
     ]
 
 
+def test_long_lines_that_wait_have_a_bound_in_bytes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("config.log_output.QUEUE_BYTES", 100_000)
+    gate = threading.Event()
+
+    def render(line: Line) -> str:
+        gate.wait(10)
+        return line.message
+
+    handler = BackgroundHandler(LineWriter(render, None), line_of)
+    for _ in range(3):
+        for text in ("a" * 9000, "\N{GRINNING FACE}" * 2250):
+            record = logging.LogRecord("shop.test", logging.INFO, "file", 1, text, None, None)
+            for _ in range(50):
+                handler.handle(record)
+                handler.put(text)
+    gate.set()
+    handler.close()
+    written = [line for line in capsys.readouterr().out.splitlines() if len(line) >= 2250]
+    # One batch may have been taken before the gate.
+    assert 8 <= len(written) <= 24
+    assert handler.waiting_bytes == 0
+
+
 def test_an_error_of_a_line_is_not_the_end_of_the_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

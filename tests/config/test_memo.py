@@ -1,10 +1,12 @@
 """A memo never holds more than its capacity, and forgets first what was not asked for longest."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.memo import Memo
+from config.memo import Memo, SharedMemo, remembered_of_short
 
 pytestmark = pytest.mark.unit
 
@@ -34,3 +36,32 @@ def test_it_never_weighs_more_than_its_capacity(steps: list[tuple[int, int, bool
     held = [key for key in weights if memo.get(key) is not None]
     assert sum(weights[key] for key in held) <= 10
     assert len(memo) == len(held)
+
+
+@pytest.mark.parametrize("size", [8, 9, 60_000])
+def test_of_long_texts_nothing_is_remembered(size: int) -> None:
+    asked: list[str] = []
+
+    @partial(remembered_of_short, longest=8, number=2)
+    def shout(text: str) -> str:
+        asked.append(text)
+        return text.upper()
+
+    assert [shout("x" * size), shout("x" * size)] == ["X" * size] * 2
+    assert len(asked) == (1 if size <= 8 else 2)
+
+
+def test_functions_share_a_memo_and_its_bound() -> None:
+    memo: SharedMemo[int] = SharedMemo(capacity=100, weight=10)
+    assert [memo.result(pow, (place, 2), {}) for place in range(50)] == [place**2 for place in range(50)]
+    assert memo.result(pow, (2,), {"exp": 3}) == 8
+    assert memo.result(max, (2, 3), {}) == 3
+    assert len(memo) == 10
+
+
+def test_what_is_made_is_made_once_even_if_it_is_nothing() -> None:
+    memo: SharedMemo[None] = SharedMemo(capacity=100, weight=10)
+    asked: list[int] = []
+    for _ in range(3):
+        assert memo.result(asked.append, (7,), {}) is None
+    assert asked == [7]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from config.embedded import ServerUrls
@@ -17,6 +17,7 @@ from tests.repositories.statements import Query, statements_of
 pytestmark = pytest.mark.integration
 
 ROWS = COUNTED_TO + 500
+NO_DATABASE = create_engine("postgresql+psycopg2://")
 _CATEGORIES = f"INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, {ROWS}) AS n"
 
 
@@ -31,6 +32,10 @@ def size(session: Session, query: ListQuery | None = None) -> tuple[int, bool]:
     """The total beside a page of categories, and whether it is an estimate."""
     page = CategoryRepository(session).page(query or ListQuery(limit=20), ("id_key",))
     return page.total, page.estimated
+
+
+def key_of(name: str) -> sizes.Key:
+    return CountedLists.key(NO_DATABASE, "categories", {"name": name})
 
 
 def leave(session: Session, rows: int) -> None:
@@ -131,8 +136,10 @@ def test_a_long_list_that_lost_many_rows_is_counted_anew(session: Session, left:
 @pytest.mark.parametrize(("spare", "seconds"), [(0, 0), (2500, 2.5), (9_999, 9.999), (500_000, 10)])
 def test_a_list_is_trusted_no_longer_than_it_takes_to_lose_its_spare_rows(spare: int, seconds: float) -> None:
     lists = CountedLists()
-    lists.remember("a", Count(EXACT_COUNT_LIMIT + 1 + spare), Size(EXACT_COUNT_LIMIT + 1 + spare, estimated=True))
-    known = lists.get("a")
+    lists.remember(
+        key_of("a"), Count(EXACT_COUNT_LIMIT + 1 + spare), Size(EXACT_COUNT_LIMIT + 1 + spare, estimated=True)
+    )
+    known = lists.get(key_of("a"))
     assert known.until - known.since == pytest.approx(seconds) if known else not seconds
 
 
@@ -157,10 +164,10 @@ def test_lists_of_other_filters_are_counted_by_themselves(session: Session) -> N
     assert size(session, Query(limit=20, wanted={"name": "category 7"})) == (1, False)
 
 
-def test_no_more_lists_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizes, "_MOST_SIZES", 2)
-    lists = CountedLists()
-    for key in "abc":
+@pytest.mark.parametrize(("length", "remembered"), [(1, 10), (320, 6), (10_000, 0)])
+def test_no_more_lists_are_remembered_than_there_is_room_for(length: int, remembered: int) -> None:
+    lists = CountedLists(capacity=18_000)
+    keys = [key_of(f"{place}" * length) for place in range(10)]
+    for key in keys:
         lists.remember(key, Count(COUNTED_TO), Size(50_000, estimated=True))
-    assert lists.get("a") is None
-    assert [found.size for found in (lists.get("b"), lists.get("c")) if found] == [(50_000, True)] * 2
+    assert [lists.get(key) is not None for key in keys] == [False] * (10 - remembered) + [True] * remembered

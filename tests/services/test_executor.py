@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.embedded import ServerUrls
-from config.lanes import READ_LANES, Prepared
+from config.lanes import READ_LANES
 from config.logging import request_id
+from config.prepared import Prepared
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from repositories.reading import MoreToRead, Question, Reading

@@ -1,0 +1,139 @@
+"""Orders with others inside: at once where that is little, else piece by piece.
+
+A page has a bound of orders, but an order has none of details. So a page whose orders have many is never held as a
+whole: it is rendered in pieces, each read when the one before it has been taken. An order and its details are as they
+are when their piece is read, which is later than the page was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from repositories.bill import BillRepository
+from repositories.client import ClientRepository
+from repositories.order_detail import OrderDetailRepository
+from schemas.bill import BillRead
+from schemas.client import ClientRead
+from schemas.json_codec import to_json
+from schemas.order_detail import OrderDetailRead
+
+DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
+_DETAILS = "order_details"
+_OTHERS = (
+    ("bill", BillRepository, tuple(BillRead.model_fields)),
+    ("client", ClientRepository, tuple(ClientRead.model_fields)),
+)
+
+# So many details are read at once, for all orders of a page together. A piece has fewer: it takes some 10 ms.
+MOST_DETAILS = 2000
+PIECE_DETAILS, PIECE_ORDERS = 1000, 100
+
+
+def at_once(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
+    """For each order the named objects to show inside it, with one query per name; None for too many details."""
+    details: Sequence[Any] = ()
+    if _DETAILS in names:
+        keys = [order.id_key for order in orders]
+        details = OrderDetailRepository(session).some_of(keys, DETAIL_FIELDS, MOST_DETAILS + 1)
+        if len(details) > MOST_DETAILS:
+            return None
+    return _inside(session, orders, names, sorted(details, key=lambda row: row.id_key))
+
+
+def _inside(
+    session: Session, orders: Sequence[Any], names: Sequence[str], details: Sequence[Any]
+) -> list[dict[str, Any]]:
+    inside: list[dict[str, Any]] = [{} for _ in orders]
+    if _DETAILS in names:
+        by_order: dict[int, list[dict[str, Any]]] = {order.id_key: [] for order in orders}
+        for row in details:
+            by_order[row.order_id].append(dict(row._mapping))
+        for order, found in zip(orders, inside, strict=True):
+            found[_DETAILS] = by_order[order.id_key]
+    for name, repository, fields in _OTHERS:
+        if name in names:
+            keys = [getattr(order, f"{name}_id") for order in orders]
+            objects = {row.id_key: dict(row._mapping) for row in repository(session).rows("id_key", keys, fields)}
+            for key, found in zip(keys, inside, strict=True):
+                # What was deleted in between went with its order.
+                found[name] = objects.get(key)
+    return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece begins: at which of the orders, and behind which of its details if some of them are told."""
+
+    order: int = 0
+    after: int | None = None
+
+
+class ExpandedOrders:
+    """The JSON of `orders`, in pieces: of each what its row in `rows` shows, and the objects `names`.
+
+    `numbers` says how many details each order has, about.
+    """
+
+    def __init__(
+        self, orders: Sequence[Any], rows: Sequence[dict[str, Any]], names: Sequence[str], numbers: dict[int, int]
+    ) -> None:
+        self._orders, self._rows, self._names = orders, rows, names
+        self._numbers = [numbers.get(order.id_key, 0) for order in orders]
+
+    def piece(self, session: Session, place: Place) -> tuple[bytes, Place | None]:
+        """The piece that begins at this place, and where the next one does; None behind the last one."""
+        if not self._orders:
+            return b"[]\n", None
+        is_long = self._numbers[place.order] > PIECE_DETAILS
+        text, following = self._some_of_one(session, place) if is_long else self._some(session, place.order)
+        if place == Place():
+            text = b"[" + text
+        elif place.after is None:
+            text = b"," + text
+        return (text + b"]\n", None) if following.order == len(self._orders) else (text, following)
+
+    def of_one(self, session: Session) -> bytes:
+        """The JSON of the only order, with more inside than is read at once."""
+        pieces: list[bytes] = []
+        following: Place | None = Place()
+        while following is not None:
+            text, following = self.piece(session, following)
+            pieces.append(text)
+        return b"".join(pieces)[1:-2] + b"\n"
+
+    def _some(self, session: Session, start: int) -> tuple[bytes, Place]:
+        """The next orders, with all that is inside them."""
+        end, left = start, PIECE_DETAILS
+        while end < min(len(self._orders), start + PIECE_ORDERS) and self._numbers[end] <= left:
+            left -= self._numbers[end]
+            end += 1
+        orders = self._orders[start:end]
+        keys = [order.id_key for order in orders]
+        details = OrderDetailRepository(session).rows("order_id", keys, DETAIL_FIELDS)
+        inside = _inside(session, orders, self._names, details)
+        content = [row | more for row, more in zip(self._rows[start:end], inside, strict=True)]
+        return to_json(content)[1:-1], Place(end)
+
+    def _some_of_one(self, session: Session, place: Place) -> tuple[bytes, Place]:
+        """Some details of one order: with its beginning before the first ones, with its end behind the last ones."""
+        order = self._orders[place.order]
+        found = OrderDetailRepository(session).next_of(order.id_key, place.after or 0, DETAIL_FIELDS, PIECE_DETAILS)
+        details = to_json([dict(row._mapping) for row in found])[1:-1]
+        if place.after is None:
+            details = to_json(self._rows[place.order])[:-1] + b',"order_details":[' + details
+        elif found:
+            details = b"," + details
+        if len(found) == PIECE_DETAILS:
+            return details, Place(place.order, found[-1].id_key)
+        others = [name for name in self._names if name != _DETAILS]
+        rest = to_json(_inside(session, [order], others, ())[0])[1:]
+        return details + (b"]," if others else b"]") + rest, Place(place.order + 1)
+
+
+def in_pieces(
+    session: Session, orders: Sequence[Any], rows: Sequence[dict[str, Any]], names: Sequence[str]
+) -> ExpandedOrders:
+    """The orders of a page whose details are too many to be read at once, and of each what is shown of its row."""
+    return ExpandedOrders(orders, rows, names, OrderDetailRepository(session).numbers([row.id_key for row in orders]))
