@@ -15,6 +15,7 @@ from middleware.errors import refusal_of, unexpected
 from middleware.known_reads import KnownReads, Read
 from middleware.rate_limit import RateLimit, Usage
 from middleware.read_response import read_response
+from services.answer import Answer
 from services.errors import ShopError
 from services.versions import Found
 
@@ -28,6 +29,8 @@ class Asked(NamedTuple):
 
     found: SharedAnswer[Found] | None
     usage: Usage | None
+    # The answer and whether the cache had it, where that was read already.
+    answered: tuple[Answer, bool | None] | None = None
 
 
 def note_asked(scope: Scope, asked: Asked) -> None:
@@ -48,7 +51,8 @@ class Edge:
             await self.app(scope, receive, send)
             return
         read = self.known.find(scope)
-        found, usage = scope.get(_ASKED) or await self._ask(scope, read)
+        asked = scope.get(_ASKED) or await self._ask(scope, read)
+        usage = asked.usage
         if usage is not None and self.limit is not None:
             send = _with_headers(send, self.limit.headers(usage))
             if self.limit.refuses(usage):
@@ -57,7 +61,7 @@ class Edge:
         if read is None:
             await self.app(scope, receive, send)
         else:
-            await _answer(read, found, scope, receive, send)
+            await _answer(read, asked, scope, receive, send)
 
     async def _ask(self, scope: Scope, read: Read | None) -> Asked:
         found = None if read is None else read.look()
@@ -65,10 +69,10 @@ class Edge:
         return Asked(found, usage)
 
 
-async def _answer(read: Read, found: SharedAnswer[Found] | None, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(read: Read, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
     response: Response
     try:
-        answer, hit = await read.answer(found)
+        answer, hit = asked.answered or await read.answer(asked.found)
         response = await read_response(scope, answer, hit, cache_control=read.cache_control)
     except ShopError as error:
         response = refusal_of(error, scope)

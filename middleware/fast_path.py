@@ -21,7 +21,7 @@ from middleware.compression import VARY, coding_for
 from middleware.edge import Asked, Edge, note_asked
 from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
-from middleware.read_response import client_has
+from middleware.read_response import LARGE_BYTES, client_has
 from middleware.request_context import Begun, RequestContext
 from services.answer import Answer
 from services.versions import Found
@@ -110,7 +110,7 @@ class FastPath:
             # Nobody waits for this one: it takes as long as the database.
             self._start(self._read(held))
         elif not self._send(held, answer, True):
-            self._hand_on(held)
+            self._hand_on(held, (answer, True))
 
     async def _read(self, held: _Held) -> None:
         try:
@@ -128,15 +128,15 @@ class FastPath:
             if answer.varies and not client_has(answer.etag, held.request.scope):
                 await answer.make_form(coding_for(held.request.scope))
             if not self._send(held, answer, hit):
-                self._hand_on(held)
+                self._hand_on(held, (answer, hit))
         except Exception:
             log.exception("A request could not be answered on the fast path")
             self._hand_on(held)
 
     @staticmethod
-    def _hand_on(held: _Held) -> None:
+    def _hand_on(held: _Held, answered: tuple[Answer, bool | None] | None = None) -> None:
         if not held.request.is_answered:
-            note_asked(held.request.scope, Asked(held.found, held.usage))
+            note_asked(held.request.scope, Asked(held.found, held.usage, answered))
             held.request.hand_on()
 
     def _send(self, held: _Held, answer: Answer, hit: bool | None) -> bool:
@@ -153,6 +153,8 @@ class FastPath:
             status, lines, body = 200, form.lines_of_200, form.body
             if scope["method"] == "HEAD":
                 body = b""
+            elif len(body) > LARGE_BYTES:
+                return False
         limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
         about = lines_about_caches(held.read.cache_control, hit)
         if not held.request.write(

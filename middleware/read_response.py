@@ -11,6 +11,9 @@ from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
 from services.answer import Answer
 
+# Larger bodies are sent in pieces.
+LARGE_BYTES, _PIECE_BYTES = 256 * 1024, 128 * 1024
+
 
 class ReadResponse(Response):
     """A response whose headers are taken as they are, because making them anew costs more than sending them."""
@@ -21,7 +24,14 @@ class ReadResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+        # A client that takes its time is waited for after each piece, so that the server holds no copy of the whole.
+        body = b"" if scope["method"] == "HEAD" else self.body
+        start = 0
+        while len(body) - start > LARGE_BYTES:
+            piece = body[start : start + _PIECE_BYTES]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            start += _PIECE_BYTES
+        await send({"type": "http.response.body", "body": body[start:]})
 
 
 async def read_response(

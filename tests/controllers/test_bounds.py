@@ -57,7 +57,8 @@ COUNTS: AddressCounts = AddressCounts()
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
     "config.settings.get_settings",
-    "config.migrations._heads",
+    "config.migrations._revisions",
+    "controllers.routing._nothing_asked",
     "schemas.base._several",
     "config.logging._second",
     "controllers.documentation._possible_codes",

@@ -20,11 +20,12 @@ from middleware.edge import Edge
 from middleware.fast_path import FastPath
 from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
+from middleware.read_response import LARGE_BYTES, ReadResponse
 from middleware.request_context import RequestContext
 from services.answer import Answer
 from services.errors import NotFound
 from services.versions import Found
-from tests.middleware.asgi import served
+from tests.middleware.asgi import call, scope_of, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
@@ -209,6 +210,31 @@ async def test_what_was_compressed_once_is_kept_with_the_answer() -> None:
             assert {answer.headers["ETag"] for answer in answers} == {'"v1-gzip"'}
             assert shop.thing.remembered.coded.size == int(answers[0].headers["Content-Length"]) < len(LARGE)
     assert shop.called == 0
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+@pytest.mark.parametrize("size", [LARGE_BYTES, LARGE_BYTES + 1, 20 * LARGE_BYTES])
+async def test_a_large_answer_is_read_once_and_sent_in_pieces(size: int, is_cached: bool) -> None:
+    shop = SmallShop()
+    async with client_of(shop) as client:
+        body = bytes(place % 251 for place in range(997)) * (size // 997 + 1)
+        shop.thing.remembered, shop.thing.is_cached = Answer(body[:size], '"v1"'), is_cached
+        answer = await client.get("/things/1", headers={"Accept-Encoding": "identity"})
+        assert answer.content == body[:size]
+        assert answer.headers["Content-Length"] == str(size)
+        head = await client.head("/things/1", headers={"Accept-Encoding": "identity"})
+        assert (head.headers["Content-Length"], head.content) == (str(size), b"")
+    assert shop.called == (1 if size > LARGE_BYTES else 0)
+    assert shop.thing.answered == (0 if is_cached else 2)
+
+
+async def test_no_piece_of_a_large_answer_is_large() -> None:
+    body = bytes(3 * LARGE_BYTES + 5)
+    sent = await call(ReadResponse(200, [], body), scope_of())
+    pieces = [message["body"] for message in sent[1:]]
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) <= LARGE_BYTES
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]
 
 
 async def test_an_answer_that_cannot_be_written_is_left_to_the_layers(caplog: pytest.LogCaptureFixture) -> None:
