@@ -37,9 +37,10 @@ from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
 from middleware.read_response import client_has
 from repositories import memoized
-from repositories.lists import Shape, decisive, page_statement, size_statement
+from repositories.lists import page_statement, size_statement
 from repositories.product import ProductRepository
 from repositories.reading import _prepared
+from repositories.shapes import Shape, decisive
 from repositories.sizes import COUNTED_TO, Count, CountedLists, Size
 from schemas.fields import _is_domain
 from schemas.product import ProductRead
