@@ -60,7 +60,7 @@ $body$
 """
 # The first of these that the server has: it tells letters from signs, and small letters from capitals. Those further down
 # know fewer scripts, the last what the database's locale knows.
-_LETTERS = ("pg_unicode_fast", "und-x-icu", "unicode", "pg_c_utf8", "C.utf8", "C.UTF-8", "en_US.utf8", "default")
+_LETTERS = ("pg_unicode_fast", "und-x-icu", "pg_c_utf8", "C.utf8", "C.UTF-8", "en_US.utf8", "default")
 _CREATE_SEARCH_TEXT = f"""
 DO $do$
 DECLARE

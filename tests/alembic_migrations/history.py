@@ -1,5 +1,7 @@
 """Moves a database along the history of its schema, and fills it with rows as old versions of the shop left them."""
 
+import sys
+
 from alembic import command
 from config.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
@@ -73,7 +75,10 @@ def revision_of(url: str) -> str:
 def check(url: str) -> None:
     """Raise when the models and the database differ."""
     with maintenance_connection(url) as connection:
-        command.check(alembic_config(connection))
+        config = alembic_config(connection)
+        # Alembic's own is that of the moment of its import, perhaps of a test that is over.
+        config.stdout = sys.stdout
+        command.check(config)
 
 
 def tables_of(url: str) -> set[str]:

@@ -197,6 +197,19 @@ def test_names_that_are_there_are_found_in_every_script(
             assert [row.id_key for row in page.rows] == [key], asked
 
 
+@pytest.mark.parametrize("away", ["pg_unicode_fast", "pg_unicode_fast,pg_c_utf8"])
+def test_older_servers_know_letters_too(servers: ServerUrls, away: str) -> None:
+    url = database_of(servers, "LOCALE_PROVIDER libc")
+    execute(url, "DELETE FROM pg_collation WHERE collname = ANY (string_to_array(%s, ','))", away)
+    migrate(url)
+    fill(url)
+    execute(url, "UPDATE products SET name = 'Настольная Лампа für Café' WHERE id_key = 1")
+    with searching(url) as session:
+        for asked in ("ЛАМПА", "настольная", "cafe", "FÜR"):
+            page = ProductRepository(session).page(Query(limit=5, wanted={"q": asked}), ("id_key",))
+            assert [row.id_key for row in page.rows] == [1], asked
+
+
 def test_an_upgrade_that_is_interrupted_leaves_the_search_as_it_was(empty_database: str) -> None:
     move(empty_database, "0007")
     fill(empty_database)
