@@ -92,6 +92,14 @@ def test_different_things(texts: tuple[str, str]) -> None:
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize("sign", [" ", "\t", "\u2028", "\u200b", "\u200d", "\xad"], ids=ascii)
+def test_of_long_texts_it_is_told_at_once(sign: str) -> None:
+    """A text that ends otherwise than it begins once took a time that doubled with every sign."""
+    assert is_blank(sign * 50_000)
+    assert not is_blank(sign * 50_000 + "a")
+    assert text_key(sign * 50_000 + "a") == "a"
+
+
 def test_what_is_blank() -> None:
     assert [ascii(text) for text in BLANK if not is_blank(text) or text_key(text)] == []
     assert [ascii(text) for text in SEEN if is_blank(text) or not text_key(text)] == []
