@@ -1,0 +1,3 @@
+module.exports = {
+  shop: { input: "./openapi.json", output: { target: "./typescript/orval/shop.ts", client: "fetch", mode: "split" } },
+};
