@@ -94,9 +94,9 @@ SET pg_trgm.word_similarity_threshold = 0.7
 AS $$ SELECT id_key FROM products WHERE search_name %> words ORDER BY id_key LIMIT 1000 $$
 """
 # A generated column would be made anew by every sale, because a row of `products` has a trigger before updates (0008).
-# Also for rows that are replicated, and loads that leave triggers out.
+# Also for rows that are replicated or restored, which is done without a search path, and without triggers unless always.
 _WRITE_SEARCH_NAME = """
-CREATE FUNCTION write_search_name() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION write_search_name() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.search_name := search_text(NEW.name, true);
     RETURN NEW;

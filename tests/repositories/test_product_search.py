@@ -1,5 +1,6 @@
 """What a search finds, in which order, and that all its pages tell the same."""
 
+import io
 import random
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from config.embedded import ServerUrls
 from repositories.product import ProductRepository
 from repositories.shapes import MANY
-from tests.race.databases import new_database, session_on_rows
+from tests.race.databases import connected, execute, new_database, session_on_rows
 from tests.repositories.statements import Query, searching, searching_as_the_shop, statements_of
 
 pytestmark = pytest.mark.integration
@@ -112,6 +113,22 @@ class TestOrder:
         assert [row.name for row in page.rows] == sorted(self.ORDER, reverse=True)[:2]
         assert page.total == len(self.ORDER)
         assert [statement.count("%>") for statement, _ in statements] == [0, 1]
+
+
+@pytest.mark.parametrize("settings", ["", "SET search_path = ''", "SET session_replication_role = replica"])
+def test_whoever_writes_a_name_has_it_found(servers: ServerUrls, settings: str) -> None:
+    url = new_database(servers.database_url)
+    execute(url, A_CATEGORY)
+    with connected(url) as connection, connection.cursor() as cursor:
+        cursor.execute(settings or "SELECT 1")
+        rows = io.StringIO("Настольная лампа\t1\t1\nShade\t1\t1\n")
+        cursor.copy_expert("COPY public.products (name, price, category_id) FROM STDIN", rows)
+        cursor.execute("INSERT INTO public.products (name, price, category_id) VALUES ('Лампа', 1, 1)")
+        cursor.execute("UPDATE public.products SET name = 'Светильник' WHERE name = 'Shade'")
+    with searching(url) as session:
+        assert found(session, "лампо") == ["Настольная лампа", "Лампа"]
+        assert found(session, "светильнек") == ["Светильник"]
+        assert found(session, "shade") == []
 
 
 # A product, and what it has to be found by.
