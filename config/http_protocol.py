@@ -25,6 +25,9 @@ _TOO_SLOW = "shop.too_slow"
 # So many bytes of a request may come in pieces without its body: of its head, or of what follows its last chunk.
 LONGEST_HEAD = 65_536
 
+# So much is parsed at once, and no more while so many requests of a connection wait for their turn.
+_PIECE, _MOST_WAITING = 8192, 32
+
 Take = Callable[["HeldRequest"], bool]
 
 
@@ -88,14 +91,14 @@ class HeldRequest:
 
 
 class PatientFlow(FlowControl):
-    """Reads no more from a connection while requests of its `pipeline` wait: each answer would let thousands in."""
+    """Reads no more from a connection while something of what came is `waiting`: each answer would let thousands in."""
 
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+    def __init__(self, transport: asyncio.Transport, *waiting: Sized) -> None:
         super().__init__(transport)
-        self._pipeline = pipeline
+        self._waiting = waiting
 
     def resume_reading(self) -> None:
-        if not self._pipeline:
+        if not any(self._waiting):
             super().resume_reading()
 
 
@@ -109,7 +112,9 @@ class ShopProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = PatientFlow(transport, self.pipeline)
+        # What came behind so many requests that wait, and was not looked at yet.
+        self._unparsed = bytearray()
+        self.flow = PatientFlow(transport, self.pipeline, self._unparsed)
         self.wait = Wait()
         # Bytes of requests that were parsed; those of heads that were known need no counting.
         self._received = 0
@@ -125,12 +130,31 @@ class ShopProtocol(HttpToolsProtocol):
             self.guard.welcome(self, self.limit_concurrency, self.loop)
 
     def data_received(self, data: bytes) -> None:
-        head = self.heads.find(data) if self._between_messages and not self._is_crowded() else None
+        head = None
+        if self._between_messages and not self._unparsed and not self._is_crowded():
+            head = self.heads.find(data)
         if head is None:
-            self._parse(data)
+            if len(data) <= _PIECE and not self._unparsed:
+                self._parse(data)
+            else:
+                self._unparsed += data
+                self._parse_some()
         else:
             self._unset_keepalive_if_required()
             self._begin(head)
+
+    def _parse_some(self) -> None:
+        """Parse what came, as far as not too many requests wait for their turn.
+
+        One reading may hold ten thousand of the shortest, and each takes a hundred times as much when it is parsed.
+        """
+        parsed = 0
+        while parsed < len(self._unparsed) and len(self.pipeline) < _MOST_WAITING and not self.transport.is_closing():
+            self._parse(bytes(self._unparsed[parsed : parsed + _PIECE]))
+            parsed += _PIECE
+        del self._unparsed[: len(self._unparsed) if self.transport.is_closing() else parsed]
+        if self._unparsed:
+            self.flow.pause_reading()
 
     def _is_crowded(self) -> bool:
         """Whether there are so many connections or requests that uvicorn refuses more."""
@@ -202,6 +226,11 @@ class ShopProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
+        if self._unparsed:
+            self._parse_some()
+            self.flow.resume_reading()
+            if not self.cycle.response_complete:
+                return
         self._quiet_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._look_after(self.timeout_keep_alive)

@@ -236,6 +236,24 @@ async def test_no_more_is_read_while_requests_wait(monkeypatch: pytest.MonkeyPat
     connection.end()
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_of_thousands_of_requests_at_once_few_are_parsed_before_their_turn(is_known: bool) -> None:
+    connection = Connection(forgetful())
+    await connection.feed(REQUEST)
+    connection.app.may_answer.clear()
+    one = REQUEST if is_known else b"GET /b HTTP/1.1\r\nHost: b\r\n\r\n"
+    await connection.feed(one, one * 4000, one[:10])
+    assert len(connection.protocol.pipeline) < 500
+    connection.app.may_answer.set()
+    async with asyncio.timeout(60):
+        while len(connection.app.seen) < 4002:  # noqa: ASYNC110  # an answer sets no event
+            await asyncio.sleep(0.01)
+    await connection.feed(one[10:], REQUEST)
+    assert len(connection.app.seen) == 4004
+    assert connection.pipe.written.count(b"200 OK") == 4004
+    connection.end()
+
+
 async def test_a_client_that_has_gone_is_answered_nothing_where_more_of_its_requests_wait() -> None:
     connection = Connection(forgetful())
     connection.app.may_answer.clear()
