@@ -62,7 +62,9 @@ class Bill(Row):
         listed_by("bills", "date"),
         listed_by("bills", "payment_type"),
         listed_by("bills", "refunds_bill_id"),
-        ranged_by("bills", "date", "date"),
+        # By moments, of which the last stands for every later date: to enter a row beside a date of infinity, an index
+        # of dates would subtract the two, and fail.
+        ranged_by("bills", "date", text("(LEAST(date, '294276-12-31'::date)::timestamp without time zone)")),
         unique_by("bills", "bill_number"),
     )
 

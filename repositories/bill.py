@@ -1,6 +1,6 @@
 """Queries on bills, and the counter that numbers them."""
 
-from sqlalchemy import Date, Integer, bindparam, cast, extract, func, select, text
+from sqlalchemy import TIMESTAMP, Date, Integer, bindparam, cast, extract, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from models import Bill, BillCounter
@@ -13,6 +13,9 @@ from repositories.lists import form_of, same
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
 _LAST_DAY = cast(func.timezone("UTC", bindparam("date_to")), Date)
 
+# The date as the index of ranges has it.
+_MOMENT = cast(func.least(Bill.date, literal_column("'294276-12-31'::date")), TIMESTAMP)
+
 # By the database's clock, which all workers share.
 _THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Integer))
 
@@ -20,11 +23,15 @@ _THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Inte
 class BillRepository(BaseRepository[Bill]):
     model = Bill
     forms = {"bill_number": form_of(Bill.bill_number)}
-    ranges = {"date_from": Bill.date >= _FIRST_DAY, "date_to": Bill.date <= _LAST_DAY}
+    ranges = {
+        "date_from": cast(_FIRST_DAY, TIMESTAMP) <= _MOMENT,
+        "date_to": cast(_LAST_DAY, TIMESTAMP) >= _MOMENT,
+    }
     filters = {
         **by_value(client_id=Bill.client_id, payment_type=Bill.payment_type),
         "bill_number": same(Bill.bill_number, "bill_number"),
-        **ranges,
+        "date_from": Bill.date >= _FIRST_DAY,
+        "date_to": Bill.date <= _LAST_DAY,
     }
 
     def next_number(self, kind: BillKind) -> str:

@@ -1,13 +1,16 @@
 """Rows with dates and times that Python has no value for: stored by SQL, and read, listed and changed like any other."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from config.embedded import ServerUrls
 from tests.builders import Builder, a_product, an_order
 from tests.contract.answers import assert_problem
-from tests.race.databases import execute
+from tests.race.databases import execute, new_database
+from tests.shop import environment_of, shop_in_thread
 
 pytestmark = pytest.mark.integration
 
@@ -113,3 +116,21 @@ def test_a_far_movement_of_stock_is_listed(client: httpx.Client, database_url: s
     execute(database_url, f"UPDATE stock_movements SET created_at = 'infinity' WHERE product_id = {product['id_key']}")
     found = client.get(f"/products/{product['id_key']}/stock_movements")
     assert (found.status_code, found.json()[0]["created_at"]) == (200, "infinity")
+
+
+def test_new_bills_and_orders_go_in_beside_such_dates(servers: ServerUrls, tmp_path: Path) -> None:
+    url = new_database(servers.database_url)
+    execute(
+        url,
+        "INSERT INTO bills (bill_number, total, payment_type, date) SELECT 'B' || n, 1, 'cash', "
+        "CASE n % 4 WHEN 0 THEN 'infinity' WHEN 1 THEN '-infinity' WHEN 2 THEN '4713-01-01 BC' ELSE '2026-01-01' END::date "
+        "FROM generate_series(1, 4000) n",
+    )
+    with shop_in_thread(environment_of(url, None, tmp_path)) as shop, httpx.Client(base_url=shop) as http:
+        for _ in range(20):
+            order = an_order(http)
+        assert order["status"] == 1
+        late = http.get("/bills", params={"date_from": "2027-01-01", "limit": 1})
+        assert (late.status_code, late.headers["X-Total-Count"]) == (200, "1000")
+        early = http.get("/bills", params={"date_to": "2025-01-01", "limit": 1})
+        assert (early.status_code, early.headers["X-Total-Count"]) == (200, "2000")

@@ -84,7 +84,8 @@ def interrupted(base_url: str, sample: Sample, number: signal.Signals) -> subpro
             text=True,
         )
         try:
-            reached.wait()
+            while not reached.wait(0.1):
+                assert process.poll() is None, process.communicate()
             process.send_signal(number)
             output, errors = process.communicate()
         finally:
