@@ -1,0 +1,261 @@
+"""Every code that the document declares for an operation is one that the operation really answers.
+
+That it answers no other, the clients of the tests in `contract/` and of those here hold with each answer. Here every
+declared one is brought about, or is among the few that a test cannot ask for by a request alone.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from schemas.fields import MAX_STOCK
+from tests.builders import (
+    BUILDERS,
+    a_bill,
+    a_category,
+    a_client,
+    a_product,
+    an_address,
+    an_order,
+    an_order_detail,
+    unique,
+)
+from tests.openapi.documented import Document, Refusal
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+NO_ROW = 2**63 - 1
+LARGEST_PRICE = 9999999999.99
+
+# Size, time, floods, faults and races bring these about: `tests/middleware`, `tests/faults` and `tests/race` do.
+OF_CIRCUMSTANCES = {
+    "body_too_large",
+    "request_timeout",
+    "rate_limit_exceeded",
+    "internal_error",
+    "service_unavailable",
+    "request_in_progress",
+}
+# An order that is placed between the look for sales and the deletion: the foreign key has the last word.
+BETWEEN_LOOK_AND_DELETION = {
+    ("delete_product", 409, "conflict"),
+    ("delete_products_in_bulk", 409, "conflict"),
+}
+
+
+class Walk:
+    """Sends what has to be refused, and says by which code."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    def refused(self, method: str, path: str, code: str, body: Any = None, **headers: str) -> None:
+        response = self.http.request(method, path, json=body, headers=headers)
+        assert response.json()["code"] == code, (method, path, response.text)
+
+    def changes(self, path: str, code: str, body: Any) -> None:
+        for method in ("PUT", "PATCH"):
+            self.refused(method, path, code, body)
+
+    def post(self, path: str, body: Any = None) -> dict[str, Any]:
+        response = self.http.post(path, json=body)
+        assert response.is_success, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def placed(self, **given: Any) -> dict[str, Any]:
+        """An order with one line of two pieces."""
+        return self.post("/checkout", self.order(a_product(self.http), **given))
+
+    def order(self, product: dict[str, Any], **given: Any) -> dict[str, Any]:
+        line = {"product_id": product["id_key"], "quantity": 2, **given.pop("line", {})}
+        client_id = given.pop("client_id", None) or a_client(self.http)["id_key"]
+        return {"client_id": client_id, "delivery_method": 1, "payment_type": "cash", "lines": [line], **given}
+
+    def with_full_shelf(self, **given: Any) -> tuple[str, dict[str, Any]]:
+        """The path of an order, and its line, whose goods find no room on the shelf any more."""
+        order = self.placed(**given)
+        (line,) = order["order_details"]
+        response = self.http.patch(f"/products/{line['product_id']}", json={"stock": MAX_STOCK})
+        assert response.status_code == 200, response.text
+        return f"/orders/{order['id_key']}", line
+
+
+@pytest.fixture
+def walk(http: httpx.Client) -> Walk:
+    return Walk(http)
+
+
+def unreachable(refusals: set[Refusal]) -> set[Refusal]:
+    return {one for one in refusals if one[2] in OF_CIRCUMSTANCES} | BETWEEN_LOOK_AND_DELETION
+
+
+@pytest.mark.timeout(300)
+def test_every_declared_code_is_answered(walk: Walk, documented: Document) -> None:
+    what_the_layers_refuse(walk, documented)
+    what_is_not_there_or_has_changed(walk, documented)
+    what_is_taken(walk)
+    what_others_hold(walk)
+    what_orders_refuse(walk)
+    what_lines_refuse(walk)
+    what_checkout_refuses(walk)
+    what_stock_refuses(walk)
+    declared = documented.declared()
+    assert declared - documented.refused == unreachable(declared)
+
+
+def operations(documented: Document) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
+    """Method, path of a row that is not there, operation, and the example of a body."""
+    for path, its_operations in documented.document["paths"].items():
+        for method, operation in its_operations.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            yield method.upper(), path.replace("{id_key}", str(NO_ROW)), operation, content.get("example")
+
+
+def what_the_layers_refuse(walk: Walk, documented: Document) -> None:
+    key = unique("key").replace(" ", "-")
+    assert walk.http.post("/categories", json=a_category.body(walk.http), headers={"Idempotency-Key": key}).is_success
+    for method, path, operation, example in operations(documented):
+        walk.refused(method, path, "bad_request", Host="two hosts")
+        if "422" in operation["responses"]:
+            walk.refused(method, f"{path}?no_such_parameter=1", "validation_error")
+        if "403" in operation["responses"]:
+            walk.refused(method, path, "cross_origin", Origin="https://elsewhere.example")
+        if "415" in operation["responses"]:
+            walk.refused(method, path, "unsupported_media_type", {}, **{"Content-Type": "text/plain"})
+        if method == "POST":
+            walk.refused(method, path, "idempotency_key_reused", example, **{"Idempotency-Key": key})
+
+
+def what_is_not_there_or_has_changed(walk: Walk, documented: Document) -> None:
+    for method, path, _, example in operations(documented):
+        if str(NO_ROW) in path:
+            walk.refused(method, path, "not_found", example)
+    stale = {"updated_at": "2001-01-01T00:00:00Z"}
+    for resource in BUILDERS.values():
+        for reference in resource.references:
+            body = resource.body(walk.http) | {reference: NO_ROW}
+            walk.refused("POST", resource.path, "not_found", body)
+        row = resource(walk.http)
+        one = f"{resource.path}/{row['id_key']}"
+        for method in ("PUT", "PATCH", "DELETE"):
+            walk.refused(
+                method, one, "precondition_failed", None if method == "DELETE" else {}, **{"If-Match": '"0-0"'}
+            )
+        walk.changes(one, "has_changed", stale)
+        bulk = f"{resource.path}/bulk"
+        if bulk in documented.document["paths"]:
+            walk.refused("PATCH", bulk, "has_changed", [{"id_key": row["id_key"], **stale}])
+            walk.refused("PATCH", bulk, "not_found", [{"id_key": NO_ROW}])
+            walk.refused("POST", f"{bulk}_delete", "has_changed", [{"id_key": row["id_key"], **stale}])
+            walk.refused("POST", f"{bulk}_delete", "not_found", [{"id_key": NO_ROW}])
+    walk.refused("POST", "/products/bulk", "not_found", [a_product.body(walk.http, category_id=NO_ROW)])
+    walk.refused("POST", "/checkout", "not_found", walk.order({"id_key": NO_ROW}))
+
+
+def what_is_taken(walk: Walk) -> None:
+    for resource, field in ((a_client, "email"), (a_category, "name"), (a_product, "sku"), (a_bill, "bill_number")):
+        taken, other = resource(walk.http), resource(walk.http)
+        body = resource.body(walk.http) | {field: taken[field]}
+        walk.refused("POST", resource.path, "already_exists", body)
+        walk.changes(f"{resource.path}/{other['id_key']}", "already_exists", {field: taken[field]})
+        if resource is not a_bill:
+            walk.refused("POST", f"{resource.path}/bulk", "already_exists", [body])
+            walk.refused(
+                "PATCH", f"{resource.path}/bulk", "already_exists", [{"id_key": other["id_key"], field: taken[field]}]
+            )
+    order, other = an_order(walk.http), an_order(walk.http)
+    settled = {"bill_id": order["bill_id"]}
+    walk.refused("POST", "/orders", "already_exists", an_order.body(walk.http) | settled)
+    walk.changes(f"/orders/{other['id_key']}", "already_exists", settled)
+    number = a_bill(walk.http)["bill_number"]
+    walk.refused("POST", "/checkout", "already_exists", walk.order(a_product(walk.http), bill_number=number))
+
+
+def what_others_hold(walk: Walk) -> None:
+    order = walk.placed()
+    product_id = order["order_details"][0]["product_id"]
+    category_id = walk.http.get(f"/products/{product_id}").json()["category_id"]
+    for path, key, code in (
+        ("/clients", order["client_id"], "conflict"),
+        ("/categories", category_id, "conflict"),
+        ("/products", product_id, "product_has_sales"),
+    ):
+        walk.refused("DELETE", f"{path}/{key}", code)
+        walk.refused("POST", f"{path}/bulk_delete", code, [{"id_key": key}])
+    bill = f"/bills/{order['bill_id']}"
+    walk.refused("DELETE", bill, "conflict")
+    walk.changes(bill, "conflict", {"bill_number": unique("INV")})
+    walk.changes(bill, "total_mismatch", {"total": 1})
+
+
+def what_orders_refuse(walk: Walk) -> None:
+    foreign = {"address_id": an_address(walk.http)["id_key"]}
+    walk.refused("POST", "/orders", "conflict", an_order.body(walk.http) | {"status": 2})
+    walk.refused("POST", "/orders", "rule_broken", an_order.body(walk.http) | foreign)
+    order = walk.placed()
+    one = f"/orders/{order['id_key']}"
+    walk.changes(one, "rule_broken", foreign)
+    walk.changes(one, "total_mismatch", {"total": 1})
+    walk.changes(one, "conflict", {"client_id": a_client(walk.http)["id_key"]})
+    walk.changes(one, "status_conflict", {"status": 3})
+    walk.changes(one, "not_found", {"address_id": NO_ROW})
+    line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}
+    walk.refused("POST", f"{one}/returns", "conflict", {"lines": [line]})
+    walk.post(f"{one}/advance")
+    walk.refused("POST", f"{one}/returns", "return_exceeds_sale", {"lines": [line | {"quantity": 3}]})
+    walk.post(f"{one}/returns", {"lines": [line]})
+    walk.refused("POST", f"{one}/cancel", "conflict")
+    walk.refused("DELETE", one, "conflict")
+    walk.post(f"{one}/advance")
+    walk.refused("POST", f"{one}/advance", "status_conflict")
+    walk.refused("POST", f"{one}/cancel", "status_conflict")
+
+
+def what_lines_refuse(walk: Walk) -> None:
+    line = an_order_detail(walk.http)
+    one = f"/order_details/{line['id_key']}"
+    order_id, product_id = line["order_id"], line["product_id"]
+    for code, product, sent in (
+        ("insufficient_stock", {"stock": 1}, {}),
+        ("price_mismatch", {}, {"price": 1}),
+        ("product_not_available", {"active": False}, {}),
+        ("amount_too_large", {"price": LARGEST_PRICE}, {}),
+    ):
+        changed = {"quantity": 2, "product_id": a_product(walk.http, **product)["id_key"], **sent}
+        walk.refused("POST", "/order_details", code, {"order_id": order_id, **changed})
+        walk.changes(one, code, changed)
+    walk.changes(one, "conflict", {"order_id": an_order(walk.http)["id_key"]})
+    walk.post(f"/orders/{order_id}/cancel")
+    walk.refused("DELETE", one, "conflict")
+    new = {"order_id": order_id, "product_id": product_id, "quantity": 1}
+    walk.refused("POST", "/order_details", "conflict", new)
+
+
+def what_checkout_refuses(walk: Walk) -> None:
+    for code, product, sent in (
+        ("insufficient_stock", {"stock": 1}, {}),
+        ("price_mismatch", {}, {"line": {"price": 1}}),
+        ("product_not_available", {"active": False}, {}),
+        ("amount_too_large", {"price": LARGEST_PRICE}, {}),
+        ("discount_too_large", {"price": 1}, {"discount": 3}),
+        ("total_mismatch", {"price": 1}, {"expected_total": 3}),
+        ("rule_broken", {}, {"address_id": an_address(walk.http)["id_key"]}),
+    ):
+        walk.refused("POST", "/checkout", code, walk.order(a_product(walk.http, **product), **sent))
+
+
+def what_stock_refuses(walk: Walk) -> None:
+    stock = f"/products/{a_product(walk.http)['id_key']}/stock"
+    walk.refused("POST", stock, "insufficient_stock", {"delta": -1000})
+    walk.refused("POST", stock, "amount_too_large", {"delta": MAX_STOCK})
+    one, line = walk.with_full_shelf()
+    walk.refused("POST", f"{one}/cancel", "amount_too_large")
+    walk.changes(one, "amount_too_large", {"status": 4})
+    walk.refused("DELETE", f"/order_details/{line['id_key']}", "amount_too_large")
+    walk.refused("DELETE", one, "amount_too_large")
+    walk.post(f"{one}/advance")
+    returned = {"lines": [{"order_detail_id": line["id_key"], "quantity": 1}]}
+    walk.refused("POST", f"{one}/returns", "amount_too_large", returned)
