@@ -126,8 +126,8 @@ class BulkController(BaseController):
 
         return await self.write_keyed(request, work, deletions.keyed)
 
-    def _as_json(self, row: Sequence[Any]) -> bytes:
-        return to_json(dict(zip(self.fields, row, strict=True)))
+    def _as_json(self, rows: Sequence[Sequence[Any]]) -> bytes:
+        return to_json([dict(zip(self.fields, row, strict=True)) for row in rows])[1:-1]
 
     def _bulk_route(
         self, method: str, path: str, endpoint: Endpoint, operation_id: str, *, row: type[BodySchema], **options: Any

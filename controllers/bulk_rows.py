@@ -60,18 +60,8 @@ class _Reading:
 
     async def read(self, body: deque[bytes]) -> None:
         """Read until the end, or until nothing has to be known any more."""
-        turn_ends = time.perf_counter() + _TURN
         try:
-            for row in JsonRows(body):
-                if self._count == MAX_BULK:
-                    self._add_error("too_long", f"List should have at most {MAX_BULK} items after validation")
-                    return
-                self._add(row)
-                if len(self.errors) > MAX_ERRORS:
-                    return
-                if time.perf_counter() > turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = time.perf_counter() + _TURN
+            await self._read(body)
         except NotAnArray:
             self._add_error("list_type", "Input should be a valid list")
         except TooManyValues as error:
@@ -82,9 +72,23 @@ class _Reading:
             if not self._count:
                 self._add_error("too_short", "List should have at least 1 item after validation, not 0")
 
+    async def _read(self, body: deque[bytes]) -> None:
+        turn_ends = time.perf_counter() + _TURN
+        for rows in JsonRows(body):
+            if self._fingerprint is not None:
+                self._fingerprint.add(rows)
+            for row in rows:
+                if self._count == MAX_BULK:
+                    self._add_error("too_long", f"List should have at most {MAX_BULK} items after validation")
+                    return
+                self._add(row)
+                if len(self.errors) > MAX_ERRORS:
+                    return
+                if time.perf_counter() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.perf_counter() + _TURN
+
     def _add(self, row: Any) -> None:
-        if self._fingerprint is not None:
-            self._fingerprint.add(row)
         try:
             self.sent.append(self._schema.model_validate(row).sent())
         except ValidationError as error:

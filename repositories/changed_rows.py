@@ -23,9 +23,9 @@ class ChangedRows(NewRows):
     forms: ClassVar[Mapping[str, Any]] = {}
 
     def add_all(
-        self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[Any], T]
+        self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[list[Any]], T]
     ) -> list[T]:
-        """What `shown` makes of new rows, in the order of `values`, which all have the same fields.
+        """What `shown` makes of new rows, some at a time, in the order of `values`, which all have the same fields.
 
         It gets the columns `fields`, the key first.
         """
@@ -34,7 +34,7 @@ class ChangedRows(NewRows):
         for rows in portions(in_places(values)):
             # Keys are given in the order of the places; in which order rows come back, nothing says.
             found = self.session.execute(statement, {"rows": rows}).all()
-            added += map(shown, sorted(found, key=itemgetter(0)))
+            added.append(shown(sorted(found, key=itemgetter(0))))
         return added
 
     def update_all(self, rows: Sequence[Mapping[str, Any]]) -> None:

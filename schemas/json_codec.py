@@ -153,7 +153,10 @@ def _written(value: Any) -> bytes:
 
 
 def json_array(elements: Iterable[bytes]) -> bytes:
-    """As `json_body` of a list, whose elements are JSON already: made one by one, so that other threads have their turns."""
+    """As `json_body` of a list whose elements, one or some at a time, are JSON already.
+
+    They are made one after the other, so that other threads have their turns.
+    """
     return b"".join((b"[", b",".join(elements), b"]\n"))
 
 

@@ -27,7 +27,7 @@ class NotAnArray(ValueError):
 
 
 class JsonRows:
-    """Iterates, once, over the elements of a JSON array, without a look at what comes behind them.
+    """Iterates, once, over the elements of a JSON array, a few at a time, without a look at what comes behind them.
 
     `chunks` are its bytes, as they came. They are taken away one by one, so that they need not be held beside the rows.
     Raises `NotAnArray`, `TooManyValues` at a row that is too large, and `MalformedJson` where `from_json` would.
@@ -40,14 +40,16 @@ class JsonRows:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         # What is decoded and not done with: `_text` from `_place` on. So many characters were before the text.
         self._text, self._place, self._passed = "", 0, 0
+        # Whether it may be possible to parse what is decoded up to the end of the last row in one go.
+        self._ends_with_a_row = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[list[Any]]:
         if self._next_sign() != "[":
             raise NotAnArray
         self._place += 1
         sign = self._next_sign()
         while sign != "]":
-            yield self._row()
+            yield self._whole_rows() or [self._row()]
             sign = self._next_sign()
             if sign == ",":
                 self._place += 1
@@ -64,6 +66,20 @@ class JsonRows:
             if self._place < len(self._text) or not self._decode(_PIECE):
                 return self._text[self._place : self._place + 1]
         raise MalformedJson(f"more than {MAX_ROW} spaces follow each other")
+
+    def _whole_rows(self) -> list[Any]:
+        """All rows that what is decoded holds to their ends; none where that is not easily found out."""
+        end = self._text.rfind("},", self._place, self._place + _PIECE) + 1
+        if not end or not self._ends_with_a_row:
+            return []
+        try:
+            # If this is an array, then no row and no text goes on behind it.
+            rows: list[Any] = value_at(f"[{self._text[self._place : end]}]", 0)[0]
+        except MalformedJson:
+            self._ends_with_a_row = False
+            return []
+        self._place = end
+        return rows
 
     def _row(self) -> Any:
         while True:
@@ -95,9 +111,12 @@ class JsonRows:
             pieces.append(piece)
             length += len(piece)
             values += values_in(piece)
+        if len(pieces) == 1:
+            return False
         self._passed += self._place
         self._text, self._place = "".join(pieces), 0
-        return len(pieces) > 1
+        self._ends_with_a_row = True
+        return True
 
     def _next_piece(self) -> str:
         """What comes next of the text; nothing at its end."""

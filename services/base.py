@@ -149,9 +149,9 @@ class BaseService(Generic[M]):
         self.was_removed(row)
 
     def create_many(
-        self, given: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[Any], T]
+        self, given: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[list[Any]], T]
     ) -> Sequence[T]:
-        """What `shown` makes of the new rows, of which it gets the columns `fields`, the key first: of all or of none.
+        """What `shown` makes of the new rows, some at a time: of all or of none. It gets the columns `fields`, the key first.
 
         Raises what `create` would raise, with the row's place in `given`.
         """
@@ -166,9 +166,10 @@ class BaseService(Generic[M]):
         for values in rows:
             values.update({name: default for name, default in defaults.items() if name not in values})
 
-        def added(row: Any) -> T:
-            self._was_added(row)
-            return shown(row)
+        def added(some: list[Any]) -> T:
+            for row in some:
+                self._was_added(row)
+            return shown(some)
 
         return written_in_parts(self.session, rows, lambda some: self.repository.add_all(some, fields, added))
 

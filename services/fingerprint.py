@@ -29,9 +29,9 @@ class RowsFingerprint:
         self._digest = hashlib.sha256("\n".join((method, path, "[")).encode())
         self._separator = ""
 
-    def add(self, row: Any) -> None:
-        """Take the next element into account."""
-        self._digest.update(f"{self._separator}{_canonical(row)}".encode())
+    def add(self, rows: list[Any]) -> None:
+        """Take the next elements into account, one at least."""
+        self._digest.update(f"{self._separator}{_canonical(rows)[1:-1]}".encode())
         self._separator = ","
 
     def digest(self) -> bytes:
@@ -43,7 +43,7 @@ class RowsFingerprint:
 
 def _canonical(value: Any) -> str:
     try:
-        return json.dumps(value, default=_canonical_number, sort_keys=True, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except RecursionError:
         raise InvalidField(("body",), "the nesting is too deep") from None
 
@@ -57,3 +57,6 @@ def _canonical_number(value: Any) -> int | str:
     if value.adjusted() < _DIGITS and -_LARGEST < value < _LARGEST and value == value.to_integral_value():
         return int(value)
     return str(value.normalize(_EXACT))
+
+
+_ENCODER = json.JSONEncoder(default=_canonical_number, sort_keys=True, separators=(",", ":"))

@@ -52,7 +52,7 @@ def as_one_of_many(url: str, values: Values) -> Any:
     engine = maintenance_engine(url)
     try:
         with Session(engine) as session, session.begin():
-            (row,) = ProductRepository(session).add_all([values], COLUMNS, lambda row: row)
+            ((row,),) = ProductRepository(session).add_all([values], COLUMNS, lambda rows: rows)
             return row
     finally:
         engine.dispose()

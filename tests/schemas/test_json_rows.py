@@ -2,6 +2,8 @@
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import json_rows
-from schemas.json_codec import MAX_VALUES, MalformedJson, TooManyValues, from_json, values_in
+from schemas.json_codec import MAX_VALUES, MalformedJson, TooManyValues, from_json, value_at, values_in
 from schemas.json_rows import MAX_ROW, MAX_ROW_VALUES, JsonRows, NotAnArray
 
 pytestmark = pytest.mark.unit
@@ -26,15 +28,20 @@ VALUES = st.recursive(
 BROKEN = st.text(st.sampled_from('{}[]",:0123456789.eE+- \n\\u\U0001f600tnull'), max_size=40).map(str.encode)
 
 
-@pytest.fixture(autouse=True)
-def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces so short that every row is cut off somewhere."""
-    monkeypatch.setattr(json_rows, "_PIECE", 3)
+@pytest.fixture(autouse=True, params=[3, 40, 16 * 1024])
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces so short that every row is cut off somewhere, or that some are, and pieces as they are."""
+    monkeypatch.setattr(json_rows, "_PIECE", request.param)
 
 
-def rows_of(body: bytes) -> JsonRows:
-    """The rows of a body that came in chunks."""
+def rows_in(body: bytes) -> JsonRows:
+    """The rows of a body that came in chunks, some at a time."""
     return JsonRows(deque(body[start : start + CHUNK] for start in range(0, len(body), CHUNK)))
+
+
+def rows_of(body: bytes) -> Iterator[Any]:
+    """The rows of a body that came in chunks, one after the other."""
+    return chain.from_iterable(rows_in(body))
 
 
 def read(body: bytes) -> list[Any] | str:
@@ -80,13 +87,13 @@ def test_the_place_of_an_error_is_that_in_the_whole_body() -> None:
 
 
 def test_what_comes_behind_is_not_looked_at() -> None:
-    rows = iter(rows_of(b'[1, {"a": 2}, no JSON'))
+    rows = rows_of(b'[1, {"a": 2}, no JSON')
     assert [next(rows), next(rows)] == [1, {"a": 2}]
 
 
 class TestTooMuch:
     @pytest.fixture(autouse=True)
-    def short_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pieces(self) -> None:
         """Pieces as they are."""
 
     def test_a_row_that_fills_its_room_is_read(self) -> None:
@@ -105,7 +112,7 @@ class TestTooMuch:
     @pytest.mark.parametrize("value", ["1.5", "{}", "[]", '"ab"', "[[]]"])
     def test_one_of_more_values_is_not_and_is_not_read_to_its_end(self, value: str) -> None:
         row = '{"a": 1, "b": [' + ",".join([value] * 200_000)
-        rows = rows_of(f"[{row}".encode())
+        rows = rows_in(f"[{row}".encode())
         with pytest.raises(TooManyValues, match="values") as refusal:
             list(rows)
         assert refusal.value.first == {"a": 1}
@@ -152,3 +159,33 @@ class TestAsMuchAsIsReadInOneGo:
         with pytest.raises(TooManyValues) as refusal:
             from_json(json.dumps({"a": "b", "c": [1] * MAX_VALUES, "d": 1}).encode())
         assert refusal.value.first == {"a": "b"}
+
+
+@given(
+    st.lists(
+        st.sampled_from(['{"a":"},{"}', '{"a":{"b":1},"c":2}', '[{"a":1},{"a":2}]', "{}", "1", '"},"', "\n{}"]),
+        min_size=1,
+    )
+)
+def test_what_looks_like_the_end_of_a_row_is_not_taken_for_it(rows: list[str]) -> None:
+    body = f"[{','.join(rows)}]".encode()
+    assert read(body) == from_json(body)
+
+
+def test_rows_are_read_together_and_none_of_them_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return value_at(*arguments)
+
+    monkeypatch.setattr(json_rows, "value_at", counted)
+    rows = [{"name": f"Shelf {n}"} for n in range(2000)]
+    assert list(rows_of(json.dumps(rows, separators=(",", ":")).encode())) == rows
+    together, calls = calls, 0
+    rows = [{"name": "},"}] * 2000
+    assert list(rows_of(json.dumps(rows, separators=(",", ":")).encode())) == rows
+    if json_rows._PIECE > 1000:
+        assert together < 100
+    assert calls < 2 * len(rows) + 2000
