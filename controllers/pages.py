@@ -29,7 +29,13 @@ from services.answer import Answer
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
 
-_HTML = "text/html; charset=utf-8"
+# The pages start their scripts inline and show images from data: URLs. Part of the answer, because 304 has to say the
+# same: browsers take its headers for those of the page that they have kept.
+_PAGE = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'",
+}
 # ReDoc shows its maker's logo from another server, which the policy of the pages forbids: every visit would be an error
 # in the console. It leaves out what is no image.
 _LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
@@ -38,7 +44,7 @@ _LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data
 class Rendered:
     """An answer that is rendered in a thread when somebody first asks for it, and then kept."""
 
-    def __init__(self, render: Callable[[], tuple[bytes, str]]) -> None:
+    def __init__(self, render: Callable[[], tuple[bytes, dict[str, str]]]) -> None:
         self._render = render
         self._rendering = SharedTasks()
         self._answer: Answer | None = None
@@ -54,8 +60,8 @@ class Rendered:
         return await read_response(request.scope, await self.answer(), cache_control=PRIVATE)
 
     async def _make(self) -> None:
-        body, media_type = await asyncio.to_thread(self._render)
-        self._answer = Answer(body, f'"{_digest(body)}"', {"Content-Type": media_type})
+        body, headers = await asyncio.to_thread(self._render)
+        self._answer = Answer(body, f'"{_digest(body)}"', headers)
 
 
 class Assets:
@@ -86,7 +92,7 @@ def add_pages(app: FastAPI) -> None:
     """Add the documentation pages to `app`, whose routes must all be there."""
     assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
-    def swagger_ui() -> tuple[bytes, str]:
+    def swagger_ui() -> tuple[bytes, dict[str, str]]:
         page = get_swagger_ui_html(
             openapi_url=OPENAPI,
             title=f"{app.title} - Swagger UI",
@@ -94,9 +100,9 @@ def add_pages(app: FastAPI) -> None:
             swagger_css_url=assets.url("swagger-ui.css"),
             swagger_favicon_url="/favicon.ico",
         )
-        return bytes(page.body), _HTML
+        return bytes(page.body), _PAGE
 
-    def redoc() -> tuple[bytes, str]:
+    def redoc() -> tuple[bytes, dict[str, str]]:
         page = get_redoc_html(
             openapi_url=OPENAPI,
             title=f"{app.title} - ReDoc",
@@ -104,10 +110,10 @@ def add_pages(app: FastAPI) -> None:
             redoc_favicon_url="/favicon.ico",
             with_google_fonts=False,
         )
-        return bytes(page.body), _HTML
+        return bytes(page.body), _PAGE
 
-    def openapi() -> tuple[bytes, str]:
-        return json_body(app.openapi()), JSON
+    def openapi() -> tuple[bytes, dict[str, str]]:
+        return json_body(app.openapi()), {"Content-Type": JSON}
 
     for path, render in (("/docs", swagger_ui), ("/redoc", redoc), (OPENAPI, openapi)):
         app.add_route(path, Rendered(render).respond, include_in_schema=False)
@@ -118,9 +124,9 @@ def add_pages(app: FastAPI) -> None:
     app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]
 
 
-def _read(path: Path) -> tuple[bytes, str]:
+def _read(path: Path) -> tuple[bytes, dict[str, str]]:
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return _content(path), f"{media_type}; charset=utf-8" if is_text(media_type) else media_type
+    return _content(path), {"Content-Type": f"{media_type}; charset=utf-8" if is_text(media_type) else media_type}
 
 
 def _content(path: Path) -> bytes:

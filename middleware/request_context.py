@@ -28,13 +28,7 @@ _HEADERS = (
     (b"x-frame-options", b"DENY"),
 )
 _POLICY_OF_DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-# The pages of /docs and /redoc start their scripts inline and show images from data: URLs.
-_POLICY_OF_PAGES = (
-    b"content-security-policy",
-    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; worker-src blob:; frame-ancestors 'none'",
-)
-_FOR_CACHES: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", PRIVATE),)
+_FOR_CACHES = (b"cache-control", PRIVATE)
 _CLOSE = (b"connection", b"close")
 _LINES = header_lines((*_HEADERS, _POLICY_OF_DATA))
 
@@ -152,21 +146,18 @@ class RequestContext:
         self._metrics.count_read(hit=hit)
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
-        policy, for_caches = _POLICY_OF_DATA, _FOR_CACHES
+        unsaid = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}
         for name, value in headers:
-            if name == b"content-type" and value.startswith(b"text/html"):
-                policy = _POLICY_OF_PAGES
-            elif name == b"cache-control":
-                for_caches = ()
+            if name in unsaid:
+                del unsaid[name]
             elif name == b"x-cache-hit":
                 self.count_read(hit=value == b"true")
         completed = [
             *headers,
-            *for_caches,
+            *unsaid.values(),
             (b"x-request-id", begun.identity.encode()),
             (b"x-response-time", b"%.2f" % _milliseconds_since(begun.started)),
             *_HEADERS,
-            policy,
         ]
         if begun.traceparent:
             completed.append((b"traceparent", begun.traceparent))

@@ -267,6 +267,13 @@ class TestPages:
         assert policy["frame-ancestors"] == {"'none'"}
         assert not any("*" in source or "http" in source for sources in policy.values() for source in sources)
 
+    def test_are_the_same_page_when_a_browser_asks_again(self, client: httpx.Client, path: str, script: str) -> None:
+        page = client.get(path)
+        again = client.get(path, headers={"If-None-Match": page.headers["ETag"]})
+        assert again.status_code == 304
+        # A browser replaces the headers of the page it has kept by these, and shows nothing that they forbid.
+        assert again.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
+
     def test_are_the_same_with_a_slash_behind(self, client: httpx.Client, path: str, script: str) -> None:
         assert client.get(f"{path}/").text == client.get(path).text
 
