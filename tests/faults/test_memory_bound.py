@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 # What docs/operations.md says, and what the allocator keeps for itself.
 BOUND_MEGABYTES = 130
 # Of each kind, in each of the rounds; beside them, what needs as many requests to be filled.
-REQUESTS = 700
+REQUESTS = 500
 LONG = "x" * 7000
 
 # How the number of a request makes its target and its headers.
