@@ -1,6 +1,7 @@
 """What is sent for a read: 200 with the answer in the client's coding, 304 when it has the answer, no body for HEAD."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Sized
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -9,10 +10,44 @@ from config.content_coding import plain_tag
 from config.request_heads import Headers, said_of_headers
 from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
+from middleware.errors import refusal_of
 from services.answer import Answer
+from services.errors import Unavailable
 
 # Larger bodies are sent in pieces.
 LARGE_BYTES, _PIECE_BYTES = 256 * 1024, 128 * 1024
+
+
+# What they may take together, in one worker: clients that are slow hold them for long.
+MOST_LARGE_BYTES = 128 * 1024 * 1024
+
+
+class LargeBodies:
+    """The large bodies that are being sent, up to so many bytes. One that is sent to many is there once."""
+
+    def __init__(self, most: int = MOST_LARGE_BYTES) -> None:
+        self._left = most
+        self._receivers: Counter[int] = Counter()
+
+    def take(self, body: Sized) -> bool:
+        """Whether there is room for the body: then it is to be given back when it has been sent."""
+        if not self._receivers[id(body)]:
+            if len(body) > self._left:
+                del self._receivers[id(body)]
+                return False
+            self._left -= len(body)
+        self._receivers[id(body)] += 1
+        return True
+
+    def give_back(self, body: Sized) -> None:
+        """Note that one of those to whom the body is sent has it."""
+        self._receivers[id(body)] -= 1
+        if not self._receivers[id(body)]:
+            del self._receivers[id(body)]
+            self._left += len(body)
+
+
+_large = LargeBodies()
 
 
 class ReadResponse(Response):
@@ -23,6 +58,18 @@ class ReadResponse(Response):
         self.status_code, self.raw_headers, self.body = status, headers, body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.body) <= LARGE_BYTES:
+            await self._send(scope, send)
+        elif _large.take(self.body):
+            try:
+                await self._send(scope, send)
+            finally:
+                _large.give_back(self.body)
+        else:
+            refusal = Unavailable("Too many large answers are being sent, try again later")
+            await refusal_of(refusal, scope)(scope, receive, send)
+
+    async def _send(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         # A client that takes its time is waited for after each piece, so that the server holds no copy of the whole.
         body = b"" if scope["method"] == "HEAD" else self.body

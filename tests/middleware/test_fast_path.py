@@ -15,12 +15,13 @@ from config.http_protocol import HeldRequest, ShopProtocol
 from config.metrics import Metrics
 from config.redis_config import RedisGateway, RedisUnavailable
 from config.turns import SharedAnswer
+from middleware import read_response as read_response_module
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
 from middleware.fast_path import FastPath
 from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
-from middleware.read_response import LARGE_BYTES, ReadResponse
+from middleware.read_response import LARGE_BYTES, LargeBodies, ReadResponse
 from middleware.request_context import RequestContext
 from services.answer import Answer
 from services.errors import NotFound
@@ -367,3 +368,22 @@ async def test_requests_are_counted_and_logged(caplog: pytest.LogCaptureFixture)
     assert (after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses) == (3, 0)
     assert sum(after.requests) - sum(before.requests) == 3
     assert caplog.text.count("[abc-123] GET /things/1 - 200 OK") == 3
+
+
+async def test_large_answers_under_way_have_a_bound_and_one_for_many_counts_once() -> None:
+    large, others = LargeBodies(most=10), [bytes([place]) * 4 for place in range(4)]
+    assert [large.take(body) for body in (others[0], others[0], others[1], others[2])] == [True, True, True, False]
+    large.give_back(others[0])
+    assert not large.take(others[2])
+    large.give_back(others[0])
+    assert [large.take(others[2]), large.take(others[3])] == [True, False]
+    for body in (others[1], others[2]):
+        large.give_back(body)
+    assert large.take(bytes(10))
+
+
+async def test_a_large_answer_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_response_module, "_large", LargeBodies(most=LARGE_BYTES))
+    sent = await call(ReadResponse(200, [], bytes(LARGE_BYTES + 1)), scope_of())
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
