@@ -33,7 +33,10 @@ OF_THE_LIMIT = {
 }
 OF_EVERY_ANSWER = {
     "X-Request-ID": _header(
-        "The id of the request: yours, if you sent one, and what the log has", "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11"
+        "The id of the request: yours, if you sent one, and what the log has",
+        "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
+        type="string",
+        pattern="^[A-Za-z0-9._-]{1,128}$",
     ),
     "X-Response-Time": _header("Milliseconds that the answer took", 1.52, type="number", minimum=0),
     "Cache-Control": _header("What caches may do with the answer", "private, no-cache"),

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
 from schemas.fields import Key, Name100, Name200, OrNull, Reference, Text20
@@ -24,9 +24,9 @@ AddressUpdate = update_of(AddressCreate)
 class AddressRead(Read):
     """An address of a client."""
 
-    street: str
-    number: str | None
-    city: str
+    street: str = Field(max_length=200)
+    number: str | None = Field(max_length=20)
+    city: str = Field(max_length=100)
     client_id: Key
 
 

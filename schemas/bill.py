@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.enumerations import BillKind, PaymentType
@@ -32,7 +32,7 @@ BillUpdate = update_of(BillCreate)
 class BillRead(Read):
     """A bill; `total` is what is to be paid, after the discount."""
 
-    bill_number: str
+    bill_number: str = Field(max_length=50)
     discount: Money
     date: dt.date
     total: Money

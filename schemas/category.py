@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
 from schemas.fields import Name100
@@ -21,7 +21,7 @@ CategoryUpdate = update_of(CategoryCreate)
 class CategoryRead(Read):
     """A category."""
 
-    name: str
+    name: str = Field(max_length=100)
 
 
 class CategoryQuery(ListQuery):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from models.sameness import email_key
 from schemas.base import Create, ListQuery, Read, update_of
@@ -25,10 +25,10 @@ ClientUpdate = update_of(ClientCreate)
 class ClientRead(Read):
     """A client."""
 
-    name: str
-    lastname: str
-    email: str
-    telephone: str | None
+    name: str = Field(max_length=100)
+    lastname: str = Field(max_length=100)
+    email: str = Field(max_length=320)
+    telephone: str | None = Field(max_length=21)
 
 
 class ClientQuery(ListQuery):

@@ -14,15 +14,15 @@ Count = Annotated[int, Field(ge=0)]
 class LatencyThresholds(BaseModel):
     """From how many milliseconds on the latency is a warning, and critical."""
 
-    warning_ms: float
-    critical_ms: float
+    warning_ms: float = Field(ge=0)
+    critical_ms: float = Field(ge=0)
 
 
 class UsageThresholds(BaseModel):
     """From how many percent on the usage is a warning, and critical."""
 
-    warning_percent: float
-    critical_percent: float
+    warning_percent: Percent
+    critical_percent: Percent
 
 
 class DatabaseCheck(BaseModel):

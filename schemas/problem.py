@@ -117,7 +117,7 @@ class Problem(BaseModel):
 
     type: Literal["about:blank"]
     title: str
-    status: int
+    status: int = Field(ge=400, le=599)
     detail: str
     message: str = Field(description="What is wrong, in one sentence for people")
     instance: str = Field(description="The path of the request")
@@ -144,7 +144,7 @@ class MalformedProblem(Problem):
         description="True when there are more errors than are listed; `message` says so too",
         json_schema_extra=without_default,
     )
-    detail: list[ErrorLocation]  # type: ignore[assignment]  # the contract keeps FastAPI's list here
+    detail: Annotated[list[ErrorLocation], Field(max_length=MAX_ERRORS)]  # type: ignore[assignment]  # the contract keeps FastAPI's list here
 
 
 class RateLimitProblem(Problem):
@@ -157,8 +157,8 @@ class ShortProduct(BaseModel):
     """A product of which less is left than was asked for."""
 
     product_id: Annotated[int, integer_schema(1, MAX_KEY)]
-    requested: int
-    available: int
+    requested: int = Field(ge=1)
+    available: int = Field(ge=0)
 
 
 class RuleProblem(Problem):

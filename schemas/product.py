@@ -52,13 +52,13 @@ ProductUpdate = update_of(ProductCreate)
 class ProductRead(Read):
     """A product."""
 
-    name: str
-    sku: str | None
+    name: str = Field(max_length=200)
+    sku: str | None = Field(max_length=64)
     description: str | None
     price: Money
     stock: Pieces
     category_id: Key
-    image: str | None
+    image: str | None = Field(max_length=500)
     active: bool
 
 

@@ -365,3 +365,10 @@ def test_expanded_orders_may_hold_what_was_asked_for(document: dict[str, Any]) -
         assert content["application/json"]["schema"]["items"] == reference, path
     content = document["paths"]["/orders/{id_key}"]["get"]["responses"]["200"]["content"]
     assert content["application/json"]["schema"] == reference
+
+
+def test_texts_of_answers_are_as_long_as_their_columns(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["ProductRead"]["properties"]["name"]["maxLength"] == 200
+    assert schemas["ClientRead"]["properties"]["email"]["maxLength"] == 320
+    assert schemas["ValidationErrorProblem"]["properties"]["detail"]["maxItems"] == 100
