@@ -40,7 +40,7 @@ def key_of(request: Request) -> str | None:
                 {
                     "type": "value_error",
                     "loc": ("header", "Idempotency-Key"),
-                    "msg": "must be 1 to 255 visible ASCII characters",
+                    "msg": "must be 1 to 255 visible ASCII characters, such as a UUID",
                 }
             ]
         )

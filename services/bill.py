@@ -16,6 +16,7 @@ from services.declared import refuses
 from services.errors import Conflict, InvalidField, TotalMismatch
 
 ZERO = Decimal("0.00")
+_CLIENT_NUMBER = "INV-2026-17"
 
 
 class BillService(BaseService[Bill]):
@@ -86,4 +87,7 @@ def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
 def require_client_number(number: str) -> None:
     """Raise `InvalidField` for a number of the form that the server alone gives."""
     if is_server_number(number):
-        raise InvalidField(("body", "bill_number"), "numbers of this form are given by the server alone")
+        raise InvalidField(
+            ("body", "bill_number"),
+            f"numbers of this form are given by the server alone: leave it out, or send another form such as {_CLIENT_NUMBER}",
+        )

@@ -210,6 +210,19 @@ class TestSeveral:
         error = assert_malformed(client.get(resource.path, params={"id_key": f"{texts},1"}), "query", "id_key")
         assert error["detail"][0]["msg"] == "must be at most 1000 values"
 
+    def test_very_many_leave_no_room_for_all_links(self, client: httpx.Client, resource: Builder) -> None:
+        rows = [resource(client) for _ in range(3)]
+        far = ",".join(map(str, range(10**18, 10**18 + 100)))
+        asked: dict[str, Any] = {"id_key": f"{far},{','.join(map(str, keys(rows)))}", "limit": 1, "skip": 1}
+        response = client.get(resource.path, params=asked)
+        assert set(response.links) == {"next"}
+        assert client.get(str(response.links["next"]["url"])).json() == rows[2:]
+        assert response.json() == rows[1:2]
+        far = ",".join(map(str, range(10**18, 10**18 + 900)))
+        response = client.get(resource.path, params=asked | {"id_key": f"{far},{rows[0]['id_key']}", "skip": 0})
+        assert response.json() == rows[:1]
+        assert "Link" not in response.headers
+
     def test_links_keep_all_of_them(self, client: httpx.Client) -> None:
         category = a_category(client)["id_key"]
         made = keys(a_product(client, category_id=category) for _ in range(3))
