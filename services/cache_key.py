@@ -16,7 +16,8 @@ def build_key(*parts: object, **named: object) -> str:
 
     Numbers, booleans, None and enums stand as they are, and so does a part that is a plain name. Any
     other text, and every text that is a named value, stands quoted: it cannot hold `:`, `*` or a line
-    end, nor look like a number. Several values, a tuple, are quoted as one text. Raises `TypeError` for a value of another type.
+    end, nor look like a number. Several values, a tuple, are quoted as one text in
+    parentheses. Raises `TypeError` for a value of another type.
     """
     texts = [_part(part) for part in parts]
     for name, value in named.items():
@@ -36,7 +37,7 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, tuple):
-        return _quoted(",".join(map(_value, value)))
+        return f"({_quoted(','.join(map(_value, value)))})"
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | Decimal):

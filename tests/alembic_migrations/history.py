@@ -6,7 +6,7 @@ from alembic import command
 from config.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
 
-REVISIONS = ("base", "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = ("base", *(f"{number:04}" for number in range(1, 14)))
 
 TABLES = {
     "0001": {
@@ -33,6 +33,7 @@ TABLES["0009"] = TABLES["0008"]
 TABLES["0010"] = TABLES["0009"]
 TABLES["0011"] = TABLES["0010"]
 TABLES["0012"] = TABLES["0011"]
+TABLES["0013"] = TABLES["0012"]
 
 # An open order of 3 and a canceled one of 2 of the first product, of which 7 are left; none of the second was ever sold.
 OLD_ROWS = """

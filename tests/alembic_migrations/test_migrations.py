@@ -225,3 +225,23 @@ def test_an_upgrade_that_is_interrupted_leaves_the_search_as_it_was(empty_databa
     execute(empty_database, "DROP TABLE ix_products_sku_start")
     migrate(empty_database)
     check(empty_database)
+
+
+def test_empty_texts_that_are_optional_become_none_in_a_new_version_of_their_row(empty_database: str) -> None:
+    move(empty_database, "0012")
+    fill(empty_database)
+    execute(
+        empty_database,
+        "UPDATE products SET description = '', sku = '' WHERE id_key = 1;"
+        "UPDATE products SET description = 'Warm' WHERE id_key = 2;"
+        "UPDATE reviews SET comment = ''; UPDATE addresses SET number = ''",
+    )
+    versions = "SELECT updated_at FROM products ORDER BY id_key"
+    before = rows_of(empty_database, versions)
+    move(empty_database, "0013")
+    texts = "SELECT sku, description FROM products ORDER BY id_key LIMIT 2"
+    assert rows_of(empty_database, texts) == [(None, None), (None, "Warm")]
+    assert rows_of(empty_database, "SELECT comment, number FROM reviews, addresses") == [(None, None)]
+    after = rows_of(empty_database, versions)
+    assert after[0] > before[0]
+    assert after[1:] == before[1:]

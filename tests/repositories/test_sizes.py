@@ -171,3 +171,13 @@ def test_no_more_lists_are_remembered_than_there_is_room_for(length: int, rememb
     for key in keys:
         lists.remember(key, Count(COUNTED_TO), Size(50_000, estimated=True))
     assert [lists.get(key) is not None for key in keys] == [False] * (10 - remembered) + [True] * remembered
+
+
+@pytest.mark.integration
+def test_a_list_by_very_many_values_is_known_by_little(session: Session) -> None:
+    engine = session.get_bind().engine
+    many, others = tuple(range(10**18, 10**18 + 1000)), tuple(range(10**18 + 1, 10**18 + 1001))
+    keys = {CountedLists.key(engine, "reviews", {"id_key_in": values}) for values in (many, others, (1, 2), (1, 3))}
+    assert len(keys) == 4
+    assert CountedLists.key(engine, "reviews", {"id_key_in": many}) in keys
+    assert len(repr(CountedLists.key(engine, "reviews", {"id_key_in": many}))) < 300

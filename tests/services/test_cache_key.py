@@ -31,6 +31,7 @@ class Status(IntEnum):
         (build_key("products", "list", min_price=Decimal("9.90")), "products:list:min_price:9.90"),
         (build_key("orders", "list", status=Status.PENDING), "orders:list:status:1"),
         (build_key("things", color=Color.RED), "things:color:'red'"),
+        (build_key("orders", "list", status_in=(1, 2)), "orders:list:status_in:('1%2C2')"),
         (build_key("products", q="red shoes"), "products:q:'red%20shoes'"),
     ],
 )
@@ -66,3 +67,10 @@ def test_different_values_make_different_keys(one: tuple[Any, Any], other: tuple
     same = [type(value) for value in one] == [type(value) for value in other] and one == other
 
     assert (build_key("list", a=one[0], b=one[1]) == build_key("list", a=other[0], b=other[1])) == same
+
+
+def test_several_values_are_neither_one_text_nor_others_and_never_long() -> None:
+    values = [(1, 2), (12,), (1, 22), ("1", "2"), ("1,2",), "1,2", "(1,2)", tuple(range(1000)), tuple(range(1, 1001))]
+    keys = {build_key("things", a=value) for value in values}
+    assert len(keys) == len(values)
+    assert max(map(len, keys)) < 100

@@ -108,3 +108,15 @@ def test_a_row_is_told_everything_that_is_wrong_with_it() -> None:
 def test_without_rows_there_are_none() -> None:
     rows, bad = RowChecker([FieldColumn(ProductCreate, "name")]).check(Batch([], []))
     assert (len(rows), bad) == (0, [])
+
+
+def test_a_cell_with_nothing_to_be_seen_is_none_where_the_field_may_be() -> None:
+    optional, required = FieldColumn(ProductCreate, "description"), FieldColumn(ProductCreate, "name")
+    assert optional.cells(["", " ", "\u200b", "Warm"]) == (["", "", "", "Warm"], {})
+    _, problems = required.cells([" ", "\u200b", "Lamp"])
+    assert problems.keys() == {" ", "\u200b"}
+
+
+def test_zero_has_no_sign() -> None:
+    column = FieldColumn(ProductCreate, "stock")
+    assert column.cells(["-0", "-0.0", "0e3"]) == (["0", "0", "0"], {})
