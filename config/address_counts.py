@@ -7,14 +7,14 @@ other addresses share all four cells of one; which do is decided by a key that n
 
 import mmap
 import os
-import socket
 from functools import lru_cache
 from hashlib import blake2b
+
+from config.addresses import counted_as, parse_address
 
 _ROWS, _COLUMNS = 4, 4096
 _CELL_BYTES = 4
 _PAGE_BYTES = _ROWS * _COLUMNS * _CELL_BYTES
-_IPV4_IN_IPV6 = bytes(10) + b"\xff\xff"
 
 
 class AddressCounts:
@@ -48,18 +48,8 @@ class AddressCounts:
             self._own[cell] -= 1
 
     def _cells_of(self, address: str) -> list[int]:
-        digest = blake2b(_network(address), digest_size=2 * _ROWS, key=self._key).digest()
+        client = counted_as(parse_address(address) or address).encode(errors="replace")
+        digest = blake2b(client, digest_size=2 * _ROWS, key=self._key).digest()
         return [
             row * _COLUMNS + int.from_bytes(digest[2 * row : 2 * row + 2], "big") % _COLUMNS for row in range(_ROWS)
         ]
-
-
-def _network(address: str) -> bytes:
-    """What counts as one address: an IPv6 client has a whole /64, of which it may take any."""
-    try:
-        if ":" not in address:
-            return socket.inet_pton(socket.AF_INET, address)
-        packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-    except OSError:
-        return address.encode(errors="replace")
-    return packed[12:] if packed.startswith(_IPV4_IN_IPV6) else packed[:8]

@@ -6,17 +6,17 @@ needs to know, the protocol has noted anyway.
 
 import asyncio
 import fcntl
-import ipaddress
 import logging
 import sys
 import termios
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from config.address_counts import AddressCounts
+from config.addresses import belongs_to, parse_address
 from config.settings import Network, Settings
 
 log = logging.getLogger("shop.connections")
@@ -150,7 +150,7 @@ class ConnectionGuard:
             self.counts.remove(connection.peer)
 
     def _is_counted(self, address: str) -> bool:
-        return not any(parsed in network for network in self._limits.uncounted for parsed in _parsed(address))
+        return not belongs_to(parse_address(address) or address, self._limits.uncounted)
 
     def _make_room(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._silent:
@@ -228,15 +228,6 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
             answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
             unsent += int.from_bytes(answer, sys.byteorder)
     return unsent
-
-
-def _parsed(address: str) -> Collection[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ()
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (parsed,) if mapped is None else (mapped, parsed)
 
 
 def _nobody(why: Closed) -> None:

@@ -13,12 +13,13 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import Scope
 
+from config.addresses import belongs_to, counted_as
 from config.http_protocol import header_lines
 from config.redis_answers import integers
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
 from config.turns import AskedTogether, SharedAnswer, settled
-from middleware.client_address import belongs_to, client_address, limited_as
+from middleware.client_address import client_address
 from middleware.errors import problem
 
 log = logging.getLogger("shop.rate_limit")
@@ -66,7 +67,7 @@ class Usage:
 
 
 class Counted(NamedTuple):
-    """A request that is being counted: the how-many-th of its client it is among the `requests` of its turn."""
+    """A request that is being counted: `place` is its position among the `requests` of its client in this turn."""
 
     address: str
     client: str
@@ -142,7 +143,7 @@ class RateLimit:
         address = client_address(scope, self._trusted)
         if self._exempt and belongs_to(address, self._exempt):
             return None
-        client = limited_as(address)
+        client = counted_as(address)
         requests, answer = self._together.join()
         place = requests[client] = requests.get(client, 0) + 1
         return Counted(address, client, place, requests, answer)

@@ -27,11 +27,11 @@ import schemas
 import services
 from config.access_log import _safe_path
 from config.address_counts import AddressCounts
+from config.addresses import belongs_to, counted_as, parse_address
 from config.database import Database
 from config.request_heads import RequestHeads, said_of_headers
 from config.settings import read_settings
 from controllers.bodies import _is_json
-from middleware.client_address import belongs_to, limited_as, parse_address
 from middleware.compression import coding_for
 from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
@@ -62,18 +62,17 @@ OF_THE_SHOP = {
     "controllers.routing._nothing_asked",
     "schemas.base._several",
     "config.logging._second",
-    "controllers.documentation._possible_codes",
     "middleware.cache_control.lines_about_caches",
 }
 # What requests decide: a call with the number of a hostile value, and the bytes that all of them may take.
 OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
     "config.access_log._safe_path": (lambda n: _safe_path(f"/{n}".ljust(1024, "é")), 8 * MEBIBYTE),
     "config.address_counts.AddressCounts._cells_of": (lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"), MEBIBYTE),
+    "config.addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
+    "config.addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
+    "config.addresses.counted_as": (lambda n: counted_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
     "controllers.bodies._is_json": (lambda n: _is_json(f"a/{n}{LONG}"), MEBIBYTE),
     "middleware.http_rules.is_host": (lambda n: is_host(b"%d" % n + LONG.encode()), MEBIBYTE),
-    "middleware.client_address.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
-    "middleware.client_address.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
-    "middleware.client_address.limited_as": (lambda n: limited_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
     "schemas.fields._is_domain": (lambda n: _is_domain(f"{n}.".ljust(250, "a")), MEBIBYTE),
 }
 
