@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from config.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
 from config.plain_problem import problem_answer
 from config.request_heads import RequestHeads
+from config.until_closed import UntilClosed
 
 _TOO_SLOW = "shop.too_slow"
 
@@ -262,7 +263,8 @@ class ShopProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        hand_on = partial(super()._start_asgi_task, cycle, app)
+        called: Any = UntilClosed(app, cycle) if cycle.scope["http_version"] == "1.0" else app
+        hand_on = partial(super()._start_asgi_task, cycle, called)
         # What answers for a server that is too busy has none.
         take: Take | None = getattr(app, "take", None)
         if take is None or not take(HeldRequest(cycle, hand_on)):

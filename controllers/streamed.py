@@ -39,11 +39,13 @@ class StreamedResponse(Response, Generic[P]):
         async with self._executor.long_answer():
             piece, place = await self._next_piece(self._first)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            if asks_for_head(scope):
-                place, piece = None, b""
             client = Request(scope, receive)
             while place is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if asks_for_head(scope):
+                    # The first piece tells the layers around what GET would be told; nothing of it is sent.
+                    piece = b""
+                    break
                 if await client.is_disconnected():
                     return
                 try:

@@ -99,6 +99,31 @@ async def test_a_client_that_wants_it_closed_has_it_closed(
     assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        (b"GET / HTTP/1.0", b"one two"),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive", b"one two"),
+        (b"HEAD / HTTP/1.0", b""),
+        (b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close", b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"),
+    ],
+)
+async def test_only_who_knows_chunks_gets_chunks(request_line: bytes, expected: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
+
+    async with served(app, http=ShopProtocol) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(request_line + b"\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert (b"transfer-encoding" in head) == (b"\r\n0\r\n" in expected)
+    assert body == expected
+
+
 async def test_a_client_that_does_not_read_is_waited_for(
     app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:
