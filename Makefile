@@ -4,7 +4,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PROGRAMS := main.py run_production.py load_test.py
 
-# What `make export` and `make import` move; OPTIONS='--on-duplicate update' and the like go to the import.
+# What `make export` and `make import` move. Rows that are there already are refused, unless OPTIONS says otherwise, as
+# `make import OPTIONS='--on-duplicate update'` does (docs/csv.md).
 ENTITY := products
 FILE = $(ENTITY).csv
 OPTIONS :=
