@@ -59,6 +59,14 @@ def drain_notice(drain_seconds: float, grace_seconds: float) -> str:
     return f"Stopping: {accepted}those under way may take {grace_seconds:g} s; Ctrl-C, or the signal, once more ends them now"
 
 
+def say(text: str) -> None:
+    """Write to standard output, if anybody reads it."""
+    # The terminal is closed, or the reader of a pipe gone: that is no reason to stop or to stay.
+    with suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
 class FirstAnswer:
     """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`.
 
@@ -122,9 +130,7 @@ class FirstAnswer:
 
     def _say(self) -> None:
         self._said = True
-        with suppress(OSError):  # The reader of a pipe has gone: that is no reason to end the shop.
-            sys.stdout.write(self._text())
-            sys.stdout.flush()
+        say(self._text())
         if self._demo:
             self._load_demo()
 

@@ -14,12 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.announcement import FirstAnswer, drain_notice, web_address
+from config.announcement import FirstAnswer, drain_notice, say, web_address
 from config.connection_guard import guard_of
 from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from config.env_file import doubts
@@ -274,8 +274,4 @@ def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
 
 
 def _say(line: str) -> None:
-    with suppress(
-        OSError
-    ):  # The terminal is closed, or the reader of a pipe gone: that is no reason to stop or to stay.
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    say(f"{line}\n")

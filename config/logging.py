@@ -158,7 +158,8 @@ def _exception(record: logging.LogRecord) -> str | None:
 def render_text(line: Line) -> str:
     """`2026-11-16T10:00:00.123Z INFO shop.access [abc-123] GET /products - 200 OK (45ms)`.
 
-    At the level DEBUG the logger is followed by the function and the line: `shop.cache:get:120`. A traceback follows in lines of its own, each indented, so that no line of it looks like an entry.
+    At the level DEBUG the logger is followed by the function and the line: `shop.cache:get:120`. A traceback follows
+    in lines of its own, each indented, so that no line of it looks like an entry.
     """
     message = line.message
     # A message of `config.access_log` names its request itself.

@@ -19,13 +19,5 @@ def problem_answer(status: int, detail: str, lines: bytes = b"") -> bytes:
         },
         separators=(",", ":"),
     ).encode()
-    return (
-        b"HTTP/1.1 %d %b\r\n%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-        % (
-            status,
-            title.encode(),
-            lines,
-            len(body),
-            body,
-        )
-    )
+    about = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+    return b"HTTP/1.1 %d %b\r\n%b%b\r\n%b" % (status, title.encode(), lines, about, body)

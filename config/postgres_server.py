@@ -34,7 +34,8 @@ def connections_for(cores: int) -> int:
 class PostgresServer(ServerProcess):
     """PostgreSQL for the shop whose data is in `data_dir`.
 
-    `say` is called with a line about what takes long. Without `durable` it does not wait for the disk, so a crash of the machine may cost the data: for tests.
+    `say` is called with a line about what takes long. Without `durable` it does not wait for the disk, so a crash of
+    the machine may cost the data: for tests.
     """
 
     name = "PostgreSQL"

@@ -19,8 +19,8 @@ changed and sent back whole. `Prefer: return=minimal` saves the body of the answ
 body, or 204. Unknown fields and unknown query parameters are refused.
 
 **Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
-`sort=-price,name` orders. Filters are combined with AND; text is compared ignoring case. `X-Total-Count` counts the
-matches, `Link` leads to the other pages. A filter by keys, or by what has names, takes several values: `status=1,2` or
+`sort=-price,name` orders. Filters are combined with AND; texts are found in whatever case and Unicode form.
+`X-Total-Count` counts the matches, `Link` leads to the other pages. A filter by keys, or by what has names, takes several values: `status=1,2` or
 `status=1&status=2`; `id_key=7,9` fetches rows by their keys, up to 1,000. Where one value is meant, a second is refused;
 an empty parameter is as if left out. A time may be a plain date: `date_from` counts from its beginning, `date_to` to its
 end, both in UTC.

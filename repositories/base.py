@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, any_, bindparam, func, select
+from sqlalchemy import Engine, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from config.guards import ONLY_LOCKS
@@ -22,10 +22,9 @@ from repositories.reading import MoreToRead, Question, Reading, always
 from repositories.shapes import Listed, Shape, decisive
 from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from schemas.base import ListQuery, Page
+from schemas.json_schema import MAX_KEY
 
 M = TypeVar("M", bound=Row)
-
-MAX_KEY = 2**63 - 1
 
 # A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
 _LIGHT_LIMIT = 100
@@ -152,9 +151,7 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
 
     def taken(self, field: str, forms: Sequence[str]) -> set[str]:
         """Those of `forms` of the unique `field` that some row already has."""
-        stored = self.forms[field]
-        found = select(stored).where(stored == any_(bindparam("forms")))
-        return set(self.session.scalars(found, {"forms": list(forms)}))
+        return set(self.holders(field, forms))
 
     def keys_by(self, field: str) -> dict[str, int]:
         """The keys of all rows by the form of their unique `field`."""

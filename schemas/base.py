@@ -44,6 +44,10 @@ LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
 NO_MONEY: Any = Field(default=Decimal("0.00"), json_schema_extra={"default": 0})
 
 
+# The `updated_at` of a row as its sender had read it.
+ReadVersion = Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")]
+
+
 def _show_read_only(schema: dict[str, Any], body: "type[Body]") -> None:
     for name, kind in sorted(body.read_only.items()):
         documented = TypeAdapter(kind).json_schema()
@@ -89,9 +93,7 @@ class Update(Body):
 
     read_only: ClassVar[Mapping[str, Any]] = without_version(READ_ONLY)
 
-    updated_at: Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")] = (
-        LEFT_OUT
-    )
+    updated_at: ReadVersion = LEFT_OUT
 
 
 def update_of(create: type[Create]) -> type[Update]:
@@ -131,9 +133,7 @@ class BulkDelete(Body):
     """A row to delete."""
 
     id_key: Reference = Field(description="The row to delete")
-    updated_at: Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")] = (
-        LEFT_OUT
-    )
+    updated_at: ReadVersion = LEFT_OUT
 
 
 class Read(BaseModel):

@@ -14,11 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from models.order import OrderStatus
 from schemas.json_codec import to_json
 from scripts.api_client import EXIT_FINE, ApiClient, Row, run_script
-
-# The statuses of an order, from `schemas.fields`.
-_DELIVERED, _CANCELED = 3, 4
 
 CATALOG = Path(__file__).with_name("data") / "demo_catalog.json"
 
@@ -110,8 +108,8 @@ async def _order_of_bill(api: ApiClient, number: str) -> Row | None:
 
 def _steps(status: int, wanted: int) -> Sequence[int]:
     """The statuses on the way from one to the other, the last one included; none where it is beyond."""
-    if wanted == _CANCELED:
-        return [_CANCELED] if status < _DELIVERED else []
+    if wanted == OrderStatus.CANCELED:
+        return [wanted] if status < OrderStatus.DELIVERED else []
     return range(status + 1, wanted + 1)
 
 
