@@ -31,6 +31,13 @@ def coding(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def client(live_server: str) -> Iterator[httpx.Client]:
+    """A client that reads no answer before the test does."""
+    with httpx.Client(base_url=live_server, timeout=30) as client:
+        yield client
+
+
 def asked(client: httpx.Client, method: str, path: str, coding: str, **more: Any) -> tuple[httpx.Response, bytes]:
     """The response in this coding, and its body as it was sent."""
     headers = {"Accept-Encoding": coding, **more.pop("headers", {})}

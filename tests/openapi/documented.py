@@ -67,7 +67,7 @@ class Document:
     def check_code(self, response: httpx.Response) -> None:
         """Assert that the operation declares the code of this answer for its status; what is no operation may say any."""
         request = response.request
-        operation = self.find(request.method, request.url.path.rstrip("/") or "/")
+        operation = self.find(request.method, request.url.path.removesuffix("/") or "/")
         if response.headers.get("content-type") != PROBLEM or request.method == "HEAD" or operation is None:
             return
         response.read()

@@ -66,6 +66,9 @@ def serving(answering: Answering) -> Iterator[str]:
         server.server_close()
 
 
+_KEPT = ("Idempotent-Replayed", "Retry-After", "Content-Encoding")
+
+
 def forward(base_url: str, request: Request) -> Answer:
     """The answer of the server at `base_url`."""
     place = urlsplit(base_url)
@@ -74,7 +77,7 @@ def forward(base_url: str, request: Request) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
         connection.request(request.method, request.target, request.body or None, headers)
         answer = connection.getresponse()
-        kept = {name: value for name in ("Idempotent-Replayed", "Retry-After") if (value := answer.headers.get(name))}
+        kept = {name: value for name in _KEPT if (value := answer.headers.get(name))}
         return Answer(answer.status, answer.read(), kept)
     finally:
         connection.close()

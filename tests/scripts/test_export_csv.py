@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from models.sameness import is_blank, text_key
 from scripts.database import EXIT_CANNOT, EXIT_FINE
 from scripts.export_csv import main
 from tests.race.databases import connected, execute, new_database, rows_of
@@ -37,11 +38,11 @@ def database(databases: tuple[str, str]) -> Iterator[str]:
 
 
 def text(longest: int, shortest: int = 0) -> st.SearchStrategy[str]:
-    """Text as it is stored: trimmed, without NUL, and anything else."""
+    """Text as it is stored: trimmed, without NUL, not blank, and anything else."""
     signs = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
     special = st.sampled_from(['"', ",", "\n", "\r\n", "\r", "\\", "\\.", "=1+1", "\t", "'", "NULL", "\\N", ";", " "])
     pieces = st.lists(st.one_of(signs, special), max_size=12).map("".join)
-    return pieces.map(str.strip).filter(lambda value: shortest <= len(value) <= longest)
+    return pieces.map(str.strip).filter(lambda value: shortest <= len(value) <= longest and not is_blank(value))
 
 
 PRODUCTS = st.lists(
@@ -55,7 +56,7 @@ PRODUCTS = st.lists(
         st.booleans(),
     ),
     max_size=6,
-    unique_by=lambda row: row[1] or object(),
+    unique_by=lambda row: text_key(row[1]) if row[1] else object(),
 )
 
 
@@ -65,7 +66,7 @@ PRODUCTS = st.lists(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(names=st.lists(text(100, 1), min_size=1, max_size=3, unique=True), products=PRODUCTS)
+@given(names=st.lists(text(100, 1), min_size=1, max_size=3, unique_by=text_key), products=PRODUCTS)
 def test_a_file_makes_the_same_rows_in_another_database(
     databases: tuple[str, str], tmp_path: Path, names: list[str], products: list[tuple[Any, ...]]
 ) -> None:
