@@ -15,8 +15,9 @@ from starlette.responses import Response
 from config.media_types import JSON
 from controllers import documentation
 from controllers.answers import as_dict
-from controllers.base import BaseController, Endpoint
+from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
+from controllers.documented_routes import Endpoint
 from controllers.routing import ShopRoute
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of

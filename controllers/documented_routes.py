@@ -1,0 +1,181 @@
+"""How the routes of an entity are made and documented, from the class attributes of its controller."""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from controllers import documentation
+from controllers.documented_headers import IF_NONE_MATCH
+from controllers.parameters import list_parameters, row_parameters
+from controllers.routing import ShopRoute
+from schemas.base import Create, ListQuery, Read, Update
+from services.base import BaseService
+from services.declared import Errors
+
+Endpoint = Callable[..., Any]
+
+
+class DocumentedRoutes:
+    """Makes routes of one entity, whose service, schemas and example a subclass names."""
+
+    service: ClassVar[type[BaseService[Any]]]
+    create_schema: ClassVar[type[Create]]
+    update_schema: ClassVar[type[Update]]
+    read_schema: ClassVar[type[Read]]
+    query_schema: ClassVar[type[ListQuery]]
+    # What GET shows, where that can be more than a row.
+    shown_schema: ClassVar[type[Read] | None] = None
+    # Requests and answers shown in the documentation.
+    example: ClassVar[dict[str, Any]]
+
+    def __init__(self, prefix: str = "") -> None:
+        self.path = f"{prefix}/{self.service.resource}"
+        self.fields = tuple(self.read_schema.model_fields)
+        self.plural = self.service.resource
+        self.is_cached = self.service.caching is not None
+        self.singular = re.sub(r"(?<!^)(?=[A-Z])", "_", self.service.thing).lower()
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        endpoint: Endpoint,
+        operation_id: str,
+        *,
+        summary: str | None = None,
+        body: Any = None,
+        answer: Any = None,
+        status: int | None = None,
+        cached: bool = False,
+        example: Any = None,
+        body_example: Any = None,
+        query: type[ListQuery] | None = None,
+        refusals: Errors = frozenset(),
+    ) -> ShopRoute:
+        """A documented route. What is not given follows from the method and the entity.
+
+        Of `query` it takes the parameters that hold for a single row. `refusals` are those that the services declare
+        (see `services.declared`).
+        """
+        status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
+        shown = None if status == 204 else answer or self.read_schema
+
+        def about() -> dict[str, Any]:
+            answers = shown is not None
+            return {
+                "responses": documentation.responses(
+                    method,
+                    status,
+                    shown,
+                    example or self.row_example(),
+                    row_in_path="{" in path,
+                    refusals=refusals,
+                    cached=cached,
+                ),
+                "openapi_extra": self._request_extra(method, path, body, body_example, query, answers=answers),
+            }
+
+        return ShopRoute(
+            path,
+            _with_body(endpoint, body),
+            about=about,
+            query_fields=frozenset() if query is None else query.of_one_row,
+            methods=[method],
+            operation_id=operation_id,
+            name=operation_id,
+            tags=[self.plural],
+            summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
+            status_code=status,
+            response_model=None,
+        )
+
+    def list_route(
+        self,
+        path: str,
+        endpoint: Endpoint,
+        operation_id: str,
+        summary: str,
+        query: type[ListQuery] | None = None,
+        answer: Any = None,
+        example: Any = None,
+        sortable: Sequence[str] = (),
+    ) -> ShopRoute:
+        """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
+        asked = query or self.query_schema
+
+        def about() -> dict[str, Any]:
+            fields = (answer or self.read_schema).model_fields
+            columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
+            return {
+                "responses": documentation.responses(
+                    "GET",
+                    200,
+                    documentation.list_of(answer or self.shown_schema or self.read_schema),
+                    [example or self.row_example()],
+                    row_in_path="{" in path,
+                    cached=self.is_cached and path == self.path,
+                ),
+                "openapi_extra": {
+                    "parameters": [
+                        *list_parameters(asked, columns, example or self.row_example()),
+                        IF_NONE_MATCH,
+                    ]
+                },
+            }
+
+        return ShopRoute(
+            path,
+            endpoint,
+            about=about,
+            query_fields=asked.model_fields.keys(),
+            methods=["GET"],
+            operation_id=operation_id,
+            name=operation_id,
+            tags=[self.plural],
+            summary=summary,
+            response_model=None,
+        )
+
+    def _request_extra(
+        self, method: str, path: str, body: Any, body_example: Any, query: type[ListQuery] | None, *, answers: bool
+    ) -> dict[str, Any]:
+        example = body_example or self.body_example(method)
+        extra = documentation.request_extra(method, body, example, row_in_path="{" in path, answers=answers)
+        if query is not None:
+            extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
+        return extra
+
+    def row_example(self) -> dict[str, Any]:
+        """The example of a stored row."""
+        return {**documentation.STORED, **self.example}
+
+    def body_example(self, method: str) -> dict[str, Any]:
+        """The example of a body: a whole one to create a row, one field of it to change a row."""
+        sent = {name: value for name, value in self.example.items() if name in self.create_schema.model_fields}
+        if method in ("PUT", "PATCH"):
+            name = next(iter(sent))
+            return {name: sent[name]}
+        return sent
+
+    @staticmethod
+    def words(name: str) -> str:
+        return name.replace("_", " ")
+
+
+def _with_body(endpoint: Endpoint, body: Any) -> Endpoint:
+    """The endpoint with its `body` declared as `body`: FastAPI reads the schema from the annotation."""
+    if body is None:
+        return endpoint
+
+    async def with_body(*args: Any, **kwargs: Any) -> Any:
+        return await endpoint(*args, **kwargs)
+
+    signature = inspect.signature(endpoint)
+    parameters = [
+        parameter.replace(annotation=body) if parameter.name == "body" else parameter
+        for parameter in signature.parameters.values()
+    ]
+    with_body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_body.__name__, with_body.__doc__ = endpoint.__name__, endpoint.__doc__
+    return with_body
