@@ -202,12 +202,17 @@ class BaseController(DocumentedRoutes):
         return [(name, text.strip()) for name, text in given if name in known and not is_blank(text)]
 
     def list_key(self, query: ListQuery) -> str:
-        """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for."""
+        """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for.
+
+        Below a prefix the path too, because its links lead there: shops with several prefixes may share one Redis.
+        """
         paging = {"skip": query.skip, "limit": query.limit}
         if query.after is not None:
             paging = {"after": query.after, "limit": query.limit}
         order = {} if query.sort is None else {"sort": query.sort}
-        return build_key(self.service.resource, "list", **paging, **order, **_asked_fields(query), **query.filters())
+        asked = {**paging, **order, **_asked_fields(query), **query.filters()}
+        below = {} if self.path == f"/{self.service.resource}" else {"path": self.path}
+        return build_key(self.service.resource, "list", **asked, **below)
 
     @staticmethod
     async def show(request: Request, read: AnyRead) -> Response:

@@ -26,9 +26,9 @@ OUTSIDE = [
 
 
 @pytest.fixture(scope="module")
-def root(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def root(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a shop below a prefix."""
-    environment = environment_of(database_url, None, tmp_path_factory.mktemp("prefix"), API_PREFIX=PREFIX)
+    environment = environment_of(database_url, redis_url, tmp_path_factory.mktemp("prefix"), API_PREFIX=PREFIX)
     with shop_in_thread(environment) as url, httpx.Client(base_url=url) as client:
         yield client
 
@@ -100,6 +100,14 @@ def test_links_carry_the_prefix(api: httpx.Client, root: httpx.Client) -> None:
         assert len(root.get(url).json()) == 1
     ledger = f"/products/{detail['product_id']}/stock_movements"
     assert str(api.get(f"{ledger}?limit=1").links["next"]["url"]).startswith(f"{PREFIX}{ledger}?")
+
+
+def test_shops_with_and_without_it_may_share_a_cache(client: httpx.Client, api: httpx.Client) -> None:
+    a_category(client)
+    for query in ("?sort=-name&limit=1", "?limit=1", "?after=0&limit=1&fields=name"):
+        for shop, prefix in ((client, ""), (api, PREFIX), (client, "")):
+            first = str(shop.get(f"/categories{query}").links["first"]["url"])
+            assert first.startswith(f"{prefix}/categories?")
 
 
 def test_the_documentation_shows_it(root: httpx.Client) -> None:
