@@ -1,7 +1,12 @@
 """Prepared statements: what PostgreSQL parses once for a connection, and then only executes."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
 
 # So many stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with its plan:
 # some 100 kB. Those that the shop needs all the time are fewer.

@@ -20,8 +20,7 @@ from sqlalchemy import DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from config.guards import ONLY_LOCKS
-from config.lanes import Parameters, Row
-from config.prepared import Prepared
+from config.prepared import Parameters, Prepared, Row
 from models import Bill, Order, OrderDetail, Product
 from models.base import next_version
 from repositories.idempotency_key import lock_number

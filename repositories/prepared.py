@@ -6,8 +6,7 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from config.lanes import Parameters
-from config.prepared import Prepared
+from config.prepared import Parameters, Prepared
 
 DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 

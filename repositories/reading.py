@@ -7,8 +7,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
-from config.lanes import Parameters
-from config.prepared import Prepared
+from config.prepared import Parameters, Prepared
 from repositories.memoized import memoized
 from repositories.prepared import prepared
 

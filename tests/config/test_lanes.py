@@ -16,8 +16,8 @@ from sqlalchemy.exc import ArgumentError
 from config import async_connection, guards
 from config import lanes as lanes_module
 from config.embedded import ServerUrls
-from config.lanes import LANES, READ_LANES, Lanes, Row
-from config.prepared import MOST_PREPARED, Prepared
+from config.lanes import LANES, READ_LANES, Lanes
+from config.prepared import MOST_PREPARED, Prepared, Row
 from config.settings import read_settings
 from config.sqlstate import DatabaseUnavailable
 from config.usage import Usage

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from config.lanes import Lanes, Row
-from config.prepared import Prepared
+from config.lanes import Lanes
+from config.prepared import Prepared, Row
 from config.settings import read_settings
 from repositories.category import CategoryRepository
 from repositories.reading import MoreToRead, Reading
