@@ -9,14 +9,15 @@ few over and over.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sized
+from collections.abc import Mapping, MutableMapping, Sized
 from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from config.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
+from config.held_request import HeldRequest, Take, default_lines, header_lines
 from config.plain_problem import problem_answer
 from config.request_heads import RequestHeads
 from config.until_closed import UntilClosed
@@ -29,66 +30,10 @@ LONGEST_HEAD = 65_536
 # So much is parsed at once, and no more while so many requests of a connection wait for their turn.
 _PIECE, _MOST_WAITING = 8192, 32
 
-Take = Callable[["HeldRequest"], bool]
-
 
 def comes_too_slowly(scope: Mapping[str, Any]) -> bool:
     """Whether the server has waited for the body of this request for long enough: whoever reads it shall answer 408."""
     return _TOO_SLOW in scope.get("state", ())
-
-
-def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they travel. Nothing is checked: names and values must be of the shop's own making."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-class _DefaultLines:
-    """What uvicorn adds to every answer, as lines. It makes a new list of headers once a second, for the date."""
-
-    def __init__(self) -> None:
-        self._headers: object = None
-        self._lines = b""
-
-    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, header_lines(headers)
-        return self._lines
-
-
-_default_lines = _DefaultLines()
-
-
-class HeldRequest:
-    """A request that no task was made for. It must be written or handed on, once, in a later turn of the event loop."""
-
-    __slots__ = ("_cycle", "hand_on", "scope")
-
-    def __init__(self, cycle: RequestResponseCycle, hand_on: Callable[[], None]) -> None:
-        self.scope = cast(MutableMapping[str, Any], cycle.scope)
-        # Has the application called with the request, as ASGI says.
-        self.hand_on = hand_on
-        self._cycle = cycle
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether an answer has begun: then there can be no other."""
-        return bool(self._cycle.response_started)
-
-    def write(self, status: int, headers: Iterable[bytes], body: bytes) -> bool:
-        """Send a whole answer, whose `headers` are lines. False, and nothing was sent, where the client must be waited for."""
-        cycle = self._cycle
-        if cycle.disconnected or cycle.flow.write_paused:
-            return False
-        cycle.response_started = cycle.response_complete = True
-        close = b"" if cycle.keep_alive else b"connection: close\r\n"
-        date = _default_lines(cycle.default_headers)
-        transport: asyncio.Transport = cycle.transport
-        transport.write(b"".join((STATUS_LINE[status], date, *headers, close, b"\r\n", body)))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            transport.close()
-        cycle.on_response()
-        return True
 
 
 class PatientFlow(FlowControl):
@@ -316,7 +261,7 @@ class ShopProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str, more: bytes = b"") -> None:
         """Answer a connection of which no request is known, and close it."""
-        date = _default_lines(self.server_state.default_headers)
+        date = default_lines(self.server_state.default_headers)
         self.transport.write(problem_answer(status, detail, date + more))
         self.transport.close()
 

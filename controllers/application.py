@@ -10,7 +10,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.connection_guard import Closed
-from config.http_protocol import Take
+from config.held_request import Take
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.base import BaseController

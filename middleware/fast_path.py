@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from config.http_protocol import HeldRequest, header_lines
+from config.held_request import HeldRequest, header_lines
 from config.logging import request_id, trace_id
 from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from config.addresses import belongs_to, counted_as
-from config.http_protocol import header_lines
+from config.held_request import header_lines
 from config.redis_answers import integers
 from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.access_log import AccessLog
-from config.http_protocol import header_lines
+from config.held_request import header_lines
 from config.logging import request_id, trace_id
 from config.metrics import Metrics
 from config.request_heads import Headers, said_of_headers

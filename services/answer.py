@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from config.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
-from config.http_protocol import header_lines
+from config.held_request import header_lines
 from config.media_types import JSON
 from config.turns import SharedTasks
 from services.versions import EVERYTHING, rows_tag, size_tag, version_key

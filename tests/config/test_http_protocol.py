@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from config.http_protocol import HeldRequest, ShopProtocol, header_lines
+from config.held_request import HeldRequest, header_lines
+from config.http_protocol import ShopProtocol
 from config.request_heads import RequestHeads
 from tests.config.pipe import Connection, forgetful
 from tests.middleware.asgi import served

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from config.access_log import AccessLog
-from config.http_protocol import HeldRequest, ShopProtocol
+from config.held_request import HeldRequest
+from config.http_protocol import ShopProtocol
 from config.metrics import Metrics
 from config.redis_config import RedisGateway, RedisUnavailable
 from config.turns import SharedAnswer
