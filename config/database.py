@@ -12,9 +12,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ from config.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
 from config.moments import read_moments
 from config.notices import TELLS_CACHES
 from config.presence import Presence
+from config.sessions import autocommit, close_quietly
 from config.settings import Settings, get_settings
 from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
 from config.usage import Usage
@@ -165,7 +165,7 @@ class Database:
         except PoolTimeout as error:
             raise DatabaseUnavailable("no database connection free in time") from error
         finally:
-            _close(session)
+            close_quietly(session)
         self.presence.found_there()
         return result
 
@@ -181,14 +181,14 @@ class Database:
 
     def _attempt_to_read(self, work: Callable[[Session], T]) -> T:
         try:
-            with self.engine.connect() as connection, _autocommit(connection):
+            with self.engine.connect() as connection, autocommit(connection):
                 session = Session(connection, expire_on_commit=False)
                 try:
                     result = work(session)
                 except DBAPIError as error:
                     raise self._judged(error, session, committing=False) from error
                 finally:
-                    _close(session)
+                    close_quietly(session)
                 self.presence.found_there()
                 return result
         except PoolTimeout as error:
@@ -285,29 +285,6 @@ class Database:
 
 class _Retry(Exception):
     """The transaction was rolled back for certain and may be tried again."""
-
-
-@contextmanager
-def _autocommit(connection: Connection) -> Iterator[None]:
-    """Let every statement of a pooled connection be a transaction of its own, for a while.
-
-    Told to the driver itself, which only remembers it; the dialect's way sends a statement to set it back.
-    """
-    driver: Any = connection.connection.dbapi_connection
-    driver.autocommit = True
-    try:
-        yield
-    finally:
-        if not driver.closed:
-            driver.autocommit = False
-
-
-def _close(session: Session) -> None:
-    try:
-        session.close()
-    except DBAPIError:
-        # The connection broke while it was handed back; the pool has already thrown it away.
-        log.debug("A broken connection was thrown away", exc_info=True)
 
 
 def __getattr__(name: str) -> str:

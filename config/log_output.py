@@ -8,7 +8,6 @@ which for a batch of 50 is less than 1 µs a line. The lock is what makes rotati
 import contextlib
 import logging
 import os
-import select
 import sys
 import threading
 import time
@@ -19,6 +18,8 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+from config.standard_output import StandardOutput
 
 FILE_BYTES = 10 * 1024 * 1024
 FILE_BACKUPS = 5
@@ -34,9 +35,6 @@ BATCH_LINES = 500
 GATHER_SECONDS = 0.02
 # How long the last lines may take at the end, in seconds.
 FLUSH_SECONDS = 5.0
-# How long standard output may be full before lines are left out there, in milliseconds.
-STALL_MILLISECONDS = 500
-
 
 # What a line takes beside its texts.
 _LINE_BYTES = 1000
@@ -83,63 +81,6 @@ class _Forks:
 
 
 _forks = _Forks()
-
-
-class StandardOutput:
-    """Writes to what `sys.stdout` is at the moment, and never waits long for whoever reads it."""
-
-    def __init__(self) -> None:
-        self._closed_descriptor: int | None = None
-        self._patience = STALL_MILLISECONDS
-
-    def write(self, texts: Sequence[str]) -> None:
-        """Write lines. Those that nobody takes are left out; the files have them."""
-        try:
-            descriptor = sys.stdout.fileno()
-        except (AttributeError, OSError, ValueError):
-            self._write_to_object(texts)
-            return
-        if descriptor == self._closed_descriptor:
-            return
-        try:
-            for block in _blocks(texts):
-                self._write_block(descriptor, block)
-        except BlockingIOError:
-            return
-        except OSError:
-            # The pipe's reader has gone, or the terminal: nobody is there to be told.
-            self._closed_descriptor = descriptor
-
-    def _write_block(self, descriptor: int, block: bytes) -> None:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLOUT)
-        for start in range(0, len(block), select.PIPE_BUF):
-            if not poll.poll(self._patience):
-                # It has had its time; from now on it is only asked whether it takes lines again.
-                self._patience = 0
-                return
-            self._patience = STALL_MILLISECONDS
-            os.write(descriptor, block[start : start + select.PIPE_BUF])
-
-    def _write_to_object(self, texts: Sequence[str]) -> None:
-        """Standard output that is no file: a test's or a notebook's, closed, or none at all."""
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.write("\n".join([*texts, ""]))
-            sys.stdout.flush()
-
-
-def _blocks(texts: Sequence[str]) -> list[bytes]:
-    """Whole lines, gathered up to the size that a pipe takes in one piece.
-
-    Workers share the pipe: a larger block could have another worker's line in its middle.
-    """
-    blocks = [b""]
-    for text in texts:
-        line = text.encode("utf-8", "backslashreplace") + b"\n"
-        if len(blocks[-1]) + len(line) > select.PIPE_BUF:
-            blocks.append(b"")
-        blocks[-1] += line
-    return [block for block in blocks if block]
 
 
 class LogFiles:

@@ -14,10 +14,10 @@ from hashlib import sha1
 from typing import Any
 
 import redis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
+from config.redis_connection import Argument, answer_on, packed, pool_of
 from config.settings import Settings, SettingsError, get_settings
 
 log = logging.getLogger("shop.redis")
@@ -29,11 +29,6 @@ FAILURES_BEFORE_OPEN = 3
 # An event loop that was busy may not have read an answer that is already there. Before a call is given
 # up the loop gets this many turns: nothing while it is idle, and enough to connect while it is not.
 _LAST_TURNS = 8
-
-# Closing a connection may wait for its last bytes to leave; a frozen server must not hold that up.
-_CLOSE_SECONDS = 1.0
-
-Argument = str | bytes | int
 
 
 class RedisConfig:
@@ -129,7 +124,7 @@ class RedisGateway:
     def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
         self.enabled = url is not None
         self._timeout = timeout
-        self._pool = None if url is None else _pool(url, max_connections)
+        self._pool = None if url is None else pool_of(url, max_connections)
         self._waiting: list[_Call] = []
         self._exchanges: set[asyncio.Task[None]] = set()
         self._failures = 0
@@ -193,7 +188,7 @@ class RedisGateway:
 
     def _ask(self, command: Sequence[Argument]) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        call = _Call(_packed(command), loop.create_future())
+        call = _Call(packed(command), loop.create_future())
         self._waiting.append(call)
         if len(self._waiting) == 1:
             # The task takes its first step after this turn of the loop, and then takes along
@@ -228,7 +223,7 @@ class RedisGateway:
         connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(b"".join(commands), check_health=False)
-            return [await _answer(connection) for _ in commands]
+            return [await answer_on(connection) for _ in commands]
         except BaseException:
             # Answers that nobody read must not wait on the connection for the next one who uses it.
             await connection.disconnect(nowait=True)
@@ -286,37 +281,3 @@ def _give_up(exchange: asyncio.Task[Any], turns: int) -> None:
         exchange.get_loop().call_soon(_give_up, exchange, turns - 1)
     else:
         exchange.cancel()
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
-
-
-def _packed(command: Sequence[Argument]) -> bytes:
-    """`command` as it travels. A text that is not UTF-8 raises here, in its caller, not in the others'."""
-    parts = [b"*%d\r\n" % len(command)]
-    for argument in command:
-        data = argument if isinstance(argument, bytes) else str(argument).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
-
-
-def _pool(url: str, max_connections: int) -> ConnectionPool:
-    """A pool that refuses when it is exhausted, retries nothing and says nothing it need not.
-
-    The time of a call is bounded once, by the exchange; the library's own timeouts would start one
-    more task for each command.
-    """
-    return ConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        socket_timeout=None,
-        # The library also waits so long for a connection to close; a connect is bounded by the exchange before that.
-        socket_connect_timeout=_CLOSE_SECONDS,
-        protocol=2,
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )

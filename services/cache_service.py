@@ -25,7 +25,8 @@ from typing import Any
 import orjson
 
 from config.memo import Memo
-from config.redis_config import Argument, RedisGateway, RedisUnavailable, Script
+from config.redis_config import RedisGateway, RedisUnavailable, Script
+from config.redis_connection import Argument
 from config.turns import SharedAnswer, SharedTasks
 from services.answer import Answer, Entry
 from services.cache_key import build_key
