@@ -1,12 +1,13 @@
 """Slips in a .env file are told; what is meant as it stands is not."""
 
+import re
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 from config.env_file import doubts
-from config.settings import PROJECT_ROOT, read_settings
+from config.settings import PROJECT_ROOT, Settings, read_settings
 
 pytestmark = pytest.mark.unit
 
@@ -65,3 +66,9 @@ def test_the_examples_are_without_doubt(example: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in variables))
     assert [line for line in doubts(variables, read_settings({})) if ".env sets" in line] == []
     assert dotenv_values(PROJECT_ROOT / example) == {}
+
+
+@pytest.mark.parametrize("told_in", [".env.example", ".env.production.example", "docs/operations.md"])
+def test_every_setting_is_told_of(told_in: str) -> None:
+    words = set(re.findall(r"[A-Z][A-Z_]+", (PROJECT_ROOT / told_in).read_text()))
+    assert {name.upper() for name in Settings.model_fields} <= words
