@@ -1,11 +1,5 @@
 """The HTTP client of the scripts: exact money, patient with faults, honest about refusals.
 
-    ScriptError                 a script cannot go on; its text is one line for the person who ran it
-    ├── ApiUnreachable          no answer, or "not now", for longer than the client is patient
-    ├── RateLimited             the API answered 429
-    ├── Refused                 the API answered anything else but 2xx; carries its status and code
-    └── Mismatch                what the API holds is not what it should hold
-
 A lost answer (a broken connection, a timeout, a 502, 503 or 504) does not say whether the work was done.
 Reads and changes to a given value are simply repeated; a POST is repeated under the same
 `Idempotency-Key`, so that the API does it once and answers the same.
@@ -25,6 +19,7 @@ import httpx
 
 from models.sameness import email_key, text_key
 from schemas.json_codec import to_json
+from scripts.api_errors import EXIT_INTERRUPTED, ApiUnreachable, Mismatch, RateLimited, Refused, ScriptError
 
 Row = dict[str, Any]
 
@@ -40,47 +35,6 @@ PATIENCE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 MOST_ATTEMPTS = 20
-
-EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
-
-
-class ScriptError(Exception):
-    """A script cannot go on. The text is one line for the person who ran it."""
-
-    exit_code = EXIT_CANNOT
-
-
-class ApiUnreachable(ScriptError):
-    """The API does not answer."""
-
-
-class RateLimited(ScriptError):
-    """The API limits this machine; the text says how to exempt it."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The API limits the requests of this machine (429). Start the API with this machine's network in "
-            "RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128, and run this again: "
-            "it goes on where it stopped."
-        )
-
-
-class Mismatch(ScriptError):
-    """What the API holds is not what it should hold."""
-
-    exit_code = EXIT_MISMATCH
-
-
-class Refused(ScriptError):
-    """The API refused a request.
-
-    `code` is the error's name for programs. `replayed` says that this is the stored answer to an earlier
-    request with the same `Idempotency-Key`, which may no longer be true.
-    """
-
-    def __init__(self, method: str, path: str, status: int, code: str, detail: object, replayed: bool) -> None:
-        super().__init__(f"{method} {path} was refused with {status}: {' '.join(str(detail).split())}")
-        self.status, self.code, self.replayed = status, code, replayed
 
 
 class _LostAnswer(Exception):

@@ -16,7 +16,8 @@ from typing import Any
 
 from models.order import OrderStatus
 from schemas.json_codec import to_json
-from scripts.api_client import EXIT_FINE, ApiClient, Row, run_script
+from scripts.api_client import ApiClient, Row, run_script
+from scripts.api_errors import EXIT_FINE
 
 CATALOG = Path(__file__).with_name("data") / "demo_catalog.json"
 

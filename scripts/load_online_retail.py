@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scripts.api_client import EXIT_FINE, EXIT_MISMATCH, ApiClient, Row, ScriptError, all_of, run_script
+from scripts.api_client import ApiClient, Row, all_of, run_script
+from scripts.api_errors import EXIT_FINE, EXIT_MISMATCH, ScriptError
 from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
 from scripts.online_retail_report import describe, reconcile
 from scripts.online_retail_returns import Matching, match_credit_notes

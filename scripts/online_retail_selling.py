@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 
-from scripts.api_client import ApiClient, Mismatch, Refused, Row, all_of
+from scripts.api_client import ApiClient, Row, all_of
+from scripts.api_errors import Mismatch, Refused
 from scripts.online_retail_file import totals_of
 from scripts.online_retail_stored import Job, PendingLine
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from scripts.api_client import ApiClient, Mismatch, Row
+from scripts.api_client import ApiClient, Row
+from scripts.api_errors import Mismatch
 from scripts.online_retail_file import Invoice, SaleLine, Totals
 from scripts.online_retail_returns import CreditReturn, ReturnTotals
 

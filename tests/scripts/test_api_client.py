@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.json_codec import to_json
-from scripts.api_client import (
-    EXIT_CANNOT,
-    ApiClient,
-    ApiUnreachable,
-    RateLimited,
-    Refused,
-    ScriptError,
-    run_script,
-)
+from scripts.api_client import ApiClient, run_script
+from scripts.api_errors import EXIT_CANNOT, ApiUnreachable, RateLimited, Refused, ScriptError
 from tests.scripts.small_server import Answer, Request, serving
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.api_client import EXIT_CANNOT, EXIT_FINE
+from scripts.api_errors import EXIT_CANNOT, EXIT_FINE
 from scripts.load_demo import main, read_catalog
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.api_client import EXIT_CANNOT, EXIT_FINE, EXIT_INTERRUPTED, EXIT_MISMATCH
+from scripts.api_errors import EXIT_CANNOT, EXIT_FINE, EXIT_INTERRUPTED, EXIT_MISMATCH
 from scripts.load_online_retail import main
 from scripts.online_retail_file import Invoice, SaleLine, totals_of
 from tests.scripts.retail_sample import Sample, write_sample

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.api_client import Mismatch
+from scripts.api_errors import Mismatch
 from scripts.online_retail_file import Invoice, SaleLine, totals_of
 from scripts.online_retail_returns import CreditReturn, ReturnedLine
 from scripts.online_retail_stored import (

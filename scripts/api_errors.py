@@ -1,0 +1,49 @@
+"""Why a script that works through the API cannot go on, and the exit codes of scripts.
+
+ScriptError                 a script cannot go on; its text is one line for the person who ran it
+├── ApiUnreachable          no answer, or "not now", for longer than the client is patient
+├── RateLimited             the API answered 429
+├── Refused                 the API answered anything else but 2xx; carries its status and code
+└── Mismatch                what the API holds is not what it should hold
+"""
+
+EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+class ScriptError(Exception):
+    """A script cannot go on. The text is one line for the person who ran it."""
+
+    exit_code = EXIT_CANNOT
+
+
+class ApiUnreachable(ScriptError):
+    """The API does not answer."""
+
+
+class RateLimited(ScriptError):
+    """The API limits this machine; the text says how to exempt it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The API limits the requests of this machine (429). Start the API with this machine's network in "
+            "RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128, and run this again: "
+            "it goes on where it stopped."
+        )
+
+
+class Mismatch(ScriptError):
+    """What the API holds is not what it should hold."""
+
+    exit_code = EXIT_MISMATCH
+
+
+class Refused(ScriptError):
+    """The API refused a request.
+
+    `code` is the error's name for programs. `replayed` says that this is the stored answer to an earlier
+    request with the same `Idempotency-Key`, which may no longer be true.
+    """
+
+    def __init__(self, method: str, path: str, status: int, code: str, detail: object, replayed: bool) -> None:
+        super().__init__(f"{method} {path} was refused with {status}: {' '.join(str(detail).split())}")
+        self.status, self.code, self.replayed = status, code, replayed
