@@ -76,18 +76,15 @@ class DocumentedRoutes:
                 "openapi_extra": self._request_extra(method, path, body, body_example, query, answers=answers),
             }
 
-        return ShopRoute(
+        return self._named_route(
+            method,
             path,
             _with_body(endpoint, body),
+            operation_id,
             about=about,
             query_fields=frozenset() if query is None else query.of_one_row,
-            methods=[method],
-            operation_id=operation_id,
-            name=operation_id,
-            tags=[self.plural],
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
-            response_model=None,
         )
 
     def list_route(
@@ -124,17 +121,21 @@ class DocumentedRoutes:
                 },
             }
 
+        query_fields = asked.model_fields.keys()
+        return self._named_route(
+            "GET", path, endpoint, operation_id, about=about, query_fields=query_fields, summary=summary
+        )
+
+    def _named_route(self, method: str, path: str, endpoint: Endpoint, operation_id: str, **options: Any) -> ShopRoute:
         return ShopRoute(
             path,
             endpoint,
-            about=about,
-            query_fields=asked.model_fields.keys(),
-            methods=["GET"],
+            methods=[method],
             operation_id=operation_id,
             name=operation_id,
             tags=[self.plural],
-            summary=summary,
             response_model=None,
+            **options,
         )
 
     def _request_extra(
