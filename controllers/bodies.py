@@ -50,7 +50,9 @@ class StrictRequest(Request):
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             raise HTTPException(415, "The body must not be compressed", {"Accept-Encoding": "identity"})
         if not _is_json(self.headers.get("content-type", "")):
-            accepted = {"Accept-Patch": ACCEPT_PATCH} if self.method == "PATCH" else {"Accept": JSON}
+            # Both for a PATCH: clients look for the one or the other.
+            patch = {"Accept-Patch": ACCEPT_PATCH} if self.method == "PATCH" else {}
+            accepted = {"Accept": JSON, **patch}
             raise HTTPException(415, f"The body must be JSON: send Content-Type: {JSON}", accepted)
 
 

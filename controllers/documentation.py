@@ -79,7 +79,7 @@ def _errors(method: str, codes: dict[int, set[str]]) -> Responses:
             headers.append("Idempotent-Replayed")
         documented[status] = error_answer(status, codes[status], headers=headers)
     if method == "PATCH":
-        documented[415]["headers"] = referred_to(["Accept-Patch", "Accept-Encoding", *LIMITED])
+        documented[415]["headers"] = referred_to(["Accept", "Accept-Patch", "Accept-Encoding", *LIMITED])
     return documented | {"default": any_other_error(LIMITED)}
 
 

@@ -119,6 +119,7 @@ class TestMediaTypes:
         refusal = client.patch(f"{resource.path}/1", content=b"{}", headers=text)
         assert refusal.status_code == 415
         assert refusal.headers["accept-patch"] == "application/merge-patch+json, application/json"
+        assert refusal.headers["accept"] == "application/json"
 
     def test_options_say_what_a_patch_may_be(self, client: httpx.Client, resource: Builder) -> None:
         options = client.options(f"{resource.path}/1")
