@@ -129,13 +129,13 @@ def access_message(request: AnsweredRequest) -> str:
 
     It holds no secrets. Spaces in the path are shown as %20, so that a path cannot look like another status.
     """
-    return _message(_safe_id(request.request_id), request)
+    return _message(_safe_id(request.request_id), _safe_path(request.path), request)
 
 
-def _message(safe_id: str, request: AnsweredRequest) -> str:
+def _message(safe_id: str, safe_path: str, request: AnsweredRequest) -> str:
     client = f" {request.client}" if request.client else ""
     return (
-        f"[{safe_id}] {request.method} {_safe_path(request.path)} - "
+        f"[{safe_id}] {request.method} {safe_path} - "
         f"{request.status}{_PHRASES.get(request.status, '')} ({request.milliseconds:.0f}ms){client}"
     )
 
@@ -145,7 +145,7 @@ def _text_line(request: AnsweredRequest) -> str:
 
 
 def _json_line(request: AnsweredRequest) -> str:
-    safe_id = _safe_id(request.request_id)
+    safe_id, safe_path = _safe_id(request.request_id), _safe_path(request.path)
     return json_line(
         {
             "timestamp": timestamp(request.moment),
@@ -154,11 +154,11 @@ def _json_line(request: AnsweredRequest) -> str:
             "request_id": safe_id,
             **({"trace_id": request.trace_id} if request.trace_id else {}),
             "method": request.method,
-            "path": _safe_path(request.path),
+            "path": safe_path,
             "status": request.status,
             "duration_ms": round(request.milliseconds, 2),
             "client": request.client,
-            "message": _message(safe_id, request),
+            "message": _message(safe_id, safe_path, request),
         }
     )
 
