@@ -1,0 +1,1 @@
+"""What operations see: the log and its redaction, the access log, counters and their exposition."""

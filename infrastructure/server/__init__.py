@@ -1,0 +1,1 @@
+"""Processes and HTTP: the launcher, its workers, and the protocol between a connection and the application."""
