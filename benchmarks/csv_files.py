@@ -29,9 +29,9 @@ import psycopg2
 from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import pin
 from benchmarks.record import keep
-from config.embedded import running_servers
 from config.migrations import migrate
 from config.settings import PROJECT_ROOT, read_settings
+from infrastructure.embedded.servers import running_servers
 
 TARGET = 50_000
 YARDSTICK_SECONDS = 3.0

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from config.embedded import embedded_urls
 from config.settings import PROJECT_ROOT, read_settings
+from infrastructure.embedded.servers import embedded_urls
 
 START_SECONDS = 60
 # Settings for measurements of what a shop at work does: every request is logged and counted.

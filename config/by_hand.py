@@ -18,7 +18,7 @@ log = logging.getLogger("shop.database")
 
 @contextmanager
 def _reachable_database() -> Iterator[str]:
-    from config.embedded import running_servers
+    from infrastructure.embedded.servers import running_servers
 
     with running_servers(get_settings()) as servers:
         yield servers.database_url
@@ -53,6 +53,6 @@ def database_uri(settings: Settings) -> str:
     """The URL of the outside server, or of the embedded one that would be started. Opens nothing."""
     if settings.outside_database_url is not None:
         return settings.outside_database_url
-    from config.embedded import embedded_urls
+    from infrastructure.embedded.servers import embedded_urls
 
     return embedded_urls(settings).database_url

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config.connection_guard import Closed
-from config.locks import FileLock
+from infrastructure.embedded.file_lock import FileLock
 
 log = logging.getLogger("shop.metrics")
 

@@ -46,7 +46,7 @@ def redis_uri(settings: Settings) -> str | None:
     if settings.outside_redis_url is not None:
         return settings.outside_redis_url
     # Only here, so that a shop with outside servers never loads the embedded ones.
-    from config.embedded import embedded_urls
+    from infrastructure.embedded.servers import embedded_urls
 
     return embedded_urls(settings).redis_url
 
@@ -64,7 +64,7 @@ def check_redis_connection() -> bool:
         return False
     if settings.outside_redis_url is not None:
         return _answers(settings.outside_redis_url)
-    from config.embedded import EmbeddedServerError, running_servers
+    from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 
     try:
         with running_servers(settings) as servers:

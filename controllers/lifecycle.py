@@ -13,7 +13,6 @@ from fastapi import FastAPI
 
 from config.access_log import AccessLog
 from config.database import Database, database_uri
-from config.embedded import running_servers
 from config.logging import configure_logging, stop_logging
 from config.metrics import Metrics
 from config.migrations import migrate
@@ -22,6 +21,7 @@ from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from config.sqlstate import DatabaseUnavailable
 from config.start_lines import say_what_is_there
+from infrastructure.embedded.servers import running_servers
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from scripts.csv_file import CsvFileError
 from scripts.database import REASONS, shop_database, stopped_by
 from services.csv_header import HeaderError

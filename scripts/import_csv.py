@@ -27,7 +27,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from scripts.cache_news import tell_the_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted

@@ -17,8 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from config.embedded import ServerUrls, running_servers
 from config.settings import Settings, read_settings
+from infrastructure.embedded.servers import ServerUrls, running_servers
 from tests import started_client
 from tests.shop import environment_of, shop_in_thread, shop_processes
 from tests.tracing import tracing_of_children, untraced

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import new_database
 from tests.shop import environment_of, shop_in_thread
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from config.embedded import running_servers
 from config.migrations import migrate
 from config.settings import read_settings
+from infrastructure.embedded.servers import running_servers
 from tests.shop import environment_of, shop_processes
 
 

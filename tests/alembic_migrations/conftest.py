@@ -7,8 +7,8 @@ import pytest
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from config.embedded import ServerUrls
 from config.settings import get_settings
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import connected, process_number
 
 _numbers = itertools.count()

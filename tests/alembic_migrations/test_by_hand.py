@@ -10,7 +10,7 @@ import pytest
 from config import database
 from config.settings import PROJECT_ROOT, get_settings
 from tests.alembic_migrations.history import REVISIONS, TABLES, revision_of, tables_of
-from tests.config.processes import free_port
+from tests.infrastructure.processes import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS, TABLES
 from tests.race.databases import execute, new_database
 

@@ -10,8 +10,8 @@ import pytest
 from benchmarks.growth import LARGE, Row, line, scaled
 from benchmarks.growth_data import RowStream, Size, fill, word
 from benchmarks.growth_requests import TARGETS, cases, checkout_body
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import breaches, new_database, rows_of
 
 SIZE = Size(products=200, clients=40, orders=300)

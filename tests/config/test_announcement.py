@@ -10,7 +10,7 @@ import pytest
 
 from config.announcement import FirstAnswer, drain_notice, seen_from_elsewhere, web_address
 from config.settings import read_settings
-from tests.config.processes import wait_for
+from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from config.locks import FileLock
 from config.settings import PROJECT_ROOT
-from tests.config.processes import wait_for
+from infrastructure.embedded.file_lock import FileLock
+from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -20,7 +20,7 @@ _HEADER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from config.child_process import ChildProcess
-from config.locks import FileLock
+from infrastructure.embedded.file_lock import FileLock
 
 def ended(work, keep=()):
     child = ChildProcess(work, keep)

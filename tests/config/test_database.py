@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from config import database as database_module
 from config import guards
 from config.database import Database
-from config.embedded import ServerUrls
 from config.settings import get_settings, read_settings
 from config.sqlstate import DatabaseUnavailable, sqlstate
 from config.usage import Usage
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration

@@ -15,12 +15,12 @@ from sqlalchemy.exc import ArgumentError
 
 from config import async_connection, guards
 from config import lanes as lanes_module
-from config.embedded import ServerUrls
 from config.lanes import LANES, READ_LANES, Lanes
 from config.prepared import MOST_PREPARED, Prepared, Row
 from config.settings import read_settings
 from config.sqlstate import DatabaseUnavailable
 from config.usage import Usage
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import connected, execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration

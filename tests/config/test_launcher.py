@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import ServerUrls
 from config.launcher import StopRequests
 from config.migrations import MIGRATION_LOCK, heads, history_statement, migrate
-from tests.config.processes import Shop, free_port, postgres_pid, processes_of, wait_for
+from infrastructure.embedded.servers import ServerUrls
+from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
 from tests.race.databases import connected, execute, rows_of
 
 pytestmark = pytest.mark.integration

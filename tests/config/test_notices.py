@@ -9,9 +9,9 @@ import pytest
 from config import async_connection
 from config import notices as notices_module
 from config.database import Database
-from config.embedded import ServerUrls
 from config.notices import Notices
 from config.settings import read_settings
+from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS
 from tests.race.databases import execute, new_database, rows_of
 

@@ -11,7 +11,6 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from config.announcement import web_address
-from config.embedded import ServerUrls, never
 from config.production import (
     DatabaseAway,
     check_database_url,
@@ -21,7 +20,8 @@ from config.production import (
     wait_for_database,
 )
 from config.settings import Settings, SettingsError, read_settings
-from tests.config.processes import free_port
+from infrastructure.embedded.servers import ServerUrls, never
+from tests.infrastructure.processes import free_port
 
 REFUSED = [
     {"POSTGRES_HOST": "db.example"},

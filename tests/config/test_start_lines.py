@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from config.database import Database
-from config.embedded import ServerUrls
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from config.start_lines import say_what_is_there
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration

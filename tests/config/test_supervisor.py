@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import PROJECT_ROOT
-from tests.config.processes import wait_for
+from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.builders import Builder, a_product, an_order
 from tests.contract.answers import assert_problem
 from tests.race.databases import execute, new_database

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.fuzz import fuzz
 from benchmarks.fuzzed_requests import FuzzedRequests, operations_of
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import new_database
 from tests.shop import environment_of, shop_in_thread
 

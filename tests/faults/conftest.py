@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import breaches, new_database
 
 

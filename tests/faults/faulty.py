@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import psycopg2
 
-from config.embedded import never
 from config.migrations import migrate
-from config.postgres_server import PostgresServer
+from infrastructure.embedded.postgres_server import PostgresServer
+from infrastructure.embedded.servers import never
 from tests.race.databases import execute
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_in_thread

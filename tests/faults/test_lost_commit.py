@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.faults.commit_proxy import COMMIT, PLACE_ORDER, CommitProxy, Cut
 from tests.faults.faulty import goods_on, require_unavailable
 from tests.race.databases import breaches, new_database, rows_of

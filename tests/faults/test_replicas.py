@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import breaches, connected, process_number, rows_of
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_processes

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.faults.faulty import OwnPostgres, do_on_insert, heal, locked_row, require_unavailable
 from tests.race.databases import WAITING, breaches, new_database, rows_of
 from tests.race.goods import Goods

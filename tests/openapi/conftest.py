@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
 from config.settings import read_settings
+from infrastructure.embedded.servers import ServerUrls
 from main import create_fastapi_app
 from tests.openapi.documented import Document
 from tests.race.databases import new_database

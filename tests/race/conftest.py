@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import breaches, new_database, process_number
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_processes

@@ -12,8 +12,8 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
 from config.migrations import maintenance_engine, migrate
+from infrastructure.embedded.servers import ServerUrls
 from services.verification import VerificationService
 
 # A statement in this database waits for a lock. `pg_locks` shows those of all databases, also of other tests.

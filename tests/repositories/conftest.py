@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import session_on_rows
 
 ROWS = 4000

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from repositories.checkout import KeptUnder, NewOrder, PlacedOrder, placed, placing
 from tests.race.databases import WAITING, breaches, connected, execute, new_database, rows_of
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
 from config.migrations import maintenance_engine
+from infrastructure.embedded.servers import ServerUrls
 from repositories.idempotency_key import IdempotencyKeyRepository
 from tests.race.databases import new_database
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import JSON, DefaultClause
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from config.embedded import ServerUrls
 from config.migrations import maintenance_engine
+from infrastructure.embedded.servers import ServerUrls
 from models import Base, Row
 from repositories.category import CategoryRepository
 from repositories.new_rows import NewRows

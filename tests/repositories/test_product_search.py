@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from repositories.product import ProductRepository
 from repositories.shapes import MANY
 from tests.race.databases import connected, execute, new_database, session_on_rows

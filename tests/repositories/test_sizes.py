@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from config.embedded import ServerUrls
+from infrastructure.embedded.servers import ServerUrls
 from repositories import sizes
 from repositories.category import CategoryRepository
 from repositories.sizes import COUNTED_TO, Count, CountedLists, Size

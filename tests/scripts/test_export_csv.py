@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.servers import ServerUrls
 from models.sameness import is_blank, text_key
 from scripts.database import EXIT_CANNOT, EXIT_FINE
 from scripts.export_csv import main

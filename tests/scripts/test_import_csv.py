@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.servers import ServerUrls
 from scripts import csv_file
 from scripts.csv_session import EXIT_INTERRUPTED, EXIT_REFUSED
 from scripts.database import EXIT_CANNOT, EXIT_FINE

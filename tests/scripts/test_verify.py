@@ -11,8 +11,8 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from config.embedded import ServerUrls
 from config.settings import PROJECT_ROOT, get_settings
+from infrastructure.embedded.servers import ServerUrls
 from scripts.database import EXIT_CANNOT, EXIT_FINE
 from scripts.verify import EXIT_BROKEN, main
 from tests.race.databases import connected, execute, new_database, process_number, rows_of

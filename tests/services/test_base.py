@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from config.embedded import ServerUrls
 from controllers.application import CONTROLLERS
+from infrastructure.embedded.servers import ServerUrls
 from services.base import BaseService
 from services.product import ProductService
 from services.review import ReviewService

@@ -14,12 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.database import Database
-from config.embedded import ServerUrls
 from config.lanes import READ_LANES
 from config.logging import request_id
 from config.prepared import Prepared
 from config.redis_config import RedisGateway
 from config.settings import read_settings
+from infrastructure.embedded.servers import ServerUrls
 from repositories.reading import MoreToRead, Question, Reading
 from services.answer import Answer, Entry
 from services.at_once import AtOnce
@@ -29,7 +29,7 @@ from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
 from services.versions import News
-from tests.config.processes import free_port
+from tests.infrastructure.processes import free_port
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey
 

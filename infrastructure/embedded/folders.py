@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG
 
-from config.privileges import Account, nobody
-from config.server_error import EmbeddedServerError
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.privileges import Account, nobody
 
 # A Unix socket's path may have 107 bytes on Linux and 103 on macOS; its name in the folder takes up to 19.
 _SOCKET_FOLDER_BYTES = 84

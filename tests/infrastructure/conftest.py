@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import running_servers
 from config.logging import configure_logging
 from config.settings import Settings, read_settings
-from tests.config.processes import end_everything, processes_of
+from infrastructure.embedded.servers import running_servers
+from tests.infrastructure.processes import end_everything, processes_of
 
 
 @pytest.fixture(scope="session")

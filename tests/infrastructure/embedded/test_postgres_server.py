@@ -3,8 +3,8 @@
 import pytest
 
 from config.lanes import LANES, READ_LANES
-from config.postgres_server import connections_for
 from config.settings import DEFAULT_DATABASE_THREADS
+from infrastructure.embedded.postgres_server import connections_for
 
 HEALTH_CHECK = 1
 FOR_PEOPLE = 20

@@ -5,8 +5,8 @@ import pwd
 from contextlib import suppress
 from pathlib import Path
 
-from config.privileges import Account
-from config.server_error import EmbeddedServerError
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.privileges import Account
 
 _MAP = "shop"
 

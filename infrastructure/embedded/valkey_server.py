@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from config.packaged_programs import packaged_program
-from config.privileges import server_account
-from config.server_folders import make_private_folder
-from config.server_process import ServerProcess
+from infrastructure.embedded.folders import make_private_folder
+from infrastructure.embedded.packaged_programs import packaged_program
+from infrastructure.embedded.privileges import server_account
+from infrastructure.embedded.server_process import ServerProcess
 
 _REMEDY = "set REDIS_URL or REDIS_HOST to an outside server, or REDIS_ENABLED=false"
 _ANSWER_SECONDS = 1.0

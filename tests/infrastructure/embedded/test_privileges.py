@@ -13,15 +13,15 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from config import packaged_programs
-from config.embedded import embedded_urls, never, running_servers
-from config.postgres_access import own_name
-from config.postgres_server import PostgresServer
-from config.privileges import Account, named_account, nobody, running_users, server_account
-from config.server_error import EmbeddedServerError
-from config.server_folders import give_to
 from config.settings import PROJECT_ROOT, Settings, read_settings
-from tests.config.processes import end_everything, postgres_pid, processes_of, valkey_pid
+from infrastructure.embedded import packaged_programs
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.folders import give_to
+from infrastructure.embedded.postgres_access import own_name
+from infrastructure.embedded.postgres_server import PostgresServer
+from infrastructure.embedded.privileges import Account, named_account, nobody, running_users, server_account
+from infrastructure.embedded.servers import embedded_urls, never, running_servers
+from tests.infrastructure.processes import end_everything, postgres_pid, processes_of, valkey_pid
 
 pytestmark = [
     pytest.mark.integration,
@@ -66,7 +66,7 @@ print(json.dumps({
 # An ordinary user, who has no other server than these.
 _ORDINARY = """
 import os, pwd, socket, sys, psycopg2
-from config.embedded import running_servers
+from infrastructure.embedded.servers import running_servers
 from config.settings import read_settings
 entry = pwd.getpwnam(sys.argv[2])
 os.setgroups([]); os.setgid(entry.pw_gid); os.setuid(entry.pw_uid)
@@ -172,7 +172,7 @@ def test_a_server_that_an_earlier_version_left_running_is_not_kept(
     open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("config.postgres_server.server_account", lambda folder: nobody())
+        earlier.setattr("infrastructure.embedded.postgres_server.server_account", lambda folder: nobody())
         orphan = PostgresServer(open_dir, durable=False)
         orphan.begin(may_end=True, stopping=never)
         orphan.wait_until_ready(never)

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import psycopg2
 
-from config.packaged_programs import packaged_program
-from config.postgres_access import let_in_only, own_name
-from config.privileges import Account, named_account, run_as, server_account
-from config.server_error import EmbeddedServerError
-from config.server_folders import as_seen_inside, give_to, make_private_folder
-from config.server_process import ServerProcess
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.folders import as_seen_inside, give_to, make_private_folder
+from infrastructure.embedded.packaged_programs import packaged_program
+from infrastructure.embedded.postgres_access import let_in_only, own_name
+from infrastructure.embedded.privileges import Account, named_account, run_as, server_account
+from infrastructure.embedded.server_process import ServerProcess
 
 _REMOVE_SECONDS = 3.0
 _REMEDY = "set DATABASE_URL or POSTGRES_HOST to an outside server"

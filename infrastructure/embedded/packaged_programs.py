@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_IXOTH
 
-from config.privileges import Account
-from config.server_error import EmbeddedServerError
+from infrastructure.embedded.errors import EmbeddedServerError
+from infrastructure.embedded.privileges import Account
 
 # The first of them that can be written. Only root is asked for copies.
 _PLACES = ("/var/lib", "/usr/local/lib", "/tmp")  # noqa: S108 (the owner of what is found there is looked at)
