@@ -16,10 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import models
 from alembic import context
-from config.database_url import name_of
-from config.migrations import Schema, UnknownSchema, heads, history_statement, maintenance_connection, named, schema_of
 from config.production import check_database_url, first_line
 from config.settings import SettingsError, get_settings
+from infrastructure.database.database_url import name_of
+from infrastructure.database.migrations import (
+    Schema,
+    UnknownSchema,
+    heads,
+    history_statement,
+    maintenance_connection,
+    named,
+    schema_of,
+)
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 
 _MOVE_VERSION = (

@@ -29,8 +29,8 @@ import psycopg2
 from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import pin
 from benchmarks.record import keep
-from config.migrations import migrate
 from config.settings import PROJECT_ROOT, read_settings
+from infrastructure.database.migrations import migrate
 from infrastructure.embedded.servers import running_servers
 
 TARGET = 50_000

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from config.migrations import maintenance_connection, migrate
 from config.settings import Settings, get_settings
+from infrastructure.database.migrations import maintenance_connection, migrate
 
 log = logging.getLogger("shop.database")
 

@@ -40,8 +40,8 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from config.migrations import UnknownSchema
     from config.production import DatabaseAway
+    from infrastructure.database.migrations import UnknownSchema
 
     return DatabaseAway, UnknownSchema, SQLAlchemyError, CommandError
 
@@ -221,8 +221,8 @@ class _Launch:
 
         def prepare() -> None:
             try:
-                from config.migrations import migrate
                 from config.production import DATABASE_WAIT_SECONDS, wait_for_database
+                from infrastructure.database.migrations import migrate
 
                 if self._settings.outside_database_url is not None:
                     patience = DATABASE_WAIT_SECONDS if self._production else 0.0

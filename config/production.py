@@ -14,9 +14,9 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from config.database_url import target_of
 from config.settings import Settings, SettingsError
-from config.sqlstate import sqlstate
+from infrastructure.database.database_url import target_of
+from infrastructure.database.sqlstate import sqlstate
 
 DATABASE_WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 3

@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from config.database import Database
-from config.database_url import name_of
-from config.migrations import Schema, heads, named, schema_of
 from config.redis_config import RedisGateway, RedisUnavailable
+from infrastructure.database.database_url import name_of
+from infrastructure.database.engine import Database
+from infrastructure.database.migrations import Schema, heads, named, schema_of
 
 log = logging.getLogger("shop.start")
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from config.moments import FarMoment
+from infrastructure.database.datetimes import FarMoment
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 

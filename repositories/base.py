@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from config.guards import ONLY_LOCKS
+from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
 from repositories.changed_rows import ChangedRows
 from repositories.filters import by_value

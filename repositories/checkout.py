@@ -19,8 +19,8 @@ from typing import Any
 from sqlalchemy import DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from config.guards import ONLY_LOCKS
-from config.prepared import Parameters, Prepared, Row
+from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Bill, Order, OrderDetail, Product
 from models.base import next_version
 from repositories.idempotency_key import lock_number

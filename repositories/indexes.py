@@ -13,7 +13,7 @@ from sqlalchemy import Table, exists, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from config.sqlstate import LOCK_TIMEOUT, sqlstate
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, sqlstate
 
 _BUILD_MEMORY = "256MB"
 _LOCK_WAIT = "2s"

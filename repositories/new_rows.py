@@ -42,7 +42,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
-from config.prepared import Parameters, Prepared, Row
+from infrastructure.database.prepared import Parameters, Prepared, Row
 from repositories.memoized import memoized
 from repositories.prepared import DIALECT, prepared
 from schemas.base import READ_ONLY

@@ -6,7 +6,7 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from config.prepared import Parameters, Prepared
+from infrastructure.database.prepared import Parameters, Prepared
 
 DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 

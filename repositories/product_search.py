@@ -28,7 +28,7 @@ from repositories.shapes import Ranking
 
 # What is longer is not compared with names to its end: every letter costs, and so many tell names apart.
 _MOST_COMPARED = 64
-# A name that is less alike has other words; the connections have pg_trgm go by the same number (see `config.database`).
+# A name that is less alike has other words; the connections have pg_trgm go by the same number (see `infrastructure.database.engine`).
 _LEAST_LIKENESS = 0.4
 # So much of a code has to be asked for before it may go on.
 _SHORTEST_START = 3

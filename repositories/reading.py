@@ -1,4 +1,4 @@
-"""Reads that are one statement, so that whoever has a lane can send it without a session (see `config.lanes`)."""
+"""Reads that are one statement, so that whoever has a lane can send it without a session (see `infrastructure.database.async_pool`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
-from config.prepared import Parameters, Prepared
+from infrastructure.database.prepared import Parameters, Prepared
 from repositories.memoized import memoized
 from repositories.prepared import prepared
 

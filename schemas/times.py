@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
-from config.moments import FarMoment
+from infrastructure.database.datetimes import FarMoment
 from schemas.fields import refusal
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

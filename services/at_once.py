@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from config.prepared import Parameters, Prepared, Row
+from infrastructure.database.prepared import Parameters, Prepared, Row
 from services.versions import News
 
 T_co = TypeVar("T_co", covariant=True)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from config.moments import FarMoment
+from infrastructure.database.datetimes import FarMoment
 from models import Row
 from repositories.base import BaseRepository, is_key
 from repositories.reading import Reading

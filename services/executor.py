@@ -21,9 +21,9 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.database import Database
-from config.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
 from config.turns import AskedTogether, SharedAnswer, SharedTasks
+from infrastructure.database.engine import Database
+from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
 from repositories.reading import MoreToRead, Reading
 from services.answer import Answer, Entry
 from services.at_once import AtOnce

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from config.database import Database
-from config.migrations import heads, named
 from config.redis_config import RedisGateway
+from infrastructure.database.engine import Database
+from infrastructure.database.migrations import heads, named
 
 log = logging.getLogger("shop.health")
 

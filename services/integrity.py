@@ -13,7 +13,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.sqlstate import OUT_OF_RANGE, sqlstate
+from infrastructure.database.sqlstate import OUT_OF_RANGE, sqlstate
 from models import Base
 from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound, ShopError
 

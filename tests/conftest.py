@@ -75,7 +75,7 @@ def servers(shared_folder: Path) -> Iterator[ServerUrls]:
 @pytest.fixture(scope="session")
 def database_url(servers: ServerUrls) -> str:
     """The URL of a migrated, empty database that only this process uses."""
-    from config.migrations import migrate
+    from infrastructure.database.migrations import migrate
 
     name = f"shop_{_worker_number()}"
     connection = psycopg2.connect(servers.database_url.replace("+psycopg2", ""))

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from config.migrations import migrate
 from config.settings import read_settings
+from infrastructure.database.migrations import migrate
 from infrastructure.embedded.servers import running_servers
 from tests.shop import environment_of, shop_processes
 

@@ -27,7 +27,7 @@ _MOVE_VERSION = """
         RETURN NEW;
     END $$
 """
-# Heard by `config.notices`. Not called for the shop's own statements: it tells its caches by itself, and sooner.
+# Heard by `infrastructure.database.change_listener`. Not called for the shop's own statements: it tells its caches by itself, and sooner.
 _TELL_SHOP = """
     CREATE FUNCTION tell_shop() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

@@ -3,7 +3,7 @@
 import sys
 
 from alembic import command
-from config.migrations import alembic_config, maintenance_connection
+from infrastructure.database.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
 
 REVISIONS = ("base", *(f"{number:04}" for number in range(1, 14)))

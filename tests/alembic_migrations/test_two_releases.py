@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from config.database import Database
-from config.migrations import UnknownSchema, maintenance_connection, migrate, schema_of
 from config.settings import PROJECT_ROOT, read_settings
+from infrastructure.database.engine import Database
+from infrastructure.database.migrations import UnknownSchema, maintenance_connection, migrate, schema_of
 from tests.alembic_migrations.history import REVISIONS, move, revision_of
 from tests.race.databases import execute, rows_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.launcher import StopRequests
-from config.migrations import MIGRATION_LOCK, heads, history_statement, migrate
+from infrastructure.database.migrations import MIGRATION_LOCK, heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
 from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
 from tests.race.databases import connected, execute, rows_of

@@ -28,10 +28,10 @@ import services
 from config.access_log import _safe_path
 from config.address_counts import AddressCounts
 from config.addresses import belongs_to, counted_as, parse_address
-from config.database import Database
 from config.request_heads import RequestHeads, said_of_headers
 from config.settings import read_settings
 from controllers.bodies import _is_json
+from infrastructure.database.engine import Database
 from middleware.compression import coding_for
 from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
@@ -58,7 +58,7 @@ COUNTS: AddressCounts = AddressCounts()
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
     "config.settings.get_settings",
-    "config.migrations._revisions",
+    "infrastructure.database.migrations._revisions",
     "controllers.routing._nothing_asked",
     "schemas.base._several",
     "config.logging._second",

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psycopg2
 
-from config.migrations import migrate
+from infrastructure.database.migrations import migrate
 from infrastructure.embedded.postgres_server import PostgresServer
 from infrastructure.embedded.servers import never
 from tests.race.databases import execute

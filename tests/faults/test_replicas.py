@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 _MIGRATE = """
 import os, sys, traceback
 import alembic.command
-from config.migrations import migrate
+from infrastructure.database.migrations import migrate
 
 def migrate_in_a_fork():
     child = os.fork()

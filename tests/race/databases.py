@@ -12,7 +12,7 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
-from config.migrations import maintenance_engine, migrate
+from infrastructure.database.migrations import maintenance_engine, migrate
 from infrastructure.embedded.servers import ServerUrls
 from services.verification import VerificationService
 

@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, ExecutionContext
 from sqlalchemy.orm import Session
 
-from config.migrations import maintenance_engine
+from infrastructure.database.migrations import maintenance_engine
 from repositories.address import AddressRepository
 from repositories.base import BaseRepository
 from repositories.bill import BillRepository
@@ -43,7 +43,7 @@ class Query(ListQuery):
 
 
 def searching_as_the_shop(session: Session) -> None:
-    """Give the connection what those of the shop have for searches (see `config.database`)."""
+    """Give the connection what those of the shop have for searches (see `infrastructure.database.engine`)."""
     session.execute(text("SET pg_trgm.word_similarity_threshold = 0.4"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from config.migrations import maintenance_engine
+from infrastructure.database.migrations import maintenance_engine
 from infrastructure.embedded.servers import ServerUrls
 from repositories.idempotency_key import IdempotencyKeyRepository
 from tests.race.databases import new_database

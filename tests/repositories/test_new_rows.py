@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import JSON, DefaultClause
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from config.migrations import maintenance_engine
+from infrastructure.database.migrations import maintenance_engine
 from infrastructure.embedded.servers import ServerUrls
 from models import Base, Row
 from repositories.category import CategoryRepository

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from config.lanes import Lanes
-from config.prepared import Prepared, Row
 from config.settings import read_settings
+from infrastructure.database.async_pool import Lanes
+from infrastructure.database.prepared import Prepared, Row
 from repositories.category import CategoryRepository
 from repositories.reading import MoreToRead, Reading
 from schemas.base import ListQuery

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from sqlalchemy.orm import Session
 
-from config.migrations import maintenance_engine
+from infrastructure.database.migrations import maintenance_engine
 from repositories.idempotency_key import IdempotencyKeyRepository, lock_number
 from tests.race.databases import execute, rows_of
 from tests.race.goods import Goods, unique

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from config.migrations import maintenance_engine
+from infrastructure.database.migrations import maintenance_engine
 from schemas.checkout import Checkout
 from services.base import BaseService
 from services.category import CategoryService

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.lanes import LANES, READ_LANES
 from config.settings import DEFAULT_DATABASE_THREADS
+from infrastructure.database.async_pool import LANES, READ_LANES
 from infrastructure.embedded.postgres_server import connections_for
 
 HEALTH_CHECK = 1

@@ -3,7 +3,7 @@
 import psycopg2
 import pytest
 
-from config.sqlstate import READ_ONLY, RETRIABLE, is_busy, is_no_answer
+from infrastructure.database.sqlstate import READ_ONLY, RETRIABLE, is_busy, is_no_answer
 
 pytestmark = pytest.mark.unit
 

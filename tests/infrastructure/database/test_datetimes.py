@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.moments import FarMoment, read_moments
+from infrastructure.database.datetimes import FarMoment, read_moments
 from tests.race.databases import connected
 
 FAR = [

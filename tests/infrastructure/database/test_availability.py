@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from config import presence as presence_module
-from config.presence import Presence
+from infrastructure.database import availability as presence_module
+from infrastructure.database.availability import Presence
 
 pytestmark = pytest.mark.unit
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
-from config.presence import Presence
 from config.settings import Settings
-from config.sqlstate import is_cut_off
+from infrastructure.database.availability import Presence
+from infrastructure.database.sqlstate import is_cut_off
 
 log = logging.getLogger("shop.database")
 

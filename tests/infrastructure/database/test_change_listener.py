@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from config import async_connection
-from config import notices as notices_module
-from config.database import Database
-from config.notices import Notices
 from config.settings import read_settings
+from infrastructure.database import async_connection
+from infrastructure.database import change_listener as notices_module
+from infrastructure.database.change_listener import Notices
+from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS
 from tests.race.databases import execute, new_database, rows_of

@@ -8,8 +8,8 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 from sqlalchemy import make_url
 
-from config.migrations import CONNECT_TIMEOUT_SECONDS
-from config.moments import read_moments
+from infrastructure.database.datetimes import read_moments
+from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS
 
 
 def connected(url: str, first: str, name: str = "shop") -> Any:

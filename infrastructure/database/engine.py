@@ -25,16 +25,23 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from config.by_hand import check_connection, create_tables, database_uri, drop_database
-from config.guards import MAX_RETRIES, answer_deadline, bound_locks, note_refusal, timeouts, watch
-from config.lanes import READ_LANES, Lanes
-from config.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
-from config.moments import read_moments
-from config.notices import TELLS_CACHES
-from config.presence import Presence
-from config.sessions import autocommit, close_quietly
 from config.settings import Settings, get_settings
-from config.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
-from config.usage import Usage
+from infrastructure.database.async_pool import READ_LANES, Lanes
+from infrastructure.database.availability import Presence
+from infrastructure.database.change_listener import TELLS_CACHES
+from infrastructure.database.datetimes import read_moments
+from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
+from infrastructure.database.pool_usage import Usage
+from infrastructure.database.sessions import autocommit, close_quietly
+from infrastructure.database.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
+from infrastructure.database.statement_limits import (
+    MAX_RETRIES,
+    answer_deadline,
+    bound_locks,
+    note_refusal,
+    timeouts,
+    watch,
+)
 
 __all__ = ["Database", "check_connection", "create_tables", "database_uri", "drop_database"]
 

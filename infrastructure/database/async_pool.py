@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 
 import psycopg2
 
-from config.guards import MAX_RETRIES, SLOW_STATEMENT_SECONDS, answer_deadline, note_refusal, warn_if_slow
-from config.lane import Job, Lane
-from config.prepared import Parameters, Prepared, Row
-from config.presence import Presence
 from config.settings import Settings
-from config.sqlstate import (
+from infrastructure.database.availability import Presence
+from infrastructure.database.pool_usage import Usage
+from infrastructure.database.pooled_connection import Job, Lane
+from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.sqlstate import (
     LOCK_TIMEOUT,
     RETRIABLE,
     DatabaseUnavailable,
@@ -29,7 +29,13 @@ from config.sqlstate import (
     is_cut_off,
     is_no_answer,
 )
-from config.usage import Usage
+from infrastructure.database.statement_limits import (
+    MAX_RETRIES,
+    SLOW_STATEMENT_SECONDS,
+    answer_deadline,
+    note_refusal,
+    warn_if_slow,
+)
 
 log = logging.getLogger("shop.database")
 

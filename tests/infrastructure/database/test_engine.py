@@ -12,12 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config import database as database_module
-from config import guards
-from config.database import Database
 from config.settings import get_settings, read_settings
-from config.sqlstate import DatabaseUnavailable, sqlstate
-from config.usage import Usage
+from infrastructure.database import engine as database_module
+from infrastructure.database import statement_limits as guards
+from infrastructure.database.engine import Database
+from infrastructure.database.pool_usage import Usage
+from infrastructure.database.sqlstate import DatabaseUnavailable, sqlstate
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, rows_of
 

@@ -1,4 +1,4 @@
-"""One lane: a connection whose socket the event loop watches, and the statement that is on it (see `config.lanes`)."""
+"""One lane: a connection whose socket the event loop watches, and the statement that is on it (see `infrastructure.database.async_pool`)."""
 
 import asyncio
 import logging
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_WRITE
 
-from config.async_connection import connected
-from config.guards import timeouts
-from config.notices import TELLS_CACHES
-from config.prepared import OnConnection, Parameters, Prepared, Row
 from config.settings import Settings
-from config.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy
+from infrastructure.database.async_connection import connected
+from infrastructure.database.change_listener import TELLS_CACHES
+from infrastructure.database.prepared import OnConnection, Parameters, Prepared, Row
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy
+from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
 

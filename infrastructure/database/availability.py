@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from config.database_url import name_of
+from infrastructure.database.database_url import name_of
 
 log = logging.getLogger("shop.database")
 

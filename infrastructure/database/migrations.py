@@ -15,8 +15,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from config.moments import read_moments
 from config.settings import PROJECT_ROOT
+from infrastructure.database.datetimes import read_moments
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig

@@ -13,13 +13,14 @@ import pytest
 from psycopg2.extensions import INTEGER, new_type, register_type
 from sqlalchemy.exc import ArgumentError
 
-from config import async_connection, guards
-from config import lanes as lanes_module
-from config.lanes import LANES, READ_LANES, Lanes
-from config.prepared import MOST_PREPARED, Prepared, Row
 from config.settings import read_settings
-from config.sqlstate import DatabaseUnavailable
-from config.usage import Usage
+from infrastructure.database import async_connection
+from infrastructure.database import async_pool as lanes_module
+from infrastructure.database import statement_limits as guards
+from infrastructure.database.async_pool import LANES, READ_LANES, Lanes
+from infrastructure.database.pool_usage import Usage
+from infrastructure.database.prepared import MOST_PREPARED, Prepared, Row
+from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import connected, execute, new_database, rows_of
 

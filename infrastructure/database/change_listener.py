@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK
 
-from config import async_connection
+from infrastructure.database import async_connection
 
 log = logging.getLogger("shop.database")
 
