@@ -12,13 +12,14 @@ from types import FrameType
 from fastapi import FastAPI
 
 from config.access_log import AccessLog
+from config.database import database_uri
 from config.logging import configure_logging, stop_logging
 from config.metrics import Metrics
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from config.start_lines import say_what_is_there
 from infrastructure.database.change_listener import Notices
-from infrastructure.database.engine import Database, database_uri
+from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers

@@ -1,11 +1,9 @@
-"""PostgreSQL: the pooled engine of a worker, the unit of work, and the schema by hand.
+"""PostgreSQL: the pooled engine of a worker, the unit of work, and its threads.
 
 `Database.transact(work)` is how the application changes anything: one transaction in one worker
 thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer goes out.
 `Database.read(work)` is for answers that change nothing. `Database.lanes` is for the one statement that is
 a transaction of its own, and `Database.read_lanes` for the one that is a whole read.
-
-`create_tables` and its siblings are for people and scripts; they are those of `config.by_hand`.
 """
 
 import asyncio
@@ -24,8 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from config.by_hand import check_connection, create_tables, database_uri, drop_database
-from config.settings import Settings, get_settings
+from config.settings import Settings
 from infrastructure.database.async_pool import READ_LANES, Lanes
 from infrastructure.database.availability import Presence
 from infrastructure.database.change_listener import TELLS_CACHES
@@ -42,8 +39,6 @@ from infrastructure.database.statement_limits import (
     timeouts,
     watch,
 )
-
-__all__ = ["Database", "check_connection", "create_tables", "database_uri", "drop_database"]
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
@@ -292,10 +287,3 @@ class Database:
 
 class _Retry(Exception):
     """The transaction was rolled back for certain and may be tried again."""
-
-
-def __getattr__(name: str) -> str:
-    # DATABASE_URI is part of this module's contract, but importing must not read any setting.
-    if name == "DATABASE_URI":
-        return database_uri(get_settings())
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

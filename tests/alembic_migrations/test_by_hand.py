@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from config import database
 from config.settings import PROJECT_ROOT, get_settings
-from infrastructure.database import engine as database
 from tests.alembic_migrations.history import REVISIONS, TABLES, revision_of, tables_of
 from tests.infrastructure.processes import free_port
 

@@ -1,4 +1,4 @@
-"""The schema by hand, for people and scripts.
+"""The database by hand, for people and scripts: `create_tables`, `drop_database`, `check_connection`, `DATABASE_URI`.
 
 These attach to the embedded server, or start it, when the settings name no outside one.
 """
@@ -56,3 +56,10 @@ def database_uri(settings: Settings) -> str:
     from infrastructure.embedded.servers import embedded_urls
 
     return embedded_urls(settings).database_url
+
+
+def __getattr__(name: str) -> str:
+    # DATABASE_URI is part of this module's contract, but importing must not read any setting.
+    if name == "DATABASE_URI":
+        return database_uri(get_settings())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
