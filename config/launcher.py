@@ -22,11 +22,11 @@ from types import FrameType
 from config.announcement import FirstAnswer, drain_notice, say, web_address
 from config.connection_guard import guard_of
 from config.env_file import doubts
-from config.metrics import metrics_folder
 from config.settings import Settings, SettingsError, env_file, get_settings
 from config.supervisor import Supervisor
 from config.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
+from infrastructure.observability.metrics import metrics_folder
 
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"

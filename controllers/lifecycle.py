@@ -11,10 +11,7 @@ from types import FrameType
 
 from fastapi import FastAPI
 
-from config.access_log import AccessLog
 from config.database import database_uri
-from config.logging import configure_logging, stop_logging
-from config.metrics import Metrics
 from config.redis_config import RedisGateway, redis_uri
 from config.settings import Settings
 from config.start_lines import say_what_is_there
@@ -23,6 +20,9 @@ from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
+from infrastructure.observability.access_log import AccessLog
+from infrastructure.observability.logging import configure_logging, stop_logging
+from infrastructure.observability.metrics import Metrics
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from config.metrics import Metrics
 from controllers.documentation import LIMITED, answers_of_service
+from infrastructure.observability.metrics import Metrics
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "Content-Type": _TEXT}
@@ -47,6 +47,6 @@ class MetricsController:
 
 def _rendered(metrics: Metrics) -> bytes:
     # Imported by the first scrape: a library of 20 ms and 1.3 MB that a shop without monitoring never needs.
-    from controllers.exposition import exposition
+    from infrastructure.observability.exposition import exposition
 
     return exposition(metrics)

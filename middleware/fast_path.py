@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.held_request import HeldRequest, header_lines
-from config.logging import request_id, trace_id
 from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers
 from config.turns import SharedAnswer, settled
+from infrastructure.observability.logging import request_id, trace_id
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for
 from middleware.edge import Asked, Edge, note_asked

@@ -3,7 +3,7 @@
 import logging
 from decimal import Decimal
 
-from config.allowance import Allowance
+from infrastructure.observability.token_bucket import Allowance
 from services.errors import Conflict, RequestInProgress, RuleBroken, ShopError
 
 log = logging.getLogger("shop.rules")

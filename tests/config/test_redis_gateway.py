@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from config import redis_config as module
-from config.logging import request_id
 from config.redis_config import RedisGateway, RedisUnavailable, Script
+from infrastructure.observability.logging import request_id
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.anyio

@@ -25,13 +25,13 @@ import models
 import repositories
 import schemas
 import services
-from config.access_log import _safe_path
 from config.address_counts import AddressCounts
 from config.addresses import belongs_to, counted_as, parse_address
 from config.request_heads import RequestHeads, said_of_headers
 from config.settings import read_settings
 from controllers.bodies import _is_json
 from infrastructure.database.engine import Database
+from infrastructure.observability.access_log import _safe_path
 from middleware.compression import coding_for
 from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
@@ -61,12 +61,15 @@ OF_THE_SHOP = {
     "infrastructure.database.migrations._revisions",
     "controllers.routing._nothing_asked",
     "schemas.base._several",
-    "config.logging._second",
+    "infrastructure.observability.logging._second",
     "middleware.cache_control.lines_about_caches",
 }
 # What requests decide: a call with the number of a hostile value, and the bytes that all of them may take.
 OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
-    "config.access_log._safe_path": (lambda n: _safe_path(f"/{n}".ljust(1024, "é")), 8 * MEBIBYTE),
+    "infrastructure.observability.access_log._safe_path": (
+        lambda n: _safe_path(f"/{n}".ljust(1024, "é")),
+        8 * MEBIBYTE,
+    ),
     "config.address_counts.AddressCounts._cells_of": (lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"), MEBIBYTE),
     "config.addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
     "config.addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),

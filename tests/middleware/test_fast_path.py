@@ -10,12 +10,12 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.access_log import AccessLog
 from config.held_request import HeldRequest
 from config.http_protocol import ShopProtocol
-from config.metrics import Metrics
 from config.redis_config import RedisGateway, RedisUnavailable
 from config.turns import SharedAnswer
+from infrastructure.observability.access_log import AccessLog
+from infrastructure.observability.metrics import Metrics
 from middleware import read_response as read_response_module
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge

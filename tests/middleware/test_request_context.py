@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from config.access_log import AccessLog
-from config.logging import request_id
+from infrastructure.observability.access_log import AccessLog
+from infrastructure.observability.logging import request_id
 from middleware.request_context import RequestContext
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 

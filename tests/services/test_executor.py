@@ -13,13 +13,13 @@ from sqlalchemy import Select, func, literal_column, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.logging import request_id
 from config.redis_config import RedisGateway
 from config.settings import read_settings
 from infrastructure.database.async_pool import READ_LANES
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
+from infrastructure.observability.logging import request_id
 from repositories.reading import MoreToRead, Question, Reading
 from services.answer import Answer, Entry
 from services.at_once import AtOnce

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from config.allowance import Allowance
+from infrastructure.observability.token_bucket import Allowance
 from services import refusals
 from services.errors import (
     AlreadyExists,

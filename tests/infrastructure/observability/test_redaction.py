@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.redaction import (
+from infrastructure.observability.redaction import (
     API_KEY,
     CARD,
     MAX_LENGTH,

@@ -2,7 +2,7 @@
 
     logger.info(…) → Line → queue → thread → text, redacted and escaped → standard output, app.log, error.log
 
-Answered requests come from `config.access_log`, which has the text ready. `configure_logging` sets it up once per
+Answered requests come from `infrastructure.observability.access_log`, which has the text ready. `configure_logging` sets it up once per
 process, `stop_logging` writes what is still waiting.
 """
 
@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import orjson
 
-from config.log_output import BackgroundHandler, Line, LineWriter, LogFiles
-from config.redaction import cut, escape, kind_of_secret, redact, redact_value
 from config.settings import Settings
+from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter, LogFiles
+from infrastructure.observability.redaction import cut, escape, kind_of_secret, redact, redact_value
 
 log = logging.getLogger("shop.logging")
 
@@ -162,7 +162,7 @@ def render_text(line: Line) -> str:
     in lines of its own, each indented, so that no line of it looks like an entry.
     """
     message = line.message
-    # A message of `config.access_log` names its request itself.
+    # A message of `infrastructure.observability.access_log` names its request itself.
     if line.request_id is not None and not message.startswith(f"[{line.request_id}] "):
         message = f"[{line.request_id}] {message}"
     source = f"{line.logger}:{line.place}" if line.place else line.logger

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.allowance import Allowance
+from infrastructure.observability.token_bucket import Allowance
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ from itertools import accumulate, product
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from config.metrics import CLOSED, METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
+from infrastructure.observability.metrics import CLOSED, METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
 
 
 def exposition(metrics: Metrics) -> bytes:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from config.log_output import BackgroundHandler, Line, LineWriter
-from config.logging import line_of
 from config.settings import PROJECT_ROOT
+from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter
+from infrastructure.observability.logging import line_of
 
 pytestmark = pytest.mark.unit
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.unit
 START = """
 import logging, os, sys
 from pathlib import Path
-import config.log_output as output
-from config.logging import configure_logging, stop_logging
+import infrastructure.observability.log_output as output
+from infrastructure.observability.logging import configure_logging, stop_logging
 from config.settings import Settings
 output.FILE_BYTES, output.FILE_BACKUPS = 50_000, 1000
 configure_logging(Settings(log_format="json", log_dir=Path(sys.argv[1])))
@@ -127,7 +127,7 @@ def test_a_standard_output_that_nobody_reads_stops_nothing(tmp_path: Path) -> No
 def test_a_writer_that_cannot_keep_up_blocks_nobody_and_says_what_it_dropped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.log_output.QUEUE_LINES", 100)
+    monkeypatch.setattr("infrastructure.observability.log_output.QUEUE_LINES", 100)
     gate = threading.Event()
 
     def render(line: Line) -> str:
@@ -153,7 +153,7 @@ def test_a_writer_that_cannot_keep_up_blocks_nobody_and_says_what_it_dropped(
 def test_long_lines_that_wait_have_a_bound_in_bytes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.log_output.QUEUE_BYTES", 100_000)
+    monkeypatch.setattr("infrastructure.observability.log_output.QUEUE_BYTES", 100_000)
     gate = threading.Event()
 
     def render(line: Line) -> str:

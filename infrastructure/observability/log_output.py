@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
-from config.standard_output import StandardOutput
+from infrastructure.observability.standard_output import StandardOutput
 
 FILE_BYTES = 10 * 1024 * 1024
 FILE_BACKUPS = 5

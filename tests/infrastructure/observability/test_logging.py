@@ -16,7 +16,7 @@ import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.logging import (
+from infrastructure.observability.logging import (
     line_of,
     render_json,
     render_text,
@@ -24,7 +24,7 @@ from config.logging import (
     stop_logging,
     trace_id,
 )
-from config.redaction import API_KEY, CARD, PASSWORD, TOKEN
+from infrastructure.observability.redaction import API_KEY, CARD, PASSWORD, TOKEN
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.access_log import (
+from infrastructure.observability.access_log import (
     GATHER_SECONDS,
     PATH_LENGTH,
     REFUSAL_BURST,
@@ -17,8 +17,8 @@ from config.access_log import (
     AnsweredRequest,
     access_message,
 )
-from config.logging import ShopHandler, stop_logging
-from config.redaction import CARD, TOKEN
+from infrastructure.observability.logging import ShopHandler, stop_logging
+from infrastructure.observability.redaction import CARD, TOKEN
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 

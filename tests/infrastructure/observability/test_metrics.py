@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from config import metrics as module
-from config.metrics import METHODS, STATUS_CLASSES, TIME_BOUNDS, Metrics, metrics_folder
 from config.settings import PROJECT_ROOT
+from infrastructure.observability import metrics as module
+from infrastructure.observability.metrics import METHODS, STATUS_CLASSES, TIME_BOUNDS, Metrics, metrics_folder
 
 pytestmark = pytest.mark.unit
 
 _WORKER = """
 import sys
 from pathlib import Path
-from config.metrics import Metrics
+from infrastructure.observability.metrics import Metrics
 
 metrics = Metrics()
 with metrics.shared(Path(sys.argv[1])):

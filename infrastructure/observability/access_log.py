@@ -17,9 +17,9 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
-from config.allowance import Allowance
-from config.logging import ShopHandler, json_line, request_id, text_of_trace, timestamp, trace_id
-from config.redaction import escape, redact
+from infrastructure.observability.logging import ShopHandler, json_line, request_id, text_of_trace, timestamp, trace_id
+from infrastructure.observability.redaction import escape, redact
+from infrastructure.observability.token_bucket import Allowance
 
 log = logging.getLogger("shop.access")
 
