@@ -8,7 +8,7 @@ nothing about it is special; both are therefore remembered by themselves.
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar, cast
 
-from config.memo import Memo
+from infrastructure.cache.lru_cache import Memo
 
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from config.redis_config import RedisGateway, RedisUnavailable
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
 from infrastructure.database.database_url import name_of
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import Schema, heads, named, schema_of

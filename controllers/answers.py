@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from config.content_coding import plain_tag
 from config.media_types import JSON
+from infrastructure.cache.rendered_response import Answer
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.json_codec import json_body
-from services.answer import Answer
 from services.idempotency import Reply
 
 _NO_ROWS = json_body([])

@@ -29,18 +29,18 @@ from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, parse_query
+from infrastructure.cache.keys import build_key
+from infrastructure.cache.rendered_response import Answer, Entry, page_entry
+from infrastructure.cache.tags import row_tag, size_tag
 from middleware.cache_control import PRIVATE
 from middleware.known_reads import remember
 from middleware.read_response import read_response
 from models.sameness import is_blank
 from schemas.base import ListQuery, Page
-from services.answer import Answer, Entry, page_entry
 from services.at_once import AtOnce
-from services.cache_key import build_key
 from services.declared import change, creation, deletion
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
-from services.versions import row_tag, size_tag
 
 T = TypeVar("T")
 

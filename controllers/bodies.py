@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from config.media_types import ACCEPT_PATCH, JSON
-from config.memo import remembered_of_short
+from infrastructure.cache.lru_cache import remembered_of_short
 from schemas.json_codec import MalformedJson, TooManyValues, from_json
 
 # What stands for a value that the request does not have; null is one that it has.

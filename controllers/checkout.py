@@ -12,8 +12,8 @@ from controllers.answers import reply
 from controllers.idempotency import keyed_request
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from infrastructure.cache.rendered_response import Answer
 from schemas.checkout import Checkout, PlacedOrderRead
-from services.answer import Answer
 from services.checkout import CheckoutService, PlacedOrder, at_once
 from services.declared import refusals_of
 from services.idempotency import Reply

@@ -16,6 +16,7 @@ from controllers.bill import BillController
 from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed import StreamedResponse
+from infrastructure.cache.rendered_response import Answer
 from middleware.read_response import read_response
 from schemas.base import Page
 from schemas.bill import BillRead
@@ -28,7 +29,6 @@ from schemas.order import (
     OrderRead,
     OrderUpdate,
 )
-from services.answer import Answer
 from services.client import ClientService
 from services.declared import refusals_of
 from services.expanded_orders import ExpandedOrders, Place, at_once, in_pieces

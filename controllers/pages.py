@@ -19,12 +19,12 @@ from starlette.responses import Response
 
 from config.content_coding import is_text
 from config.media_types import JSON
-from config.turns import SharedTasks
 from controllers.openapi import openapi_document
+from infrastructure.cache.batching import SharedTasks
+from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
 from middleware.read_response import read_response
 from schemas.json_codec import json_body
-from services.answer import Answer
 
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"

@@ -12,6 +12,7 @@ from controllers.base import executor_of
 from controllers.bulk import BulkController
 from controllers.reads import FreshRead
 from controllers.routing import ROW, RowId, parse_query
+from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import PUBLIC
 from models.stock_movement import StockReason
 from schemas.product import (
@@ -23,7 +24,6 @@ from schemas.product import (
     StockMovementQuery,
     StockMovementRead,
 )
-from services.answer import Answer
 from services.declared import refusals_of
 from services.idempotency import Reply
 from services.product import ProductService

@@ -10,11 +10,11 @@ from weakref import ref
 
 from sqlalchemy.orm import Session
 
-from config.turns import SharedAnswer
+from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.tags import Found
 from middleware.cache_control import PRIVATE
-from services.answer import Answer, Entry
 from services.executor import Executor
-from services.versions import Found
 
 Work = Callable[[Session], Answer]
 

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.turns import SharedAnswer
+from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.tags import Found
 from middleware.errors import refusal_of, unexpected
 from middleware.known_reads import KnownReads, Read
 from middleware.rate_limit import RateLimit, Usage
 from middleware.read_response import read_response
-from services.answer import Answer
 from services.errors import ShopError
-from services.versions import Found
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.held_request import HeldRequest, header_lines
-from config.redis_config import RedisUnavailable
 from config.request_heads import Headers, said_of_headers
-from config.turns import SharedAnswer, settled
+from infrastructure.cache.batching import SharedAnswer, settled
+from infrastructure.cache.gateway import RedisUnavailable
+from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.tags import Found
 from infrastructure.observability.logging import request_id, trace_id
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for
@@ -23,8 +25,6 @@ from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
 from middleware.read_response import LARGE_BYTES, client_has
 from middleware.request_context import Begun, RequestContext
-from services.answer import Answer
-from services.versions import Found
 
 log = logging.getLogger("shop.fast_path")
 

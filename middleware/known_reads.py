@@ -9,12 +9,12 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from config.memo import Memo
 from config.request_heads import Headers, said_of_headers
-from config.turns import SharedAnswer
+from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.lru_cache import Memo
+from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.tags import Found
 from middleware.http_rules import is_host
-from services.answer import Answer
-from services.versions import Found
 
 # So many bytes are remembered of targets, and of none that is longer. How a list is read takes some 6 kB beside its
 # target, whose parts are there several times: as parameters, as filters, as keys in the cache.

@@ -15,10 +15,10 @@ from starlette.types import Scope
 
 from config.addresses import belongs_to, counted_as
 from config.held_request import header_lines
-from config.redis_answers import integers
-from config.redis_config import RedisGateway, RedisUnavailable, Script
 from config.settings import Network
-from config.turns import AskedTogether, SharedAnswer, settled
+from infrastructure.cache.batching import AskedTogether, SharedAnswer, settled
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
+from infrastructure.cache.replies import integers
 from middleware.client_address import client_address
 from middleware.errors import problem
 

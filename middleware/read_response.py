@@ -8,10 +8,10 @@ from starlette.types import Receive, Scope, Send
 
 from config.content_coding import plain_tag
 from config.request_heads import Headers, said_of_headers
+from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
 from middleware.errors import refusal_of
-from services.answer import Answer
 from services.errors import Unavailable
 
 # Larger bodies are sent in pieces.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-from config.memo import SharedMemo
+from infrastructure.cache.lru_cache import SharedMemo
 
 P = ParamSpec("P")
 S = TypeVar("S")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Engine, Text, bindparam, case, func, literal_column, or_, select
 
-from config.memo import Memo
+from infrastructure.cache.lru_cache import Memo
 from schemas.base import EXACT_COUNT_LIMIT
 
 COUNTED_TO = 2 * EXACT_COUNT_LIMIT

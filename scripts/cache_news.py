@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from config.redis_config import RedisGateway
-from services.seal import Seal
-from services.versions import News, Versions
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.seal import Seal
+from infrastructure.cache.tags import News, Versions
 
 
 def tell_the_cache(redis_url: str | None, news: News, old: str) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from infrastructure.cache.tags import News
 from scripts.cache_news import tell_the_cache
 from scripts.database import EXIT_FINE, REASONS, shop_database, stopped_by
 from services.base import news_of
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
-from services.versions import News
 
 EXIT_BROKEN = 1
 

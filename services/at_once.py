@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from infrastructure.cache.tags import News
 from infrastructure.database.prepared import Parameters, Prepared, Row
-from services.versions import News
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
+from infrastructure.cache.tags import News
 from infrastructure.database.datetimes import FarMoment
 from models import Row
 from repositories.base import BaseRepository, is_key
@@ -21,7 +22,6 @@ from services.at_once import AtOnce
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.integrity import references_to, violations_of, written_in_parts
 from services.preconditions import UNCONDITIONAL, Preconditions
-from services.versions import News
 
 M = TypeVar("M", bound=Row)
 T = TypeVar("T")

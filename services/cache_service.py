@@ -2,7 +2,7 @@
 
 People at a prompt have `get`, `set`, `get_or_set`, `delete` and `delete_pattern`, on JSON values.
 
-The services have `answer` and `invalidate`. Whether an answer is good is decided by `services.versions`. An
+The services have `answer` and `invalidate`. Whether an answer is good is decided by `infrastructure.cache.tags`. An
 answer that was sent once is remembered in the worker too, so that only its tokens and its stamp travel the
 next time: it is a copy of what Redis holds, and is used only while Redis still holds that, and it is good.
 Nobody sees an old answer after a write:
@@ -13,7 +13,7 @@ Nobody sees an old answer after a write:
   until then neither reads nor stores what depends on it;
 - a worker killed between its commit and its news is followed by one whose `start` makes everything old.
 
-Nor does anybody see what others have written into Redis: it is sealed (`services.seal`).
+Nor does anybody see what others have written into Redis: it is sealed (`infrastructure.cache.seal`).
 """
 
 import inspect
@@ -24,15 +24,15 @@ from typing import Any
 
 import orjson
 
-from config.memo import Memo
-from config.redis_config import RedisGateway, RedisUnavailable, Script
-from config.redis_connection import Argument
-from config.turns import SharedAnswer, SharedTasks
-from services.answer import Answer, Entry
-from services.cache_key import build_key
-from services.seal import Seal
-from services.stored_answer import StoredAnswer, decoded, encoded, needed
-from services.versions import (
+from infrastructure.cache.batching import SharedAnswer, SharedTasks
+from infrastructure.cache.connection import Argument
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
+from infrastructure.cache.keys import build_key
+from infrastructure.cache.lru_cache import Memo
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.seal import Seal
+from infrastructure.cache.stored_response import StoredAnswer, decoded, encoded, needed
+from infrastructure.cache.tags import (
     EVERYTHING,
     SEALED_VERSIONS,
     STAMP_BYTES,

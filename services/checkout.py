@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from infrastructure.cache.tags import News
 from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
@@ -30,7 +31,6 @@ from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService, sale_price
-from services.versions import News
 
 __all__ = ["CheckoutService", "PlacedOrder", "at_once"]
 

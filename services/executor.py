@@ -21,17 +21,17 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.turns import AskedTogether, SharedAnswer, SharedTasks
+from infrastructure.cache.batching import AskedTogether, SharedAnswer, SharedTasks
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.tags import Found, News
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
 from repositories.reading import MoreToRead, Reading
-from services.answer import Answer, Entry
 from services.at_once import AtOnce
 from services.base import NEWS
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
-from services.versions import Found, News
 
 log = logging.getLogger("shop.database")
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from config.redis_config import RedisGateway
+from infrastructure.cache.gateway import RedisGateway
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import heads, named
 

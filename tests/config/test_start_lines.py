@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from config.redis_config import RedisGateway
 from config.settings import read_settings
 from config.start_lines import say_what_is_there
+from infrastructure.cache.gateway import RedisGateway
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database

@@ -19,11 +19,11 @@ from controllers.answers import (
     row_reply,
     versions_in,
 )
+from infrastructure.cache.rendered_response import Answer
 from middleware.read_response import ReadResponse, read_response
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.order import OrderQuery
-from services.answer import Answer
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from weakref import ref
 import pytest
 
 from controllers.reads import CachedPage
-from services.answer import Answer
+from infrastructure.cache.rendered_response import Answer
 
 pytestmark = pytest.mark.unit
 

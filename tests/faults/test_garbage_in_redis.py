@@ -8,7 +8,7 @@ import orjson
 import pytest
 import redis
 
-from services.seal import SEAL_BYTES
+from infrastructure.cache.seal import SEAL_BYTES
 from tests.builders import a_product
 from tests.shop import environment_of, shop_in_thread
 from tests.valkey import Valkey

@@ -6,12 +6,12 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.redis_config import RedisGateway
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
 from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
-from services.answer import Answer
 from services.errors import NotFound
 from tests.middleware.asgi import client_of
 

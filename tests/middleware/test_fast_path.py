@@ -12,8 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from config.held_request import HeldRequest
 from config.http_protocol import ShopProtocol
-from config.redis_config import RedisGateway, RedisUnavailable
-from config.turns import SharedAnswer
+from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
+from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.tags import Found
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from middleware import read_response as read_response_module
@@ -24,9 +26,7 @@ from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
 from middleware.read_response import LARGE_BYTES, LargeBodies, ReadResponse
 from middleware.request_context import RequestContext
-from services.answer import Answer
 from services.errors import NotFound
-from services.versions import Found
 from tests.middleware.asgi import call, scope_of, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.redis_config import RedisGateway
+from infrastructure.cache.gateway import RedisGateway
 from middleware.edge import Edge
 from middleware.rate_limit import LocalWindows, RateLimit, Usage
 from tests.middleware.asgi import Echo, call, client_of, scope_of

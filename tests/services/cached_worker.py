@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from config.redis_config import RedisGateway
-from services.answer import Answer, Entry
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.tags import News
 from services.cache_service import CacheService
-from services.versions import News
 
 TAGS = ["products"]
 

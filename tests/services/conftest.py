@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.redis_config import CALL_SECONDS
+from infrastructure.cache.gateway import CALL_SECONDS
 from services.cache_service import CacheService
 from tests.services.cached_worker import Worker
 from tests.valkey import Valkey

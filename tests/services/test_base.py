@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from controllers.application import CONTROLLERS
+from infrastructure.cache.tags import News
 from infrastructure.embedded.servers import ServerUrls
 from services.base import BaseService
 from services.product import ProductService
 from services.review import ReviewService
-from services.versions import News
 from tests.builders import BUILDERS, Builder, a_category, a_client, a_product, unique
 from tests.faults.commit_proxy import CommitProxy
 from tests.faults.faulty import do_on_insert, heal, locked_row, require_unavailable, shop_on

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from config.redis_config import RedisGateway
-from services.answer import Answer, Entry
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.tags import News
 from services.cache_service import CacheService
-from services.versions import News
 from tests.valkey import Valkey
 
 pytestmark = [pytest.mark.race, pytest.mark.integration]

@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
-from config.redis_config import CALL_SECONDS, RedisGateway
-from services import versions as module
-from services.answer import Answer, Entry
+from infrastructure.cache import tags as module
+from infrastructure.cache.gateway import CALL_SECONDS, RedisGateway
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.seal import SEAL_BYTES, Seal
+from infrastructure.cache.tags import News
 from services.cache_service import CacheService
-from services.seal import SEAL_BYTES, Seal
-from services.versions import News
 from tests.services.cached_worker import TAGS, Worker, eventually
 from tests.valkey import Valkey
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from services.answer import Answer, Entry
+from infrastructure.cache.rendered_response import Answer, Entry
 from services.cache_service import CacheService
 from tests.services.cached_worker import TAGS, Gated, Worker
 from tests.valkey import Valkey

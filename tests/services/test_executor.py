@@ -13,22 +13,22 @@ from sqlalchemy import Select, func, literal_column, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.redis_config import RedisGateway
 from config.settings import read_settings
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.tags import News
 from infrastructure.database.async_pool import READ_LANES
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.logging import request_id
 from repositories.reading import MoreToRead, Question, Reading
-from services.answer import Answer, Entry
 from services.at_once import AtOnce
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
-from services.versions import News
 from tests.infrastructure.processes import free_port
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.answer import Answer, page_entry
-from services.versions import News, version_key
+from infrastructure.cache.rendered_response import Answer, page_entry
+from infrastructure.cache.tags import News, version_key
 from tests.services.cached_worker import Worker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]

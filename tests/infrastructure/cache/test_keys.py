@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cache_key import build_key
+from infrastructure.cache.keys import build_key
 
 pytestmark = pytest.mark.unit
 

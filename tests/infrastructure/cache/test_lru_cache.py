@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.memo import Memo, SharedMemo, remembered_of_short
+from infrastructure.cache.lru_cache import Memo, SharedMemo, remembered_of_short
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from config.redis_answers import integers, values
-from config.redis_config import RedisUnavailable
+from infrastructure.cache.gateway import RedisUnavailable
+from infrastructure.cache.replies import integers, values
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from config.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
 from config.held_request import header_lines
 from config.media_types import JSON
-from config.turns import SharedTasks
-from services.versions import EVERYTHING, rows_tag, size_tag, version_key
+from infrastructure.cache.batching import SharedTasks
+from infrastructure.cache.tags import EVERYTHING, rows_tag, size_tag, version_key
 
 # Of a representation; 304 does not repeat them.
 _ABOUT_THE_BODY = (b"content-type", b"content-encoding")

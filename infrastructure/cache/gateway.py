@@ -17,8 +17,8 @@ import redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from config.redis_connection import Argument, answer_on, packed, pool_of
 from config.settings import Settings, SettingsError, get_settings
+from infrastructure.cache.connection import Argument, answer_on, packed, pool_of
 
 log = logging.getLogger("shop.redis")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.redis_config import RedisUnavailable
+from infrastructure.cache.gateway import RedisUnavailable
 
 
 def integers(answer: Any, count: int) -> list[int]:

@@ -9,7 +9,7 @@ last one cannot change it: it is full, and in the order of the keys. The last ke
 kept behind the token of the rows, as its frontier. A new row makes those pages old only when its key lies
 before the frontier, which happens when other transactions have overtaken its own.
 
-A version is the token, the frontier, a colon and a seal (`services.seal`) of both. One that does not bear it is no
+A version is the token, the frontier, a colon and a seal (`infrastructure.cache.seal`) of both. One that does not bear it is no
 version: it is made anew, and what was good with it is old.
 """
 
@@ -19,10 +19,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from config.redis_answers import values
-from config.redis_config import RedisGateway, RedisUnavailable, Script
-from config.turns import AskedTogether, SharedAnswer
-from services.seal import SEAL_BYTES, Seal
+from infrastructure.cache.batching import AskedTogether, SharedAnswer
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
+from infrastructure.cache.replies import values
+from infrastructure.cache.seal import SEAL_BYTES, Seal
 
 log = logging.getLogger("shop.cache")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from services.answer import Answer, Entry
-from services.seal import Seal
-from services.versions import STAMP_BYTES, Found, Tokens, size_tag, version_key
+from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.seal import Seal
+from infrastructure.cache.tags import STAMP_BYTES, Found, Tokens, size_tag, version_key
 
 # What may be said of an answer. Were the secret of the seal known, still nothing else could be sent in its name.
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")

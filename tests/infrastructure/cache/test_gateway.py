@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from config import redis_config as module
-from config.redis_config import RedisGateway, RedisUnavailable, Script
+from infrastructure.cache import gateway as module
+from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.observability.logging import request_id
 from tests.valkey import Valkey
 
