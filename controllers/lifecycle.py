@@ -12,9 +12,10 @@ from types import FrameType
 from fastapi import FastAPI
 
 from config.database import database_uri
+from config.redis_config import redis_uri
 from config.settings import Settings
 from config.start_lines import say_what_is_there
-from infrastructure.cache.gateway import RedisGateway, redis_uri
+from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import Notices
 from infrastructure.database.engine import Database

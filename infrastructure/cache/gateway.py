@@ -1,4 +1,4 @@
-"""Redis as the shop uses it: where it is, whether it answers, and the guarded way to ask it.
+"""The guarded way to ask Redis: many calls in one exchange, a bound in time, and a circuit breaker.
 
 Redis is a help, never a need: every call through the `RedisGateway` is bounded in time, fails with one
 kind of error, and is refused at once while Redis is known to be away.
@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
 
-import redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from config.settings import Settings, SettingsError, get_settings
 from infrastructure.cache.connection import Argument, answer_on, packed, pool_of
 
 log = logging.getLogger("shop.redis")
@@ -29,58 +27,6 @@ FAILURES_BEFORE_OPEN = 3
 # An event loop that was busy may not have read an answer that is already there. Before a call is given
 # up the loop gets this many turns: nothing while it is idle, and enough to connect while it is not.
 _LAST_TURNS = 8
-
-
-class RedisConfig:
-    """Where Redis is, by the settings of this process."""
-
-    def get_connection_url(self) -> str | None:
-        """The URL of the outside Redis, else of the embedded one; None when Redis is switched off."""
-        return redis_uri(get_settings())
-
-
-def redis_uri(settings: Settings) -> str | None:
-    """The URL of the outside Redis, else of the embedded one that would be started. Opens nothing."""
-    if not settings.redis_enabled:
-        return None
-    if settings.outside_redis_url is not None:
-        return settings.outside_redis_url
-    # Only here, so that a shop with outside servers never loads the embedded ones.
-    from infrastructure.embedded.servers import embedded_urls
-
-    return embedded_urls(settings).redis_url
-
-
-redis_config = RedisConfig()
-
-
-def check_redis_connection() -> bool:
-    """Whether Redis answers a PING within a second, for people and scripts.
-
-    Starts the embedded server for the time of the call when no outside one is named and none runs.
-    """
-    settings = get_settings()
-    if not settings.redis_enabled:
-        return False
-    if settings.outside_redis_url is not None:
-        return _answers(settings.outside_redis_url)
-    from infrastructure.embedded.servers import EmbeddedServerError, running_servers
-
-    try:
-        with running_servers(settings) as servers:
-            return servers.redis_url is not None and _answers(servers.redis_url)
-    except (EmbeddedServerError, SettingsError) as error:
-        log.error("Redis does not answer: %s", error)
-        return False
-
-
-def _answers(url: str) -> bool:
-    try:
-        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
-            return bool(client.ping())
-    except RedisError as error:
-        log.error("Redis does not answer: %s", error)
-        return False
 
 
 class RedisUnavailable(Exception):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from config import redis_config as module
 from config.settings import Settings
-from infrastructure.cache import gateway as module
 
 
 @pytest.mark.unit
