@@ -12,6 +12,7 @@ from types import FrameType
 from fastapi import FastAPI
 
 from config.database import database_uri
+from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
 from config.settings import Settings
 from config.start_lines import say_what_is_there
@@ -23,7 +24,6 @@ from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
 from infrastructure.observability.access_log import AccessLog
-from infrastructure.observability.logging import configure_logging, stop_logging
 from infrastructure.observability.metrics import Metrics
 from services.cache_service import CacheService
 from services.executor import Executor

@@ -2,8 +2,8 @@
 
     logger.info(…) → Line → queue → thread → text, redacted and escaped → standard output, app.log, error.log
 
-Answered requests come from `infrastructure.observability.access_log`, which has the text ready. `configure_logging` sets it up once per
-process, `stop_logging` writes what is still waiting.
+Answered requests come from `infrastructure.observability.access_log`, which has the text ready. `config.logging_config`
+sets it up once per process.
 """
 
 import logging
@@ -15,8 +15,7 @@ from functools import lru_cache
 
 import orjson
 
-from config.settings import Settings
-from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter, LogFiles
+from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter
 from infrastructure.observability.redaction import cut, escape, kind_of_secret, redact, redact_value
 
 log = logging.getLogger("shop.logging")
@@ -26,49 +25,10 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 # The trace over several services that it belongs to, where the client named one; likewise.
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
-# Libraries that bring handlers of their own; here they log like everybody else.
-_LIBRARIES = ("uvicorn", "sqlalchemy", "alembic")
-
 # What every record has. The rest came by `extra=`; `color_message` is uvicorn's text for terminals.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
 _INDENT = "    "
-
-
-def configure_logging(settings: Settings) -> None:
-    """Send the log of this process where `settings` want it; calling it again changes nothing.
-
-    A `log_dir` that cannot be written is a warning: the log then goes to standard output alone.
-    """
-    root = logging.getLogger()
-    wanted = (settings.log_level, settings.log_format, settings.log_dir.absolute(), settings.db_echo)
-    for handler in root.handlers:
-        if isinstance(handler, ShopHandler) and handler.runs_here and handler.wanted == wanted:
-            return
-    _remove_handlers(root)
-    # A line that cannot be written is lost. The traceback that Python would print about each to
-    # standard error helps nobody, is not redacted, and comes thousands of times on a full disk.
-    logging.raiseExceptions = False
-    # What no line shows is not looked up either: it costs more than the rest of a record.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    files, problem = None, None
-    try:
-        files = LogFiles(settings.log_dir.absolute())
-    except OSError as error:
-        problem = error
-    render = render_text if settings.log_format == "text" else render_json
-    root.addHandler(ShopHandler(LineWriter(render, files), wanted))
-    root.setLevel(settings.log_level)
-    _take_over_libraries(settings)
-    if problem is not None:
-        log.warning("LOG_DIR %s cannot be written (%s): logging to standard output only", settings.log_dir, problem)
-
-
-def stop_logging() -> None:
-    """Write all lines that wait. Later ones are written at once, by whoever logs."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, ShopHandler):
-            handler.stop()
 
 
 class ShopHandler(BackgroundHandler):
@@ -85,27 +45,6 @@ class ShopHandler(BackgroundHandler):
     def writes_text(self) -> bool:
         """Whether lines are made for people, not for programs."""
         return self.wanted[1] == "text"
-
-
-def _remove_handlers(root: logging.Logger) -> None:
-    """Those of an earlier set-up, and plain ones to a stream, which would print all lines again, secrets included."""
-    for handler in list(root.handlers):
-        if isinstance(handler, ShopHandler) or type(handler) is logging.StreamHandler:
-            root.removeHandler(handler)
-            handler.close()
-
-
-def _take_over_libraries(settings: Settings) -> None:
-    for name, logger in list(logging.root.manager.loggerDict.items()):
-        if name.partition(".")[0] in _LIBRARIES and isinstance(logger, logging.Logger):
-            logger.handlers.clear()
-            logger.propagate, logger.disabled = True, False
-    # The shop writes its own line per request, with its id. uvicorn, seeing no handler, does not make one.
-    logging.getLogger("uvicorn.access").propagate = False
-    # An engine with echo=True adds a handler to standard output unless there is one.
-    engine = logging.getLogger("sqlalchemy.engine.Engine")
-    engine.addHandler(logging.NullHandler())
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.db_echo else logging.NOTSET)
 
 
 def line_of(record: logging.LogRecord) -> Line:

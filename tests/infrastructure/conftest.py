@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from config.logging_config import configure_logging
 from config.settings import Settings, read_settings
 from infrastructure.embedded.servers import running_servers
-from infrastructure.observability.logging import configure_logging
 from tests.infrastructure.processes import end_everything, processes_of
 
 

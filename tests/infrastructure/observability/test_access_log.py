@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from config.logging_config import stop_logging
 from infrastructure.observability.access_log import (
     GATHER_SECONDS,
     PATH_LENGTH,
@@ -17,7 +18,7 @@ from infrastructure.observability.access_log import (
     AnsweredRequest,
     access_message,
 )
-from infrastructure.observability.logging import ShopHandler, stop_logging
+from infrastructure.observability.logging import ShopHandler
 from infrastructure.observability.redaction import CARD, TOKEN
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]

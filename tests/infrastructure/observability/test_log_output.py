@@ -23,7 +23,7 @@ START = """
 import logging, os, sys
 from pathlib import Path
 import infrastructure.observability.log_output as output
-from infrastructure.observability.logging import configure_logging, stop_logging
+from config.logging_config import configure_logging, stop_logging
 from config.settings import Settings
 output.FILE_BYTES, output.FILE_BACKUPS = 50_000, 1000
 configure_logging(Settings(log_format="json", log_dir=Path(sys.argv[1])))

@@ -16,14 +16,8 @@ import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.observability.logging import (
-    line_of,
-    render_json,
-    render_text,
-    request_id,
-    stop_logging,
-    trace_id,
-)
+from config.logging_config import stop_logging
+from infrastructure.observability.logging import line_of, render_json, render_text, request_id, trace_id
 from infrastructure.observability.redaction import API_KEY, CARD, PASSWORD, TOKEN
 
 pytestmark = pytest.mark.unit
