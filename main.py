@@ -35,11 +35,11 @@ def __getattr__(name: str) -> "FastAPI":
 
 if __name__ == "__main__":
     # Imports leave nothing that only the collector could free, and to look for it takes a tenth of the start. It works
-    # again when the application is there (`config.worker.load`).
+    # again when the application is there (`infrastructure.server.worker.load`).
     gc.disable()
-    from config.packages import require_packages
+    from infrastructure.server.required_packages import require_packages
 
     require_packages()
-    from config.launcher import main
+    from infrastructure.server.launcher import main
 
     sys.exit(main(production=False))

@@ -6,9 +6,9 @@ import sys
 if __name__ == "__main__":
     # As in main.py.
     gc.disable()
-    from config.packages import require_packages
+    from infrastructure.server.required_packages import require_packages
 
     require_packages()
-    from config.launcher import main
+    from infrastructure.server.launcher import main
 
     sys.exit(main(production=True))

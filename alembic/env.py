@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import models
 from alembic import context
-from config.production import check_database_url, first_line
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
 from infrastructure.database.migrations import (
@@ -29,6 +28,7 @@ from infrastructure.database.migrations import (
     schema_of,
 )
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
+from infrastructure.server.production_checks import check_database_url, first_line
 
 _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "

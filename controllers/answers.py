@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from config.content_coding import plain_tag
-from config.media_types import JSON
 from infrastructure.cache.rendered_response import Answer
+from infrastructure.server.content_coding import plain_tag
+from infrastructure.server.media_types import JSON
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.json_codec import json_body

@@ -9,8 +9,6 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from config.connection_guard import Closed
-from config.held_request import Take
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.base import BaseController
@@ -27,6 +25,8 @@ from controllers.pages import add_pages
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.root import add_root
+from infrastructure.server.connection_guard import Closed
+from infrastructure.server.deferred_request import Take
 from middleware.body_limit import BodyLimit
 from middleware.compression import Compression
 from middleware.cors import VARY_WITHOUT_ORIGIN, Cors

@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from config.media_types import ACCEPT_PATCH, JSON
 from infrastructure.cache.lru_cache import remembered_of_short
+from infrastructure.server.media_types import ACCEPT_PATCH, JSON
 from schemas.json_codec import MalformedJson, TooManyValues, from_json
 
 # What stands for a value that the request does not have; null is one that it has.

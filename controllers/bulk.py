@@ -12,13 +12,13 @@ from pydantic_core import CoreSchema, core_schema
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from config.media_types import JSON
 from controllers import documentation
 from controllers.answers import as_dict
 from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
 from controllers.documented_routes import Endpoint
 from controllers.routing import ShopRoute
+from infrastructure.server.media_types import JSON
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of
 from schemas.json_codec import json_array, to_json

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from types import GenericAlias
 from typing import Any
 
-from config.media_types import JSON
 from controllers.documented_errors import any_other_error, error_answer, possible_codes
 from controllers.documented_headers import (
     IDEMPOTENCY_KEY,
@@ -16,6 +15,7 @@ from controllers.documented_headers import (
     PREFER,
     referred_to,
 )
+from infrastructure.server.media_types import JSON
 from schemas.problem import CODES
 from services.errors import ShopError
 

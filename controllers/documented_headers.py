@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from config.media_types import ACCEPT_PATCH, JSON
+from infrastructure.server.media_types import ACCEPT_PATCH, JSON
 
 
 def _header(description: str, example: Any, *, required: bool = True, **schema: Any) -> dict[str, Any]:

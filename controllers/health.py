@@ -7,11 +7,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from config.media_types import JSON
 from controllers.answers import json_response
 from controllers.documentation import Responses, answers_of_service
 from controllers.documented_errors import error_answer
 from controllers.documented_headers import OF_EVERY_ANSWER, referred_to
+from infrastructure.server.media_types import JSON
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
 from schemas.problem import CODES

@@ -17,11 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from config.content_coding import is_text
-from config.media_types import JSON
 from controllers.openapi import openapi_document
 from infrastructure.cache.batching import SharedTasks
 from infrastructure.cache.rendered_response import Answer
+from infrastructure.server.content_coding import is_text
+from infrastructure.server.media_types import JSON
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
 from middleware.read_response import read_response
 from schemas.json_codec import json_body

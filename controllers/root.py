@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from config.media_types import JSON
 from controllers.answers import json_response
 from controllers.documentation import LIMITED, answers_of_service
 from controllers.documented_headers import referred_to
+from infrastructure.server.media_types import JSON
 from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.media_types import JSON
+from infrastructure.server.media_types import JSON
 from middleware.http_rules import asks_for_head
 from services.errors import ShopError
 from services.executor import Executor

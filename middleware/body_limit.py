@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.http_protocol import comes_too_slowly
+from infrastructure.server.http_protocol import comes_too_slowly
 from middleware.errors import problem
 
 # A client that is still sending may not read the answer before it is done, and loses it when the

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.content_coding import (
+from infrastructure.server.content_coding import (
     SMALL_BYTES,
     Compressor,
     accepted_coding,
@@ -21,7 +21,7 @@ from config.content_coding import (
     is_text,
     tag_in,
 )
-from config.request_heads import Headers, said_of_headers
+from infrastructure.server.request_heads import Headers, said_of_headers
 
 VARY = (b"vary", b"Accept-Encoding")
 

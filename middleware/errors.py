@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.media_types import ACCEPT_PATCH
+from infrastructure.server.media_types import ACCEPT_PATCH
 from schemas.problem import problem_json, told
 from services.errors import ShopError
 from services.refusals import log_refusal

@@ -11,13 +11,13 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from config.held_request import HeldRequest, header_lines
-from config.request_heads import Headers, said_of_headers
 from infrastructure.cache.batching import SharedAnswer, settled
 from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
 from infrastructure.observability.logging import request_id, trace_id
+from infrastructure.server.deferred_request import HeldRequest, header_lines
+from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for
 from middleware.edge import Asked, Edge, note_asked

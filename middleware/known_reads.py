@@ -9,11 +9,11 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from config.request_heads import Headers, said_of_headers
 from infrastructure.cache.batching import SharedAnswer
 from infrastructure.cache.lru_cache import Memo
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
+from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.http_rules import is_host
 
 # So many bytes are remembered of targets, and of none that is longer. How a list is read takes some 6 kB beside its

@@ -13,12 +13,12 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import Scope
 
-from config.addresses import belongs_to, counted_as
-from config.held_request import header_lines
 from config.settings import Network
 from infrastructure.cache.batching import AskedTogether, SharedAnswer, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
+from infrastructure.server.addresses import belongs_to, counted_as
+from infrastructure.server.deferred_request import header_lines
 from middleware.client_address import client_address
 from middleware.errors import problem
 

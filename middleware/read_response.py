@@ -6,9 +6,9 @@ from collections.abc import Sequence, Sized
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.content_coding import plain_tag
-from config.request_heads import Headers, said_of_headers
 from infrastructure.cache.rendered_response import Answer
+from infrastructure.server.content_coding import plain_tag
+from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
 from middleware.errors import refusal_of

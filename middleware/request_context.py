@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.held_request import header_lines
-from config.request_heads import Headers, said_of_headers
 from config.settings import Network
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
+from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address
 from middleware.trace_context import Trace, trace_of

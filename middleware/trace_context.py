@@ -4,7 +4,7 @@ import random
 import re
 from typing import NamedTuple
 
-from config.request_heads import Headers
+from infrastructure.server.request_heads import Headers
 
 # Version, trace, parent, flags; later versions may have more behind.
 _TRACEPARENT = re.compile(

@@ -8,11 +8,11 @@ from typing import TextIO
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.production import check_database_url, first_line
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
 from infrastructure.database.migrations import UnknownSchema, maintenance_engine, schema_of
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, running_servers
+from infrastructure.server.production_checks import check_database_url, first_line
 
 EXIT_FINE, EXIT_CANNOT = 0, 2
 

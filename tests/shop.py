@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from config.http_protocol import ShopProtocol
 from config.settings import PROJECT_ROOT, read_settings
+from infrastructure.server.http_protocol import ShopProtocol
 from main import create_fastapi_app
 
 START_SECONDS = 30

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from config.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
-from config.held_request import header_lines
-from config.media_types import JSON
 from infrastructure.cache.batching import SharedTasks
 from infrastructure.cache.tags import EVERYTHING, rows_tag, size_tag, version_key
+from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
+from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.media_types import JSON
 
 # Of a representation; 304 does not repeat them.
 _ABOUT_THE_BODY = (b"content-type", b"content-encoding")

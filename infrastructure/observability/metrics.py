@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from config.connection_guard import Closed
 from infrastructure.embedded.file_lock import FileLock
+from infrastructure.server.connection_guard import Closed
 
 log = logging.getLogger("shop.metrics")
 

@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from config.http_protocol import ShopProtocol
-from config.request_heads import RequestHeads
+from infrastructure.server.http_protocol import ShopProtocol
+from infrastructure.server.request_heads import RequestHeads
 
 
 class Pipe(asyncio.Transport):

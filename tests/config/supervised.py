@@ -18,9 +18,9 @@ from types import FrameType
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 
-import config.supervisor
-from config.supervisor import Supervisor
-from config.worker import ApplicationFailed, load, serve
+import infrastructure.server.supervisor
+from infrastructure.server.supervisor import Supervisor
+from infrastructure.server.worker import ApplicationFailed, load, serve
 
 EXIT_CODE_OF_BROKEN = 3
 BUSY_SECONDS = 0.3
@@ -73,7 +73,7 @@ def supervise(folder: Path, listener: socket.socket) -> None:
 
 def main() -> int:
     logging.basicConfig(stream=sys.stderr)
-    config.supervisor._SILENCE_SECONDS = float(sys.argv[2])
+    infrastructure.server.supervisor._SILENCE_SECONDS = float(sys.argv[2])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
             supervise(Path(sys.argv[1]), listener)

@@ -1,7 +1,7 @@
 """Hostile or clumsy values, row by row: I4 to I9 and I14 to I18.
 
 I1 to I3 are in test_hostile_bodies.py, I10, I12 and I13 in test_hostile_requests.py, I11 in test_cors.py,
-I19 in tests/config/test_production.py.
+I19 in tests/infrastructure/server/test_production_checks.py.
 """
 
 import pickle

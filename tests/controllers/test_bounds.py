@@ -25,13 +25,13 @@ import models
 import repositories
 import schemas
 import services
-from config.address_counts import AddressCounts
-from config.addresses import belongs_to, counted_as, parse_address
-from config.request_heads import RequestHeads, said_of_headers
 from config.settings import read_settings
 from controllers.bodies import _is_json
 from infrastructure.database.engine import Database
 from infrastructure.observability.access_log import _safe_path
+from infrastructure.server.addresses import belongs_to, counted_as, parse_address
+from infrastructure.server.connection_counts import AddressCounts
+from infrastructure.server.request_heads import RequestHeads, said_of_headers
 from middleware.compression import coding_for
 from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
@@ -70,10 +70,13 @@ OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
         lambda n: _safe_path(f"/{n}".ljust(1024, "é")),
         8 * MEBIBYTE,
     ),
-    "config.address_counts.AddressCounts._cells_of": (lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"), MEBIBYTE),
-    "config.addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
-    "config.addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
-    "config.addresses.counted_as": (lambda n: counted_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
+    "infrastructure.server.connection_counts.AddressCounts._cells_of": (
+        lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"),
+        MEBIBYTE,
+    ),
+    "infrastructure.server.addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
+    "infrastructure.server.addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
+    "infrastructure.server.addresses.counted_as": (lambda n: counted_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
     "controllers.bodies._is_json": (lambda n: _is_json(f"a/{n}{LONG}"), MEBIBYTE),
     "middleware.http_rules.is_host": (lambda n: is_host(b"%d" % n + LONG.encode()), MEBIBYTE),
     "schemas.fields._is_domain": (lambda n: _is_domain(f"{n}.".ljust(250, "a")), MEBIBYTE),

@@ -10,14 +10,14 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from config.held_request import HeldRequest
-from config.http_protocol import ShopProtocol
 from infrastructure.cache.batching import SharedAnswer
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
+from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.http_protocol import ShopProtocol
 from middleware import read_response as read_response_module
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge

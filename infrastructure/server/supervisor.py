@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from config.child_process import ChildProcess
-from config.listener import turn_newcomers_away
-from config.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, TELL_WHERE, ApplicationFailed
+from infrastructure.server.child_process import ChildProcess
+from infrastructure.server.listener import turn_newcomers_away
+from infrastructure.server.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, TELL_WHERE, ApplicationFailed
 
 log = logging.getLogger("shop.supervisor")
 

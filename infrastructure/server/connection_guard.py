@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from config.address_counts import AddressCounts
-from config.addresses import belongs_to, parse_address
 from config.settings import Network, Settings
+from infrastructure.server.addresses import belongs_to, parse_address
+from infrastructure.server.connection_counts import AddressCounts
 
 log = logging.getLogger("shop.connections")
 

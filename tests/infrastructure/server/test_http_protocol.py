@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from config.held_request import HeldRequest, header_lines
-from config.http_protocol import ShopProtocol
-from config.request_heads import RequestHeads
+from infrastructure.server.deferred_request import HeldRequest, header_lines
+from infrastructure.server.http_protocol import ShopProtocol
+from infrastructure.server.request_heads import RequestHeads
 from tests.config.pipe import Connection, forgetful
 from tests.middleware.asgi import served
 

@@ -1,4 +1,4 @@
-"""What one worker process of the shop does, as a child of the launcher (`config.supervisor`).
+"""What one worker process of the shop does, as a child of the launcher (`infrastructure.server.supervisor`).
 
 It has two sockets: the one that all workers accept on, and one end of a socket pair to the launcher. Nobody
 outlives the launcher: when its end of the pair closes, however that came about, the worker ends too.
@@ -19,9 +19,9 @@ from types import FrameType
 
 from uvicorn import Config, Server
 
-from config.connection_guard import ConnectionGuard, guard_of
-from config.http_protocol import ShopProtocol, guarded
 from config.settings import Settings, get_settings
+from infrastructure.server.connection_guard import ConnectionGuard, guard_of
+from infrastructure.server.http_protocol import ShopProtocol, guarded
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30

@@ -8,7 +8,7 @@ from uvicorn import Config
 from uvicorn.supervisors.statreload import StatReload
 
 from config.settings import PROJECT_ROOT, Settings
-from config.worker import serve_reloaded, uvicorn_config
+from infrastructure.server.worker import serve_reloaded, uvicorn_config
 
 
 class _SourceReload(StatReload):

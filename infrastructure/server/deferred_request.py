@@ -1,4 +1,4 @@
-"""Requests that are answered without a task: an application is offered them before ASGI (see `config.http_protocol`)."""
+"""Requests that are answered without a task: an application is offered them before ASGI (see `infrastructure.server.http_protocol`)."""
 
 import asyncio
 from collections.abc import Callable, Iterable, MutableMapping

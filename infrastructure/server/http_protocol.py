@@ -4,7 +4,7 @@ An ASGI request costs a task, and an answer of two messages, whose every header 
 application that has a method `take` is offered every request first, as a `HeldRequest`. It may answer it later in one
 piece, and many of them in one step of the event loop; what it does not take is called as ASGI says.
 
-What the parser made of a request without a body is remembered (`config.request_heads`), because clients send the same
+What the parser made of a request without a body is remembered (`infrastructure.server.request_heads`), because clients send the same
 few over and over.
 """
 
@@ -16,11 +16,11 @@ from typing import Any, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from config.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
-from config.held_request import HeldRequest, Take, default_lines, header_lines
-from config.plain_problem import problem_answer
-from config.request_heads import RequestHeads
-from config.until_closed import UntilClosed
+from infrastructure.server.close_delimited import UntilClosed
+from infrastructure.server.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
+from infrastructure.server.deferred_request import HeldRequest, Take, default_lines, header_lines
+from infrastructure.server.plain_problem import problem_answer
+from infrastructure.server.request_heads import RequestHeads
 
 _TOO_SLOW = "shop.too_slow"
 

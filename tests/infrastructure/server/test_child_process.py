@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 _HEADER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from config.child_process import ChildProcess
+from infrastructure.server.child_process import ChildProcess
 from infrastructure.embedded.file_lock import FileLock
 
 def ended(work, keep=()):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config.request_heads import Headers, RequestHeads, said_of_headers
+from infrastructure.server.request_heads import Headers, RequestHeads, said_of_headers
 from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit

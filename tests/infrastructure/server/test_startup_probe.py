@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.announcement import FirstAnswer, drain_notice, seen_from_elsewhere, web_address
 from config.settings import read_settings
+from infrastructure.server.startup_probe import FirstAnswer, drain_notice, seen_from_elsewhere, web_address
 from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from config.announcement import web_address
-from config.production import (
+from config.settings import Settings, SettingsError, read_settings
+from infrastructure.embedded.servers import ServerUrls, never
+from infrastructure.server.production_checks import (
     DatabaseAway,
     check_database_url,
     check_redis_url,
@@ -19,8 +20,7 @@ from config.production import (
     refuse_weak_password,
     wait_for_database,
 )
-from config.settings import Settings, SettingsError, read_settings
-from infrastructure.embedded.servers import ServerUrls, never
+from infrastructure.server.startup_probe import web_address
 from tests.infrastructure.processes import free_port
 
 REFUSED = [

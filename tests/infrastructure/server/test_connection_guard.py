@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from config.address_counts import AddressCounts
-from config.connection_guard import Closed, ConnectionGuard, Limits
-from config.http_protocol import ShopProtocol
-from config.request_heads import RequestHeads
+from infrastructure.server.connection_counts import AddressCounts
+from infrastructure.server.connection_guard import Closed, ConnectionGuard, Limits
+from infrastructure.server.http_protocol import ShopProtocol
+from infrastructure.server.request_heads import RequestHeads
 from middleware.body_limit import BodyLimit
 from tests.config.pipe import Connection
 

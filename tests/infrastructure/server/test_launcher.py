@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from config.launcher import StopRequests
 from infrastructure.database.migrations import MIGRATION_LOCK, heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
+from infrastructure.server.launcher import StopRequests
 from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
 from tests.race.databases import connected, execute, rows_of
 

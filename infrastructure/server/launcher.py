@@ -19,14 +19,14 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.announcement import FirstAnswer, drain_notice, say, web_address
-from config.connection_guard import guard_of
 from config.env_file import doubts
 from config.settings import Settings, SettingsError, env_file, get_settings
-from config.supervisor import Supervisor
-from config.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.observability.metrics import metrics_folder
+from infrastructure.server.connection_guard import guard_of
+from infrastructure.server.startup_probe import FirstAnswer, drain_notice, say, web_address
+from infrastructure.server.supervisor import Supervisor
+from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
 _POLL_SECONDS = 0.05
 _LOOPBACK = "127.0.0.0/8,::1"
@@ -40,8 +40,8 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from config.production import DatabaseAway
     from infrastructure.database.migrations import UnknownSchema
+    from infrastructure.server.production_checks import DatabaseAway
 
     return DatabaseAway, UnknownSchema, SQLAlchemyError, CommandError
 
@@ -109,7 +109,7 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
         except (SettingsError, EmbeddedServerError, ApplicationFailed) as error:
             problem = str(error)
         except _database_errors() as error:
-            from config.production import first_line
+            from infrastructure.server.production_checks import first_line
 
             problem = first_line(error)
         else:
@@ -123,7 +123,7 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
 def _with_defaults(settings: Settings, production: bool) -> Settings:
     """The settings with the defaults of this way to run. Raises `SettingsError` for what it does not allow."""
     if production or settings.outside_database_url is not None or settings.outside_redis_url is not None:
-        from config.production import check_database_url, check_redis_url, refuse_weak_password
+        from infrastructure.server.production_checks import check_database_url, check_redis_url, refuse_weak_password
 
         check_database_url(settings)
         check_redis_url(settings)
@@ -184,7 +184,7 @@ class _Launch:
                 supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
 
     def _serve_reloading(self, listener: socket.socket) -> None:
-        from config.reloader import serve_with_reload
+        from infrastructure.server.reloader import serve_with_reload
 
         gc.enable()
         with running_servers(self._settings, owner=True, stopping=self._stop.requested, say=_say) as urls:
@@ -221,8 +221,8 @@ class _Launch:
 
         def prepare() -> None:
             try:
-                from config.production import DATABASE_WAIT_SECONDS, wait_for_database
                 from infrastructure.database.migrations import migrate
+                from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
 
                 if self._settings.outside_database_url is not None:
                     patience = DATABASE_WAIT_SECONDS if self._production else 0.0

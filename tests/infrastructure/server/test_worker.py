@@ -7,7 +7,7 @@ import pytest
 from starlette.applications import Starlette
 from uvicorn import Config
 
-from config.worker import load
+from infrastructure.server.worker import load
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.content_coding import (
+from infrastructure.server.content_coding import (
     accepted_coding,
     compressed,
     compressed_piece,
