@@ -19,7 +19,7 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
     from config.settings import get_settings
 
     import_openapi_models()
-    from controllers.application import assemble
+    from application.assembly import assemble
 
     return assemble(settings or get_settings())
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controllers.application import CONTROLLERS
+from application.assembly import CONTROLLERS
 from infrastructure.cache.tags import News
 from infrastructure.embedded.servers import ServerUrls
 from services.base import BaseService

@@ -14,7 +14,7 @@ from infrastructure.server.connection_guard import Closed, ConnectionGuard, Limi
 from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
 from middleware.body_limit import BodyLimit
-from tests.config.pipe import Connection
+from tests.infrastructure.server.pipe import Connection
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from infrastructure.server.deferred_request import HeldRequest, header_lines
 from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
-from tests.config.pipe import Connection, forgetful
+from tests.infrastructure.server.pipe import Connection, forgetful
 from tests.middleware.asgi import served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]

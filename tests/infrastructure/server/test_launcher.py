@@ -160,7 +160,7 @@ class TestRefusedAtStart:
 
     def test_an_application_that_cannot_be_imported(self, data_dir: Path, tmp_path: Path) -> None:
         # Python runs this file at its start; afterwards the module cannot be found, as if it were not installed.
-        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['controllers.application'] = None\n")
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['application.assembly'] = None\n")
         shop = Shop("main.py", data_dir, PYTHONPATH=str(tmp_path))
         assert shop.exit_code() == 1
         lines = shop.output.splitlines()

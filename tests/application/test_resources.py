@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers import lifecycle
+from application import resources as lifecycle
 from tests.race.databases import execute, rows_of
 from tests.shop import environment_of, shop_in_thread
 

@@ -9,6 +9,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from application.resources import Worker
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.base import BaseController
@@ -17,7 +18,6 @@ from controllers.category import CategoryController
 from controllers.checkout import CheckoutController
 from controllers.client import ClientController
 from controllers.health import HealthController
-from controllers.lifecycle import Worker
 from controllers.metrics import MetricsController
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController

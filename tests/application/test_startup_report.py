@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from application.startup_report import say_what_is_there
 from config.settings import read_settings
-from config.start_lines import say_what_is_there
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls

@@ -11,11 +11,11 @@ from types import FrameType
 
 from fastapi import FastAPI
 
+from application.startup_report import say_what_is_there
 from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
 from config.settings import Settings
-from config.start_lines import say_what_is_there
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import Notices
