@@ -15,8 +15,8 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
 
     `settings` are those of the environment unless given.
     """
-    from config.openapi_models import import_openapi_models
     from config.settings import get_settings
+    from controllers.openapi.deferred_models import import_openapi_models
 
     import_openapi_models()
     from application.assembly import assemble

@@ -19,9 +19,9 @@ from controllers.checkout import CheckoutController
 from controllers.client import ClientController
 from controllers.health import HealthController
 from controllers.metrics import MetricsController
+from controllers.openapi.docs_ui import add_pages
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
-from controllers.pages import add_pages
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.root import add_root

@@ -13,7 +13,12 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import (
+from controllers.entity_routes import DocumentedRoutes
+from controllers.idempotency import keyed_request
+from controllers.preconditions import preconditions_of
+from controllers.preferences import preferred
+from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
+from controllers.responses import (
     Params,
     as_response,
     complete_page,
@@ -23,11 +28,6 @@ from controllers.answers import (
     rows_answer,
     size_answer,
 )
-from controllers.documented_routes import DocumentedRoutes
-from controllers.idempotency import keyed_request
-from controllers.preconditions import preconditions_of
-from controllers.preferences import preferred
-from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.keys import build_key
 from infrastructure.cache.rendered_response import Answer, Entry, page_entry

@@ -12,11 +12,11 @@ from pydantic_core import CoreSchema, core_schema
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers import documentation
-from controllers.answers import as_dict
 from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
-from controllers.documented_routes import Endpoint
+from controllers.entity_routes import Endpoint
+from controllers.openapi.document import documentation
+from controllers.responses import as_dict
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON
 from schemas.base import Body as BodySchema

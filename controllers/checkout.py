@@ -7,11 +7,11 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers import documentation
-from controllers.answers import reply
 from controllers.idempotency import keyed_request
+from controllers.openapi.document import documentation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from controllers.responses import reply
 from infrastructure.cache.rendered_response import Answer
 from schemas.checkout import Checkout, PlacedOrderRead
 from services.checkout import CheckoutService, PlacedOrder, at_once

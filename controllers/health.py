@@ -7,10 +7,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controllers.answers import json_response
-from controllers.documentation import Responses, answers_of_service
-from controllers.documented_errors import error_answer
-from controllers.documented_headers import OF_EVERY_ANSWER, referred_to
+from controllers.openapi.documentation import Responses, answers_of_service
+from controllers.openapi.errors import error_answer
+from controllers.openapi.headers import OF_EVERY_ANSWER, referred_to
+from controllers.responses import json_response
 from infrastructure.server.media_types import JSON
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready

@@ -10,12 +10,12 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import Params, as_dict, content_answer, list_answer, list_headers, long_answer, row_reply
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
 from controllers.reads import FreshRead
+from controllers.responses import Params, as_dict, content_answer, list_answer, list_headers, long_answer, row_reply
 from controllers.routing import ROW, RowId, parse_query
-from controllers.streamed import StreamedResponse
+from controllers.streamed_response import StreamedResponse
 from infrastructure.cache.rendered_response import Answer
 from middleware.read_response import read_response
 from schemas.base import Page

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from controllers.answers import versions_in
+from controllers.responses import versions_in
 from services.preconditions import Preconditions
 
 

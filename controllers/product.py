@@ -7,10 +7,10 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.answers import page_answer, row_reply
 from controllers.base import executor_of
 from controllers.bulk import BulkController
 from controllers.reads import FreshRead
+from controllers.responses import page_answer, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import PUBLIC

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from controllers.answers import json_response
-from controllers.documentation import LIMITED, answers_of_service
-from controllers.documented_headers import referred_to
+from controllers.openapi.documentation import LIMITED, answers_of_service
+from controllers.openapi.headers import referred_to
+from controllers.responses import json_response
 from infrastructure.server.media_types import JSON
 from schemas.index import Index
 

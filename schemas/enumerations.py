@@ -29,7 +29,7 @@ def components() -> dict[str, dict[str, Any]]:
 
 
 def schema_of(kind: type[Enum]) -> dict[str, Any]:
-    """The schema of an enumeration wherever it is used; `controllers.openapi` puts a reference in its place."""
+    """The schema of an enumeration wherever it is used; `controllers.openapi.document` puts a reference in its place."""
     values = [member.value for member in kind]
     type_of_values = "integer" if isinstance(values[0], int) else "string"
     return {

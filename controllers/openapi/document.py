@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from controllers.documented_errors import name_problems
-from controllers.documented_headers import HEADERS
+from controllers.openapi.errors import name_problems
+from controllers.openapi.headers import HEADERS
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON, MERGE_PATCH
 from schemas import enumerations

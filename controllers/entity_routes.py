@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from controllers import documentation
-from controllers.documented_headers import IF_NONE_MATCH
-from controllers.parameters import list_parameters, row_parameters
+from controllers.openapi.document import documentation
+from controllers.openapi.headers import IF_NONE_MATCH
+from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute
 from schemas.base import Create, ListQuery, Read, Update
 from services.base import BaseService

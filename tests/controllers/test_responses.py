@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Scope
 
-from controllers.answers import (
+from controllers.responses import (
     Params,
     content_answer,
     list_answer,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from controllers.parameters import list_parameters, row_parameters
+from controllers.openapi.parameters import list_parameters, row_parameters
 from schemas.base import ListQuery
 from schemas.query_fields import QueryFrom, QueryNumber, QueryReferences, QueryText
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from types import GenericAlias
 from typing import Any
 
-from controllers.documented_errors import any_other_error, error_answer, possible_codes
-from controllers.documented_headers import (
+from controllers.openapi.errors import any_other_error, error_answer, possible_codes
+from controllers.openapi.headers import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,

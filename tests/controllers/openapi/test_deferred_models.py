@@ -10,7 +10,7 @@ from config.settings import PROJECT_ROOT
 pytestmark = pytest.mark.unit
 
 PROGRAM = """
-from config.openapi_models import import_openapi_models
+from controllers.openapi.deferred_models import import_openapi_models
 import_openapi_models()
 
 from fastapi.openapi.models import OpenAPI

@@ -7,7 +7,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
-from controllers.documented_headers import referred_to
+from controllers.openapi.headers import referred_to
 from schemas.problem import (
     CODES,
     MalformedProblem,

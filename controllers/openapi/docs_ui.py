@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from controllers.openapi import openapi_document
+from controllers.openapi.document import openapi_document
 from infrastructure.cache.batching import SharedTasks
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.server.content_coding import is_text
