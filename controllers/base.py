@@ -37,10 +37,10 @@ from middleware.known_reads import remember
 from middleware.read_response import read_response
 from models.sameness import is_blank
 from schemas.base import ListQuery, Page
-from services.at_once import AtOnce
-from services.declared import change, creation, deletion
+from services.declared_errors import change, creation, deletion
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
+from services.single_statement import AtOnce
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from schemas.base import BulkDelete, bulk_update_of
 from schemas.json_codec import json_array, to_json
 from schemas.validation import first_few
 from services.bulk import BulkService
-from services.declared import change, creation, deletion
+from services.declared_errors import change, creation, deletion
 from services.idempotency import Reply
 
 

@@ -15,7 +15,7 @@ from controllers.responses import reply
 from infrastructure.cache.rendered_response import Answer
 from schemas.checkout import Checkout, PlacedOrderRead
 from services.checkout import CheckoutService, PlacedOrder, at_once
-from services.declared import refusals_of
+from services.declared_errors import refusals_of
 from services.idempotency import Reply
 
 _EXAMPLE = {

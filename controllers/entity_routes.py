@@ -11,7 +11,7 @@ from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute
 from schemas.base import Create, ListQuery, Read, Update
 from services.base import BaseService
-from services.declared import Errors
+from services.declared_errors import Errors
 
 Endpoint = Callable[..., Any]
 
@@ -56,7 +56,7 @@ class DocumentedRoutes:
         """A documented route. What is not given follows from the method and the entity.
 
         Of `query` it takes the parameters that hold for a single row. `refusals` are those that the services declare
-        (see `services.declared`).
+        (see `services.declared_errors`).
         """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else answer or self.read_schema

@@ -30,7 +30,7 @@ from schemas.order import (
     OrderUpdate,
 )
 from services.client import ClientService
-from services.declared import refusals_of
+from services.declared_errors import refusals_of
 from services.expanded_orders import ExpandedOrders, Place, at_once, in_pieces
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService

@@ -24,7 +24,7 @@ from schemas.product import (
     StockMovementQuery,
     StockMovementRead,
 )
-from services.declared import refusals_of
+from services.declared_errors import refusals_of
 from services.idempotency import Reply
 from services.product import ProductService
 

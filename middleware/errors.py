@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infrastructure.server.media_types import ACCEPT_PATCH
 from schemas.problem import problem_json, told
 from services.errors import ShopError
-from services.refusals import log_refusal
+from services.refusal_log import log_refusal
 
 log = logging.getLogger("shop.errors")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from scripts.csv_form import SAMPLE_BYTES, CsvForm, form_of
-from services.csv_rows import BadRow, Batch
+from services.csv.cells import BadRow, Batch
 
 STANDARD = "-"
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from infrastructure.embedded.servers import ServerUrls
 from scripts.csv_file import CsvFileError
 from scripts.database import REASONS, shop_database, stopped_by
-from services.csv_header import HeaderError
+from services.csv.header import HeaderError
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 1, 130
 

@@ -25,8 +25,8 @@ from tqdm import tqdm
 from scripts.csv_file import STANDARD, CsvFileError
 from scripts.csv_session import run_on_database
 from scripts.database import EXIT_FINE
-from services.csv_entities import CSV_ENTITIES
-from services.csv_export import CsvExport
+from services.csv.entities import CSV_ENTITIES
+from services.csv.exporter import CsvExport
 
 _ROWS_PER_STEP = 10_000
 # A higher one costs twice the time for files a tenth smaller.

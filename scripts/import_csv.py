@@ -33,9 +33,9 @@ from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
 from scripts.database import EXIT_FINE
 from services.base import news_of
-from services.csv_entities import CSV_ENTITIES
-from services.csv_import import CsvImport
-from services.csv_rows import BadRow, Batch
+from services.csv.cells import BadRow, Batch
+from services.csv.entities import CSV_ENTITIES
+from services.csv.importer import CsvImport
 
 # Nobody reads more of them in a terminal; a file with all of them can be asked for.
 _SHOWN = 100

@@ -18,10 +18,10 @@ from repositories.base import BaseRepository, is_key
 from repositories.reading import Reading
 from repositories.sizes import Size
 from schemas.base import ListQuery, Page
-from services.at_once import AtOnce
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.integrity import references_to, violations_of, written_in_parts
 from services.preconditions import UNCONDITIONAL, Preconditions
+from services.single_statement import AtOnce
 
 M = TypeVar("M", bound=Row)
 T = TypeVar("T")

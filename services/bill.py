@@ -12,7 +12,7 @@ from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from services.base import BaseService
 from services.client import ClientService
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import Conflict, InvalidField, TotalMismatch
 
 ZERO = Decimal("0.00")

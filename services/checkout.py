@@ -12,10 +12,9 @@ from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
-from services.at_once import AtOnce
 from services.base import news_of
 from services.bill import amount_to_pay, require_client_number
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import (
     AlreadyExists,
     AmountTooLarge,
@@ -31,6 +30,7 @@ from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService, sale_price
+from services.single_statement import AtOnce
 
 __all__ = ["CheckoutService", "PlacedOrder", "at_once"]
 

@@ -27,11 +27,11 @@ from infrastructure.cache.tags import Found, News
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
 from repositories.reading import MoreToRead, Reading
-from services.at_once import AtOnce
 from services.base import NEWS
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
+from services.single_statement import AtOnce
 
 log = logging.getLogger("shop.database")
 

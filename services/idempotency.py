@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from repositories.idempotency_key import IdempotencyKeyRepository
 from schemas.problem import problem_json
 from services.errors import KeyReused, RequestInProgress, ShopError
-from services.refusals import log_refusal
+from services.refusal_log import log_refusal
 
 PROBLEM = "application/problem+json"
 KEEP_HOURS = 24

@@ -17,7 +17,7 @@ from schemas.bill import BillRead
 from services.base import BaseService
 from services.bill import BillService
 from services.client import ClientService
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
 from services.product import ProductService
 

@@ -13,7 +13,7 @@ from repositories.order_detail import OrderDetailRepository
 from schemas.fields import MAX_MONEY
 from services.base import BaseService
 from services.bill import ZERO, BillService
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import (
     AmountTooLarge,
     Conflict,

@@ -15,7 +15,7 @@ from schemas.fields import MAX_STOCK
 from services.base import Caching, require_sortable
 from services.bulk import BulkService, Change
 from services.category import CategoryService
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import (
     AmountTooLarge,
     InsufficientStock,

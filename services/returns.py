@@ -15,7 +15,7 @@ from repositories.bill import BillRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Return
 from services.bill import ZERO
-from services.declared import refuses
+from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
 from services.integrity import violations_of
 from services.order import OrderService

@@ -20,7 +20,7 @@ from infrastructure.embedded.servers import ServerUrls
 from scripts import csv_file
 from scripts.csv_session import EXIT_INTERRUPTED, EXIT_REFUSED
 from scripts.database import EXIT_CANNOT, EXIT_FINE
-from services import csv_import
+from services.csv import importer as csv_import
 from tests.race.databases import breaches, connected, execute, new_database, rows_of
 from tests.scripts.csv_shop import exported, imported, named_by_the_settings, stored
 from tests.shop import environment_of, shop_in_thread

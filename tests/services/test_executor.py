@@ -23,12 +23,12 @@ from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.logging import request_id
 from repositories.reading import MoreToRead, Question, Reading
-from services.at_once import AtOnce
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
+from services.single_statement import AtOnce
 from tests.infrastructure.processes import free_port
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey

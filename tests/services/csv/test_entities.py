@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.csv_entities import CSV_ENTITIES, CsvEntity
+from services.csv.entities import CSV_ENTITIES, CsvEntity
 
 pytestmark = pytest.mark.unit
 

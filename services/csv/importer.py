@@ -21,9 +21,9 @@ from models.stock_movement import StockReason
 from repositories.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
 from repositories.indexes import make_anew, set_aside
 from services.base import news_of
-from services.csv_entities import CsvEntity
-from services.csv_header import require_columns
-from services.csv_rows import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
+from services.csv.cells import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
+from services.csv.entities import CsvEntity
+from services.csv.header import require_columns
 from services.errors import AlreadyExists, NotFound, ShopError
 
 Refuse = Callable[[BadRow], None]

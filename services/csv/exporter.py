@@ -1,4 +1,4 @@
-"""Rows of the shop become a CSV file that `services.csv_import` reads.
+"""Rows of the shop become a CSV file that `services.csv.importer` reads.
 
 The columns are the fields that a client may set, so that a file makes the same rows in another database: rows are
 pointed to by their names there, and keys and times are not among the columns. A cell is the stored text and nothing
@@ -8,7 +8,7 @@ else, also where a spreadsheet would take it for a formula.
 from sqlalchemy.orm import Session
 
 from repositories.export import Sink, copy_out, count
-from services.csv_entities import CsvEntity
+from services.csv.entities import CsvEntity
 
 
 class CsvExport:

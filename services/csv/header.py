@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from services.csv_entities import CsvEntity
+from services.csv.entities import CsvEntity
 
 
 class HeaderError(ValueError):

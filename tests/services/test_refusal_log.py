@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from infrastructure.observability.token_bucket import Allowance
-from services import refusals
+from services import refusal_log as refusals
 from services.errors import (
     AlreadyExists,
     InsufficientStock,
@@ -16,7 +16,7 @@ from services.errors import (
     TotalMismatch,
     Unavailable,
 )
-from services.refusals import BURST, log_refusal
+from services.refusal_log import BURST, log_refusal
 
 pytestmark = pytest.mark.unit
 
