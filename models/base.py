@@ -104,7 +104,7 @@ def unique_by(table: str, column: str, name: str | None = None) -> Index:
 
 
 def ranged_by(table: str, name: str, value: str | TextClause) -> Index:
-    """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.lists`).
+    """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.query.lists`).
 
     It needs the extension btree_gist. Every node of it knows between which values its keys lie; of numbers and dates
     of fixed size that costs little, of `numeric` much. It holds the key as a sum, because PostgreSQL would otherwise

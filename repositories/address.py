@@ -4,8 +4,8 @@ from sqlalchemy import update
 
 from models import Address, Order
 from repositories.base import BaseRepository
-from repositories.filters import by_value
-from repositories.lists import same
+from repositories.query.filters import by_value
+from repositories.query.lists import same
 
 
 class AddressRepository(BaseRepository[Address]):

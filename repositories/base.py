@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
-from repositories.changed_rows import ChangedRows
-from repositories.filters import by_value
-from repositories.lists import are_many_statement, matching, page_statement, size_statement
-from repositories.memoized import memoized
-from repositories.new_rows import parameters_of, row_statement
-from repositories.reading import MoreToRead, Question, Reading, always
-from repositories.shapes import Listed, Shape, decisive
-from repositories.sizes import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
+from repositories.query.bound_query import MoreToRead, Question, Reading, always
+from repositories.query.changed_rows import ChangedRows
+from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
+from repositories.query.filters import by_value
+from repositories.query.list_shape import Listed, Shape, decisive
+from repositories.query.lists import are_many_statement, matching, page_statement, size_statement
+from repositories.query.new_rows import parameters_of, row_statement
+from repositories.query.statement_cache import memoized
 from schemas.base import ListQuery, Page
 from schemas.json_schema import MAX_KEY
 

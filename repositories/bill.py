@@ -6,8 +6,8 @@ from sqlalchemy.dialects.postgresql import insert
 from models import Bill, BillCounter
 from models.bill import BillKind
 from repositories.base import BaseRepository
-from repositories.filters import by_value
-from repositories.lists import form_of, same
+from repositories.query.filters import by_value
+from repositories.query.lists import form_of, same
 
 # A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)

@@ -2,7 +2,7 @@
 
 from models import Category
 from repositories.base import BaseRepository
-from repositories.lists import form_of, same
+from repositories.query.lists import form_of, same
 
 
 class CategoryRepository(BaseRepository[Category]):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models import IdempotencyKey
-from repositories.bulk_load import copy_cell
+from repositories.csv.bulk_load import copy_cell
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Larger bodies are written and read in pieces: the driver lets no other thread run while it turns bytes into digits, and

@@ -4,7 +4,7 @@ from sqlalchemy import bindparam, select
 
 from models import Order
 from repositories.base import BaseRepository
-from repositories.filters import by_value
+from repositories.query.filters import by_value
 
 
 class OrderRepository(BaseRepository[Order]):

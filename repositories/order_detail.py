@@ -7,8 +7,8 @@ from sqlalchemy import Select, bindparam, exists, func, select
 
 from models import OrderDetail
 from repositories.base import BaseRepository
-from repositories.filters import by_value
-from repositories.memoized import memoized
+from repositories.query.filters import by_value
+from repositories.query.statement_cache import memoized
 
 
 class OrderDetailRepository(BaseRepository[OrderDetail]):

@@ -22,8 +22,8 @@ from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories import product_search
 from repositories.base import BaseRepository
-from repositories.filters import by_value
-from repositories.lists import form_of, same
+from repositories.query.filters import by_value
+from repositories.query.lists import form_of, same
 
 
 def _cents() -> ColumnElement[int]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from models import Product
 from models.product import SEARCHED_SKU, SEARCHED_TEXT, SEARCHED_WORDS
-from repositories.shapes import Ranking
+from repositories.query.list_shape import Ranking
 
 # What is longer is not compared with names to its end: every letter costs, and so many tell names apart.
 _MOST_COMPARED = 64

@@ -4,7 +4,7 @@ from sqlalchemy import bindparam
 
 from models import Review
 from repositories.base import BaseRepository
-from repositories.filters import by_value
+from repositories.query.filters import by_value
 
 
 class ReviewRepository(BaseRepository[Review]):

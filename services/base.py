@@ -15,8 +15,8 @@ from infrastructure.cache.tags import News
 from infrastructure.database.datetimes import FarMoment
 from models import Row
 from repositories.base import BaseRepository, is_key
-from repositories.reading import Reading
-from repositories.sizes import Size
+from repositories.query.bound_query import Reading
+from repositories.query.counts import Size
 from schemas.base import ListQuery, Page
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.integrity import references_to, violations_of, written_in_parts

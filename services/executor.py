@@ -26,7 +26,7 @@ from infrastructure.cache.rendered_response import Answer, Entry
 from infrastructure.cache.tags import Found, News
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
-from repositories.reading import MoreToRead, Reading
+from repositories.query.bound_query import MoreToRead, Reading
 from services.base import NEWS
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable

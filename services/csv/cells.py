@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from repositories.base import is_key
-from repositories.bulk_load import Rows, copy_cell, copy_cells
+from repositories.csv.bulk_load import Rows, copy_cell, copy_cells
 from schemas.base import Create
 from services.base import BaseService
 from services.errors import NotFound

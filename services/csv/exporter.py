@@ -7,7 +7,7 @@ else, also where a spreadsheet would take it for a formula.
 
 from sqlalchemy.orm import Session
 
-from repositories.export import Sink, copy_out, count
+from repositories.csv.export import Sink, copy_out, count
 from services.csv.entities import CsvEntity
 
 

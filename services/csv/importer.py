@@ -18,8 +18,8 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.stock_movement import StockReason
-from repositories.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
-from repositories.indexes import make_anew, set_aside
+from repositories.csv.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
+from repositories.csv.indexes import make_anew, set_aside
 from services.base import news_of
 from services.csv.cells import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
 from services.csv.entities import CsvEntity

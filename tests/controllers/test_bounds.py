@@ -36,12 +36,12 @@ from middleware.compression import coding_for
 from middleware.http_rules import is_host
 from middleware.known_reads import KnownReads, remember
 from middleware.read_response import client_has
-from repositories import memoized
-from repositories.lists import page_statement, size_statement
 from repositories.product import ProductRepository
-from repositories.reading import _prepared
-from repositories.shapes import Shape, decisive
-from repositories.sizes import COUNTED_TO, Count, CountedLists, Size
+from repositories.query import statement_cache as memoized
+from repositories.query.bound_query import _prepared
+from repositories.query.counts import COUNTED_TO, Count, CountedLists, Size
+from repositories.query.list_shape import Shape, decisive
+from repositories.query.lists import page_statement, size_statement
 from schemas.fields import _is_domain
 from schemas.product import ProductRead
 from tests.middleware.asgi import scope_of

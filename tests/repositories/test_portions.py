@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from repositories.new_rows import ROWS_PER_STATEMENT, in_places, portions
+from repositories.query.new_rows import ROWS_PER_STATEMENT, in_places, portions
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.embedded.servers import ServerUrls
 from repositories.product import ProductRepository
-from repositories.shapes import MANY
+from repositories.query.list_shape import MANY
 from tests.race.databases import connected, execute, new_database, session_on_rows
 from tests.repositories.statements import Query, searching, searching_as_the_shop, statements_of
 

@@ -194,7 +194,7 @@ def test_a_busy_catalog_is_imported_into_without_locking_it(
     database: str, write: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_import, "ROWS_WORTH_INDEXES", 1)
-    monkeypatch.setattr("repositories.indexes._LOCK_WAIT", "50ms")
+    monkeypatch.setattr("repositories.csv.indexes._LOCK_WAIT", "50ms")
     with connected(database) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN; SELECT FROM products")
         assert imported("products", write(many(3))) == EXIT_FINE

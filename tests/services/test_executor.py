@@ -22,7 +22,7 @@ from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.logging import request_id
-from repositories.reading import MoreToRead, Question, Reading
+from repositories.query.bound_query import MoreToRead, Question, Reading
 from services.base import news_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable

@@ -8,8 +8,8 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 from infrastructure.database.prepared import Parameters, Prepared
-from repositories.memoized import memoized
-from repositories.prepared import prepared
+from repositories.query.prepared import prepared
+from repositories.query.statement_cache import memoized
 
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")

@@ -43,8 +43,8 @@ from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
 from infrastructure.database.prepared import Parameters, Prepared, Row
-from repositories.memoized import memoized
-from repositories.prepared import DIALECT, prepared
+from repositories.query.prepared import DIALECT, prepared
+from repositories.query.statement_cache import memoized
 from schemas.base import READ_ONLY
 from schemas.json_codec import to_json
 

@@ -7,9 +7,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from infrastructure.embedded.servers import ServerUrls
-from repositories import sizes
 from repositories.category import CategoryRepository
-from repositories.sizes import COUNTED_TO, Count, CountedLists, Size
+from repositories.query import counts as sizes
+from repositories.query.counts import COUNTED_TO, Count, CountedLists, Size
 from schemas.base import EXACT_COUNT_LIMIT, ListQuery
 from tests.race.databases import session_on_rows
 from tests.repositories.statements import Query, statements_of

@@ -11,7 +11,7 @@ from config.settings import read_settings
 from infrastructure.database.async_pool import Lanes
 from infrastructure.database.prepared import Prepared, Row
 from repositories.category import CategoryRepository
-from repositories.reading import MoreToRead, Reading
+from repositories.query.bound_query import MoreToRead, Reading
 from schemas.base import ListQuery
 from tests.repositories.conftest import ROWS
 from tests.repositories.statements import OF_RESOURCES, Query, Repository

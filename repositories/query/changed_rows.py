@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from repositories.new_rows import ROWS_PER_STATEMENT, NewRows, given_rows, in_places, portions, rows_statement
+from repositories.query.new_rows import ROWS_PER_STATEMENT, NewRows, given_rows, in_places, portions, rows_statement
 
 T = TypeVar("T")
 

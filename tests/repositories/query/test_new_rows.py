@@ -14,8 +14,8 @@ from infrastructure.database.migrations import maintenance_engine
 from infrastructure.embedded.servers import ServerUrls
 from models import Base, Row
 from repositories.category import CategoryRepository
-from repositories.new_rows import NewRows
 from repositories.product import ProductRepository
+from repositories.query.new_rows import NewRows
 from tests.race.databases import connected, execute, new_database, rows_of
 
 Values = dict[str, Any]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.bulk_load import Rows, copy_cell, copy_cells, text_of
+from repositories.csv.bulk_load import Rows, copy_cell, copy_cells, text_of
 
 pytestmark = pytest.mark.unit
 

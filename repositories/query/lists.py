@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from repositories import sizes
-from repositories.memoized import memoized
-from repositories.shapes import MANY, Listed, Ranking, Shape
+from repositories.query import counts as sizes
+from repositories.query.list_shape import MANY, Listed, Ranking, Shape
+from repositories.query.statement_cache import memoized
 
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
 _AFTER = sql_cast(bindparam("after"), BigInteger)
