@@ -33,9 +33,9 @@ from infrastructure.cache.keys import build_key
 from infrastructure.cache.rendered_response import Answer, Entry, page_entry
 from infrastructure.cache.tags import row_tag, size_tag
 from middleware.cache_control import PRIVATE
-from middleware.known_reads import remember
-from middleware.read_response import read_response
-from models.sameness import is_blank
+from middleware.conditional_response import read_response
+from middleware.route_cache import remember
+from models.text_key import is_blank
 from schemas.base import ListQuery, Page
 from services.declared_errors import change, creation, deletion
 from services.executor import Executor

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
 from controllers.entity_routes import Endpoint
-from controllers.openapi.document import documentation
+from controllers.openapi import documentation
 from controllers.responses import as_dict
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON

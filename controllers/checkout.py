@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers.idempotency import keyed_request
-from controllers.openapi.document import documentation
+from controllers.openapi import documentation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.responses import reply

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from controllers.openapi.document import documentation
+from controllers.openapi import documentation
 from controllers.openapi.headers import IF_NONE_MATCH
 from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute

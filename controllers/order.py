@@ -17,7 +17,7 @@ from controllers.responses import Params, as_dict, content_answer, list_answer, 
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed_response import StreamedResponse
 from infrastructure.cache.rendered_response import Answer
-from middleware.read_response import read_response
+from middleware.conditional_response import read_response
 from schemas.base import Page
 from schemas.bill import BillRead
 from schemas.checkout import Return

@@ -1,6 +1,6 @@
 """Compresses what is not compressed yet, and keeps back the bodies of HEAD.
 
-Reads come compressed (`middleware.read_response`), because what was compressed once is kept with them. This layer does
+Reads come compressed (`middleware.conditional_response`), because what was compressed once is kept with them. This layer does
 it for everything else: errors, answers to writes, counters. Bodies are compressed on demand, each coding with an entity
 tag of its own, and whatever could be compressed says so by `Vary`.
 """

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infrastructure.cache.batching import SharedAnswer
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
+from middleware.conditional_response import read_response
 from middleware.errors import refusal_of, unexpected
-from middleware.known_reads import KnownReads, Read
 from middleware.rate_limit import RateLimit, Usage
-from middleware.read_response import read_response
+from middleware.route_cache import KnownReads, Read
 from services.errors import ShopError
 
 Headers = tuple[tuple[bytes, bytes], ...]

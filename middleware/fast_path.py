@@ -20,11 +20,11 @@ from infrastructure.server.deferred_request import HeldRequest, header_lines
 from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for
+from middleware.conditional_response import LARGE_BYTES, client_has
 from middleware.edge import Asked, Edge, note_asked
-from middleware.known_reads import Read
 from middleware.rate_limit import Counted, Usage
-from middleware.read_response import LARGE_BYTES, client_has
 from middleware.request_context import Begun, RequestContext
+from middleware.route_cache import Read
 
 log = logging.getLogger("shop.fast_path")
 

@@ -93,12 +93,12 @@ def listed_by(table: str, column: str) -> Index:
 
 
 def same_by(table: str, column: str) -> Index:
-    """An index for lists filtered by `column`, in whatever writing (see `models.sameness`)."""
+    """An index for lists filtered by `column`, in whatever writing (see `models.text_key`)."""
     return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
 
 
 def unique_by(table: str, column: str, name: str | None = None) -> Index:
-    """The index that lets no two rows have `column` the same, in whatever writing (see `models.sameness`)."""
+    """The index that lets no two rows have `column` the same, in whatever writing (see `models.text_key`)."""
     key = text(f"text_key({column})")
     return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={"field": column})
 

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Date, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
-from models.sameness import text_key
+from models.text_key import text_key
 
 _SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
 

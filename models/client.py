@@ -12,7 +12,7 @@ class Client(Row):
     name: Mapped[str] = mapped_column(String(100))
     lastname: Mapped[str] = mapped_column(String(100))
     email: Mapped[str] = mapped_column(String(320))
-    # What `models.sameness.email_key` makes of the address; a trigger fills it for those who write past the shop.
+    # What `models.text_key.email_key` makes of the address; a trigger fills it for those who write past the shop.
     email_key: Mapped[str] = mapped_column(Text, unique=True)
     telephone: Mapped[str | None] = mapped_column(String(21))
 

@@ -111,7 +111,7 @@ _IDLE = text("""
     ORDER BY pid LIMIT :limit
 """)
 
-# All that may have another key than `models.sameness.email_key` makes, which knows domains, as PostgreSQL does not.
+# All that may have another key than `models.text_key.email_key` makes, which knows domains, as PostgreSQL does not.
 _EMAIL_KEYS = text(r"""
     SELECT id_key, email, email_key FROM clients
     WHERE email_key <> text_key(email) OR email_key ~ 'xn--|\u3002|\.$' ORDER BY id_key

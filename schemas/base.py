@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from models.sameness import is_blank
+from models.text_key import is_blank
 from schemas.fields import Key, Reference, refusal
 from schemas.json_schema import MAX_KEY, without_default
 from schemas.query_fields import QueryCount, QueryKey, QueryKeys, some_of

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from models.sameness import email_key
+from models.text_key import email_key
 from schemas.base import Create, ListQuery, Read, update_of
 from schemas.fields import Email, Name100, OrNull, Telephone
 from schemas.query_fields import QueryText

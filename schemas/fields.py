@@ -12,7 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from models.sameness import is_blank
+from models.text_key import is_blank
 from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_decimal_schema, text_schema
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 
 import httpx
 
-from models.sameness import email_key, text_key
+from models.text_key import email_key, text_key
 from schemas.json_codec import to_json
 from scripts.api_errors import EXIT_INTERRUPTED, ApiUnreachable, Mismatch, RateLimited, Refused, ScriptError
 

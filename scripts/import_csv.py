@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from infrastructure.embedded.servers import ServerUrls
-from scripts.cache_news import tell_the_cache
+from scripts.cache_invalidation import tell_the_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
 from scripts.database import EXIT_FINE

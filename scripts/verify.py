@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from infrastructure.cache.tags import News
-from scripts.cache_news import tell_the_cache
+from scripts.cache_invalidation import tell_the_cache
 from scripts.database import EXIT_FINE, REASONS, shop_database, stopped_by
 from services.base import news_of
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService

@@ -6,7 +6,7 @@ from typing import Any
 from models import Bill, Order
 from models.bill import BillKind, is_server_number
 from models.order import OrderStatus
-from models.sameness import text_key
+from models.text_key import text_key
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository

@@ -1,7 +1,7 @@
 """Rules of categories."""
 
 from models import Category
-from models.sameness import text_key
+from models.text_key import text_key
 from repositories.category import CategoryRepository
 from services.base import Caching
 from services.bulk import BulkService

@@ -3,7 +3,7 @@
 from typing import Any
 
 from models import Client
-from models.sameness import email_key
+from models.text_key import email_key
 from repositories.client import ClientRepository
 from services.bulk import BulkService
 

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import OrderDetail, Product
-from models.sameness import text_key
 from models.stock_movement import StockReason
+from models.text_key import text_key
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
 from schemas.fields import MAX_STOCK

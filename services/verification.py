@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.sameness import email_key
+from models.text_key import email_key
 from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.product import ProductRepository

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.util import CommandError
 
-from models.sameness import email_key, text_key_sql
+from models.text_key import email_key, text_key_sql
 
 revision = "0010"
 down_revision = "0009"

@@ -23,7 +23,7 @@ from infrastructure.cache.rendered_response import Answer
 from infrastructure.server.content_coding import is_text
 from infrastructure.server.media_types import JSON
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
-from middleware.read_response import read_response
+from middleware.conditional_response import read_response
 from schemas.json_codec import json_body
 
 ASSETS = "/docs-assets"

@@ -36,7 +36,7 @@ _FEW = 2000
 
 
 def form_of(column: Any) -> ColumnElement[str]:
-    """The form in which all writings of the column's text are equal (see `models.sameness`)."""
+    """The form in which all writings of the column's text are equal (see `models.text_key`)."""
     return func.text_key(column, type_=Text)
 
 

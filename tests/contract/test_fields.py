@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.sameness import is_blank
+from models.text_key import is_blank
 from tests.builders import (
     BUILDERS,
     Builder,

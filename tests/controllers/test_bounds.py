@@ -33,9 +33,9 @@ from infrastructure.server.addresses import belongs_to, counted_as, parse_addres
 from infrastructure.server.connection_counts import AddressCounts
 from infrastructure.server.request_heads import RequestHeads, said_of_headers
 from middleware.compression import coding_for
+from middleware.conditional_response import client_has
 from middleware.http_rules import is_host
-from middleware.known_reads import KnownReads, remember
-from middleware.read_response import client_has
+from middleware.route_cache import KnownReads, remember
 from repositories.product import ProductRepository
 from repositories.query import statement_cache as memoized
 from repositories.query.bound_query import _prepared

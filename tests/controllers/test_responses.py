@@ -20,7 +20,7 @@ from controllers.responses import (
     versions_in,
 )
 from infrastructure.cache.rendered_response import Answer
-from middleware.read_response import ReadResponse, read_response
+from middleware.conditional_response import ReadResponse, read_response
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.order import OrderQuery

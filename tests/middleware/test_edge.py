@@ -10,8 +10,8 @@ from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.rendered_response import Answer
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
-from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
+from middleware.route_cache import remember
 from services.errors import NotFound
 from tests.middleware.asgi import client_of
 

@@ -18,14 +18,14 @@ from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.deferred_request import HeldRequest
 from infrastructure.server.http_protocol import ShopProtocol
-from middleware import read_response as read_response_module
+from middleware import conditional_response as read_response_module
 from middleware.cache_control import PUBLIC
+from middleware.conditional_response import LARGE_BYTES, LargeBodies, ReadResponse
 from middleware.edge import Edge
 from middleware.fast_path import FastPath
-from middleware.known_reads import remember
 from middleware.rate_limit import RateLimit
-from middleware.read_response import LARGE_BYTES, LargeBodies, ReadResponse
 from middleware.request_context import RequestContext
+from middleware.route_cache import remember
 from services.errors import NotFound
 from tests.middleware.asgi import call, scope_of, served
 

@@ -12,7 +12,7 @@ from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 
 from config.settings import PROJECT_ROOT
-from models.sameness import is_blank
+from models.text_key import is_blank
 
 # Where the tests have Hypothesis keep its tables of Unicode: making them takes seconds.
 set_hypothesis_home_dir(PROJECT_ROOT / ".hypothesis")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from config.settings import PROJECT_ROOT
 from infrastructure.embedded.servers import ServerUrls
-from models.sameness import is_blank, text_key
+from models.text_key import is_blank, text_key
 from scripts.database import EXIT_CANNOT, EXIT_FINE
 from scripts.export_csv import main
 from tests.race.databases import connected, execute, new_database, rows_of

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from models.sameness import text_key
+from models.text_key import text_key
 from schemas.client import ClientCreate
 from schemas.product import ProductCreate
 from services.client import ClientService

@@ -2,7 +2,7 @@
 
 import pytest
 
-from middleware.known_reads import KnownReads, remember
+from middleware.route_cache import KnownReads, remember
 from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.sameness import email_key, is_blank, text_key
+from models.text_key import email_key, is_blank, text_key
 from tests.race.databases import connected
 
 SAME = {
