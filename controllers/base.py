@@ -29,8 +29,9 @@ from controllers.responses import (
     size_answer,
 )
 from controllers.routing import ROW, RowId, parse_query
+from infrastructure.cache.entries import Entry, page_entry
 from infrastructure.cache.keys import build_key
-from infrastructure.cache.rendered_response import Answer, Entry, page_entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import row_tag, size_tag
 from middleware.cache_control import PRIVATE
 from middleware.conditional_response import read_response

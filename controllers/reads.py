@@ -11,7 +11,8 @@ from weakref import ref
 from sqlalchemy.orm import Session
 
 from infrastructure.cache.batching import SharedAnswer
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.entries import Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
 from middleware.cache_control import PRIVATE
 from services.executor import Executor

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.header_lines import header_lines
 
 # For everybody, and to be asked for anew each time, which an entity tag makes cheap.
 PUBLIC = b"no-cache"

@@ -16,7 +16,8 @@ from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found
 from infrastructure.observability.logging import request_id, trace_id
-from infrastructure.server.deferred_request import HeldRequest, header_lines
+from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for

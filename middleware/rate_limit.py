@@ -18,7 +18,7 @@ from infrastructure.cache.batching import AskedTogether, SharedAnswer, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
 from infrastructure.server.addresses import belongs_to, counted_as
-from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.header_lines import header_lines
 from middleware.client_address import client_address
 from middleware.errors import problem
 

@@ -13,7 +13,7 @@ from config.settings import Network
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
-from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, said_of_headers
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address

@@ -26,10 +26,11 @@ import orjson
 
 from infrastructure.cache.batching import SharedAnswer, SharedTasks
 from infrastructure.cache.connection import Argument
+from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.keys import build_key
 from infrastructure.cache.lru_cache import Memo
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.seal import Seal
 from infrastructure.cache.stored_response import StoredAnswer, decoded, encoded, needed
 from infrastructure.cache.tags import (

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from infrastructure.cache.batching import AskedTogether, SharedAnswer, SharedTasks
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.entries import Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import Found, News
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate

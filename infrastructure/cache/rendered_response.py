@@ -1,13 +1,12 @@
-"""Rendered answers, the forms they are sent in, and where they are cached."""
+"""Rendered answers, and the forms they are sent in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from infrastructure.cache.batching import SharedTasks
-from infrastructure.cache.tags import EVERYTHING, rows_tag, size_tag, version_key
 from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
-from infrastructure.server.deferred_request import header_lines
+from infrastructure.server.header_lines import header_lines
 from infrastructure.server.media_types import JSON
 
 # Of a representation; 304 does not repeat them.
@@ -131,27 +130,3 @@ class Answer:
         headers = {**self.headers, "Content-Encoding": coding}
         form = self._forms[coding] = Answer(body, tag_in(coding, self.etag), headers)
         return form
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A place in the cache: the key, the tags that its answer depends on, and the seconds it may stay.
-
-    `resource` is set for pages of a resource's rows: they may be such that new rows leave them alone.
-    """
-
-    key: str
-    tags: Sequence[str]
-    ttl: float | None = None
-    resource: str | None = None
-    # The tokens of these keys in Redis decide whether the answer is good.
-    tokens: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", (EVERYTHING, *self.tags))
-        object.__setattr__(self, "tokens", tuple(map(version_key, self.tags)))
-
-
-def page_entry(key: str, resource: str, ttl: float | None) -> Entry:
-    """The place of a page of a resource's rows."""
-    return Entry(key, (rows_tag(resource), size_tag(resource)), ttl, resource)

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.entries import Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.seal import Seal
 from infrastructure.cache.tags import STAMP_BYTES, Found, Tokens, size_tag, version_key
 

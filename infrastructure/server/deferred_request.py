@@ -6,13 +6,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from infrastructure.server.header_lines import header_lines
+
 # What an application does with a request that it is offered; False where it does not take it.
 Take = Callable[["HeldRequest"], bool]
-
-
-def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they travel. Nothing is checked: names and values must be of the shop's own making."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class _DefaultLines:

@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from infrastructure.server.close_delimited import UntilClosed
 from infrastructure.server.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
-from infrastructure.server.deferred_request import HeldRequest, Take, default_lines, header_lines
+from infrastructure.server.deferred_request import HeldRequest, Take, default_lines
+from infrastructure.server.header_lines import header_lines
 from infrastructure.server.plain_problem import problem_answer
 from infrastructure.server.request_heads import RequestHeads
 

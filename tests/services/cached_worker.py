@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import News
 from services.cache_service import CacheService
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
+from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import News
 from services.cache_service import CacheService
 from tests.valkey import Valkey

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from infrastructure.cache import tags as module
+from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import CALL_SECONDS, RedisGateway
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.seal import SEAL_BYTES, Seal
 from infrastructure.cache.tags import News
 from services.cache_service import CacheService

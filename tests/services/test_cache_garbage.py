@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from infrastructure.cache.rendered_response import Answer, Entry, page_entry
+from infrastructure.cache.entries import Entry, page_entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import News, size_tag
 from tests.services.cached_worker import Worker
 from tests.valkey import Valkey

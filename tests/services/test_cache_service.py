@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.entries import Entry
+from infrastructure.cache.rendered_response import Answer
 from services.cache_service import CacheService
 from tests.services.cached_worker import TAGS, Gated, Worker
 from tests.valkey import Valkey

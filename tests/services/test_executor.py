@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.settings import read_settings
+from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer, Entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import News
 from infrastructure.database.async_pool import READ_LANES
 from infrastructure.database.engine import Database

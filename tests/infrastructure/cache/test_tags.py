@@ -2,7 +2,8 @@
 
 import pytest
 
-from infrastructure.cache.rendered_response import Answer, page_entry
+from infrastructure.cache.entries import page_entry
+from infrastructure.cache.rendered_response import Answer
 from infrastructure.cache.tags import News, version_key
 from tests.services.cached_worker import Worker
 

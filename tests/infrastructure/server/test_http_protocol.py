@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from infrastructure.server.deferred_request import HeldRequest, header_lines
+from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.header_lines import header_lines
 from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
 from tests.infrastructure.server.pipe import Connection, forgetful
