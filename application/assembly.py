@@ -9,7 +9,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from application.resources import Worker
+from application.resources import AppResources
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.base import BaseController
@@ -26,7 +26,7 @@ from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.root import add_root
 from infrastructure.server.connection_guard import Closed
-from infrastructure.server.deferred_request import Take
+from infrastructure.server.deferred_request import EarlyHandler
 from middleware.body_limit import BodyLimit
 from middleware.compression import Compression
 from middleware.cors import VARY_WITHOUT_ORIGIN, Cors
@@ -57,7 +57,7 @@ BULK_BYTES = 16 * 1024 * 1024
 
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
-    worker = Worker(settings, _resources())
+    resources = AppResources(settings, _resources())
     app = Shop(
         title="Shop",
         version="1.0.0",
@@ -66,7 +66,7 @@ def assemble(settings: Settings) -> FastAPI:
         license_info={"name": "MIT", "identifier": "MIT"},
         # The paths of the document begin with the prefix.
         servers=[{"url": "/", "description": "The server that this document is from"}],
-        lifespan=worker.running,
+        lifespan=resources.running,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -74,9 +74,9 @@ def assemble(settings: Settings) -> FastAPI:
         # Nobody collects it; to find that out again with every request is not free.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.worker = worker
-    app.state.executor = worker.executor
-    app.state.health = HealthService(worker.database, worker.gateway)
+    app.state.resources = resources
+    app.state.executor = resources.executor
+    app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
@@ -86,7 +86,7 @@ def assemble(settings: Settings) -> FastAPI:
         app, {resource: f"{settings.api_prefix}/{resource}" for resource in _resources()}, settings.security_contact
     )
     install_error_handlers(app)
-    _wrap(app, worker)
+    _wrap(app, resources)
     return app
 
 
@@ -110,7 +110,7 @@ class Shop(FastAPI):
     """FastAPI with the shop's layers around all of it, and beside them what the server asks first and tells."""
 
     layers: ASGIApp
-    take: Take
+    handle_early: EarlyHandler
     count_closed: Callable[[Closed], None]
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -125,9 +125,9 @@ class Shop(FastAPI):
         await self.layers(scope, receive, send)
 
 
-def _wrap(shop: Shop, worker: Worker) -> None:
+def _wrap(shop: Shop, resources: AppResources) -> None:
     """Put the layers of middleware around `shop`, the innermost first: the last one sees a request first."""
-    settings = worker.settings
+    settings = resources.settings
 
     def limit_of(path: str) -> int:
         # A limit that was raised for every body is not lowered for those that may be the largest.
@@ -137,7 +137,7 @@ def _wrap(shop: Shop, worker: Worker) -> None:
     app: ASGIApp = BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of)
     app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
     app = HttpRules(app)
-    limit = _rate_limit(worker)
+    limit = _rate_limit(resources)
     edge = Edge(app, limit=limit)
     app = Compression(edge)
     if settings.cors_origins:
@@ -147,23 +147,23 @@ def _wrap(shop: Shop, worker: Worker) -> None:
             credentials=settings.cors_credentials,
             uncounted=_whole_limit(limit),
         )
-    shop.count_closed = worker.metrics.count_closed
+    shop.count_closed = resources.metrics.count_closed
     shop.layers = context = RequestContext(
         app,
-        service=worker,
-        metrics=worker.metrics,
-        access_log=worker.access_log,
+        service=resources,
+        metrics=resources.metrics,
+        access_log=resources.access_log,
         trusted=settings.trusted_proxies,
     )
-    shop.take = FastPath(edge, context, VARY_WITHOUT_ORIGIN if settings.cors_origins else ()).take
+    shop.handle_early = FastPath(edge, context, VARY_WITHOUT_ORIGIN if settings.cors_origins else ()).handle_early
 
 
-def _rate_limit(worker: Worker) -> RateLimit | None:
-    settings = worker.settings
+def _rate_limit(resources: AppResources) -> RateLimit | None:
+    settings = resources.settings
     if not settings.rate_limit_enabled:
         return None
     return RateLimit(
-        gateway=worker.gateway,
+        gateway=resources.gateway,
         calls=settings.rate_limit_calls,
         period=settings.rate_limit_period,
         trusted=settings.trusted_proxies,

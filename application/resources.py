@@ -18,7 +18,7 @@ from config.redis_config import redis_uri
 from config.settings import Settings
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
-from infrastructure.database.change_listener import Notices
+from infrastructure.database.change_listener import ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
@@ -35,7 +35,7 @@ PURGE_SECONDS = 600.0
 NOTE_SECONDS = 1.0
 
 
-class Worker:
+class AppResources:
     """The resources of one worker process. Making it opens nothing; `running` opens and closes everything.
 
     `resources` are the first parts of the paths that are counted by name.
@@ -48,7 +48,7 @@ class Worker:
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl, secret_of(database_uri(settings)))
         self.executor = Executor(self.database, self.cache)
-        self.notices = Notices(self.database.url, self.cache.make_all_old, self.database.ping)
+        self.change_listener = ChangeListener(self.database.url, self.cache.make_all_old, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(resources, settings.api_prefix)
 
@@ -61,7 +61,7 @@ class Worker:
             await asyncio.to_thread(self._attach_to_servers, stack)
             self._drain_on_sigterm()
             await self.cache.start()
-            works = [self._purge_old_answers(), self._note_state(), self.notices.listen()]
+            works = [self._purge_old_answers(), self._note_state(), self.change_listener.listen()]
             if self.metrics.number == 0:
                 # The first of the workers says it for all.
                 works.append(say_what_is_there(self.database, self.gateway, redis_uri(self.settings)))
@@ -74,7 +74,7 @@ class Worker:
                 await asyncio.gather(*background, return_exceptions=True)
                 await self.cache.close()
                 await self.gateway.close()
-                self.database.close_lanes()
+                self.database.close_pools()
                 await asyncio.to_thread(self.database.close)
                 if self.access_log is not None:
                     self.access_log.close()

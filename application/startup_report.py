@@ -24,12 +24,12 @@ async def say_what_is_there(database: Database, gateway: RedisGateway, redis_url
     version, schema = await _database(database)
     usage = {kind: one.size for kind, one in database.usage().items()}
     log.info(
-        "Database: PostgreSQL %s, %s; %d threads, %d lanes to write, %d to read",
+        "Database: PostgreSQL %s, %s; %d threads, a write pool of %d connections, a read pool of %d",
         version,
         name_of(database.url),
         usage["threads"],
         usage["lanes"],
-        usage["read_lanes"],
+        usage["read_pool"],
     )
     log.info("Migrations: at revision %s%s", schema.name, _compared(schema))
 

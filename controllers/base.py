@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.entity_routes import DocumentedRoutes
+from controllers.entity_routes import EntityRoutes
 from controllers.idempotency import keyed_request
 from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
@@ -22,31 +22,31 @@ from controllers.responses import (
     Params,
     as_response,
     complete_page,
-    content_answer,
-    page_answer,
+    rendered_content,
+    rendered_page,
+    rendered_rows,
+    rendered_size,
     row_reply,
-    rows_answer,
-    size_answer,
 )
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.entries import Entry, page_entry
 from infrastructure.cache.keys import build_key
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import row_tag, size_tag
 from middleware.cache_control import PRIVATE
-from middleware.conditional_response import read_response
-from middleware.route_cache import remember
+from middleware.conditional_response import conditional_response
+from middleware.route_cache import register
 from models.text_key import is_blank
 from schemas.base import ListQuery, Page
 from services.declared_errors import change, creation, deletion
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
-from services.single_statement import AtOnce
+from services.single_statement import SingleStatement
 
 T = TypeVar("T")
 
 
-class BaseController(DocumentedRoutes):
+class BaseController(EntityRoutes):
     """List, get, create, change and delete the rows of one entity over HTTP."""
 
     # What caches on the way may do with its rows and lists.
@@ -106,10 +106,10 @@ class BaseController(DocumentedRoutes):
         """The row as it is stored now, or those of its `fields` that were asked for."""
         query = parse_query(request, self.query_schema)
 
-        def answer(row: Sequence[Any]) -> Answer:
-            return content_answer(dict(zip(self.fields, row, strict=True)), query)
+        def answer(row: Sequence[Any]) -> RenderedResponse:
+            return rendered_content(dict(zip(self.fields, row, strict=True)), query)
 
-        reading = self.service.row_reading(id_key, self.fields).then(answer)
+        reading = self.service.row_query(id_key, self.fields).map(answer)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
             return await self.show(request, FreshRead(executor_of(request), reading, self.cache_control))
@@ -128,8 +128,8 @@ class BaseController(DocumentedRoutes):
 
         keyed = await keyed_request(request)
         # The answer is kept under a key by the transaction that makes it, which is several statements.
-        at_once = self.service.at_once(body.sent()) if keyed is None else None
-        return await self.write_shortly(request, at_once, created, work, keyed)
+        single_statement = self.service.single_statement(body.sent()) if keyed is None else None
+        return await self.write_shortly(request, single_statement, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
@@ -156,16 +156,16 @@ class BaseController(DocumentedRoutes):
         """How the page that `query` asks for is read."""
         given = self.given(request, query)
 
-        def answer(page: Page) -> Answer:
-            return page_answer(page, self.fields, query, self.path, given)
+        def answer(page: Page) -> RenderedResponse:
+            return rendered_page(page, self.fields, query, self.path, given)
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> RenderedResponse:
             return answer(self.service(session).page(query, self.fields))
 
         executor, caching = executor_of(request), self.service.caching
         is_plain = query.sort is None and not query.filters()
         if caching is None:
-            fresh = self.service.page_reading(query, self.fields).then(answer) if is_plain else work
+            fresh = self.service.page_query(query, self.fields).map(answer) if is_plain else work
             return FreshRead(executor, fresh, self.cache_control)
         if is_plain:
             return self._cached_page(executor, query, given)
@@ -173,11 +173,11 @@ class BaseController(DocumentedRoutes):
         return CachedRead(executor, entry, work, self.cache_control)
 
     def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
-        def rows(found: Sequence[Any]) -> Answer:
-            return rows_answer([dict(zip(self.fields, row, strict=True)) for row in found], query)
+        def rows(found: Sequence[Any]) -> RenderedResponse:
+            return rendered_rows([dict(zip(self.fields, row, strict=True)) for row in found], query)
 
-        def size(found: tuple[int, bool]) -> Answer:
-            return size_answer(*found)
+        def size(found: tuple[int, bool]) -> RenderedResponse:
+            return rendered_size(*found)
 
         resource, caching = self.service.resource, self.service.caching
         ttl = None if caching is None else caching.ttl
@@ -185,13 +185,13 @@ class BaseController(DocumentedRoutes):
             CachedRead(
                 executor,
                 page_entry(self.list_key(query), resource, ttl),
-                self.service.rows_reading(query, self.fields).then(rows),
+                self.service.rows_query(query, self.fields).map(rows),
                 self.cache_control,
             ),
             CachedRead(
                 executor,
                 Entry(build_key(resource, "size"), (size_tag(resource),), ttl),
-                self.service.size_reading().then(size),
+                self.service.size_query().map(size),
             ),
             partial(complete_page, query=query, path=self.path, given=given),
         )
@@ -219,8 +219,8 @@ class BaseController(DocumentedRoutes):
     async def show(request: Request, read: AnyRead) -> Response:
         """What `read` answers; later requests of the same target are answered by it without this controller."""
         answer, hit = await read.answer()
-        remember(request.scope, read)
-        return await read_response(request.scope, answer, hit, cache_control=read.cache_control)
+        register(request.scope, read)
+        return await conditional_response(request.scope, answer, hit, cache_control=read.cache_control)
 
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
@@ -234,14 +234,14 @@ class BaseController(DocumentedRoutes):
     @staticmethod
     async def write_shortly(
         request: Request,
-        at_once: AtOnce[T] | None,
+        single_statement: SingleStatement[T] | None,
         replied: Callable[[T], Reply],
         work: Callable[[Session], Reply],
         keyed: KeyedRequest | None,
     ) -> Response:
-        """The reply to what came of `at_once`; where that is not to be had, the reply of `work` after its commit."""
+        """The reply to what came of `single_statement`; where that is not to be had, the reply of `work` after its commit."""
         executor = executor_of(request)
-        result = None if at_once is None else await executor.at_once(at_once)
+        result = None if single_statement is None else await executor.single_statement(single_statement)
         reply = await executor.write(work, keyed) if result is None else replied(result)
         return as_response(preferred(reply, request))
 

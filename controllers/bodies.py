@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from infrastructure.cache.lru_cache import remembered_of_short
+from infrastructure.cache.lru_cache import lru_cached_of_short
 from infrastructure.server.media_types import ACCEPT_PATCH, JSON
 from schemas.json_codec import MalformedJson, TooManyValues, from_json
 
@@ -68,7 +68,7 @@ def with_end(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> lis
     return [*(error for error in errors if error["type"] != "missing"), not_json(cut_off)]
 
 
-@partial(remembered_of_short, longest=_LONGEST_TYPE, number=100)
+@partial(lru_cached_of_short, longest=_LONGEST_TYPE, number=100)
 def _is_json(content_type: str) -> bool:
     message = Message()
     message["content-type"] = content_type

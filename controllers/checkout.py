@@ -12,9 +12,9 @@ from controllers.openapi import documentation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.responses import reply
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.checkout import Checkout, PlacedOrderRead
-from services.checkout import CheckoutService, PlacedOrder, at_once
+from services.checkout import CheckoutService, PlacedOrder, single_statement
 from services.declared_errors import refusals_of
 from services.idempotency import Reply
 
@@ -63,7 +63,9 @@ class CheckoutController(OrderController):
             return self._placed(CheckoutService(session).place(body))
 
         keyed = await keyed_request(request)
-        return await self.write_shortly(request, at_once(body, keyed, self.location("")), self._placed, work, keyed)
+        return await self.write_shortly(
+            request, single_statement(body, keyed, self.location("")), self._placed, work, keyed
+        )
 
     def _placed(self, order: PlacedOrder) -> Reply:
-        return reply(201, Answer(order.body, order.etag), self.location(order.id_key))
+        return reply(201, RenderedResponse(order.body, order.etag), self.location(order.id_key))

@@ -16,7 +16,7 @@ from services.declared_errors import Errors
 Endpoint = Callable[..., Any]
 
 
-class DocumentedRoutes:
+class EntityRoutes:
     """Makes routes of one entity, whose service, schemas and example a subclass names."""
 
     service: ClassVar[type[BaseService[Any]]]

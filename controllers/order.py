@@ -13,11 +13,11 @@ from starlette.responses import Response
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
 from controllers.reads import FreshRead
-from controllers.responses import Params, as_dict, content_answer, list_answer, list_headers, long_answer, row_reply
+from controllers.responses import Params, as_dict, list_answer, list_headers, long_answer, rendered_content, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed_response import StreamedResponse
-from infrastructure.cache.rendered_response import Answer
-from middleware.conditional_response import read_response
+from infrastructure.cache.rendered_response import RenderedResponse
+from middleware.conditional_response import conditional_response
 from schemas.base import Page
 from schemas.bill import BillRead
 from schemas.checkout import Return
@@ -31,7 +31,7 @@ from schemas.order import (
 )
 from services.client import ClientService
 from services.declared_errors import refusals_of
-from services.expanded_orders import ExpandedOrders, Place, at_once, in_pieces
+from services.expanded_orders import ExpandedOrders, Place, in_pieces, single_statement
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
@@ -90,14 +90,14 @@ class OrderController(BaseController):
             self.route(
                 "POST",
                 f"{one}/returns",
-                self.take_back,
+                self.return_items,
                 "return_order",
                 summary="Return goods of an order",
                 body=Return,
                 body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
                 answer=BillRead,
                 example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
-                refusals=refusals_of(ReturnService.take_back),
+                refusals=refusals_of(ReturnService.return_items),
             ),
             self.list_route(
                 f"{self.prefix}/clients/{ROW}/orders",
@@ -115,7 +115,7 @@ class OrderController(BaseController):
         query: OrderQuery = parse_query(request, OrderQuery)
         given = self.given(request, query)
 
-        def work(session: Session) -> Answer | LongPage:
+        def work(session: Session) -> RenderedResponse | LongPage:
             page = OrderService(session).page(query, self.fields)
             return self._page(session, query, page, self.path, given)
 
@@ -126,7 +126,7 @@ class OrderController(BaseController):
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
         path, given = f"{self.prefix}/clients/{id_key}/orders", self.given(request, query)
 
-        def work(session: Session) -> Answer | LongPage:
+        def work(session: Session) -> RenderedResponse | LongPage:
             ClientService(session).read(id_key, ("id_key",))
             page = OrderService(session).page(query, self.fields, client_id=id_key)
             return self._page(session, query, page, path, given)
@@ -139,19 +139,19 @@ class OrderController(BaseController):
         if not query.expand:
             return await super().get_row(request, id_key)
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> RenderedResponse:
             row = OrderService(session).read(id_key, self.fields)
-            inside = at_once(session, [row], query.expand)
+            inside = single_statement(session, [row], query.expand)
             if inside is not None:
-                return content_answer(as_dict(row, self.fields) | inside[0], query)
+                return rendered_content(as_dict(row, self.fields) | inside[0], query)
             return long_answer(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
 
         return await self.show(request, FreshRead(executor_of(request), work))
 
     def _page(
         self, session: Session, query: ClientOrdersQuery, page: Page, path: str, given: Params
-    ) -> Answer | LongPage:
-        inside = at_once(session, page.rows, query.expand)
+    ) -> RenderedResponse | LongPage:
+        inside = single_statement(session, page.rows, query.expand)
         if inside is None:
             return LongPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, given))
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
@@ -161,15 +161,15 @@ class OrderController(BaseController):
         return in_pieces(session, orders, [query.shown(as_dict(row, self.fields)) for row in orders], query.expand)
 
     async def _show_page(
-        self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], Answer | LongPage]
+        self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], RenderedResponse | LongPage]
     ) -> Response:
         executor = executor_of(request)
         if "order_details" not in query.expand:
-            return await self.show(request, FreshRead(executor, cast(Callable[[Session], Answer], work)))
+            return await self.show(request, FreshRead(executor, cast(Callable[[Session], RenderedResponse], work)))
         # Nobody remembers how it is read, which would only do for answers that are whole.
         found = await executor.read(work)
-        if isinstance(found, Answer):
-            return await read_response(request.scope, found)
+        if isinstance(found, RenderedResponse):
+            return await conditional_response(request.scope, found)
 
         async def next_piece(place: Place) -> tuple[bytes, Place | None]:
             return await executor.read(partial(found.orders.piece, place=place))
@@ -186,11 +186,11 @@ class OrderController(BaseController):
         """From PENDING to IN_PROGRESS, from there to DELIVERED."""
         return await self.write(request, lambda session: self._reply(OrderService(session).advance(id_key)))
 
-    async def take_back(self, request: Request, id_key: RowId, body: Any) -> Response:
+    async def return_items(self, request: Request, id_key: RowId, body: Any) -> Response:
         """The goods go back to the stock, and a credit bill gives the money back, less their share of the discount."""
 
         def work(session: Session) -> Reply:
-            bill = ReturnService(session).take_back(id_key, body)
+            bill = ReturnService(session).return_items(id_key, body)
             return row_reply(201, bill, BILL_FIELDS, self.bills.location(bill.id_key))
 
         return await self.write(request, work)

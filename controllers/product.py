@@ -10,9 +10,9 @@ from starlette.responses import Response
 from controllers.base import executor_of
 from controllers.bulk import BulkController
 from controllers.reads import FreshRead
-from controllers.responses import page_answer, row_reply
+from controllers.responses import rendered_page, row_reply
 from controllers.routing import ROW, RowId, parse_query
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.cache_control import PUBLIC
 from models.stock_movement import StockReason
 from schemas.product import (
@@ -96,8 +96,8 @@ class ProductController(BulkController):
         query = parse_query(request, StockMovementQuery)
         path, given = f"{self.location(id_key)}/stock_movements", self.given(request, query)
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> RenderedResponse:
             page = ProductService(session).ledger(id_key, query, _LEDGER_FIELDS)
-            return page_answer(page, _LEDGER_FIELDS, query, path, given)
+            return rendered_page(page, _LEDGER_FIELDS, query, path, given)
 
         return await self.show(request, FreshRead(executor_of(request), work))

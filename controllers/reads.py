@@ -10,14 +10,14 @@ from weakref import ref
 
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.batching import SharedFuture
 from infrastructure.cache.entries import Entry
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import Found
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import TagValues
 from middleware.cache_control import PRIVATE
 from services.executor import Executor
 
-Work = Callable[[Session], Answer]
+Work = Callable[[Session], RenderedResponse]
 
 
 @dataclass(slots=True)
@@ -28,13 +28,13 @@ class FreshRead:
     work: Work
     cache_control: bytes = PRIVATE
 
-    def look(self) -> None:
+    def check(self) -> None:
         """There is nothing to look for."""
 
-    def recall(self, found: Found) -> None:
+    def get_if_fresh(self, found: TagValues) -> None:
         """Nothing is kept."""
 
-    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         return await self.executor.read(self.work), None
 
 
@@ -47,13 +47,13 @@ class CachedRead:
     work: Work
     cache_control: bytes = PRIVATE
 
-    def look(self) -> SharedAnswer[Found] | None:
-        return self.executor.cache.look(self.entry)
+    def check(self) -> SharedFuture[TagValues] | None:
+        return self.executor.cache.check(self.entry)
 
-    def recall(self, found: Found) -> Answer | None:
-        return self.executor.cache.recall(self.entry, found)
+    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
+        return self.executor.cache.get_if_fresh(self.entry, found)
 
-    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         return await self.executor.read_cached(self.entry, self.work, found)
 
 
@@ -67,35 +67,35 @@ class CachedPage:
 
     rows: CachedRead
     size: CachedRead
-    complete: Callable[[Answer, Answer], Answer]
-    _parts: tuple[ref[Answer], ref[Answer]] | None = None
-    _whole: list[Answer] = field(default_factory=list)
+    complete: Callable[[RenderedResponse, RenderedResponse], RenderedResponse]
+    _parts: tuple[ref[RenderedResponse], ref[RenderedResponse]] | None = None
+    _whole: list[RenderedResponse] = field(default_factory=list)
 
     @property
     def cache_control(self) -> bytes:
         return self.rows.cache_control
 
-    def look(self) -> SharedAnswer[Found] | None:
-        return self.rows.executor.cache.look(self.rows.entry, self.size.entry)
+    def check(self) -> SharedFuture[TagValues] | None:
+        return self.rows.executor.cache.check(self.rows.entry, self.size.entry)
 
-    def recall(self, found: Found) -> Answer | None:
-        rows, size = self.rows.recall(found), self.size.recall(found)
+    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
+        rows, size = self.rows.get_if_fresh(found), self.size.get_if_fresh(found)
         return None if rows is None or size is None else self._whole_of(rows, size)
 
-    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         rows, rows_hit = await self.rows.answer(found)
         size, size_hit = await self.size.answer(found)
         return self._whole_of(rows, size), bool(rows_hit and size_hit)
 
-    def _whole_of(self, rows: Answer, size: Answer) -> Answer:
+    def _whole_of(self, rows: RenderedResponse, size: RenderedResponse) -> RenderedResponse:
         if self._parts is None or self._parts[0]() is not rows or self._parts[1]() is not size:
             self._put_together(rows, size)
         return self._whole[0]
 
-    def _put_together(self, rows: Answer, size: Answer) -> None:
+    def _put_together(self, rows: RenderedResponse, size: RenderedResponse) -> None:
         whole = self._whole = [self.complete(rows, size)]
 
-        def forget(_: ref[Answer]) -> None:
+        def forget(_: ref[RenderedResponse]) -> None:
             whole.clear()
 
         self._parts = ref(rows, forget), ref(size)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.server.content_coding import plain_tag
 from infrastructure.server.media_types import JSON
 from models.base import version
@@ -29,12 +29,12 @@ def as_dict(row: Any, fields: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in fields}
 
 
-def row_answer(row: Any, fields: Sequence[str]) -> Answer:
+def row_answer(row: Any, fields: Sequence[str]) -> RenderedResponse:
     """One row as JSON, tagged with its version."""
-    return content_answer(as_dict(row, fields))
+    return rendered_content(as_dict(row, fields))
 
 
-def content_answer(content: dict[str, Any], query: ListQuery | None = None) -> Answer:
+def rendered_content(content: dict[str, Any], query: ListQuery | None = None) -> RenderedResponse:
     """One row as JSON, tagged with its version; of `query`, the fields that were asked for are shown.
 
     What is not the whole row, or is more than that, has a tag of its own: the row's version, a dot, and a digest.
@@ -43,60 +43,64 @@ def content_answer(content: dict[str, Any], query: ListQuery | None = None) -> A
     shown = content if query is None else query.shown(content)
     body = json_body(shown)
     if query is None or query.shows_rows:
-        return Answer(body, f'"{version(content["id_key"], content["updated_at"])}"')
+        return RenderedResponse(body, f'"{version(content["id_key"], content["updated_at"])}"')
     return long_answer(body, content["id_key"], content["updated_at"])
 
 
-def long_answer(body: bytes, id_key: int, updated_at: datetime) -> Answer:
-    """One row with others inside, which is rendered already: as `content_answer` tags it."""
-    return Answer(body, f'"{version(id_key, updated_at)}.{_digest(body)}"')
+def long_answer(body: bytes, id_key: int, updated_at: datetime) -> RenderedResponse:
+    """One row with others inside, which is rendered already: as `rendered_content` tags it."""
+    return RenderedResponse(body, f'"{version(id_key, updated_at)}.{_digest(body)}"')
 
 
-def page_answer(page: Page, fields: Sequence[str], query: ListQuery, path: str, given: Params) -> Answer:
+def rendered_page(page: Page, fields: Sequence[str], query: ListQuery, path: str, given: Params) -> RenderedResponse:
     """A page of rows as a JSON array; `path` and `given`, the parameters of the request, make its links."""
     # By position: access by name costs three times as much, and the last column is the count.
     return list_answer([dict(zip(fields, row, strict=False)) for row in page.rows], page, query, path, given)
 
 
-def list_answer(content: list[dict[str, Any]], page: Page, query: ListQuery, path: str, given: Params) -> Answer:
+def list_answer(
+    content: list[dict[str, Any]], page: Page, query: ListQuery, path: str, given: Params
+) -> RenderedResponse:
     """A JSON array with the count and the links of `page`."""
-    rows = rows_answer(content, query)
-    return complete_page(rows, size_answer(page.total, page.estimated), query, path, given)
+    rows = rendered_rows(content, query)
+    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, given)
 
 
 def list_headers(page: Page, query: ListQuery, path: str, given: Params) -> Mapping[str, str]:
     """The count and the links of a page whose rows are sent in pieces."""
     last_key = page.rows[-1].id_key if len(page.rows) == query.limit else None
-    rows = Answer(b"", "", complete_to=last_key)
-    return complete_page(rows, size_answer(page.total, page.estimated), query, path, given).headers
+    rows = RenderedResponse(b"", "", complete_to=last_key)
+    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, given).headers
 
 
-def rows_answer(content: list[dict[str, Any]], query: ListQuery) -> Answer:
+def rendered_rows(content: list[dict[str, Any]], query: ListQuery) -> RenderedResponse:
     """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
     is_full = len(content) == query.limit
     body = json_body([query.shown(row) for row in content] if query.fields else content)
-    return Answer(body, _digest(body), complete_to=content[-1]["id_key"] if is_full else None)
+    return RenderedResponse(body, _digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 
-def size_answer(total: int, estimated: bool) -> Answer:
+def rendered_size(total: int, estimated: bool) -> RenderedResponse:
     """How many rows a list has in all, by itself."""
     headers = {"X-Total-Count": str(total)}
     if estimated:
         headers["X-Total-Count-Estimated"] = "true"
-    return Answer(b"", "", headers)
+    return RenderedResponse(b"", "", headers)
 
 
-def complete_page(rows: Answer, size: Answer, query: ListQuery, path: str, given: Params) -> Answer:
+def complete_page(
+    rows: RenderedResponse, size: RenderedResponse, query: ListQuery, path: str, given: Params
+) -> RenderedResponse:
     """The page that `rows` and `size` make together; `path` and `given`, the parameters of the request, make its links."""
     total, estimated = int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers
     page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
     links = _links(page, query, path, given, rows.complete_to)
     etag = _digest(f"{rows.etag} {links}".encode())
     headers = {**size.headers, "Link": links} if links else size.headers
-    return Answer(rows.body, f'"{etag}"', headers, coded=rows.coded)
+    return RenderedResponse(rows.body, f'"{etag}"', headers, coded=rows.coded)
 
 
-def _seen_to(rows: Answer, query: ListQuery) -> int:
+def _seen_to(rows: RenderedResponse, query: ListQuery) -> int:
     """How many rows there are at least, by this page of them: a full one may have others behind it.
 
     Without that, an estimate that is too low would end the way through the links before the rows do.
@@ -115,7 +119,7 @@ def row_reply(status: int, row: Any, fields: Sequence[str], location: str | None
     return reply(status, row_answer(row, fields), location)
 
 
-def reply(status: int, answer: Answer, location: str | None = None) -> Reply:
+def reply(status: int, answer: RenderedResponse, location: str | None = None) -> Reply:
     """The reply with this answer; `location` is the path of what was made."""
     headers = {"Content-Type": JSON, "ETag": answer.etag}
     if location is not None:

@@ -21,7 +21,7 @@ from infrastructure.server.content_coding import (
     is_text,
     tag_in,
 )
-from infrastructure.server.request_heads import Headers, said_of_headers
+from infrastructure.server.request_heads import Headers, memoize_on_headers
 
 VARY = (b"vary", b"Accept-Encoding")
 
@@ -30,7 +30,7 @@ _WITHOUT_BODY = frozenset((204, 205, 304))
 
 def coding_for(scope: Mapping[str, Any]) -> str | None:
     """The coding in which the client of this request gets what is worth it; None for none."""
-    return said_of_headers(scope, _accepted)
+    return memoize_on_headers(scope, _accepted)
 
 
 def _accepted(headers: Headers) -> str | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence, Sized
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.server.content_coding import plain_tag
-from infrastructure.server.request_heads import Headers, said_of_headers
+from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
 from middleware.errors import refusal_of
@@ -50,7 +50,7 @@ class LargeBodies:
 _large = LargeBodies()
 
 
-class ReadResponse(Response):
+class ConditionalResponse(Response):
     """A response whose headers are taken as they are, because making them anew costs more than sending them."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
@@ -81,23 +81,23 @@ class ReadResponse(Response):
         await send({"type": "http.response.body", "body": body[start:]})
 
 
-async def read_response(
-    scope: Scope, answer: Answer, hit: bool | None = None, *, cache_control: bytes = PRIVATE
-) -> ReadResponse:
+async def conditional_response(
+    scope: Scope, answer: RenderedResponse, hit: bool | None = None, *, cache_control: bytes = PRIVATE
+) -> ConditionalResponse:
     """The response to the read of `scope`. `hit` says whether the cache had the answer; None where nothing is cached."""
     coding = coding_for(scope) if answer.varies else None
     more = about_caches(cache_control, hit)
     if answer.varies:
         more.append(VARY)
     if client_has(answer.etag, scope):
-        return ReadResponse(304, answer.form_without_body(coding).headers_of_304 + more)
+        return ConditionalResponse(304, answer.form_without_body(coding).headers_of_304 + more)
     form = await answer.make_form(coding)
-    return ReadResponse(200, form.headers_of_200 + more, form.body)
+    return ConditionalResponse(200, form.headers_of_200 + more, form.body)
 
 
 def client_has(etag: str, scope: Scope) -> bool:
     """Whether the request says that the client holds the answer with this `etag`, in whatever coding."""
-    held = said_of_headers(scope, _held)
+    held = memoize_on_headers(scope, _held)
     return etag in held or "*" in held
 
 

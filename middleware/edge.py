@@ -10,13 +10,13 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infrastructure.cache.batching import SharedAnswer
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import Found
-from middleware.conditional_response import read_response
+from infrastructure.cache.batching import SharedFuture
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import TagValues
+from middleware.conditional_response import conditional_response
 from middleware.errors import refusal_of, unexpected
-from middleware.rate_limit import RateLimit, Usage
-from middleware.route_cache import KnownReads, Read
+from middleware.rate_limit import LimitUsage, RateLimit
+from middleware.route_cache import ResolvedRoute, RouteCache
 from services.errors import ShopError
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -27,10 +27,10 @@ _ASKED = "shop.asked"
 class Asked(NamedTuple):
     """What Redis was asked for a request: whether its read is good, and how far its client is into the limit."""
 
-    found: SharedAnswer[Found] | None
-    usage: Usage | None
+    found: SharedFuture[TagValues] | None
+    usage: LimitUsage | None
     # The answer and whether the cache had it, where that was read already.
-    answered: tuple[Answer, bool | None] | None = None
+    answered: tuple[RenderedResponse, bool | None] | None = None
 
 
 def note_asked(scope: Scope, asked: Asked) -> None:
@@ -44,36 +44,36 @@ class Edge:
     def __init__(self, app: ASGIApp, *, limit: RateLimit | None = None) -> None:
         self.app = app
         self.limit = limit
-        self.known = KnownReads()
+        self.known = RouteCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        read = self.known.find(scope)
-        asked = scope.get(_ASKED) or await self._ask(scope, read)
+        route = self.known.find(scope)
+        asked = scope.get(_ASKED) or await self._ask(scope, route)
         usage = asked.usage
         if usage is not None and self.limit is not None:
             send = _with_headers(send, self.limit.headers(usage))
             if self.limit.refuses(usage):
                 await self.limit.refusal(scope, usage)(scope, receive, send)
                 return
-        if read is None:
+        if route is None:
             await self.app(scope, receive, send)
         else:
-            await _answer(read, asked, scope, receive, send)
+            await _answer(route, asked, scope, receive, send)
 
-    async def _ask(self, scope: Scope, read: Read | None) -> Asked:
-        found = None if read is None else read.look()
+    async def _ask(self, scope: Scope, route: ResolvedRoute | None) -> Asked:
+        found = None if route is None else route.check()
         usage = None if self.limit is None else await self.limit.usage(self.limit.count(scope))
         return Asked(found, usage)
 
 
-async def _answer(read: Read, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(route: ResolvedRoute, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
     response: Response
     try:
-        answer, hit = asked.answered or await read.answer(asked.found)
-        response = await read_response(scope, answer, hit, cache_control=read.cache_control)
+        answer, hit = asked.answered or await route.answer(asked.found)
+        response = await conditional_response(scope, answer, hit, cache_control=route.cache_control)
     except ShopError as error:
         response = refusal_of(error, scope)
     except Exception as error:

@@ -11,21 +11,21 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.cache.batching import SharedAnswer, settled
+from infrastructure.cache.batching import SharedFuture, settled
 from infrastructure.cache.gateway import RedisUnavailable
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import Found
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import TagValues
 from infrastructure.observability.logging import request_id, trace_id
-from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.header_lines import header_lines
-from infrastructure.server.request_heads import Headers, said_of_headers
+from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import lines_about_caches
 from middleware.compression import VARY, coding_for
 from middleware.conditional_response import LARGE_BYTES, client_has
 from middleware.edge import Asked, Edge, note_asked
-from middleware.rate_limit import Counted, Usage
+from middleware.rate_limit import Counted, LimitUsage
 from middleware.request_context import Begun, RequestContext
-from middleware.route_cache import Read
+from middleware.route_cache import ResolvedRoute
 
 log = logging.getLogger("shop.fast_path")
 
@@ -34,19 +34,19 @@ log = logging.getLogger("shop.fast_path")
 class _Held:
     """A request, what was asked for it in its turn, and how far its client is into the limit as soon as that is known."""
 
-    request: HeldRequest
-    read: Read
-    found: SharedAnswer[Found] | None
+    request: DeferredRequest
+    route: ResolvedRoute
+    found: SharedFuture[TagValues] | None
     counted: Counted | None
     begun: Begun
-    usage: Usage | None = None
+    usage: LimitUsage | None = None
 
-    def recalled(self) -> Answer | None:
+    def recalled(self) -> RenderedResponse | None:
         """The answer that this worker remembers, if Redis has said that it is good."""
         if self.found is None:
             return None
         try:
-            return self.read.recall(self.found.result())
+            return self.route.get_if_fresh(self.found.result())
         except RedisUnavailable as error:
             log.debug("Cache away: %s", error)
             return None
@@ -66,14 +66,14 @@ class FastPath:
         self._turn: list[_Held] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def take(self, request: HeldRequest) -> bool:
+    def handle_early(self, request: DeferredRequest) -> bool:
         """Whether the request is now in the care of the fast path."""
         scope = request.scope
-        read = self._known.find(scope)
-        if read is None or self._context.draining or said_of_headers(scope, _has_origin):
+        route = self._known.find(scope)
+        if route is None or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
         counted = None if self._limit is None else self._limit.count(scope)
-        self._turn.append(_Held(request, read, read.look(), counted, self._context.begin(scope)))
+        self._turn.append(_Held(request, route, route.check(), counted, self._context.begin(scope)))
         if len(self._turn) == 1:
             self._start(self._answer_turn())
         return True
@@ -115,7 +115,7 @@ class FastPath:
 
     async def _read(self, held: _Held) -> None:
         try:
-            answer, hit = await held.read.answer(held.found)
+            answer, hit = await held.route.answer(held.found)
         except Exception as error:
             # The layers meet it again, and find the words for it.
             log.debug("A known read failed: %s", type(error).__name__)
@@ -123,7 +123,7 @@ class FastPath:
         else:
             await self._make_and_send(held, answer, hit)
 
-    async def _make_and_send(self, held: _Held, answer: Answer, hit: bool | None) -> None:
+    async def _make_and_send(self, held: _Held, answer: RenderedResponse, hit: bool | None) -> None:
         """Send the answer in a coding that it may have to be brought into first."""
         try:
             if answer.varies and not client_has(answer.etag, held.request.scope):
@@ -135,12 +135,12 @@ class FastPath:
             self._hand_on(held)
 
     @staticmethod
-    def _hand_on(held: _Held, answered: tuple[Answer, bool | None] | None = None) -> None:
+    def _hand_on(held: _Held, answered: tuple[RenderedResponse, bool | None] | None = None) -> None:
         if not held.request.is_answered:
             note_asked(held.request.scope, Asked(held.found, held.usage, answered))
-            held.request.hand_on()
+            held.request.fall_through()
 
-    def _send(self, held: _Held, answer: Answer, hit: bool | None) -> bool:
+    def _send(self, held: _Held, answer: RenderedResponse, hit: bool | None) -> bool:
         """Whether the answer was sent, or will be as soon as it is in the coding that the client takes."""
         scope = held.request.scope
         coding = coding_for(scope) if answer.varies else None
@@ -157,7 +157,7 @@ class FastPath:
             elif len(body) > LARGE_BYTES:
                 return False
         limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
-        about = lines_about_caches(held.read.cache_control, hit)
+        about = lines_about_caches(held.route.cache_control, hit)
         if not held.request.write(
             status, (lines, about, limits, self._vary[answer.varies], self._context.lines(held.begun)), body
         ):

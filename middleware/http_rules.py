@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from infrastructure.cache.lru_cache import remembered_of_short
+from infrastructure.cache.lru_cache import lru_cached_of_short
 from middleware.errors import problem
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?")
@@ -59,7 +59,7 @@ def _is_host_valid(scope: Scope) -> bool:
     return len(hosts) == 1 and is_host(hosts[0])
 
 
-@partial(remembered_of_short, longest=_LONGEST_HOST, number=256)
+@partial(lru_cached_of_short, longest=_LONGEST_HOST, number=256)
 def is_host(value: bytes) -> bool:
     """Whether this is a well-formed value of `Host`."""
     match = _HOST.fullmatch(value)

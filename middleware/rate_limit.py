@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from config.settings import Network
-from infrastructure.cache.batching import AskedTogether, SharedAnswer, settled
+from infrastructure.cache.batching import Batcher, SharedFuture, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
 from infrastructure.server.addresses import belongs_to, counted_as
@@ -59,7 +59,7 @@ _MOST_LOCAL_WINDOWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class LimitUsage:
     """How far a client is into its window: requests so far, and seconds (rounded up) until it ends."""
 
     count: int
@@ -73,7 +73,7 @@ class Counted(NamedTuple):
     client: str
     place: int
     requests: dict[str, int]
-    answer: SharedAnswer[dict[str, Usage]]
+    answer: SharedFuture[dict[str, LimitUsage]]
 
 
 class LocalWindows:
@@ -86,7 +86,7 @@ class LocalWindows:
         # In the order in which they end, because all are equally long.
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def count(self, client: str) -> Usage:
+    def count(self, client: str) -> LimitUsage:
         """Count one request of `client`."""
         now = self._clock()
         end, count = self._windows.get(client, (now, 0))
@@ -94,7 +94,7 @@ class LocalWindows:
             self._make_room(client, now)
             end, count = now + self._period, 0
         self._windows[client] = (end, count + 1)
-        return Usage(count + 1, _whole_seconds((end - now) * 1000))
+        return LimitUsage(count + 1, _whole_seconds((end - now) * 1000))
 
     def _make_room(self, client: str, now: float) -> None:
         self._windows.pop(client, None)
@@ -125,7 +125,7 @@ class RateLimit:
         self._calls, self._period = calls, period
         self._trusted, self._exempt = trusted, exempt
         self._local = LocalWindows(period)
-        self._together: AskedTogether[dict[str, int], dict[str, Usage]] = AskedTogether(dict, self._count_together)
+        self._together: Batcher[dict[str, int], dict[str, LimitUsage]] = Batcher(dict, self._count_together)
         # Beside the usual names those of draft-ietf-httpapi-ratelimit-headers, which are structured fields.
         self._constant_headers = (
             (b"x-ratelimit-limit", b"%d" % calls),
@@ -148,33 +148,33 @@ class RateLimit:
         place = requests[client] = requests.get(client, 0) + 1
         return Counted(address, client, place, requests, answer)
 
-    async def usage(self, counted: Counted | None) -> Usage:
+    async def usage(self, counted: Counted | None) -> LimitUsage:
         """How far the client is into its window, with the request that was counted."""
         if counted is not None:
             await settled((counted.answer,))
         return self.usage_now(counted)
 
-    def usage_now(self, counted: Counted | None) -> Usage:
+    def usage_now(self, counted: Counted | None) -> LimitUsage:
         """The same once the answer for `counted` is there, without waiting."""
         if counted is None:
-            return Usage(0, self._period)
+            return LimitUsage(0, self._period)
         try:
             last = counted.answer.result()[counted.client]
         except RedisUnavailable:
             usage = self._local.count(counted.client)
         else:
             # All who came in this turn were counted at once; each has its own place among them.
-            usage = Usage(last.count - counted.requests[counted.client] + counted.place, last.reset)
+            usage = LimitUsage(last.count - counted.requests[counted.client] + counted.place, last.reset)
         if usage.count == self._calls + 1:
             # Exactly one request of a window gets this number, whatever the worker: one line.
             log.warning("Rate limit exceeded for IP: %s", counted.address)
         return usage
 
-    def refuses(self, usage: Usage) -> bool:
+    def refuses(self, usage: LimitUsage) -> bool:
         """Whether the request that was counted last is one too many."""
         return usage.count > self._calls
 
-    def headers(self, usage: Usage) -> tuple[tuple[bytes, bytes], ...]:
+    def headers(self, usage: LimitUsage) -> tuple[tuple[bytes, bytes], ...]:
         """What every answer says about the limit."""
         left = max(0, self._calls - usage.count)
         return (
@@ -184,12 +184,12 @@ class RateLimit:
             (b"ratelimit", b'"default";r=%d;t=%d' % (left, usage.reset)),
         )
 
-    def lines(self, usage: Usage) -> bytes:
+    def lines(self, usage: LimitUsage) -> bytes:
         """The same as lines."""
         left = max(0, self._calls - usage.count)
         return self._lines % (left, usage.reset, left, usage.reset)
 
-    def refusal(self, scope: Scope, usage: Usage) -> Response:
+    def refusal(self, scope: Scope, usage: LimitUsage) -> Response:
         """The 429 for a request that is one too many."""
         return problem(
             scope,
@@ -199,12 +199,12 @@ class RateLimit:
             extra={"retry_after": usage.reset},
         )
 
-    async def _count_together(self, requests: dict[str, int]) -> dict[str, Usage]:
+    async def _count_together(self, requests: dict[str, int]) -> dict[str, LimitUsage]:
         keys = [f"ratelimit:{client}" for client in requests]
         answer = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
         counted = integers(answer, 2 * len(keys))
         return {
-            client: Usage(count, _whole_seconds(left))
+            client: LimitUsage(count, _whole_seconds(left))
             for client, count, left in zip(requests, counted[::2], counted[1::2], strict=True)
         }
 

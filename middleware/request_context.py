@@ -14,7 +14,7 @@ from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.header_lines import header_lines
-from infrastructure.server.request_heads import Headers, said_of_headers
+from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address
 from middleware.trace_context import Trace, trace_of
@@ -112,7 +112,7 @@ class RequestContext:
 
     def begin(self, scope: Scope) -> Begun:
         """Take up a request. When this layer is called with it later, it does not begin anew."""
-        told = said_of_headers(scope, _told_by)
+        told = memoize_on_headers(scope, _told_by)
         if told.proxy_header is not None:
             self._untrusted_proxies.look_at(scope, told.proxy_header)
         identity = told.request_id or _new_uuid()

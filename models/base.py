@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from infrastructure.database.datetimes import FarMoment
+from infrastructure.database.datetimes import FarDatetime
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
@@ -70,9 +70,9 @@ class Row(Base):
         return version(self.id_key, self.updated_at)
 
 
-def version(id_key: int, updated_at: datetime | FarMoment) -> str:
+def version(id_key: int, updated_at: datetime | FarDatetime) -> str:
     """The version of a row with this key, last changed at this time."""
-    if isinstance(updated_at, FarMoment):
+    if isinstance(updated_at, FarDatetime):
         return f"{id_key:x}-{hashlib.blake2b(updated_at.encode(), digest_size=8).hexdigest()}"
     return f"{id_key:x}-{int(updated_at.timestamp()) * 1_000_000 + updated_at.microsecond:x}"
 

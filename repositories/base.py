@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
-from repositories.query.bound_query import MoreToRead, Question, Reading, always
+from repositories.query.bound_query import BoundQuery, MoreToRead, Query, always
 from repositories.query.changed_rows import ChangedRows
 from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from repositories.query.filters import by_value
-from repositories.query.list_shape import Listed, Shape, decisive
+from repositories.query.list_shape import ListedTable, ListShape, decisive
 from repositories.query.lists import are_many_statement, matching, page_statement, size_statement
 from repositories.query.new_rows import parameters_of, row_statement
 from repositories.query.statement_cache import memoized
@@ -41,7 +41,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(Listed, ChangedRows, Generic[M]):
+class BaseRepository(ListedTable, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init_subclass__(cls) -> None:
@@ -72,36 +72,36 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
     # -- reads that need no session ----------------------------------------------------------------
 
     @classmethod
-    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Any | None]:
+    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any | None]:
         """The named columns of a row, or None. `row_id` must be a key."""
-        return always(lambda: Question(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
+        return always(lambda: BoundQuery(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
 
     @classmethod
-    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+    def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
         """The rows that `query` asks for, and nothing about the others."""
         wanted = query.filters()
         shape, values = _shape(query, fields, wanted), {**wanted, **_paging(query)}
-        reading = always(lambda: Question(page_statement(cls, shape, counted=False), values, tuple))
-        return replace(reading, is_light=_is_light(query))
+        rows = always(lambda: BoundQuery(page_statement(cls, shape, counted=False), values, tuple))
+        return replace(rows, is_light=_is_light(query))
 
     @classmethod
-    def size_reading(cls) -> Reading[Size]:
+    def size_query(cls) -> Query[Size]:
         """How many rows there are."""
 
-        def question(database: Engine) -> Question[Size]:
+        def bind(database: Engine) -> BoundQuery[Size]:
             key = CountedLists.key(database, cls.model.__tablename__, {})
             known = _counted_lists.get(key)
             statement = size_statement(cls, ())
-            return Question(statement, parameters(known), lambda rows: _told_by(Count(*rows[0]), key, known))
+            return BoundQuery(statement, parameters(known), lambda rows: _told_by(Count(*rows[0]), key, known))
 
-        return Reading(question, lambda session: cls(session).size({}))
+        return Query(bind, lambda session: cls(session).size({}))
 
     @classmethod
-    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+    def page_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Page]:
         """A page in the order of the keys, and how many rows there are."""
         shape = _shape(query, fields, {})
 
-        def question(database: Engine) -> Question[Page]:
+        def bind(database: Engine) -> BoundQuery[Page]:
             key = CountedLists.key(database, cls.model.__tablename__, {})
             known = _counted_lists.get(key)
 
@@ -109,15 +109,15 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
                 return Page(rows, *_told_by(_counted_beside(rows, query), key, known))
 
             statement = page_statement(cls, shape, counted=True)
-            return Question(statement, {**_paging(query), **parameters(known)}, page)
+            return BoundQuery(statement, {**_paging(query), **parameters(known)}, page)
 
-        return Reading(question, lambda session: cls(session).page(query, fields), _is_light(query))
+        return Query(bind, lambda session: cls(session).page(query, fields), _is_light(query))
 
     # -- one row -----------------------------------------------------------------------------------
 
     def row(self, row_id: int, fields: tuple[str, ...]) -> Any | None:
         """The named columns of a row, or None. The cheap way to read what nobody will change."""
-        return self.row_reading(row_id, fields)(self.session) if is_key(row_id) else None
+        return self.row_query(row_id, fields)(self.session) if is_key(row_id) else None
 
     def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""
@@ -133,7 +133,7 @@ class BaseRepository(Listed, ChangedRows, Generic[M]):
         rows = self.session.scalars(_lock_statement(self.model, to_delete), {"keys": keys}) if keys else ()
         return {row.id_key: row for row in rows}
 
-    def hold(self, row_id: int) -> bool:
+    def lock_key_share(self, row_id: int) -> bool:
         """Whether the row exists; if so it cannot be deleted before the transaction ends."""
         if not is_key(row_id):
             return False
@@ -254,8 +254,8 @@ def _first(rows: Sequence[Any]) -> Any | None:
     return rows[0] if rows else None
 
 
-def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> Shape:
-    return Shape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
+def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> ListShape:
+    return ListShape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
 
 
 # -- statements, one per shape ---------------------------------------------------------------------

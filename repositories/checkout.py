@@ -244,7 +244,7 @@ class CheckoutRepository:
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
 
-    def lock_shelf(self, product_ids: Sequence[int]) -> dict[int, Any]:
+    def lock_products(self, product_ids: Sequence[int]) -> dict[int, Any]:
         """The products that exist, by id, locked in the order of their ids."""
         return {row.id_key: row for row in self.connection.execute(_LOCKED_SHELF, {"keys": sorted(set(product_ids))})}
 

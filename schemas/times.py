@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
-from infrastructure.database.datetimes import FarMoment
+from infrastructure.database.datetimes import FarDatetime
 from schemas.fields import refusal
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -62,7 +62,7 @@ def moment_schema(description: str) -> WithJsonSchema:
 
 
 def _far_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    far = FarMoment.shown(value) if isinstance(value, str) else None
+    far = FarDatetime.shown(value) if isinstance(value, str) else None
     return handler(value) if far is None else far
 
 

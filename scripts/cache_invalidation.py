@@ -5,24 +5,24 @@ import sys
 
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.tags import News, Versions
+from infrastructure.cache.tags import CacheTags, Invalidation
 
 
-def tell_the_cache(redis_url: str | None, news: News, old: str) -> None:
-    """Make the cached answers that `news` concern old.
+def invalidate_cache(redis_url: str | None, invalidation: Invalidation, old: str) -> None:
+    """Make the cached answers that `invalidation` concern old.
 
     Where Redis cannot be reached, standard error says what a running shop may show then: the words `old`.
     """
-    if not asyncio.run(_is_told(redis_url, news)):
+    if not asyncio.run(_is_published(redis_url, invalidation)):
         print(f"Redis cannot be reached: a running shop may show {old}.", file=sys.stderr)
 
 
-async def _is_told(redis_url: str | None, news: News) -> bool:
+async def _is_published(redis_url: str | None, invalidation: Invalidation) -> bool:
     """Tell Redis; whether it heard it, or there is none."""
     gateway = RedisGateway(redis_url)
     # With no secret: to make things old needs none. Whoever cannot read a frontier takes all for being before it.
-    versions = Versions(gateway, Seal(b""))
-    await versions.tell(news)
-    await versions.close()
+    tags = CacheTags(gateway, Seal(b""))
+    await tags.publish(invalidation)
+    await tags.close()
     await gateway.close()
-    return not versions.is_untold(news.all_tags())
+    return not tags.is_pending(invalidation.all_tags())

@@ -28,11 +28,11 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from infrastructure.embedded.servers import ServerUrls
-from scripts.cache_invalidation import tell_the_cache
+from scripts.cache_invalidation import invalidate_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
 from scripts.database import EXIT_FINE
-from services.base import news_of
+from services.base import invalidation_of
 from services.csv.cells import BadRow, Batch
 from services.csv.entities import CSV_ENTITIES
 from services.csv.importer import CsvImport
@@ -85,7 +85,7 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     work.finish()
     with uninterrupted():
         session.commit()
-        tell_the_cache(urls.redis_url, news_of(session), _OLD)
+        invalidate_cache(urls.redis_url, invalidation_of(session), _OLD)
     others = f", {work.updated} updated" if options.on_duplicate == "update" else ""
     others += f", {work.skipped} there already" if options.on_duplicate == "skip" else ""
     print(f"{work.added} {options.entity} added{others}, {_rows(refusals.count)} refused.")

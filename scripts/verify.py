@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.tags import News
-from scripts.cache_invalidation import tell_the_cache
+from infrastructure.cache.tags import Invalidation
+from scripts.cache_invalidation import invalidate_cache
 from scripts.database import EXIT_FINE, REASONS, shop_database, stopped_by
-from services.base import news_of
+from services.base import invalidation_of
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
 
 EXIT_BROKEN = 1
@@ -34,15 +34,15 @@ def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
 
 def repair(engine: Engine, redis_url: str | None, repairs: Sequence[Repair]) -> None:
     """Apply the repairs, each in a transaction of its own, and tell a running shop of those that were committed."""
-    news = News()
+    invalidation = Invalidation()
     try:
         for one in repairs:
             with Session(engine) as session:
                 one.apply(session)
                 session.commit()
-                news.tags |= news_of(session).all_tags()
+                invalidation.tags |= invalidation_of(session).all_tags()
     finally:
-        tell_the_cache(redis_url, news, _OLD)
+        invalidate_cache(redis_url, invalidation, _OLD)
 
 
 def report(findings: Sequence[Finding]) -> bool:

@@ -2,7 +2,7 @@
 
 A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
 `before_update`, `after_update` and `before_delete`. A service lives as long as the transaction of its session; nothing
-here commits. What is one statement needs no session: `at_once` says how.
+here commits. What is one statement needs no session: `single_statement` says how.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,22 +11,22 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.tags import News
-from infrastructure.database.datetimes import FarMoment
+from infrastructure.cache.tags import Invalidation
+from infrastructure.database.datetimes import FarDatetime
 from models import Row
 from repositories.base import BaseRepository, is_key
-from repositories.query.bound_query import Reading
+from repositories.query.bound_query import Query
 from repositories.query.counts import Size
 from schemas.base import ListQuery, Page
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.integrity import references_to, violations_of, written_in_parts
 from services.preconditions import UNCONDITIONAL, Preconditions
-from services.single_statement import AtOnce
+from services.single_statement import SingleStatement
 
 M = TypeVar("M", bound=Row)
 T = TypeVar("T")
 
-NEWS = "news"
+INVALIDATION = "invalidation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class BaseService(Generic[M]):
     # -- reads that need no session ----------------------------------------------------------------
 
     @classmethod
-    def row_reading(cls, row_id: int, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
         """The named columns of the row, by position. Raises `NotFound`, at once or when it is read."""
 
         def found(row: Any | None) -> Any:
@@ -66,28 +66,28 @@ class BaseService(Generic[M]):
                 raise NotFound(cls.thing, row_id)
             return row
 
-        return cls.repository_type.row_reading(row_id, fields).then(found) if is_key(row_id) else found(None)
+        return cls.repository_type.row_query(row_id, fields).map(found) if is_key(row_id) else found(None)
 
     @classmethod
-    def rows_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Sequence[Any]]:
+    def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
         """The rows that `query` asks for, without their count."""
-        return cls.repository_type.rows_reading(query, fields)
+        return cls.repository_type.rows_query(query, fields)
 
     @classmethod
-    def size_reading(cls) -> Reading[Size]:
+    def size_query(cls) -> Query[Size]:
         """How many rows there are."""
-        return cls.repository_type.size_reading()
+        return cls.repository_type.size_query()
 
     @classmethod
-    def page_reading(cls, query: ListQuery, fields: tuple[str, ...]) -> Reading[Page]:
+    def page_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Page]:
         """A page in the order of the keys, and how many rows there are."""
-        return cls.repository_type.page_reading(query, fields)
+        return cls.repository_type.page_query(query, fields)
 
     # -- what clients ask for ----------------------------------------------------------------------
 
     def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
         """The named columns of the row. Raises `NotFound`."""
-        return self.row_reading(row_id, fields)(self.session)
+        return self.row_query(row_id, fields)(self.session)
 
     def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
         """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
@@ -95,7 +95,7 @@ class BaseService(Generic[M]):
         return self.repository.page(query, fields, **fixed)
 
     @classmethod
-    def at_once(cls, values: dict[str, Any]) -> AtOnce[Any] | None:
+    def single_statement(cls, values: dict[str, Any]) -> SingleStatement[Any] | None:
         """How to store a new row by one statement; None where it takes more.
 
         The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Whoever gets no
@@ -105,7 +105,7 @@ class BaseService(Generic[M]):
             return None
         cls.complete(values)
         adding = cls.repository_type.adding(values)
-        return None if adding is None else AtOnce(*adding, cls.repository_type.added, cls._news_of_new)
+        return None if adding is None else SingleStatement(*adding, cls.repository_type.added, cls._news_of_new)
 
     def create(self, values: dict[str, Any]) -> Any:
         """All columns of the new row."""
@@ -211,23 +211,23 @@ class BaseService(Generic[M]):
     def has_changed(self, row: M) -> None:
         """Tell, once this transaction is committed, that cached answers with this row are out of date."""
         if self.caching is not None:
-            news_of(self.session).row_changed(self.resource, row.id_key)
+            invalidation_of(self.session).row_changed(self.resource, row.id_key)
 
     def was_removed(self, row: M) -> None:
         """Tell, once this transaction is committed, that this row is gone."""
         if self.caching is not None:
-            news_of(self.session).row_removed(self.resource, row.id_key)
+            invalidation_of(self.session).row_removed(self.resource, row.id_key)
 
     def _was_added(self, row: Any) -> None:
         if self.caching is not None:
-            news_of(self.session).row_added(self.resource, row.id_key)
+            invalidation_of(self.session).row_added(self.resource, row.id_key)
 
     @classmethod
-    def _news_of_new(cls, row: Any | None) -> News:
-        news = News()
+    def _news_of_new(cls, row: Any | None) -> Invalidation:
+        invalidation = Invalidation()
         if cls.caching is not None:
-            news.row_added(cls.resource, None if row is None else row.id_key)
-        return news
+            invalidation.row_added(cls.resource, None if row is None else row.id_key)
+        return invalidation
 
     @classmethod
     def _creates_in_steps(cls) -> bool:
@@ -238,7 +238,7 @@ class BaseService(Generic[M]):
         """Make sure that what the row points to exists, and stays until the transaction ends."""
         for field, service in self.references.items():
             row_id = values.get(field)
-            if row_id is not None and not service.repository_type(self.session).hold(row_id):
+            if row_id is not None and not service.repository_type(self.session).lock_key_share(row_id):
                 raise NotFound(service.thing, row_id)
 
     def _hold_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -266,16 +266,16 @@ class BaseService(Generic[M]):
         return {name: self.defaults.get(name) for name in fields}
 
 
-def news_of(session: Session) -> News:
+def invalidation_of(session: Session) -> Invalidation:
     """What the transaction of `session` has made old so far."""
-    news: News = session.info.setdefault(NEWS, News())
-    return news
+    invalidation: Invalidation = session.info.setdefault(INVALIDATION, Invalidation())
+    return invalidation
 
 
 def _require_near(changes: Mapping[str, Any]) -> None:
     """Raise `InvalidField` for a date or time that rows may show but that nobody may set."""
     for name, value in changes.items():
-        if isinstance(value, FarMoment):
+        if isinstance(value, FarDatetime):
             raise InvalidField(("body", name), "must be of the years 1 to 9999, or what is stored")
 
 

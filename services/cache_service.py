@@ -24,27 +24,27 @@ from typing import Any
 
 import orjson
 
-from infrastructure.cache.batching import SharedAnswer, SharedTasks
+from infrastructure.cache.batching import SharedFuture, SingleFlight
 from infrastructure.cache.connection import Argument
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.keys import build_key
-from infrastructure.cache.lru_cache import Memo
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.lru_cache import LruCache
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.stored_response import StoredAnswer, decoded, encoded, needed
+from infrastructure.cache.stored_response import StoredResponse, decoded, encoded, needed
 from infrastructure.cache.tags import (
     EVERYTHING,
-    SEALED_VERSIONS,
+    SEALED_TAG_VALUES,
     STAMP_BYTES,
-    TOKEN_BYTES,
-    TOKEN_MILLISECONDS,
-    Found,
-    News,
-    Tokens,
-    Versions,
+    TAG_VALUE_BYTES,
+    TAG_VALUE_MILLISECONDS,
+    CacheTags,
+    CurrentTagValues,
+    Invalidation,
+    TagValues,
     rows_tag,
-    version_key,
+    tag_key,
 )
 
 log = logging.getLogger("shop.cache")
@@ -57,12 +57,12 @@ _MEMO_BYTES = 16 * 1024 * 1024
 _ANSWER_BYTES, _COPIES = 1500, 10
 
 # A page that new rows leave alone moves the frontier, which is kept behind the token of the rows (the last key).
-_STORE_IF_CURRENT = Script(f"""{SEALED_VERSIONS}
+_STORE_IF_CURRENT = Script(f"""{SEALED_TAG_VALUES}
 local complete_to = ARGV[4]
 for i = 5, #ARGV do
     local key = KEYS[i - 3]
     local version = redis.call('MGET', key)[1]
-    if not frontier_of(key, version) or string.sub(version, 1, {TOKEN_BYTES}) ~= ARGV[i] then return 0 end
+    if not frontier_of(key, version) or string.sub(version, 1, {TAG_VALUE_BYTES}) ~= ARGV[i] then return 0 end
 end
 if complete_to ~= '' then
     local key = KEYS[#KEYS]
@@ -70,8 +70,8 @@ if complete_to ~= '' then
     local frontier = frontier_of(key, rows)
     if not frontier then return 0 end
     if tonumber(complete_to) > frontier then
-        local moved = sealed(key, string.sub(rows, 1, {TOKEN_BYTES}), complete_to)
-        redis.call('SET', key, moved, 'PX', {TOKEN_MILLISECONDS})
+        local moved = sealed(key, string.sub(rows, 1, {TAG_VALUE_BYTES}), complete_to)
+        redis.call('SET', key, moved, 'PX', {TAG_VALUE_MILLISECONDS})
     end
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -88,10 +88,10 @@ class CacheService:
     def __init__(self, gateway: RedisGateway, default_ttl: float = 300, secret: bytes = b"") -> None:
         self._gateway = gateway
         self._seal = Seal(secret)
-        self._versions = Versions(gateway, self._seal)
+        self._tags = CacheTags(gateway, self._seal)
         self._default_ttl = default_ttl
-        self._remembered: Memo[str, StoredAnswer] = Memo(_MEMO_BYTES)
-        self._loads = SharedTasks()
+        self._remembered: LruCache[str, StoredResponse] = LruCache(_MEMO_BYTES)
+        self._loads = SingleFlight()
         self.hits = 0
         self.misses = 0
 
@@ -102,11 +102,11 @@ class CacheService:
     async def close(self) -> None:
         """Wait for the loads under way, and tell what is still untold if Redis can be reached."""
         await self._loads.wait()
-        await self._versions.close()
+        await self._tags.close()
 
     # What the services use.
 
-    def look(self, *entries: Entry) -> SharedAnswer[Found] | None:
+    def check(self, *entries: Entry) -> SharedFuture[TagValues] | None:
         """Begin to find out whether the answers of `entries` are good, where this worker remembers them all.
 
         Whoever looks, in the same turn of the event loop as others, shares their way to Redis. The result
@@ -118,30 +118,33 @@ class CacheService:
         for entry in entries:
             if self._remembered.get(entry.key) is None:
                 return None
-            found = self._versions.look(entry.tokens, entry.key)
+            found = self._tags.check(entry.tokens, entry.key)
         return found
 
-    def recall(self, entry: Entry, found: Found) -> Answer | None:
+    def get_if_fresh(self, entry: Entry, found: TagValues) -> RenderedResponse | None:
         """The answer of `entry`, if this worker remembers it and it is good by what `look` found."""
         remembered = self._remembered.get(entry.key)
-        if remembered is None or not remembered.is_good(entry, found) or self._versions.is_untold(entry.tags):
+        if remembered is None or not remembered.is_good(entry, found) or self._tags.is_pending(entry.tags):
             return None
         self._note_hit(entry)
         return remembered.answer
 
     async def answer(
-        self, entry: Entry, load: Callable[[], Awaitable[Answer]], found: SharedAnswer[Found] | None = None
-    ) -> tuple[Answer, bool]:
+        self,
+        entry: Entry,
+        load: Callable[[], Awaitable[RenderedResponse]],
+        found: SharedFuture[TagValues] | None = None,
+    ) -> tuple[RenderedResponse, bool]:
         """The answer of `entry`, and whether it came from the cache. `found` is what `look` returned.
 
         `load` makes it when it is missing or old, at most once per key and version however many ask at
         once. It must take its database snapshot after it is called. What it raises goes to all who wait.
         """
-        if not self._gateway.enabled or self._versions.is_untold(entry.tags):
+        if not self._gateway.enabled or self._tags.is_pending(entry.tags):
             return await self._miss(entry.key, load), False
         try:
-            found = found or self.look(entry)
-            answer = None if found is None else self.recall(entry, await found)
+            found = found or self.check(entry)
+            answer = None if found is None else self.get_if_fresh(entry, await found)
             if answer is not None:
                 return answer, True
             tokens, answer = await self._read(entry)
@@ -152,7 +155,7 @@ class CacheService:
             self._note_hit(entry)
             return answer, True
 
-        async def load_and_store() -> Answer:
+        async def load_and_store() -> RenderedResponse:
             answer = await self._miss(entry.key, load)
             await self._store(entry, tokens, answer)
             return answer
@@ -160,16 +163,16 @@ class CacheService:
         # Nobody joins a load that read other tokens: it may have seen what a write since has changed.
         return await self._loads.result((entry.key, *tokens.values()), load_and_store), False
 
-    async def invalidate(self, news: News) -> None:
-        """Make every answer that `news` concern old, for every worker.
+    async def invalidate(self, invalidation: Invalidation) -> None:
+        """Make every answer that `invalidation` concern old, for every worker.
 
         To be awaited after the commit and before the writer is answered. It never fails.
         """
-        await self._versions.tell(news)
+        await self._tags.publish(invalidation)
 
     async def make_all_old(self) -> None:
         """Make every answer old, for every worker. It never fails."""
-        await self.invalidate(News({EVERYTHING}))
+        await self.invalidate(Invalidation({EVERYTHING}))
 
     # What people at a prompt use.
 
@@ -237,14 +240,14 @@ class CacheService:
         self.hits += 1
         log.debug("Cache HIT: %s", entry.key)
 
-    async def _miss(self, key: str, load: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _miss(self, key: str, load: Callable[[], Awaitable[RenderedResponse]]) -> RenderedResponse:
         self.misses += 1
         log.debug("Cache MISS: %s", key)
         return await load()
 
-    async def _read(self, entry: Entry) -> tuple[Tokens, Answer | None]:
+    async def _read(self, entry: Entry) -> tuple[CurrentTagValues, RenderedResponse | None]:
         """The current tokens by their keys, and the answer that Redis holds if it is good by them."""
-        found = await self._versions.read(entry.tokens, entry.key)
+        found = await self._tags.read(entry.tokens, entry.key)
         tokens = {key: token for key in entry.tokens if (token := found[key]) is not None}
         stored = found[entry.key]
         if stored is None:
@@ -260,24 +263,24 @@ class CacheService:
             self._remember(entry, remembered)
         return tokens, remembered.answer
 
-    async def _store(self, entry: Entry, tokens: Tokens, answer: Answer) -> None:
-        if self._versions.is_untold(entry.tags):
+    async def _store(self, entry: Entry, tokens: CurrentTagValues, answer: RenderedResponse) -> None:
+        if self._tags.is_pending(entry.tags):
             return
         good_with = {key: tokens[key] for key in needed(entry, answer.complete_to)}
         stored = encoded(answer, good_with, entry, self._seal)
         keys, complete_to = [entry.key, *tokens], ""
         if entry.resource is not None and answer.complete_to is not None:
-            keys.append(version_key(rows_tag(entry.resource)))
+            keys.append(tag_key(rows_tag(entry.resource)))
             complete_to = str(answer.complete_to)
         ttl = self._milliseconds(entry.ttl)
         arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *tokens.values()]
         try:
             if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
-                self._remember(entry, StoredAnswer(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
+                self._remember(entry, StoredResponse(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
         except RedisUnavailable as error:
             log.debug("Not stored: %s: %s", entry.key, error)
 
-    def _remember(self, entry: Entry, remembered: StoredAnswer) -> None:
+    def _remember(self, entry: Entry, remembered: StoredResponse) -> None:
         answer = remembered.answer
         texts = len(entry.key) + sum(map(len, answer.headers.values()))
         weight = len(answer.body) + answer.coded.size + _COPIES * texts + _ANSWER_BYTES

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.tags import News
+from infrastructure.cache.tags import Invalidation
 from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.fields import MAX_MONEY
-from services.base import news_of
+from services.base import invalidation_of
 from services.bill import amount_to_pay, require_client_number
 from services.declared_errors import refuses
 from services.errors import (
@@ -30,12 +30,14 @@ from services.idempotency import KeyedRequest
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService, sale_price
-from services.single_statement import AtOnce
+from services.single_statement import SingleStatement
 
-__all__ = ["CheckoutService", "PlacedOrder", "at_once"]
+__all__ = ["CheckoutService", "PlacedOrder", "single_statement"]
 
 
-def at_once(checkout: Checkout, keyed: KeyedRequest | None, location: str) -> AtOnce[PlacedOrder] | None:
+def single_statement(
+    checkout: Checkout, keyed: KeyedRequest | None, location: str
+) -> SingleStatement[PlacedOrder] | None:
     """How to place the order by one statement, which also keeps its answer under the key; None where it takes more.
 
     `location` is what stands before the order's key in its path. Whoever gets no order from it asks `CheckoutService`,
@@ -48,13 +50,13 @@ def at_once(checkout: Checkout, keyed: KeyedRequest | None, location: str) -> At
     kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
     statement, parameters = placing(_asked(checkout), kept_under)
 
-    def news(order: PlacedOrder | None) -> News:
+    def invalidation(order: PlacedOrder | None) -> Invalidation:
         # Which products are sold was known before.
-        sold = News()
+        sold = Invalidation()
         _tell_of(sold, ids)
         return sold
 
-    return AtOnce(statement, parameters, placed, news)
+    return SingleStatement(statement, parameters, placed, invalidation)
 
 
 class CheckoutService:
@@ -81,12 +83,14 @@ class CheckoutService:
         if bill_number is not None:
             require_client_number(bill_number)
         OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
-        shelf = self.repository.lock_shelf([line.product_id for line in checkout.lines if is_key(line.product_id)])
-        _require_agreement(checkout, shelf)
+        locked_products = self.repository.lock_products(
+            [line.product_id for line in checkout.lines if is_key(line.product_id)]
+        )
+        _require_agreement(checkout, locked_products)
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
             order = self.repository.place(_asked(checkout))
         assert order is not None, "the products are locked as they were looked at"
-        _tell_of(news_of(self.session), shelf)
+        _tell_of(invalidation_of(self.session), locked_products)
         return order
 
 
@@ -107,31 +111,31 @@ def _asked(checkout: Checkout) -> NewOrder:
     )
 
 
-def _tell_of(news: News, product_ids: Iterable[int]) -> None:
+def _tell_of(invalidation: Invalidation, product_ids: Iterable[int]) -> None:
     for product_id in product_ids:
-        news.row_changed(ProductService.resource, product_id)
+        invalidation.row_changed(ProductService.resource, product_id)
 
 
-def _require_agreement(checkout: Checkout, shelf: dict[int, Any]) -> None:
+def _require_agreement(checkout: Checkout, locked_products: dict[int, Any]) -> None:
     """Raise the first thing that the rules say against the order."""
     for line in checkout.lines:
-        if line.product_id not in shelf:
+        if line.product_id not in locked_products:
             raise NotFound("Product", line.product_id)
-    prices = [sale_price(shelf[line.product_id], line.offered) for line in checkout.lines]
-    _require_stock(checkout, shelf)
+    prices = [sale_price(locked_products[line.product_id], line.offered) for line in checkout.lines]
+    _require_stock(checkout, locked_products)
     total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
     _require_totals(checkout, total)
 
 
-def _require_stock(checkout: Checkout, shelf: dict[int, Any]) -> None:
+def _require_stock(checkout: Checkout, locked_products: dict[int, Any]) -> None:
     """Lines of the same product are summed: together they must not take more than there is."""
     wanted: Counter[int] = Counter()
     for line in checkout.lines:
         wanted[line.product_id] += line.quantity
     short = [
-        InsufficientStock(product_id, quantity, shelf[product_id].stock)
+        InsufficientStock(product_id, quantity, locked_products[product_id].stock)
         for product_id, quantity in wanted.items()
-        if quantity > shelf[product_id].stock
+        if quantity > locked_products[product_id].stock
     ]
     if short:
         first = short[0]

@@ -21,18 +21,18 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.batching import AskedTogether, SharedAnswer, SharedTasks
+from infrastructure.cache.batching import Batcher, SharedFuture, SingleFlight
 from infrastructure.cache.entries import Entry
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import Found, News
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
-from repositories.query.bound_query import MoreToRead, Reading
-from services.base import NEWS
+from repositories.query.bound_query import MoreToRead, Query
+from services.base import INVALIDATION
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
-from services.single_statement import AtOnce
+from services.single_statement import SingleStatement
 
 log = logging.getLogger("shop.database")
 
@@ -60,11 +60,11 @@ class Executor:
     def __init__(self, database: Database, cache: CacheService) -> None:
         self.database = database
         self.cache = cache
-        self._late_news: set[asyncio.Future[None]] = set()
+        self._late_invalidations: set[asyncio.Future[None]] = set()
         # The reads of a turn, each with the context of whoever asked first, and what became of them.
-        self._reads: AskedTogether[dict[Read, Context], dict[Read, Any]] = AskedTogether(dict, self._read_all)
+        self._reads: Batcher[dict[Read, Context], dict[Read, Any]] = Batcher(dict, self._read_all)
         # Those that no lane has sent yet.
-        self._unsent = SharedTasks()
+        self._unsent = SingleFlight()
         self._long_answers = asyncio.Semaphore(_LONG_ANSWERS)
 
     async def read(self, work: Callable[[Session], T]) -> T:
@@ -72,24 +72,24 @@ class Executor:
 
         Who asks for the same `work` before PostgreSQL is asked gets the same result.
         """
-        if isinstance(work, Reading) and work.is_light:
-            return await self._unsent.result(work, partial(self._read_at_once, work))
+        if isinstance(work, Query) and work.is_light:
+            return await self._unsent.result(work, partial(self._read_single_statement, work))
         return await self._read_in_thread(work)
 
-    async def _read_at_once(self, reading: Reading[T]) -> T:
-        question = reading.question(self.database.engine)
-        statement, parameters = question.as_sent()
+    async def _read_single_statement(self, query: Query[T]) -> T:
+        bound = query.bind(self.database.engine)
+        statement, parameters = bound.as_sent()
         try:
-            sent = partial(self._unsent.detach, reading)
-            rows = await self.database.read_lanes.run(statement, parameters, sent=sent)
+            on_sent = partial(self._unsent.detach, query)
+            rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent)
         except DatabaseUnavailable as error:
             raise Unavailable from error
         if rows is not None:
             try:
-                return question.result(rows)
+                return bound.result(rows)
             except MoreToRead:
                 log.debug("The rest takes a session: %s", statement.name)
-        return await self._read_in_thread(reading)
+        return await self._read_in_thread(query)
 
     async def _read_in_thread(self, work: Callable[[Session], T]) -> T:
         reads, results = self._reads.join()
@@ -100,8 +100,8 @@ class Executor:
         return cast(T, result)
 
     async def _read_all(self, reads: dict[Read, Context]) -> dict[Read, Any]:
-        asked = list(reads.items())
-        hops = [asked[start : start + _READS_PER_HOP] for start in range(0, len(asked), _READS_PER_HOP)]
+        requested = list(reads.items())
+        hops = [requested[start : start + _READS_PER_HOP] for start in range(0, len(requested), _READS_PER_HOP)]
         results = await asyncio.gather(*map(self._read_some, hops))
         return {work: result for some in results for work, result in some.items()}
 
@@ -118,7 +118,7 @@ class Executor:
         try:
             return self.database.read(work)
         except Exception as error:
-            return _Failure(_told(error))
+            return _Failure(_service_error(error))
 
     @asynccontextmanager
     async def long_answer(self) -> AsyncIterator[None]:
@@ -133,34 +133,34 @@ class Executor:
             self._long_answers.release()
 
     async def read_cached(
-        self, entry: Entry, work: Callable[[Session], Answer], found: SharedAnswer[Found] | None = None
-    ) -> tuple[Answer, bool]:
+        self, entry: Entry, work: Callable[[Session], RenderedResponse], found: SharedFuture[TagValues] | None = None
+    ) -> tuple[RenderedResponse, bool]:
         """The answer of `entry`, made by `work` when it is missing or old; and whether it was there."""
         return await self.cache.answer(entry, lambda: self.read(work), found)
 
-    async def at_once(self, work: AtOnce[T]) -> T | None:
+    async def single_statement(self, work: SingleStatement[T]) -> T | None:
         """What came of the statement of `work`, after its commit; None when it did nothing.
 
         Not interrupted when the client goes. Raises `Unavailable`.
         """
         return await asyncio.shield(self._at_once(work))
 
-    async def _at_once(self, work: AtOnce[T]) -> T | None:
-        def tell_late() -> None:
-            self._tell_late(work.news(None))
+    async def _at_once(self, work: SingleStatement[T]) -> T | None:
+        def publish_late() -> None:
+            self._publish_late(work.invalidation(None))
 
         try:
-            rows = await self.database.lanes.run(work.statement, work.parameters, tell_late)
+            rows = await self.database.write_pool.run(work.statement, work.parameters, publish_late)
         except Exception as error:
             # It may have been committed all the same.
-            await self.cache.invalidate(work.news(None))
+            await self.cache.invalidate(work.invalidation(None))
             if isinstance(error, DatabaseUnavailable):
                 raise Unavailable from error
             raise
         if not rows:
             return None
         result = work.result(rows[0])
-        await self.cache.invalidate(work.news(result))
+        await self.cache.invalidate(work.invalidation(result))
         return result
 
     async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
@@ -171,11 +171,11 @@ class Executor:
         return await asyncio.shield(self._write(work, keyed))
 
     async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Reply:
-        news = News()
+        invalidation = Invalidation()
 
         def transact(part: Callable[[Session], Reply]) -> Reply:
             def noted(session: Session) -> Reply:
-                session.info[NEWS] = news
+                session.info[INVALIDATION] = invalidation
                 return part(session)
 
             return self.database.transact(noted)
@@ -188,33 +188,33 @@ class Executor:
                 return transact(work) if keyed is None else Idempotency(keyed, transact).once(work)
             finally:
                 if given_up.is_set():
-                    loop.call_soon_threadsafe(self._tell_late, news)
+                    loop.call_soon_threadsafe(self._publish_late, invalidation)
 
         try:
             return await self._run(in_thread)
         finally:
             given_up.set()
             # Also after a failure: a connection lost during COMMIT may have committed.
-            if news:
-                await self.cache.invalidate(news)
+            if invalidation:
+                await self.cache.invalidate(invalidation)
 
-    def _tell_late(self, news: News) -> None:
+    def _publish_late(self, invalidation: Invalidation) -> None:
         """Tell the cache again: a database that was frozen may have committed long after its answer was given up."""
-        task = asyncio.ensure_future(self.cache.invalidate(news))
-        self._late_news.add(task)
-        task.add_done_callback(self._late_news.discard)
+        task = asyncio.ensure_future(self.cache.invalidate(invalidation))
+        self._late_invalidations.add(task)
+        task.add_done_callback(self._late_invalidations.discard)
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await self.database.run(work)
         except (DatabaseUnavailable, DBAPIError) as error:
-            told = _told(error)
-            if told is error:
+            translated = _service_error(error)
+            if translated is error:
                 raise
-            raise told from error
+            raise translated from error
 
 
-def _told(error: Exception) -> Exception:
+def _service_error(error: Exception) -> Exception:
     """What the services call an error of the database, where they have a word for it."""
     if isinstance(error, DatabaseUnavailable):
         return Unavailable()

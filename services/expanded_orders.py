@@ -31,7 +31,7 @@ MOST_DETAILS = 2000
 PIECE_DETAILS, PIECE_ORDERS = 500, 100
 
 
-def at_once(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
+def single_statement(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
     """For each order the named objects to show inside it, with one query per name; None for too many details."""
     details: Sequence[Any] = ()
     if _DETAILS in names:

@@ -105,7 +105,7 @@ class OrderService(BaseService[Order]):
         if address_id is None:
             return
         addresses = AddressRepository(self.session)
-        address = addresses.row(address_id, ("client_id",)) if addresses.hold(address_id) else None
+        address = addresses.row(address_id, ("client_id",)) if addresses.lock_key_share(address_id) else None
         if address is None:
             raise NotFound("Address", address_id)
         if address.client_id != client_id:
@@ -122,9 +122,9 @@ class OrderService(BaseService[Order]):
 
     def _give_back(self, details: Sequence[OrderDetail]) -> None:
         products = ProductService(self.session)
-        shelf = products.lock_all({detail.product_id for detail in details})
+        locked_products = products.lock_all({detail.product_id for detail in details})
         for detail in details:
-            products.move_stock(shelf[detail.product_id], detail.quantity, StockReason.CANCEL, detail.id_key)
+            products.move_stock(locked_products[detail.product_id], detail.quantity, StockReason.CANCEL, detail.id_key)
 
 
 def _require_no_returns(row: Order, details: Sequence[OrderDetail]) -> None:

@@ -66,29 +66,29 @@ class OrderDetailService(BaseService[OrderDetail]):
         order = self._open_order(row.order_id)
         _require_not_returned(row)
         target = changes.get("product_id", row.product_id)
-        shelf = self.products.lock_all({row.product_id, target})
+        locked_products = self.products.lock_all({row.product_id, target})
         quantity = changes.get("quantity", row.quantity)
         if target != row.product_id:
-            changes["price"] = sale_price(shelf[target], changes.get("price"))
+            changes["price"] = sale_price(locked_products[target], changes.get("price"))
         elif "price" in changes:
-            require_price(shelf[target], changes["price"])
+            require_price(locked_products[target], changes["price"])
         price = changes.get("price", row.price)
         total = _sum(order.total - row.quantity * row.price, quantity * price)
-        self._move(row, shelf, target, quantity)
+        self._move(row, locked_products, target, quantity)
         self._set_total(order, total)
 
-    def _move(self, row: OrderDetail, shelf: dict[int, Product], target: int, quantity: int) -> None:
+    def _move(self, row: OrderDetail, locked_products: dict[int, Product], target: int, quantity: int) -> None:
         """Take and give back what the change of product and quantity asks for."""
         if target != row.product_id:
-            require_active(shelf[target])
-            self.products.move_stock(shelf[target], -quantity, StockReason.SALE, row.id_key)
-            self.products.move_stock(shelf[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
+            require_active(locked_products[target])
+            self.products.move_stock(locked_products[target], -quantity, StockReason.SALE, row.id_key)
+            self.products.move_stock(locked_products[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
             return
         more = quantity - row.quantity
         if more > 0:
-            require_active(shelf[target])
+            require_active(locked_products[target])
         reason = StockReason.SALE if more > 0 else StockReason.CANCEL
-        self.products.move_stock(shelf[target], -more, reason, row.id_key)
+        self.products.move_stock(locked_products[target], -more, reason, row.id_key)
 
     # -- delete ------------------------------------------------------------------------------------
 
@@ -96,8 +96,8 @@ class OrderDetailService(BaseService[OrderDetail]):
     def before_delete(self, row: OrderDetail) -> None:
         self._open_order(row.order_id)
         _require_not_returned(row)
-        shelf = self.products.lock_all([row.product_id])
-        self.products.move_stock(shelf[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
+        locked_products = self.products.lock_all([row.product_id])
+        self.products.move_stock(locked_products[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
 
     def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
         row = self.lock(row_id)

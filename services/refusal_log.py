@@ -3,7 +3,7 @@
 import logging
 from decimal import Decimal
 
-from infrastructure.observability.token_bucket import Allowance
+from infrastructure.observability.token_bucket import TokenBucket
 from services.errors import Conflict, RequestInProgress, RuleBroken, ShopError
 
 log = logging.getLogger("shop.rules")
@@ -12,7 +12,7 @@ log = logging.getLogger("shop.rules")
 BURST = 20
 PER_SECOND = 1.0
 
-_allowance = Allowance(BURST, PER_SECOND)
+_allowance = TokenBucket(BURST, PER_SECOND)
 
 
 def log_refusal(error: ShopError) -> None:

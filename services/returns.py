@@ -33,7 +33,7 @@ class ReturnService:
         self.bills = BillRepository(session)
 
     @refuses(NotFound, Conflict, ReturnExceedsSale, AmountTooLarge)
-    def take_back(self, order_id: int, request: Return) -> Any:
+    def return_items(self, order_id: int, request: Return) -> Any:
         """All columns of the credit bill for the returned lines."""
         order = OrderService(self.session).lock(order_id)
         if order.status not in _RETURNABLE:
@@ -59,11 +59,11 @@ class ReturnService:
 
     def _to_the_shelf(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
         products = ProductService(self.session)
-        shelf = products.lock_all({details[detail_id].product_id for detail_id in returned})
+        locked_products = products.lock_all({details[detail_id].product_id for detail_id in returned})
         for detail_id, quantity in returned.items():
             detail = details[detail_id]
             detail.returned_quantity += quantity
-            products.move_stock(shelf[detail.product_id], quantity, StockReason.RETURN, detail_id)
+            products.move_stock(locked_products[detail.product_id], quantity, StockReason.RETURN, detail_id)
 
 
 def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int]:

@@ -18,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controllers.openapi.document import openapi_document
-from infrastructure.cache.batching import SharedTasks
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.batching import SingleFlight
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.server.content_coding import is_text
 from infrastructure.server.media_types import JSON
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
-from middleware.conditional_response import read_response
+from middleware.conditional_response import conditional_response
 from schemas.json_codec import json_body
 
 ASSETS = "/docs-assets"
@@ -46,10 +46,10 @@ class Rendered:
 
     def __init__(self, render: Callable[[], tuple[bytes, dict[str, str]]]) -> None:
         self._render = render
-        self._rendering = SharedTasks()
-        self._answer: Answer | None = None
+        self._rendering = SingleFlight()
+        self._answer: RenderedResponse | None = None
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> RenderedResponse:
         if self._answer is None:
             await self._rendering.result("answer", self._make)
             assert self._answer is not None
@@ -57,11 +57,11 @@ class Rendered:
 
     async def respond(self, request: Request) -> Response:
         """The endpoint of the answer."""
-        return await read_response(request.scope, await self.answer(), cache_control=PRIVATE)
+        return await conditional_response(request.scope, await self.answer(), cache_control=PRIVATE)
 
     async def _make(self) -> None:
         body, headers = await asyncio.to_thread(self._render)
-        self._answer = Answer(body, f'"{_digest(body)}"', headers)
+        self._answer = RenderedResponse(body, f'"{_digest(body)}"', headers)
 
 
 class Assets:
@@ -82,10 +82,10 @@ class Assets:
             raise HTTPException(404)
         answer = await self._rendered[name].answer()
         if digest is None:
-            return await read_response(request.scope, answer, cache_control=PUBLIC)
+            return await conditional_response(request.scope, answer, cache_control=PUBLIC)
         if answer.etag != f'"{digest}"':
             raise HTTPException(404)
-        return await read_response(request.scope, answer, cache_control=IMMUTABLE)
+        return await conditional_response(request.scope, answer, cache_control=IMMUTABLE)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-class SharedAnswer(asyncio.Future[A]):
+class SharedFuture(asyncio.Future[A]):
     """The answer that all askers of a turn wait for. One of them that is cancelled does not take it from the others.
 
     The cancelled one learns of it when the answer is there.
@@ -20,30 +20,30 @@ class SharedAnswer(asyncio.Future[A]):
         return False
 
 
-async def settled(answers: Iterable[SharedAnswer[Any]]) -> None:
+async def settled(answers: Iterable[SharedFuture[Any]]) -> None:
     """Return when the answers are there, whatever they are: their `result()` tells."""
     awaited = {answer for answer in answers if not answer.done()}
     if awaited:
         await asyncio.wait(awaited)
 
 
-class AskedTogether(Generic[Q, A]):
-    """Collects a question from all who `join` in one turn of the event loop, and then asks it.
+class Batcher(Generic[Q, A]):
+    """Batcher, as in DataLoader: collects a batch from all who `join` in one turn of the event loop, and then loads it.
 
-    `empty` makes a question that nobody has added to yet. `ask` gets the whole question; what it returns
+    `empty` makes a batch that nobody has added to yet. `load` gets the whole batch; what it returns
     or raises goes to everybody who joined.
     """
 
-    def __init__(self, empty: Callable[[], Q], ask: Callable[[Q], Awaitable[A]]) -> None:
-        self._empty, self._ask = empty, ask
-        self._open: tuple[Q, SharedAnswer[A]] | None = None
+    def __init__(self, empty: Callable[[], Q], load: Callable[[Q], Awaitable[A]]) -> None:
+        self._empty, self._load = empty, load
+        self._open: tuple[Q, SharedFuture[A]] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def join(self) -> tuple[Q, SharedAnswer[A]]:
-        """The question of this turn, to be added to now, and its answer to come."""
+    def join(self) -> tuple[Q, SharedFuture[A]]:
+        """The batch of this turn, to be added to now, and its result to come."""
         if self._open is None:
             loop = asyncio.get_running_loop()
-            self._open = (self._empty(), SharedAnswer(loop=loop))
+            self._open = (self._empty(), SharedFuture(loop=loop))
             # It takes its first step after this turn, and then takes along what was asked until then.
             task = loop.create_task(self._close())
             self._under_way.add(task)
@@ -52,9 +52,9 @@ class AskedTogether(Generic[Q, A]):
 
     async def _close(self) -> None:
         assert self._open is not None
-        (question, answer), self._open = self._open, None
+        (batch, answer), self._open = self._open, None
         try:
-            answer.set_result(await self._ask(question))
+            answer.set_result(await self._load(batch))
         except Exception as error:
             answer.set_exception(error)
             # Looked at, because all who asked may have gone, and asyncio would report it as lost.
@@ -65,7 +65,7 @@ class AskedTogether(Generic[Q, A]):
             raise
 
 
-class SharedTasks:
+class SingleFlight:
     """Works under names, each done once for all who ask for its name meanwhile."""
 
     def __init__(self) -> None:

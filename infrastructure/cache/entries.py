@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from infrastructure.cache.tags import EVERYTHING, rows_tag, size_tag, version_key
+from infrastructure.cache.tags import EVERYTHING, rows_tag, size_tag, tag_key
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", (EVERYTHING, *self.tags))
-        object.__setattr__(self, "tokens", tuple(map(version_key, self.tags)))
+        object.__setattr__(self, "tokens", tuple(map(tag_key, self.tags)))
 
 
 def page_entry(key: str, resource: str, ttl: float | None) -> Entry:

@@ -14,7 +14,7 @@ V = TypeVar("V")
 T = TypeVar("T", str, bytes)
 
 
-def remembered_of_short(function: Callable[[T], V], *, longest: int, number: int) -> Callable[[T], V]:
+def lru_cached_of_short(function: Callable[[T], V], *, longest: int, number: int) -> Callable[[T], V]:
     """`function`, which remembers what it made of `number` texts. Of those longer than `longest` it remembers nothing."""
     remembered = lru_cache(maxsize=number)(function)
 
@@ -25,7 +25,7 @@ def remembered_of_short(function: Callable[[T], V], *, longest: int, number: int
     return made
 
 
-class Memo(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """Values by key, with at most `capacity` in all of what each of them weighs."""
 
     def __init__(self, capacity: int) -> None:
@@ -62,12 +62,12 @@ class Memo(Generic[K, V]):
             self._weight -= held[1]
 
 
-class SharedMemo(Generic[V]):
+class SharedLruCache(Generic[V]):
     """A memo for many functions, called from many threads. What they make is reckoned at `weight` each."""
 
     def __init__(self, capacity: int, weight: int) -> None:
         self._weight = weight
-        self._made: Memo[Hashable, tuple[V]] = Memo(capacity)
+        self._made: LruCache[Hashable, tuple[V]] = LruCache(capacity)
         self._lock = Lock()
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infrastructure.cache.batching import SharedTasks
+from infrastructure.cache.batching import SingleFlight
 from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.media_types import JSON
@@ -21,7 +21,7 @@ class CodedBodies:
 
     def __init__(self) -> None:
         self._made: dict[str, bytes] = {}
-        self._being_made: SharedTasks | None = None
+        self._being_made: SingleFlight | None = None
         self.on_growth: Callable[[], None] | None = None
 
     @property
@@ -39,7 +39,7 @@ class CodedBodies:
         """`body` in this coding, made in a thread if need be."""
         made = self.get(coding, body)
         if made is None:
-            tasks = self._being_made = self._being_made or SharedTasks()
+            tasks = self._being_made = self._being_made or SingleFlight()
             made = await tasks.result(coding, lambda: self._make(coding, body))
         return made
 
@@ -54,7 +54,7 @@ class CodedBodies:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RenderedResponse:
     """A rendered answer: the bytes of its body, its entity tag, and the headers that belong to them.
 
     `complete_to` is the key of its last row when rows with larger keys cannot change it. Answers with the same body may
@@ -99,10 +99,10 @@ class Answer:
     # -- its forms in content codings; `coding` is None for the answer as it is ----------------------
 
     @cached_property
-    def _forms(self) -> dict[str, "Answer"]:
+    def _forms(self) -> dict[str, "RenderedResponse"]:
         return {}
 
-    def form(self, coding: str | None) -> "Answer | None":
+    def form(self, coding: str | None) -> "RenderedResponse | None":
         """The answer in this coding; None if it has yet to be made, and is too large for the event loop."""
         if coding is None:
             return self
@@ -112,7 +112,7 @@ class Answer:
             form = None if body is None else self._in_coding(coding, body)
         return form
 
-    async def make_form(self, coding: str | None) -> "Answer":
+    async def make_form(self, coding: str | None) -> "RenderedResponse":
         """The answer in this coding. It does not hold up the event loop, however large the body is."""
         form = self.form(coding)
         if form is None:
@@ -120,13 +120,13 @@ class Answer:
             form = self._in_coding(coding, await self.coded.make(coding, self.body))
         return form
 
-    def form_without_body(self, coding: str | None) -> "Answer":
+    def form_without_body(self, coding: str | None) -> "RenderedResponse":
         """The answer in this coding for who has the body: nothing is compressed for that."""
         if coding is None:
             return self
-        return self._forms.get(coding) or Answer(b"", tag_in(coding, self.etag), self.headers)
+        return self._forms.get(coding) or RenderedResponse(b"", tag_in(coding, self.etag), self.headers)
 
-    def _in_coding(self, coding: str, body: bytes) -> "Answer":
+    def _in_coding(self, coding: str, body: bytes) -> "RenderedResponse":
         headers = {**self.headers, "Content-Encoding": coding}
-        form = self._forms[coding] = Answer(body, tag_in(coding, self.etag), headers)
+        form = self._forms[coding] = RenderedResponse(body, tag_in(coding, self.etag), headers)
         return form

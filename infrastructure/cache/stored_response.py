@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from infrastructure.cache.entries import Entry
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.tags import STAMP_BYTES, Found, Tokens, size_tag, version_key
+from infrastructure.cache.tags import STAMP_BYTES, CurrentTagValues, TagValues, size_tag, tag_key
 
 # What may be said of an answer. Were the secret of the seal known, still nothing else could be sent in its name.
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -24,14 +24,14 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredResponse:
     """An answer as Redis holds it: what it begins with there, and the tokens with which it is good."""
 
     stamp: bytes
     tokens: tuple[tuple[str, bytes], ...]
-    answer: Answer
+    answer: RenderedResponse
 
-    def is_good(self, entry: Entry, found: Found) -> bool:
+    def is_good(self, entry: Entry, found: TagValues) -> bool:
         if found.get(entry.key) != self.stamp:
             return False
         # A loop, because this runs for every cached answer and a generator costs three times as much.
@@ -45,11 +45,11 @@ def needed(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
     """The keys of the tokens that decide whether the entry's answer is good."""
     if entry.resource is None or complete_to is None:
         return entry.tokens
-    spared = version_key(size_tag(entry.resource))
+    spared = tag_key(size_tag(entry.resource))
     return tuple(key for key in entry.tokens if key != spared)
 
 
-def encoded(answer: Answer, tokens: Tokens, entry: Entry, seal: Seal) -> bytes:
+def encoded(answer: RenderedResponse, tokens: CurrentTagValues, entry: Entry, seal: Seal) -> bytes:
     """What is kept of `answer` under the key of `entry`, good with these tokens."""
     about = {
         "tokens": {key: token.decode("latin-1") for key, token in tokens.items()},
@@ -60,7 +60,7 @@ def encoded(answer: Answer, tokens: Tokens, entry: Entry, seal: Seal) -> bytes:
     return seal.put_on(entry.key, orjson.dumps(about) + b"\n" + answer.body)
 
 
-def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredAnswer | None:
+def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredResponse | None:
     """What `encoded` made for `entry`; None for anything else."""
     content = seal.opened(entry.key, stored)
     if content is None:
@@ -79,7 +79,7 @@ def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredAnswer | None:
     if tokens is None or headers is None or {*tokens} != {*needed(entry, complete_to)} or not _are_known(headers):
         return None
     good_with = tuple((key, token.encode("latin-1", "replace")) for key, token in tokens.items())
-    return StoredAnswer(stored[:STAMP_BYTES], good_with, Answer(body, etag, headers, complete_to))
+    return StoredResponse(stored[:STAMP_BYTES], good_with, RenderedResponse(body, etag, headers, complete_to))
 
 
 def _texts(value: Any) -> dict[str, str] | None:

@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from infrastructure.cache.batching import AskedTogether, SharedAnswer
+from infrastructure.cache.batching import Batcher, SharedFuture
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import values
 from infrastructure.cache.seal import SEAL_BYTES, Seal
@@ -30,40 +30,40 @@ log = logging.getLogger("shop.cache")
 EVERYTHING = "everything"
 
 # News beyond so many tags become news of everything.
-_MOST_UNTOLD_TAGS = 1000
-_TELL_SECONDS = 0.25
+_MOST_PENDING_TAGS = 1000
+_PUBLISH_SECONDS = 0.25
 _TAGS_PER_CALL = 1000
 
 # A token outlives the answers that name it; should it not, they are misses.
-TOKEN_MILLISECONDS = 24 * 3600 * 1000
+TAG_VALUE_MILLISECONDS = 24 * 3600 * 1000
 
 # A token is so long; in a stored version, its frontier follows.
-TOKEN_BYTES = 24
+TAG_VALUE_BYTES = 24
 
 # So much of a stored answer is enough to know it from every other.
 STAMP_BYTES = SEAL_BYTES
 
 # What scripts that write versions, or believe in them, begin with. The first of their arguments is the key of the seal.
-SEALED_VERSIONS = f"""
+SEALED_TAG_VALUES = f"""
 local function sealed(key, token, frontier)
     local said = token .. frontier
     return said .. ':' .. string.sub(redis.sha1hex(ARGV[1] .. key .. '\\n' .. said), 1, 16)
 end
 local function frontier_of(key, version)
     if not version then return nil end
-    local token = string.sub(version, 1, {TOKEN_BYTES})
-    local frontier = string.match(string.sub(version, {TOKEN_BYTES + 1}), '^(%d+):')
+    local token = string.sub(version, 1, {TAG_VALUE_BYTES})
+    local frontier = string.match(string.sub(version, {TAG_VALUE_BYTES + 1}), '^(%d+):')
     if frontier and version == sealed(key, token, frontier) then return tonumber(frontier) end
     return nil
 end
 """
 
 # A foreign type reads as missing in MGET and by pcall: garbage under a key is no error anywhere.
-_LOOK = Script(f"""
+_CHECK = Script(f"""
 local tokens = tonumber(ARGV[1])
 local found = redis.call('MGET', unpack(KEYS, 1, tokens))
 for i = 1, tokens do
-    found[i] = found[i] and string.sub(found[i], 1, {TOKEN_BYTES})
+    found[i] = found[i] and string.sub(found[i], 1, {TAG_VALUE_BYTES})
 end
 for i = tokens + 1, #KEYS do
     local stamp = redis.pcall('GETRANGE', KEYS[i], 0, {STAMP_BYTES - 1})
@@ -73,20 +73,20 @@ return found
 """)
 
 # Makes the tokens that are missing.
-_READ = Script(f"""{SEALED_VERSIONS}
+_READ = Script(f"""{SEALED_TAG_VALUES}
 local found = redis.call('MGET', unpack(KEYS))
 for i = 1, tonumber(ARGV[2]) do
     if not frontier_of(KEYS[i], found[i]) then
         found[i] = sealed(KEYS[i], ARGV[3], '0')
-        redis.call('SET', KEYS[i], found[i], 'PX', {TOKEN_MILLISECONDS})
+        redis.call('SET', KEYS[i], found[i], 'PX', {TAG_VALUE_MILLISECONDS})
     end
-    found[i] = string.sub(found[i], 1, {TOKEN_BYTES})
+    found[i] = string.sub(found[i], 1, {TAG_VALUE_BYTES})
 end
 return found
 """)
 
 # Deleting works on a server that is out of memory too, where setting new tokens does not.
-_TELL = Script(f"""{SEALED_VERSIONS}
+_PUBLISH = Script(f"""{SEALED_TAG_VALUES}
 local tags = #KEYS - #ARGV + 1
 for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
 for i = 2, #ARGV do
@@ -97,8 +97,8 @@ end
 return 1
 """)
 
-Tokens = Mapping[str, bytes]
-Found = Mapping[str, bytes | None]
+CurrentTagValues = Mapping[str, bytes]
+TagValues = Mapping[str, bytes | None]
 
 
 def row_tag(resource: str, row_id: int) -> str:
@@ -116,13 +116,13 @@ def size_tag(resource: str) -> str:
     return f"{resource}:size"
 
 
-def version_key(tag: str) -> str:
+def tag_key(tag: str) -> str:
     """Where in Redis the token of `tag` is."""
     return f"version:{tag}"
 
 
 @dataclass
-class News:
+class Invalidation:
     """What a transaction made old: tags, and for each resource with new rows the smallest of their keys."""
 
     tags: set[str] = field(default_factory=set)
@@ -149,7 +149,7 @@ class News:
         return bool(self.tags)
 
 
-class Looking:
+class TagLookup:
     """What a turn of the event loop wants to know: tokens, and stored answers or their stamps."""
 
     __slots__ = ("answers", "tokens")
@@ -159,28 +159,28 @@ class Looking:
         self.answers: set[str] = set()
 
 
-class Versions:
+class CacheTags:
     """The versions of tags as one worker knows them, and the news that Redis has not heard from it yet."""
 
     def __init__(self, gateway: RedisGateway, seal: Seal) -> None:
         self._gateway, self._seal = gateway, seal
-        self._looking: AskedTogether[Looking, Found] = AskedTogether(Looking, self._look)
-        self._reading: AskedTogether[Looking, Found] = AskedTogether(Looking, self._read)
-        self._untold: set[str] = set()
-        self._being_told: set[str] = set()
-        self._teller: asyncio.Task[None] | None = None
+        self._looking: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._check)
+        self._reading: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._read)
+        self._pending: set[str] = set()
+        self._publishing: set[str] = set()
+        self._publisher: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Tell what is still untold, if Redis can be reached."""
-        if self._teller is not None:
-            self._teller.cancel()
-            await asyncio.gather(self._teller, return_exceptions=True)
-        if self._untold and not await self._tell_untold():
-            log.warning("Stopped before Redis could be told of changes in: %s", ", ".join(sorted(self._untold)))
+        if self._publisher is not None:
+            self._publisher.cancel()
+            await asyncio.gather(self._publisher, return_exceptions=True)
+        if self._pending and not await self._publish_pending():
+            log.warning("Stopped before Redis could be told of changes in: %s", ", ".join(sorted(self._pending)))
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def look(self, tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+    def check(self, tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
         """The values of the token keys and the stamp of the answer stored under `answer`, as they are from now on.
 
         All who look in one turn of the event loop are answered together, with everything that any of
@@ -188,81 +188,81 @@ class Versions:
         """
         return _joined(self._looking, tokens, answer)
 
-    def read(self, tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+    def read(self, tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
         """The same with the whole of the stored answer; tokens that are missing are made."""
         return _joined(self._reading, tokens, answer)
 
-    async def _look(self, looking: Looking) -> Found:
-        return await self._found(_LOOK, looking, len(looking.tokens))
+    async def _check(self, looking: TagLookup) -> TagValues:
+        return await self._found(_CHECK, looking, len(looking.tokens))
 
-    async def _read(self, looking: Looking) -> Found:
+    async def _read(self, looking: TagLookup) -> TagValues:
         return await self._found(_READ, looking, self._seal.script_key, len(looking.tokens), secrets.token_hex(12))
 
-    async def _found(self, script: Script, looking: Looking, *arguments: str | int) -> Found:
+    async def _found(self, script: Script, looking: TagLookup, *arguments: str | int) -> TagValues:
         keys = [*looking.tokens, *looking.answers]
         return dict(zip(keys, values(await self._gateway.run(script, keys, arguments), len(keys)), strict=True))
 
-    def is_untold(self, tags: Iterable[str]) -> bool:
+    def is_pending(self, tags: Iterable[str]) -> bool:
         """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""
-        return not (self._untold.isdisjoint(tags) and self._being_told.isdisjoint(tags))
+        return not (self._pending.isdisjoint(tags) and self._publishing.isdisjoint(tags))
 
     # -- telling -----------------------------------------------------------------------------------
 
-    async def tell(self, news: News) -> None:
-        """Make every answer that `news` concern old, for every worker.
+    async def publish(self, invalidation: Invalidation) -> None:
+        """Make every answer that `invalidation` concern old, for every worker.
 
         To be awaited after the commit and before the writer is answered. It never fails: news that Redis
         did not hear, or that nobody waited for to the end, are kept and told later.
         """
-        if not news or not self._gateway.enabled:
+        if not invalidation or not self._gateway.enabled:
             return
         try:
-            await self._send(news)
+            await self._send(invalidation)
         except RedisUnavailable as error:
-            log.debug("Keeping the news of %s: %s", news, error)
-            self._keep(news.all_tags())
+            log.debug("Keeping the news of %s: %s", invalidation, error)
+            self._keep(invalidation.all_tags())
         except asyncio.CancelledError:
-            self._keep(news.all_tags())
+            self._keep(invalidation.all_tags())
             raise
 
-    async def _send(self, news: News) -> None:
-        tags = [version_key(tag) for tag in news.tags]
+    async def _send(self, invalidation: Invalidation) -> None:
+        tags = [tag_key(tag) for tag in invalidation.tags]
         # In pieces, so that nobody waits long behind the thousands of tags of a bulk change.
         while len(tags) > _TAGS_PER_CALL:
             some, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
-            await self._gateway.run(_TELL, some, (self._seal.script_key,))
-        frontiers = [version_key(rows_tag(resource)) for resource in news.added]
-        await self._gateway.run(_TELL, [*tags, *frontiers], (self._seal.script_key, *news.added.values()))
+            await self._gateway.run(_PUBLISH, some, (self._seal.script_key,))
+        frontiers = [tag_key(rows_tag(resource)) for resource in invalidation.added]
+        await self._gateway.run(_PUBLISH, [*tags, *frontiers], (self._seal.script_key, *invalidation.added.values()))
 
     def _keep(self, tags: set[str]) -> None:
-        self._untold |= tags
-        if len(self._untold) > _MOST_UNTOLD_TAGS:
-            self._untold = {EVERYTHING}
-        if self._teller is None or self._teller.done():
-            self._teller = asyncio.create_task(self._tell_until_heard())
+        self._pending |= tags
+        if len(self._pending) > _MOST_PENDING_TAGS:
+            self._pending = {EVERYTHING}
+        if self._publisher is None or self._publisher.done():
+            self._publisher = asyncio.create_task(self._publish_until_heard())
 
-    async def _tell_until_heard(self) -> None:
-        while self._untold:
-            await asyncio.sleep(_TELL_SECONDS)
-            await self._tell_untold()
+    async def _publish_until_heard(self) -> None:
+        while self._pending:
+            await asyncio.sleep(_PUBLISH_SECONDS)
+            await self._publish_pending()
 
-    async def _tell_untold(self) -> bool:
+    async def _publish_pending(self) -> bool:
         # News that come while these travel are new ones: they must not be forgotten with these.
-        self._being_told, self._untold = self._untold, set()
-        told = False
+        self._publishing, self._pending = self._pending, set()
+        published = False
         try:
-            await self._send(News(self._being_told))
-            told = True
+            await self._send(Invalidation(self._publishing))
+            published = True
         except RedisUnavailable as error:
             log.debug("Redis does not hear the news yet: %s", error)
         finally:
-            if not told:
-                self._untold |= self._being_told
-            self._being_told = set()
-        return told
+            if not published:
+                self._pending |= self._publishing
+            self._publishing = set()
+        return published
 
 
-def _joined(together: AskedTogether[Looking, Found], tokens: Iterable[str], answer: str) -> SharedAnswer[Found]:
+def _joined(together: Batcher[TagLookup, TagValues], tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
     looking, found = together.join()
     looking.tokens.update(tokens)
     looking.answers.add(answer)

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 from sqlalchemy import make_url
 
-from infrastructure.database.datetimes import read_moments
+from infrastructure.database.datetimes import read_datetimes
 from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS
 
 
@@ -26,7 +26,7 @@ def connected(url: str, first: str, name: str = "shop") -> Any:
         with connection.cursor() as cursor:
             cursor.execute(first)
             _wait(connection, deadline)
-        read_moments(connection)
+        read_datetimes(connection)
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,4 @@
-"""Lanes: connections on which the event loop itself sends statements, without a thread in between.
+"""AsyncPool: connections on which the event loop itself sends statements, without a thread in between.
 
 To hand a statement to a thread and its answer back costs several times as much as to send it. So what is one
 statement, and a transaction by itself, takes a lane: the loop sends it, and the socket says when the answer
@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 import psycopg2
 
 from config.settings import Settings
-from infrastructure.database.availability import Presence
-from infrastructure.database.pool_usage import Usage
-from infrastructure.database.pooled_connection import Job, Lane
+from infrastructure.database.availability import Availability
+from infrastructure.database.pool_usage import PoolUsage
+from infrastructure.database.pooled_connection import PendingQuery, PooledConnection
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.sqlstate import (
     LOCK_TIMEOUT,
@@ -41,16 +41,16 @@ log = logging.getLogger("shop.database")
 
 # One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
 # next bill number, and that costs PostgreSQL time.
-LANES = 2
+WRITE_CONNECTIONS = 2
 # A lane sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
-READ_LANES = 4
+READ_CONNECTIONS = 4
 
 
 def _nothing() -> None:
     """What follows where nothing has to."""
 
 
-class Lanes:
+class AsyncPool:
     """Some lanes of one worker, for one event loop. Opens nothing before the first statement.
 
     Those that are `read_only` change nothing, so they try again what was on its way when a connection broke.
@@ -61,31 +61,31 @@ class Lanes:
         self,
         url: str,
         settings: Settings,
-        number: int = LANES,
+        number: int = WRITE_CONNECTIONS,
         *,
         read_only: bool = False,
         failed_over: Callable[[], None] = _nothing,
-        presence: Presence | None = None,
+        availability: Availability | None = None,
     ) -> None:
         self.read_only = read_only
-        self._presence = presence or Presence(url)
+        self._availability = availability or Availability(url)
         self.failed_over = failed_over
         # No connection that was opened before is used any more.
         self.renewed_at = 0.0
         self._patience = settings.db_pool_timeout
         self._deadline = answer_deadline(settings)
         self._echo = settings.db_echo
-        self._lanes = [Lane(self, url, settings) for _ in range(min(number, settings.db_pool_size))]
+        self._connections = [PooledConnection(self, url, settings) for _ in range(min(number, settings.db_pool_size))]
         # The last one used comes first, so that at little load the others rest.
-        self._free = list(self._lanes)
-        self._waiting: deque[Job] = deque()
+        self._free = list(self._connections)
+        self._waiting: deque[PendingQuery] = deque()
 
     async def run(
         self,
         statement: Prepared,
         parameters: Parameters,
-        late: Callable[[], None] = _nothing,
-        sent: Callable[[], object] = _nothing,
+        on_late: Callable[[], None] = _nothing,
+        on_sent: Callable[[], object] = _nothing,
     ) -> Sequence[Row] | None:
         """The rows of the answer; None when the statement could not do it.
 
@@ -95,59 +95,61 @@ class Lanes:
         cannot send or an answer that it cannot read, is raised as it is; then too the statement may have taken effect.
         """
         for _ in range(MAX_RETRIES + 1):
-            job = Job(statement, parameters, asyncio.get_running_loop().create_future(), sent, late)
+            query = PendingQuery(statement, parameters, asyncio.get_running_loop().create_future(), on_sent, on_late)
             try:
-                rows = await self._answer(job)
-                self._presence.found_there()
+                rows = await self._answer(query)
+                self._availability.found_there()
                 return rows
             except psycopg2.Error as error:
                 if is_no_answer(error):
                     raise
                 code = error.pgcode
-                if code in RETRIABLE or (self.read_only and job.sent_at is not None and is_cut_off(code)):
+                if code in RETRIABLE or (self.read_only and query.sent_at is not None and is_cut_off(code)):
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
                     log.debug("A statement was refused: SQLSTATE %s", code)
                     return None
-                note_refusal(self._presence, error)
+                note_refusal(self._availability, error)
                 raise DatabaseUnavailable("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
 
-    async def _answer(self, job: Job) -> Sequence[Row]:
+    async def _answer(self, query: PendingQuery) -> Sequence[Row]:
         loop = asyncio.get_running_loop()
         if self._echo:
-            log.info("%s", job.statement.call)
+            log.info("%s", query.statement.call)
         if self._free:
-            self._free.pop().start(job)
+            self._free.pop().start(query)
         else:
-            self._waiting.append(job)
-            loop.call_later(self._patience, job.give_up_waiting)
-        timer = loop.call_later(self._deadline, self._give_up, job)
+            self._waiting.append(query)
+            loop.call_later(self._patience, query.give_up_waiting)
+        timer = loop.call_later(self._deadline, self._give_up, query)
         try:
-            return await job.answer
+            return await query.answer
         finally:
             timer.cancel()
-            if job.sent_at is not None:
-                warn_if_slow(job.sent_at, job.statement.call)
+            if query.sent_at is not None:
+                warn_if_slow(query.sent_at, query.statement.call)
 
-    def _give_up(self, job: Job) -> None:
-        if not job.answer.done():
-            self._presence.found_away("no answer in time")
-        job.give_up("the database does not answer")
+    def _give_up(self, query: PendingQuery) -> None:
+        if not query.answer.done():
+            self._availability.found_away("no answer in time")
+        query.give_up("the database does not answer")
 
-    def usage(self) -> Usage:
+    def usage(self) -> PoolUsage:
         """How busy the lanes are. One is blocked when its statement takes longer than any for a lane should."""
-        since = [lane.busy_since for lane in self._lanes if lane.busy_since is not None]
+        since = [connection.busy_since for connection in self._connections if connection.busy_since is not None]
         blocked = sum(time.monotonic() - start > SLOW_STATEMENT_SECONDS for start in since)
-        return Usage(len(self._lanes), len(since), sum(not job.answer.done() for job in self._waiting), blocked)
+        return PoolUsage(
+            len(self._connections), len(since), sum(not query.answer.done() for query in self._waiting), blocked
+        )
 
-    def next_job(self, lane: Lane) -> Job | None:
-        """What `lane` is to do next; None, and it is free, when nobody waits."""
+    def next_query(self, connection: PooledConnection) -> PendingQuery | None:
+        """What `connection` is to do next; None, and it is free, when nobody waits."""
         while self._waiting:
-            job = self._waiting.popleft()
-            if not job.answer.done():
-                return job
-        self._free.append(lane)
+            query = self._waiting.popleft()
+            if not query.answer.done():
+                return query
+        self._free.append(connection)
         return None
 
     def renew(self) -> None:
@@ -156,8 +158,8 @@ class Lanes:
 
     def close(self) -> None:
         """Close every connection, for good. What is still on its way ends without an answer."""
-        for job in self._waiting:
-            job.give_up("the shop is being closed")
+        for query in self._waiting:
+            query.give_up("the shop is being closed")
         self._waiting.clear()
-        for lane in self._lanes:
-            lane.close()
+        for connection in self._connections:
+            connection.close()

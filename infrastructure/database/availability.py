@@ -12,7 +12,7 @@ log = logging.getLogger("shop.database")
 _QUIET_SECONDS = 10.0
 
 
-class Presence:
+class Availability:
     """Taken for there until somebody finds it away. For every thread. `url` is that of the database."""
 
     def __init__(self, url: str) -> None:

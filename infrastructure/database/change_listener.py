@@ -18,7 +18,7 @@ from infrastructure.database import async_connection
 log = logging.getLogger("shop.database")
 
 # What a connection says of itself whose statements need not be told.
-TELLS_CACHES = "SET shop.tells_caches = on"
+NOTIFIES_CACHES = "SET shop.tells_caches = on"
 
 _LISTEN = "LISTEN shop_catalog"
 _RECONNECT_SECONDS = 1.0
@@ -27,7 +27,7 @@ _CHECK_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 
 
-class Notices:
+class ChangeListener:
     """Listens on one connection, for one event loop, and calls `heard` when something was told.
 
     Several notices that come together are one. `heard` is also called after every connect: nobody knows what was

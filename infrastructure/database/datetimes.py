@@ -1,7 +1,7 @@
 """Dates and times as PostgreSQL holds them, of which Python only knows those of the years 1 to 9999.
 
 The driver raises for any other, and takes the infinite ones for the last and the first it knows. So connections read
-them by `read_moments`: what Python has no value for becomes a `FarMoment`, the text that answers show.
+them by `read_datetimes`: what Python has no value for becomes a `FarDatetime`, the text that answers show.
 """
 
 import re
@@ -17,7 +17,7 @@ _FAR = re.compile(r"[+-]\d{6,7}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?Z)?|-?infinit
 _TIMESTAMPTZ = 1184
 
 
-class FarMoment(str):
+class FarDatetime(str):
     """A date or time beyond Python's, as answers write it: `+010000-01-01T00:00:00Z`, `-000043-03-15`, `infinity`.
 
     Years have a sign and at least six digits, as in ECMAScript; the year 0 is 1 BC. Equal ones have equal texts.
@@ -26,7 +26,7 @@ class FarMoment(str):
     __slots__ = ()
 
     @classmethod
-    def stored(cls, text: str) -> "FarMoment":
+    def stored(cls, text: str) -> "FarDatetime":
         """The one that PostgreSQL writes as `text`."""
         found = _STORED.fullmatch(text)
         if found is None:
@@ -39,19 +39,19 @@ class FarMoment(str):
         return cls(f"{shown}T{time}{f'.{fraction:0<6}' if fraction else ''}Z")
 
     @classmethod
-    def shown(cls, text: str) -> "FarMoment | None":
+    def shown(cls, text: str) -> "FarDatetime | None":
         """The one that an answer shows as `text`; None for any other text."""
         return cls(text) if _FAR.fullmatch(text) else None
 
 
-def _reader(known: Callable[[str], date]) -> Callable[[Any, Any], date | FarMoment | None]:
-    def read(text: Any, cursor: Any) -> date | FarMoment | None:
+def _reader(known: Callable[[str], date]) -> Callable[[Any, Any], date | FarDatetime | None]:
+    def read(text: Any, cursor: Any) -> date | FarDatetime | None:
         if text is None:
             return None
         try:
             return known(text)
         except ValueError:
-            return FarMoment.stored(text)
+            return FarDatetime.stored(text)
 
     return read
 
@@ -63,7 +63,7 @@ _TYPES = (
 )
 
 
-def read_moments(connection: Any) -> None:
+def read_datetimes(connection: Any) -> None:
     """Let a connection of psycopg2's read every date and time that there may be. Its time zone must be UTC."""
     for kind in _TYPES:
         register_type(kind, connection)

@@ -2,8 +2,8 @@
 
 `Database.transact(work)` is how the application changes anything: one transaction in one worker
 thread, retried where PostgreSQL says that a repeat is safe, and committed before the answer goes out.
-`Database.read(work)` is for answers that change nothing. `Database.lanes` is for the one statement that is
-a transaction of its own, and `Database.read_lanes` for the one that is a whole read.
+`Database.read(work)` is for answers that change nothing. `Database.write_pool` is for the one statement that is
+a transaction of its own, and `Database.read_pool` for the one that is a whole read.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from config.settings import Settings
-from infrastructure.database.async_pool import READ_LANES, Lanes
-from infrastructure.database.availability import Presence
-from infrastructure.database.change_listener import TELLS_CACHES
-from infrastructure.database.datetimes import read_moments
+from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
+from infrastructure.database.availability import Availability
+from infrastructure.database.change_listener import NOTIFIES_CACHES
+from infrastructure.database.datetimes import read_datetimes
 from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
-from infrastructure.database.pool_usage import Usage
+from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.sessions import autocommit, close_quietly
 from infrastructure.database.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
 from infrastructure.database.statement_limits import (
@@ -84,9 +84,9 @@ class Database:
         self._deadline = answer_deadline(settings)
         self._free_threads = asyncio.Semaphore(settings.db_pool_size)
         self._busy_threads = self._waiting = 0
-        self.presence = Presence(url)
-        self.lanes = Lanes(url, settings, failed_over=self._renew, presence=self.presence)
-        self.read_lanes = Lanes(url, settings, READ_LANES, read_only=True, presence=self.presence)
+        self.availability = Availability(url)
+        self.write_pool = AsyncPool(url, settings, failed_over=self._renew, availability=self.availability)
+        self.read_pool = AsyncPool(url, settings, READ_CONNECTIONS, read_only=True, availability=self.availability)
 
     def _guard_connection(self, connection: Any, record: Any) -> None:
         """Bound what one connection may take, and set what the shop relies on."""
@@ -99,10 +99,10 @@ class Database:
             cursor.execute(
                 "SET TIME ZONE 'UTC'; "
                 # How alike words must be for the search to forgive a typing error (pg_trgm).
-                "SET pg_trgm.word_similarity_threshold = 0.4; " + f"{TELLS_CACHES}; {timeouts(seconds)}"
+                "SET pg_trgm.word_similarity_threshold = 0.4; " + f"{NOTIFIES_CACHES}; {timeouts(seconds)}"
             )
         connection.commit()
-        read_moments(connection)
+        read_datetimes(connection)
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, run in a database thread with this task's context variables.
@@ -129,7 +129,7 @@ class Database:
             async with asyncio.timeout(self._deadline):
                 return await asyncio.shield(future)
         except TimeoutError:
-            self.presence.found_away("no answer in time")
+            self.availability.found_away("no answer in time")
             raise DatabaseUnavailable("the database does not answer") from None
 
     def _release_thread(self, future: "asyncio.Future[Any]") -> None:
@@ -168,7 +168,7 @@ class Database:
             raise DatabaseUnavailable("no database connection free in time") from error
         finally:
             close_quietly(session)
-        self.presence.found_there()
+        self.availability.found_there()
         return result
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -191,7 +191,7 @@ class Database:
                     raise self._judged(error, session, committing=False) from error
                 finally:
                     close_quietly(session)
-                self.presence.found_there()
+                self.availability.found_there()
                 return result
         except PoolTimeout as error:
             raise DatabaseUnavailable("no database connection free in time") from error
@@ -215,19 +215,19 @@ class Database:
             # The connection broke before COMMIT was sent: nothing can have been kept.
             return _Retry()
         if error.connection_invalidated or is_busy(code):
-            note_refusal(self.presence, error.orig)
+            note_refusal(self.availability, error.orig)
             return DatabaseUnavailable("the database is not available")
         return error
 
     def _gave_up(self, retry: "_Retry") -> DatabaseUnavailable:
-        note_refusal(self.presence, getattr(retry.__cause__, "orig", None))
+        note_refusal(self.availability, getattr(retry.__cause__, "orig", None))
         return DatabaseUnavailable("the same failed again and again")
 
     def _renew(self) -> None:
         """Throw all connections away: what they lead to is not the primary server any more."""
         self.engine.dispose()
-        self.lanes.renew()
-        self.read_lanes.renew()
+        self.write_pool.renew()
+        self.read_pool.renew()
         log.warning("The database has become read-only; its connections were thrown away")
 
     async def ping(self) -> float:
@@ -259,24 +259,24 @@ class Database:
         try:
             found = await asyncio.get_running_loop().run_in_executor(None, connected)
         except DBAPIError as error:
-            self.presence.found_away(error.orig)
+            self.availability.found_away(error.orig)
             raise
-        self.presence.found_there()
+        self.availability.found_there()
         return found
 
-    def usage(self) -> dict[str, Usage]:
+    def usage(self) -> dict[str, PoolUsage]:
         """How busy the three ways to the database are: threads, lanes for writes, lanes for reads."""
         pool = self.engine.pool
         assert isinstance(pool, QueuePool)
         # What overflows into further connections is not there for requests: none has a thread.
         busy = min(max(self._busy_threads, pool.checkedout()), pool.size())
-        threads = Usage(pool.size(), busy, self._waiting, blocked=busy)
-        return {"threads": threads, "lanes": self.lanes.usage(), "read_lanes": self.read_lanes.usage()}
+        threads = PoolUsage(pool.size(), busy, self._waiting, blocked=busy)
+        return {"threads": threads, "lanes": self.write_pool.usage(), "read_lanes": self.read_pool.usage()}
 
-    def close_lanes(self) -> None:
+    def close_pools(self) -> None:
         """Close the connections that belong to the event loop, in which this is to be called."""
-        self.lanes.close()
-        self.read_lanes.close()
+        self.write_pool.close()
+        self.read_pool.close()
 
     def close(self) -> None:
         """Wait for the work of threads, then close every other connection."""

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
-from infrastructure.database.datetimes import read_moments
+from infrastructure.database.datetimes import read_datetimes
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -161,5 +161,5 @@ def maintenance_engine(database_url: str) -> Engine:
             "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
         },
     )
-    event.listen(engine, "connect", lambda connection, record: read_moments(connection))
+    event.listen(engine, "connect", lambda connection, record: read_datetimes(connection))
     return engine

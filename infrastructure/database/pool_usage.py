@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class PoolUsage:
     """Of `size` connections of one kind, how many are in use; how many requests wait for one.
 
     `blocked` are those in use for so long that nobody should count on them.

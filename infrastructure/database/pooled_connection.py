@@ -12,7 +12,7 @@ from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from config.settings import Settings
 from infrastructure.database.async_connection import connected
-from infrastructure.database.change_listener import TELLS_CACHES
+from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.prepared import OnConnection, Parameters, Prepared, Row
 from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy
 from infrastructure.database.statement_limits import timeouts
@@ -24,14 +24,14 @@ LOCK_SECONDS = 0.2
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class PendingQuery:
     """A statement on its way, and whoever waits for its answer. `late` is called when nobody does any more."""
 
     statement: Prepared
     parameters: Parameters
     answer: asyncio.Future[Sequence[Row]]
-    sent: Callable[[], object]
-    late: Callable[[], None]
+    on_sent: Callable[[], object]
+    on_late: Callable[[], None]
     sent_at: float | None = None
 
     def give_up(self, reason: str) -> None:
@@ -45,61 +45,61 @@ class Job:
 
     def note_sent(self) -> None:
         self.sent_at = time.monotonic()
-        self.sent()
+        self.on_sent()
 
     def finish(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         if self.answer.done():
             if self.sent_at is not None:
-                self.late()
+                self.on_late()
         elif error is not None:
             self.answer.set_exception(error)
         else:
             self.answer.set_result(rows)
 
 
-class Owner(Protocol):
+class Pool(Protocol):
     """What a lane asks and tells of those that it is one of."""
 
     read_only: bool
     renewed_at: float
     failed_over: Callable[[], None]
 
-    def next_job(self, lane: "Lane") -> Job | None: ...
+    def next_query(self, connection: "PooledConnection") -> PendingQuery | None: ...
 
     def renew(self) -> None: ...
 
 
-class Lane:
+class PooledConnection:
     """One connection, opened when it is needed, and the job it has."""
 
-    def __init__(self, lanes: Owner, url: str, settings: Settings) -> None:
-        self._lanes, self._url, self._settings = lanes, url, settings
-        self._guards = _guards(settings, lanes.read_only)
+    def __init__(self, pool: Pool, url: str, settings: Settings) -> None:
+        self._pool, self._url, self._settings = pool, url, settings
+        self._guards = _guards(settings, pool.read_only)
         self._connection: Any = None
         self._cursor: Any = None
         self._descriptor = -1
         self._opened_at = 0.0
         self._prepared = OnConnection()
         self._preparing = False
-        self._job: Job | None = None
+        self._query: PendingQuery | None = None
         # Since when it has its job, by the monotonic clock.
         self.busy_since: float | None = None
         self._opening: asyncio.Task[None] | None = None
 
-    def start(self, job: Job) -> None:
+    def start(self, query: PendingQuery) -> None:
         """Send the statement of `job`, on a new connection if need be."""
-        self._job, self.busy_since = job, time.monotonic()
+        self._query, self.busy_since = query, time.monotonic()
         if self._is_old():
             self.disconnect()
         if self._connection is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
         else:
-            self._send(job)
+            self._send(query)
 
     def _is_old(self) -> bool:
         # A connection that was being opened when the lanes were renewed may have reached the old server.
         recycled_at = self._opened_at + self._settings.db_pool_recycle
-        return time.monotonic() > recycled_at or self._opened_at <= self._lanes.renewed_at
+        return time.monotonic() > recycled_at or self._opened_at <= self._pool.renewed_at
 
     async def _open(self) -> None:
         self._opened_at = time.monotonic()
@@ -114,24 +114,24 @@ class Lane:
             is_away = isinstance(error, psycopg2.Error | OSError)
             self._fail(psycopg2.OperationalError(str(error)) if is_away else error)
             return
-        if self._job is None:
+        if self._query is None:
             self.disconnect()
         else:
-            self._send(self._job)
+            self._send(self._query)
 
-    def _send(self, job: Job) -> None:
-        if job.answer.done():
+    def _send(self, query: PendingQuery) -> None:
+        if query.answer.done():
             # Given up before it was sent: it must not take effect any more.
             self._end([])
             return
-        preparation = self._prepared.missing(job.statement)
+        preparation = self._prepared.missing(query.statement)
         self._preparing = preparation is not None
         try:
             if self._preparing:
                 self._cursor.execute(preparation)
             else:
-                job.note_sent()
-                self._cursor.execute(job.statement.call, job.parameters)
+                query.note_sent()
+                self._cursor.execute(query.statement.call, query.parameters)
         except Exception as error:
             # Whatever it is, it belongs to whoever asked, and the lane to the next one.
             self._fail(error)
@@ -148,18 +148,20 @@ class Lane:
                 return
             loop.remove_writer(self._descriptor)
             # All rows are here by now; what they hold may still be beyond what can be read.
-            rows = self._cursor.fetchall() if state == POLL_OK and self._job is not None and not self._preparing else ()
+            rows = (
+                self._cursor.fetchall() if state == POLL_OK and self._query is not None and not self._preparing else ()
+            )
         except Exception as error:
             # Whatever it is, as in `_send`: the event loop would only log it.
             self._fail(error)
             return
-        if state == POLL_OK and self._job is not None:
-            self._go_on(self._job, rows)
+        if state == POLL_OK and self._query is not None:
+            self._go_on(self._query, rows)
 
-    def _go_on(self, job: Job, rows: Sequence[Row]) -> None:
+    def _go_on(self, query: PendingQuery, rows: Sequence[Row]) -> None:
         if self._preparing:
-            self._prepared.add(job.statement)
-            self._send(job)
+            self._prepared.add(query.statement)
+            self._send(query)
         else:
             self._end(rows)
 
@@ -170,21 +172,21 @@ class Lane:
             if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
                 self.disconnect()
             if code == READ_ONLY:
-                self._lanes.renew()
-                self._lanes.failed_over()
+                self._pool.renew()
+                self._pool.failed_over()
         finally:
             self._end([], error)
 
     def _end(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         """Take the next job, and give its answer to whoever waits for the last one."""
-        job, self._job, self.busy_since = self._job, None, None
-        if job is None:
+        query, self._query, self.busy_since = self._query, None, None
+        if query is None:
             return
-        following = self._lanes.next_job(self)
+        following = self._pool.next_query(self)
         if following is not None:
             # In a turn of its own: a hundred refusals in a row must not be a hundred calls within each other.
             asyncio.get_running_loop().call_soon(self.start, following)
-        job.finish(rows, error)
+        query.finish(rows, error)
 
     def disconnect(self) -> None:
         """Close the connection; the next statement opens another."""
@@ -202,10 +204,10 @@ class Lane:
 
     def close(self) -> None:
         """Close the connection, also under a statement that is on its way."""
-        job, self._job = self._job, None
+        query, self._query = self._query, None
         self.disconnect()
-        if job is not None:
-            job.give_up("the shop is being closed")
+        if query is not None:
+            query.give_up("the shop is being closed")
 
 
 def _guards(settings: Settings, read_only: bool) -> str:
@@ -214,7 +216,7 @@ def _guards(settings: Settings, read_only: bool) -> str:
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
-        f"{TELLS_CACHES}; "
+        f"{NOTIFIES_CACHES}; "
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
 from config.settings import Settings
-from infrastructure.database.availability import Presence
+from infrastructure.database.availability import Availability
 from infrastructure.database.sqlstate import is_cut_off
 
 log = logging.getLogger("shop.database")
@@ -42,14 +42,14 @@ def warn_if_slow(started: float, statement: str) -> None:
         log.warning("Slow statement (%.0f ms): %s", seconds * 1000, statement)
 
 
-def note_refusal(presence: Presence, error: BaseException | None) -> None:
+def note_refusal(availability: Availability, error: BaseException | None) -> None:
     """Say that the database did not serve a request: once while it is away, else each time.
 
     Without a code the server got to say nothing, and a shutdown is the way to being away.
     """
     code = getattr(error, "pgcode", None)
     if is_cut_off(code):
-        presence.found_away(error)
+        availability.found_away(error)
     else:
         log.warning("The database did not serve a request: SQLSTATE %s, %s", code, type(error).__name__)
 

@@ -166,7 +166,7 @@ class PostgresServer(ServerProcess):
             os.waitpid(pid, 0)
             raise
         if status != 0:
-            raise EmbeddedServerError(f"The database cannot be created in {self.folder}: {self.last_words()}")
+            raise EmbeddedServerError(f"The database cannot be created in {self.folder}: {self.last_log_line()}")
 
     def _check_version(self) -> None:
         command = [str(self._program), "-V"]

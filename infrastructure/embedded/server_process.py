@@ -186,7 +186,7 @@ class ServerProcess(ABC):
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """The line of the log, since the last start, that best tells why the server gave up."""
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
@@ -204,7 +204,7 @@ class ServerProcess(ABC):
         self._started = True
 
     def _launch_again_or_say_why(self) -> None:
-        words = self.last_words()
+        words = self.last_log_line()
         if self.passing_trouble is None or self.passing_trouble not in words:
             raise EmbeddedServerError(f"{self.name} did not start: {words}")
         time.sleep(10 * _POLL_SECONDS)

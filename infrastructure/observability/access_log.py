@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from infrastructure.observability.logging import ShopHandler, json_line, request_id, text_of_trace, timestamp, trace_id
 from infrastructure.observability.redaction import escape, redact
-from infrastructure.observability.token_bucket import Allowance
+from infrastructure.observability.token_bucket import TokenBucket
 
 log = logging.getLogger("shop.access")
 
@@ -64,7 +64,7 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._waiting: list[AnsweredRequest] = []
-        self._refusals = Allowance(REFUSAL_BURST, REFUSALS_PER_SECOND)
+        self._refusals = TokenBucket(REFUSAL_BURST, REFUSALS_PER_SECOND)
         self._unlisted: Counter[int] = Counter()
 
     def note(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Allowance:
+class TokenBucket:
     """Allows `burst` at once, and `per_second` more as time goes by; what it refuses is counted in `refused`."""
 
     def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 _NO_BODY = frozenset((204, 304))
 
 
-class UntilClosed:
+class CloseDelimited:
     """Calls `app` for the request of `cycle`. Without it, uvicorn sends chunks to whoever asks (RFC 9112, section 6.1)."""
 
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:

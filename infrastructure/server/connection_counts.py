@@ -17,7 +17,7 @@ _CELL_BYTES = 4
 _PAGE_BYTES = _ROWS * _COLUMNS * _CELL_BYTES
 
 
-class AddressCounts:
+class ConnectionCounts:
     """Counts for `workers` processes, forks of the one that makes them. 64 KiB for each, however many addresses."""
 
     def __init__(self, workers: int = 1) -> None:

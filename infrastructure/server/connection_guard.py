@@ -17,7 +17,7 @@ from typing import Protocol
 
 from config.settings import Network, Settings
 from infrastructure.server.addresses import belongs_to, parse_address
-from infrastructure.server.connection_counts import AddressCounts
+from infrastructure.server.connection_counts import ConnectionCounts
 
 log = logging.getLogger("shop.connections")
 
@@ -104,9 +104,9 @@ class Limits:
 class ConnectionGuard:
     """Looks after the connections of one worker. `counts` are shared by all of them."""
 
-    def __init__(self, limits: Limits, counts: AddressCounts | None = None) -> None:
+    def __init__(self, limits: Limits, counts: ConnectionCounts | None = None) -> None:
         self._limits = limits
-        self.counts = counts or AddressCounts()
+        self.counts = counts or ConnectionCounts()
         self._patience = {
             Awaited.HEAD: limits.head_seconds,
             Awaited.BODY: limits.body_seconds,
@@ -216,7 +216,7 @@ def guard_of(settings: Settings) -> ConnectionGuard:
         per_address=settings.limit_connections_per_address,
         uncounted=(*settings.trusted_proxies, *(settings.rate_limit_exempt or ())),
     )
-    return ConnectionGuard(limits, AddressCounts(settings.uvicorn_workers))
+    return ConnectionGuard(limits, ConnectionCounts(settings.uvicorn_workers))
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

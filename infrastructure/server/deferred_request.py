@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from infrastructure.server.header_lines import header_lines
 
 # What an application does with a request that it is offered; False where it does not take it.
-Take = Callable[["HeldRequest"], bool]
+EarlyHandler = Callable[["DeferredRequest"], bool]
 
 
 class _DefaultLines:
@@ -28,15 +28,15 @@ class _DefaultLines:
 default_lines = _DefaultLines()
 
 
-class HeldRequest:
+class DeferredRequest:
     """A request that no task was made for. It must be written or handed on, once, in a later turn of the event loop."""
 
-    __slots__ = ("_cycle", "hand_on", "scope")
+    __slots__ = ("_cycle", "fall_through", "scope")
 
-    def __init__(self, cycle: RequestResponseCycle, hand_on: Callable[[], None]) -> None:
+    def __init__(self, cycle: RequestResponseCycle, fall_through: Callable[[], None]) -> None:
         self.scope = cast(MutableMapping[str, Any], cycle.scope)
         # Has the application called with the request, as ASGI says.
-        self.hand_on = hand_on
+        self.fall_through = fall_through
         self._cycle = cycle
 
     @property

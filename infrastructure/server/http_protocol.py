@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, with a way past ASGI for requests that are answered without waiting for anybody.
 
 An ASGI request costs a task, and an answer of two messages, whose every header is checked, copied and joined anew. An
-application that has a method `take` is offered every request first, as a `HeldRequest`. It may answer it later in one
+application that has a method `handle_early` is offered every request first, as a `DeferredRequest`. It may answer it later in one
 piece, and many of them in one step of the event loop; what it does not take is called as ASGI says.
 
 What the parser made of a request without a body is remembered (`infrastructure.server.request_heads`), because clients send the same
@@ -16,9 +16,9 @@ from typing import Any, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from infrastructure.server.close_delimited import UntilClosed
+from infrastructure.server.close_delimited import CloseDelimited
 from infrastructure.server.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
-from infrastructure.server.deferred_request import HeldRequest, Take, default_lines
+from infrastructure.server.deferred_request import DeferredRequest, EarlyHandler, default_lines
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.plain_problem import problem_answer
 from infrastructure.server.request_heads import RequestHeads
@@ -50,7 +50,7 @@ class PatientFlow(FlowControl):
 
 
 class ShopProtocol(HttpToolsProtocol):
-    """`HttpToolsProtocol` that parses no head twice, and offers every request to the application's `take` first."""
+    """`HttpToolsProtocol` that parses no head twice, and offers every request to the application's `handle_early` first."""
 
     # A head means the same on every connection of the process.
     heads = RequestHeads()
@@ -209,12 +209,12 @@ class ShopProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        called: Any = UntilClosed(app, cycle) if cycle.scope["http_version"] == "1.0" else app
-        hand_on = partial(super()._start_asgi_task, cycle, called)
+        called: Any = CloseDelimited(app, cycle) if cycle.scope["http_version"] == "1.0" else app
+        fall_through = partial(super()._start_asgi_task, cycle, called)
         # What answers for a server that is too busy has none.
-        take: Take | None = getattr(app, "take", None)
-        if take is None or not take(HeldRequest(cycle, hand_on)):
-            hand_on()
+        handle_early: EarlyHandler | None = getattr(app, "handle_early", None)
+        if handle_early is None or not handle_early(DeferredRequest(cycle, fall_through)):
+            fall_through()
 
     # What the guard asks and tells.
 

@@ -24,7 +24,7 @@ from config.settings import Settings, SettingsError, env_file, get_settings
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.observability.metrics import metrics_folder
 from infrastructure.server.connection_guard import guard_of
-from infrastructure.server.startup_probe import FirstAnswer, drain_notice, say, web_address
+from infrastructure.server.startup_probe import StartupProbe, drain_notice, say, web_address
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
@@ -173,7 +173,7 @@ class _Launch:
             _listen(self._settings, listener)
             supervisor = Supervisor(self._settings.uvicorn_workers, partial(serve, config), listener)
             try:
-                with FirstAnswer(self._settings, listener, demo=self._demo, banner=not self._production) as first:
+                with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as first:
                     while not self._stop.requested():
                         supervisor.tick()
                         first.look()
@@ -192,7 +192,7 @@ class _Launch:
             if self._stop.requested():
                 return
             _listen(self._settings, listener)
-            with FirstAnswer(self._settings, listener, demo=self._demo, banner=True) as first:
+            with StartupProbe(self._settings, listener, demo=self._demo, banner=True) as first:
                 serve_with_reload(self._settings, listener, first.look)
 
     def _hand_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:

@@ -8,7 +8,7 @@ nothing about it is special; both are therefore remembered by themselves.
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar, cast
 
-from infrastructure.cache.lru_cache import Memo
+from infrastructure.cache.lru_cache import LruCache
 
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
@@ -29,10 +29,10 @@ _SPECIAL = frozenset(
 )
 _KEEP_ALIVE = (b"connection", b"keep-alive")
 
-_SAID = "shop.said_of_headers"
+_SAID = "shop.memoize_on_headers"
 
 
-def said_of_headers(scope: Mapping[str, Any], judge: Callable[[Headers], T]) -> T:
+def memoize_on_headers(scope: Mapping[str, Any], judge: Callable[[Headers], T]) -> T:
     """What `judge` says of the headers of a request, and of nothing else. Of headers that are known it is asked once."""
     said = scope.get(_SAID)
     if said is None:
@@ -53,9 +53,9 @@ class RequestHeads:
     def __init__(self, learn_every: int = 8) -> None:
         self._learn_every = learn_every
         self._unknown = 0
-        self._lines: Memo[bytes, dict[str, Any]] = Memo(_LINES_BYTES)
+        self._lines: LruCache[bytes, dict[str, Any]] = LruCache(_LINES_BYTES)
         # The headers, and what was said of them.
-        self._blocks: Memo[bytes, tuple[list[tuple[bytes, bytes]], dict[Any, Any]]] = Memo(_BLOCKS_BYTES)
+        self._blocks: LruCache[bytes, tuple[list[tuple[bytes, bytes]], dict[Any, Any]]] = LruCache(_BLOCKS_BYTES)
 
     def find(self, data: bytes) -> dict[str, Any] | None:
         """What the head of a request says, if `data` is a whole request whose head is known; with a new list of headers."""

@@ -67,7 +67,7 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
-class FirstAnswer:
+class StartupProbe:
     """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`.
 
     Whoever is inside calls `look` many times a second. There is no thread for it, because workers are forked.

@@ -20,14 +20,14 @@ class MoreToRead(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[T_co]):
+class BoundQuery(Generic[T_co]):
     """A statement with the values of its parameters, and what its rows say. `result` may raise `MoreToRead`."""
 
     statement: Select[Any]
     values: Mapping[str, Any]
     result: Callable[[Sequence[Any]], T_co]
 
-    def asked(self, session: Session) -> T_co:
+    def execute(self, session: Session) -> T_co:
         """What the rows say, by the connection of a session."""
         return self.result(session.connection().execute(self.statement, self.values).all())
 
@@ -38,37 +38,37 @@ class Question(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading(Generic[T_co]):
+class Query(Generic[T_co]):
     """A read by one statement. Called with a session, it does the same step by step.
 
-    `question` is asked anew each time, of the database that it is put to: there may be more to go by than the
+    `bind` is called anew each time, with the database that the statement is for: there may be more to go by than the
     last time. A reading that is not `light` takes PostgreSQL, or whoever renders its rows, so long that nobody should
     wait behind it: it is for a thread.
     """
 
-    question: Callable[[Engine], Question[T_co]]
-    step_by_step: Callable[[Session], T_co]
+    bind: Callable[[Engine], BoundQuery[T_co]]
+    transactional: Callable[[Session], T_co]
     is_light: bool = True
 
     def __call__(self, session: Session) -> T_co:
-        return self.step_by_step(session)
+        return self.transactional(session)
 
-    def then(self, further: Callable[[T_co], U]) -> "Reading[U]":
-        """The same reading, with what `further` makes of it."""
+    def map(self, further: Callable[[T_co], U]) -> "Query[U]":
+        """The same query, with what `further` makes of it."""
 
-        def question(database: Engine) -> Question[U]:
-            first = self.question(database)
-            return Question(first.statement, first.values, lambda rows: further(first.result(rows)))
+        def bind(database: Engine) -> BoundQuery[U]:
+            first = self.bind(database)
+            return BoundQuery(first.statement, first.values, lambda rows: further(first.result(rows)))
 
-        return Reading(question, lambda session: further(self.step_by_step(session)), self.is_light)
+        return Query(bind, lambda session: further(self.transactional(session)), self.is_light)
 
 
-def always(question: Callable[[], Question[T_co]]) -> Reading[T_co]:
-    """The reading that asks the same question each time.
+def always(bind: Callable[[], BoundQuery[T_co]]) -> Query[T_co]:
+    """The query whose statement and values are the same each time.
 
-    It is made anew, so that whoever keeps the reading, for one of ever so many targets, does not keep its statement.
+    It is made anew, so that whoever keeps the query, for one of ever so many targets, does not keep its statement.
     """
-    return Reading(lambda database: question(), lambda session: question().asked(session))
+    return Query(lambda database: bind(), lambda session: bind().execute(session))
 
 
 @memoized

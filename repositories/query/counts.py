@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Engine, Text, bindparam, case, func, literal_column, or_, select
 
-from infrastructure.cache.lru_cache import Memo
+from infrastructure.cache.lru_cache import LruCache
 from schemas.base import EXACT_COUNT_LIMIT
 
 COUNTED_TO = 2 * EXACT_COUNT_LIMIT
@@ -80,7 +80,7 @@ class CountedLists:
     """The lists of many rows that were counted lately, of all databases that this process uses: up to `capacity` bytes."""
 
     def __init__(self, capacity: int = _SIZES_BYTES) -> None:
-        self._lists: Memo[Key, CountedList] = Memo(capacity)
+        self._lists: LruCache[Key, CountedList] = LruCache(capacity)
         # Whatever thread reads a list counts it.
         self._lock = Lock()
 

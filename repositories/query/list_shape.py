@@ -37,7 +37,7 @@ class Ranking:
     classes: tuple[ColumnElement[bool], ...]
 
 
-class Listed:
+class ListedTable:
     """A table whose rows are listed. A subclass states its model and what can be asked for."""
 
     model: ClassVar[type[Any]]
@@ -50,7 +50,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ListShape:
     """A list apart from its values. `by_key` is a page by key; of `are_many`, see `Ranking`."""
 
     fields: tuple[str, ...]

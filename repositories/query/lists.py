@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from repositories.query import counts as sizes
-from repositories.query.list_shape import MANY, Listed, Ranking, Shape
+from repositories.query.list_shape import MANY, ListedTable, ListShape, Ranking
 from repositories.query.statement_cache import memoized
 
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
@@ -46,14 +46,14 @@ def same(column: Any, parameter: str) -> ColumnElement[bool]:
 
 
 @memoized
-def matching(listed: type[Listed], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
+def matching(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
     """The rows that match, without any of their columns."""
     rows: Select[Any] = select(literal_column("1")).select_from(listed.model)
     return rows.where(*_filtering(listed, filters, are_many))
 
 
 @memoized
-def are_many_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select[Any] | None:
+def are_many_statement(listed: type[ListedTable], filters: tuple[str, ...]) -> Select[Any] | None:
     """Whether the rows are so many that they are found and ranked in the simple way; None if no filter ranks them."""
     if not listed.rankings.keys() & filters:
         return None
@@ -62,13 +62,13 @@ def are_many_statement(listed: type[Listed], filters: tuple[str, ...]) -> Select
 
 
 @memoized
-def size_statement(listed: type[Listed], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
+def size_statement(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
     """How many rows match: the columns of `sizes.columns`."""
     return select(*_size_columns(listed, filters, are_many))
 
 
 @memoized
-def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
     """The rows of a page; if `counted`, with the columns of `sizes.columns` behind each."""
     ranking = ranking_of(listed, shape)
     if ranking is not None:
@@ -88,14 +88,14 @@ def page_statement(listed: type[Listed], shape: Shape, counted: bool) -> Select[
     return _limited(statement.order_by(*_order(listed, shape)), shape)
 
 
-def _conditions(listed: type[Listed], shape: Shape) -> list[ColumnElement[bool]]:
+def _conditions(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[bool]]:
     """What is true of every row of the page."""
     if _only_ranges(listed, shape):
         return [listed.ranges[name] for name in shape.filters]
     return _filtering(listed, shape.filters, shape.are_many)
 
 
-def _filtering(listed: type[Listed], filters: tuple[str, ...], are_many: bool) -> list[ColumnElement[bool]]:
+def _filtering(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool) -> list[ColumnElement[bool]]:
     unranked = _unranked(listed, filters)
     rankings = [listed.rankings[name] for name in filters if name in listed.rankings]
     if are_many:
@@ -103,7 +103,7 @@ def _filtering(listed: type[Listed], filters: tuple[str, ...], are_many: bool) -
     return [*unranked, *(listed.model.id_key.in_(ranking.few(unranked)) for ranking in rankings)]
 
 
-def _unranked(listed: type[Listed], filters: tuple[str, ...]) -> list[ColumnElement[bool]]:
+def _unranked(listed: type[ListedTable], filters: tuple[str, ...]) -> list[ColumnElement[bool]]:
     return [listed.filters[name] for name in filters if name not in listed.rankings]
 
 
@@ -112,19 +112,19 @@ def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
 
 
 def _size_columns(
-    listed: type[Listed], filters: tuple[str, ...], are_many: bool = False
+    listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False
 ) -> tuple[ColumnElement[Any], ...]:
     rows = matching(listed, filters, are_many).limit(sizes.COUNTED_TO).subquery()
     counted = select(func.count()).select_from(rows).scalar_subquery()
     return sizes.columns(listed.model.__tablename__, counted)
 
 
-def _limited(statement: Select[Any], shape: Shape) -> Select[Any]:
+def _limited(statement: Select[Any], shape: ListShape) -> Select[Any]:
     statement = statement.limit(bindparam("limit"))
     return statement if shape.by_key else statement.offset(bindparam("skip"))
 
 
-def _order(listed: type[Listed], shape: Shape) -> list[ColumnElement[Any]]:
+def _order(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[Any]]:
     if not shape.sort:
         return [_in_order_of_keys(listed, shape) if _only_ranges(listed, shape) else listed.model.id_key.asc()]
     columns = [
@@ -135,21 +135,21 @@ def _order(listed: type[Listed], shape: Shape) -> list[ColumnElement[Any]]:
     return [*columns, listed.model.id_key.asc()]
 
 
-def _only_ranges(listed: type[Listed], shape: Shape) -> bool:
+def _only_ranges(listed: type[ListedTable], shape: ListShape) -> bool:
     return bool(shape.filters) and not shape.sort and listed.ranges.keys() >= set(shape.filters)
 
 
-def _has_two_ends(listed: type[Listed], shape: Shape) -> bool:
+def _has_two_ends(listed: type[ListedTable], shape: ListShape) -> bool:
     return _only_ranges(listed, shape) and len(shape.filters) > 1
 
 
-def _key(listed: type[Listed], shape: Shape) -> Any:
+def _key(listed: type[ListedTable], shape: ListShape) -> Any:
     """The key as the index has it that is to be taken: `models.base.ranged_by` says why there are two."""
     key = listed.model.id_key
     return key + literal_column("0") if _only_ranges(listed, shape) else key
 
 
-def _in_order_of_keys(listed: type[Listed], shape: Shape) -> ColumnElement[Any]:
+def _in_order_of_keys(listed: type[ListedTable], shape: ListShape) -> ColumnElement[Any]:
     """The order of the keys, said in a way that makes PostgreSQL take the GiST index of key and column.
 
     That index leaves out whole stretches of keys without a match. A walk along the primary key would visit all rows
@@ -160,7 +160,7 @@ def _in_order_of_keys(listed: type[Listed], shape: Shape) -> ColumnElement[Any]:
     return distance
 
 
-def _between(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+def _between(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
     """The page of a range with two ends, in the order of the keys.
 
     Every node of the GiST index that reaches beyond one end has a row there. But between two ends a node may have
@@ -180,21 +180,21 @@ def _between(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
     return _cut_out(listed, shape, found, size)
 
 
-def ranking_of(listed: type[Listed], shape: Shape) -> Ranking | None:
+def ranking_of(listed: type[ListedTable], shape: ListShape) -> Ranking | None:
     """The ranking that decides the order of the list, if nothing else does."""
     if shape.sort or shape.by_key:
         return None
     return next((listed.rankings[name] for name in shape.filters if name in listed.rankings), None)
 
 
-def _ranked(listed: type[Listed], shape: Shape, ranking: Ranking, counted: bool) -> Select[Any]:
+def _ranked(listed: type[ListedTable], shape: ListShape, ranking: Ranking, counted: bool) -> Select[Any]:
     """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
     found = _keys(listed, shape, ranking.likeness).cte("found")
     size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     return _cut_out(listed, shape, found, size)
 
 
-def _found_once(listed: type[Listed], shape: Shape, counted: bool) -> Select[Any]:
+def _found_once(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
     """The page, in an order asked for, of rows that are few and take long to be found: found once, and counted."""
     found = select(listed.model.id_key).where(*_conditions(listed, shape)).cte("found")
     size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
@@ -209,7 +209,7 @@ def _number_of(rows: FromClause) -> ColumnElement[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def _classed(listed: type[Listed], shape: Shape, ranking: Ranking, counted: bool) -> Select[Any]:
+def _classed(listed: type[ListedTable], shape: ListShape, ranking: Ranking, counted: bool) -> Select[Any]:
     """The page of many rows that come class by class. Of each class no more are read than the page may show.
 
     Most pages are of the first class alone. Then PostgreSQL does not look for the others.
@@ -223,7 +223,9 @@ def _classed(listed: type[Listed], shape: Shape, ranking: Ranking, counted: bool
     return _cut_out(listed, shape, parts.subquery(), size)
 
 
-def _class(listed: type[Listed], shape: Shape, classes: Sequence[ColumnElement[bool]], place: int) -> Select[Any]:
+def _class(
+    listed: type[ListedTable], shape: ListShape, classes: Sequence[ColumnElement[bool]], place: int
+) -> Select[Any]:
     """The keys of the class at `place`, each with a value that is larger the earlier the class comes."""
     value: ColumnElement[int] = literal_column(str(len(classes) - place))
     # A row of a class is among the many. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
@@ -232,7 +234,7 @@ def _class(listed: type[Listed], shape: Shape, classes: Sequence[ColumnElement[b
     return keys.order_by(listed.model.id_key).limit(_REACH)
 
 
-def _descending(listed: type[Listed], shape: Shape) -> Any | None:
+def _descending(listed: type[ListedTable], shape: ListShape) -> Any | None:
     """The column by which alone the list descends, if rows may be equal in it."""
     # What a search finds is all found before it is sorted, and finding it is what costs.
     if len(shape.sort) != 1 or listed.rankings.keys() & shape.filters:
@@ -243,7 +245,7 @@ def _descending(listed: type[Listed], shape: Shape) -> Any | None:
     return getattr(listed.model, name) if descends and not differs else None
 
 
-def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -> Select[Any]:
+def _descended(listed: type[ListedTable], shape: ListShape, column: Any, counted: bool) -> Select[Any]:
     """The page of a list that descends by a column in which many rows may be equal.
 
     Rows of equal value stay in the order of their keys, but an index that is read backwards has them the other way
@@ -266,12 +268,14 @@ def _descended(listed: type[Listed], shape: Shape, column: Any, counted: bool) -
     return _cut_out(listed, shape, found, size)
 
 
-def _keys(listed: type[Listed], shape: Shape, value: ColumnElement[Any]) -> Select[Any]:
+def _keys(listed: type[ListedTable], shape: ListShape, value: ColumnElement[Any]) -> Select[Any]:
     """The keys of the rows that match, each with a `value` to put them in order."""
     return select(listed.model.id_key, value.label("value")).where(*_conditions(listed, shape))
 
 
-def _cut_out(listed: type[Listed], shape: Shape, found: FromClause, size: Sequence[ColumnElement[Any]]) -> Select[Any]:
+def _cut_out(
+    listed: type[ListedTable], shape: ListShape, found: FromClause, size: Sequence[ColumnElement[Any]]
+) -> Select[Any]:
     """The rows of a page of the keys `found`.
 
     The page is cut out before its rows are read: of many matches, PostgreSQL would read the whole table instead.

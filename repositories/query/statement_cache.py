@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-from infrastructure.cache.lru_cache import SharedMemo
+from infrastructure.cache.lru_cache import SharedLruCache
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -14,7 +14,7 @@ S = TypeVar("S")
 _STATEMENTS_BYTES = 16 * 1024 * 1024
 _STATEMENT_BYTES = 64 * 1024
 
-_built: SharedMemo[Any] = SharedMemo(_STATEMENTS_BYTES, _STATEMENT_BYTES)
+_built: SharedLruCache[Any] = SharedLruCache(_STATEMENTS_BYTES, _STATEMENT_BYTES)
 
 
 def memoized(build: Callable[P, S]) -> Callable[P, S]:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from models.stock_movement import StockReason
 from repositories.csv.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
 from repositories.csv.indexes import make_anew, set_aside
-from services.base import news_of
+from services.base import invalidation_of
 from services.csv.cells import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
 from services.csv.entities import CsvEntity
 from services.csv.header import require_columns
@@ -111,7 +111,7 @@ class CsvImport:
         self.load.stop_counting(self.entity.table)
         make_anew(self.session, self._indexes or ())
         if self.service.caching is not None and self._first_key is not None:
-            news_of(self.session).row_added(self.service.resource, self._first_key)
+            invalidation_of(self.session).row_added(self.service.resource, self._first_key)
 
     def _begin(self, rows: Rows) -> None:
         """Have the tables for oneself, if the rows of the first batch are worth that and the tables are empty."""

@@ -40,7 +40,7 @@ def test_everything_is_there(servers: ServerUrls, redis_url: str, caplog: pytest
     assert redis.startswith("Valkey ")
     assert "database " in redis
     assert database.startswith("PostgreSQL 18")
-    assert database.endswith(", as postgres; 6 threads, 2 lanes to write, 4 to read")
+    assert database.endswith(", as postgres; 6 threads, a write pool of 2 connections, a read pool of 4")
     assert migrations.startswith("at revision 00")
     assert "," not in migrations
 

@@ -26,7 +26,7 @@ def told(env_file: dict[str, str]) -> list[str]:
         ("uvicorn_worker", "UVICORN_WORKERS"),
     ],
 )
-def test_a_name_that_is_nearly_a_setting_is_told(name: str, meant: str) -> None:
+def test_a_name_that_is_nearly_a_setting_is_published(name: str, meant: str) -> None:
     (line,) = told({name: "1"})
     assert name in line
     assert meant in line
@@ -39,7 +39,7 @@ def test_a_name_that_is_nearly_a_setting_is_told(name: str, meant: str) -> None:
         ({"REDIS_PORT": "6380"}, "REDIS_PORT"),
     ],
 )
-def test_a_server_without_a_host_is_told(env_file: dict[str, str], names: str) -> None:
+def test_a_server_without_a_host_is_published(env_file: dict[str, str], names: str) -> None:
     (line,) = told(env_file)
     assert line.startswith(names)
 
@@ -69,6 +69,6 @@ def test_the_examples_are_without_doubt(example: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("told_in", [".env.example", ".env.production.example", "docs/operations.md"])
-def test_every_setting_is_told_of(told_in: str) -> None:
+def test_every_setting_is_published_of(told_in: str) -> None:
     words = set(re.findall(r"[A-Z][A-Z_]+", (PROJECT_ROOT / told_in).read_text()))
     assert {name.upper() for name in Settings.model_fields} <= words

@@ -176,7 +176,7 @@ class TestManyErrors:
         assert response.json()["detail"][0]["loc"][1].startswith("yyyy")
         assert len(response.content) < 1000
 
-    def test_a_row_that_is_too_large_is_told_what_is_wrong_with_its_beginning(self, client: httpx.Client) -> None:
+    def test_a_row_that_is_too_large_is_published_what_is_wrong_with_its_beginning(self, client: httpx.Client) -> None:
         content = '[{"name": 5, "nmae": 1, "created_at": [' + "1," * 100_000 + "1]}]"
         response = client.post("/categories/bulk", content=content, headers=JSON)
         assert [error["loc"] for error in response.json()["detail"]] == [
@@ -194,7 +194,7 @@ class TestManyErrors:
         assert response.status_code == 200, response.text
 
 
-def test_what_is_short_is_told_of_every_product(client: httpx.Client) -> None:
+def test_what_is_short_is_published_of_every_product(client: httpx.Client) -> None:
     category = a_category(client)["id_key"]
     rows = [{"name": unique("short"), "price": 1, "category_id": category} for _ in range(250)]
     products = client.post("/products/bulk", json=rows).json()

@@ -38,7 +38,7 @@ class TestMethods:
             assert allowed(response) == methods
             assert_headers(response)
 
-    def test_a_wrong_method_is_told_every_right_one(self, client: httpx.Client, resource: Builder) -> None:
+    def test_a_wrong_method_is_published_every_right_one(self, client: httpx.Client, resource: Builder) -> None:
         for method in ("PUT", "PATCH", "DELETE"):
             response = client.request(method, resource.path)
             assert_problem(response, 405)

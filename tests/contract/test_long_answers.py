@@ -106,7 +106,7 @@ def test_one_order_is_whole_and_has_its_tag(client: httpx.Client, page: tuple[st
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_head_is_told_what_get_is_told(
+def test_head_is_published_what_get_is_published(
     client: httpx.Client, page: tuple[str, list[dict[str, Any]]], coding: str
 ) -> None:
     path, _ = page

@@ -30,17 +30,17 @@ from controllers.bodies import _is_json
 from infrastructure.database.engine import Database
 from infrastructure.observability.access_log import _safe_path
 from infrastructure.server.addresses import belongs_to, counted_as, parse_address
-from infrastructure.server.connection_counts import AddressCounts
-from infrastructure.server.request_heads import RequestHeads, said_of_headers
+from infrastructure.server.connection_counts import ConnectionCounts
+from infrastructure.server.request_heads import RequestHeads, memoize_on_headers
 from middleware.compression import coding_for
 from middleware.conditional_response import client_has
 from middleware.http_rules import is_host
-from middleware.route_cache import KnownReads, remember
+from middleware.route_cache import RouteCache, register
 from repositories.product import ProductRepository
 from repositories.query import statement_cache as memoized
 from repositories.query.bound_query import _prepared
 from repositories.query.counts import COUNTED_TO, Count, CountedLists, Size
-from repositories.query.list_shape import Shape, decisive
+from repositories.query.list_shape import ListShape, decisive
 from repositories.query.lists import page_statement, size_statement
 from schemas.fields import _is_domain
 from schemas.product import ProductRead
@@ -54,7 +54,7 @@ MEBIBYTE = 1024 * 1024
 LONG = "x" * 60_000
 ANY = (ipaddress.ip_network("0.0.0.0/0"),)
 
-COUNTS: AddressCounts = AddressCounts()
+COUNTS: ConnectionCounts = ConnectionCounts()
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
     "config.settings.get_settings",
@@ -70,7 +70,7 @@ OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
         lambda n: _safe_path(f"/{n}".ljust(1024, "é")),
         8 * MEBIBYTE,
     ),
-    "infrastructure.server.connection_counts.AddressCounts._cells_of": (
+    "infrastructure.server.connection_counts.ConnectionCounts._cells_of": (
         lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"),
         MEBIBYTE,
     ),
@@ -157,18 +157,18 @@ def test_heads_stay_within_their_bound() -> None:
             known = heads.find(data)
             if known is not None:
                 client_has('"a"', known)
-                said_of_headers(known, len)
+                memoize_on_headers(known, len)
                 coding_for(known)
         assert grown() < 10 * MEBIBYTE
 
 
 def test_targets_stay_within_their_bound() -> None:
-    known = KnownReads()
+    known = RouteCache()
     with growth() as grown:
         for number in range(4000):
             scope = scope_of(path=f"/{number}", query_string=b"q=%d" % number + b"x" * 490, headers=[(b"host", b"a")])
             known.find(scope)
-            remember(scope, bytearray(6000))  # type: ignore[arg-type]  # as large as a read
+            register(scope, bytearray(6000))  # type: ignore[arg-type]  # as large as a read
         assert grown() < 28 * MEBIBYTE
 
 
@@ -184,7 +184,7 @@ def test_sizes_of_lists_stay_within_their_bound() -> None:
 ENGINE: Engine = create_engine("postgresql+psycopg2://")
 
 
-def hostile_shapes(count: int) -> Iterator[Shape]:
+def hostile_shapes(count: int) -> Iterator[ListShape]:
     """Lists of products by ever other columns, filters and orders, as large as they come."""
     dice = random.Random(1)
     columns, filters = ProductRepository.sortable(), sorted(ProductRepository.filters)
@@ -193,7 +193,7 @@ def hostile_shapes(count: int) -> Iterator[Shape]:
         sort = [(name, dice.random() < 0.5) for name in dice.choices(columns, k=25)]
         chosen = tuple(sorted(dice.sample(filters, dice.randint(len(filters) - 3, len(filters)))))
         shown = ("id_key", *dice.sample(fields[1:], len(fields) - 3))
-        yield Shape(shown, chosen, decisive(tuple(sort)))
+        yield ListShape(shown, chosen, decisive(tuple(sort)))
 
 
 def test_statements_stay_within_their_bound() -> None:

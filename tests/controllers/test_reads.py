@@ -7,7 +7,7 @@ from weakref import ref
 import pytest
 
 from controllers.reads import CachedPage
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 
 pytestmark = pytest.mark.unit
 
@@ -16,20 +16,20 @@ pytestmark = pytest.mark.unit
 class Part:
     """A part of the page, which the cache remembers until `remembered` is something else."""
 
-    remembered: Answer | None
+    remembered: RenderedResponse | None
 
-    async def answer(self, found: None = None) -> tuple[Answer | None, bool]:
+    async def answer(self, found: None = None) -> tuple[RenderedResponse | None, bool]:
         return self.remembered, True
 
 
 def page_of(rows: str, size: str) -> CachedPage:
-    def complete(rows: Answer, size: Answer) -> Answer:
-        return Answer(rows.body, f"{rows.etag}-{size.etag}")
+    def complete(rows: RenderedResponse, size: RenderedResponse) -> RenderedResponse:
+        return RenderedResponse(rows.body, f"{rows.etag}-{size.etag}")
 
-    return CachedPage(Part(Answer(b"[]", rows)), Part(Answer(b"", size)), complete)  # type: ignore[arg-type]
+    return CachedPage(Part(RenderedResponse(b"[]", rows)), Part(RenderedResponse(b"", size)), complete)  # type: ignore[arg-type]
 
 
-def whole_of(page: CachedPage) -> Answer:
+def whole_of(page: CachedPage) -> RenderedResponse:
     return asyncio.run(page.answer())[0]
 
 
@@ -43,7 +43,7 @@ def test_the_whole_is_put_together_once() -> None:
 def test_a_new_part_makes_a_new_whole(changed: str, expected: str) -> None:
     page = page_of("rows", "size")
     whole_of(page)
-    getattr(page, changed).remembered = Answer(b"[]", "new")
+    getattr(page, changed).remembered = RenderedResponse(b"[]", "new")
     assert whole_of(page).etag == expected
     assert whole_of(page) is whole_of(page)
 

@@ -12,15 +12,15 @@ from starlette.types import Scope
 
 from controllers.responses import (
     Params,
-    content_answer,
     list_answer,
-    page_answer,
+    rendered_content,
+    rendered_page,
     row_answer,
     row_reply,
     versions_in,
 )
-from infrastructure.cache.rendered_response import Answer
-from middleware.conditional_response import ReadResponse, read_response
+from infrastructure.cache.rendered_response import RenderedResponse
+from middleware.conditional_response import ConditionalResponse, conditional_response
 from models.base import version
 from schemas.base import ListQuery, Page
 from schemas.order import OrderQuery
@@ -48,8 +48,8 @@ def request(**headers: str) -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": encoded})
 
 
-def response_to(scope: Scope, answer: Answer, hit: bool | None = None) -> ReadResponse:
-    return asyncio.run(read_response(scope, answer, hit))
+def response_to(scope: Scope, answer: RenderedResponse, hit: bool | None = None) -> ConditionalResponse:
+    return asyncio.run(conditional_response(scope, answer, hit))
 
 
 # -- Tags ------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_two_versions_within_a_microsecond_of_each_other_differ() -> None:
 def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
     row = {"id_key": 7, "updated_at": CHANGED}
     query = OrderQuery.model_validate({"expand": "bill"})
-    one, other = (content_answer(row | {"bill": {"total": total}}, query).etag for total in (1, 2))
+    one, other = (rendered_content(row | {"bill": {"total": total}}, query).etag for total in (1, 2))
     assert one != other
     # And still with the version of the row: what was read expanded can be changed under If-Match.
     assert versions_in([one]) == versions_in([other]) == versions_in([TAG])
@@ -77,11 +77,11 @@ def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
 
 def test_some_fields_of_a_row_are_an_answer_with_a_tag_of_its_own() -> None:
     row = {"id_key": 7, "total": 5, "status": 1, "updated_at": CHANGED}
-    answers = [content_answer(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
+    answers = [rendered_content(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
     assert [answer.body for answer in answers] == [b'{"id_key":7,"total":5}\n', b'{"id_key":7,"status":1}\n']
     assert len({TAG, *(answer.etag for answer in answers)}) == 3
     assert versions_in([answers[0].etag]) == versions_in([TAG])
-    assert content_answer(row, OrderQuery()).etag == TAG
+    assert rendered_content(row, OrderQuery()).etag == TAG
 
 
 def test_a_list_is_tagged_with_its_rows_and_links() -> None:
@@ -117,7 +117,7 @@ def test_if_match_names_versions(lines: list[str], versions: set[str] | None) ->
 
 @pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', '"a-gzip"', 'W/"a-zstd"', "*"])
 def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
-    response = response_to(request(if_none_match=header).scope, Answer(b"{}", '"a"', {"Link": "x"}), hit=True)
+    response = response_to(request(if_none_match=header).scope, RenderedResponse(b"{}", '"a"', {"Link": "x"}), hit=True)
     assert response.status_code == 304
     assert response.body == b""
     assert response.headers["etag"] == '"a"'
@@ -127,12 +127,12 @@ def test_a_client_that_has_the_answer_gets_304(header: str) -> None:
 def test_several_lines_of_tags_are_one_list() -> None:
     scope = request().scope
     scope["headers"] = [(b"if-none-match", b'"x"'), (b"if-none-match", b'"a"')]
-    assert response_to(scope, Answer(b"{}", '"a"')).status_code == 304
+    assert response_to(scope, RenderedResponse(b"{}", '"a"')).status_code == 304
 
 
 @pytest.mark.parametrize("headers", [{}, {"if_none_match": '"b"'}, {"if_none_match": "a"}, {"if_none_match": ""}])
 def test_any_other_gets_the_whole_answer(headers: dict[str, str]) -> None:
-    response = response_to(request(**headers).scope, Answer(b"{}", '"a"'))
+    response = response_to(request(**headers).scope, RenderedResponse(b"{}", '"a"'))
     assert response.status_code == 200
     assert response.body == b"{}"
     assert response.headers["content-type"] == "application/json"
@@ -150,7 +150,7 @@ def test_a_reply_says_where_the_new_row_is() -> None:
 
 
 def test_a_page_has_its_rows_without_the_count_beside_them() -> None:
-    answer = page_answer(Page([(1, "a", 42)], 42), ("id_key", "name"), ListQuery(limit=1), "/things", ())
+    answer = rendered_page(Page([(1, "a", 42)], 42), ("id_key", "name"), ListQuery(limit=1), "/things", ())
     assert answer.body == b'[{"id_key":1,"name":"a"}]\n'
     assert answer.headers["X-Total-Count"] == "42"
     assert "X-Total-Count-Estimated" not in answer.headers

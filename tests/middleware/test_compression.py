@@ -51,7 +51,7 @@ async def test_who_takes_it_gets_it_compressed() -> None:
 
 
 @pytest.mark.parametrize("coding", [None, b"", b"identity", b"gzip;q=0"])
-async def test_who_does_not_take_it_gets_it_plain_and_is_told_that_it_varies(coding: bytes | None) -> None:
+async def test_who_does_not_take_it_gets_it_plain_and_is_published_that_it_varies(coding: bytes | None) -> None:
     headers, body = await asked(Says(LARGE), coding)
     assert (headers[b"vary"], headers[b"content-length"], body) == (b"Accept-Encoding", b"%d" % len(LARGE), LARGE)
     assert b"content-encoding" not in headers

@@ -7,11 +7,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.cache_control import PUBLIC
 from middleware.edge import Edge
 from middleware.rate_limit import RateLimit
-from middleware.route_cache import remember
+from middleware.route_cache import register
 from services.errors import NotFound
 from tests.middleware.asgi import client_of
 
@@ -32,18 +32,18 @@ class Thing:
         self.exists = True
         self.broken = False
 
-    def look(self) -> None:
+    def check(self) -> None:
         return None
 
-    def recall(self, found: Any) -> None:
+    def get_if_fresh(self, found: Any) -> None:
         return None
 
-    async def answer(self, found: Any = None) -> tuple[Answer, bool | None]:
+    async def answer(self, found: Any = None) -> tuple[RenderedResponse, bool | None]:
         if self.broken:
             raise RuntimeError("a secret")
         if not self.exists:
             raise NotFound("Thing", 1)
-        return Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"}), True
+        return RenderedResponse(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"}), True
 
 
 class Routes:
@@ -55,7 +55,7 @@ class Routes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
-        remember(scope, self.thing)
+        register(scope, self.thing)
         await Response(b"from the routes")(scope, receive, send)
 
 

@@ -10,29 +10,29 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from infrastructure.cache.batching import SharedAnswer
+from infrastructure.cache.batching import SharedFuture
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import Found
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import TagValues
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
-from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.http_protocol import ShopProtocol
 from middleware import conditional_response as read_response_module
 from middleware.cache_control import PUBLIC
-from middleware.conditional_response import LARGE_BYTES, LargeBodies, ReadResponse
+from middleware.conditional_response import LARGE_BYTES, ConditionalResponse, LargeBodies
 from middleware.edge import Edge
 from middleware.fast_path import FastPath
 from middleware.rate_limit import RateLimit
 from middleware.request_context import RequestContext
-from middleware.route_cache import remember
+from middleware.route_cache import register
 from services.errors import NotFound
 from tests.middleware.asgi import call, scope_of, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
-ANSWER = Answer(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
-NEWER = Answer(b'{"id_key":2}', '"v2"')
+ANSWER = RenderedResponse(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
+NEWER = RenderedResponse(b'{"id_key":2}', '"v2"')
 LARGE = b'{"id_key":1,"name":"%b"}' % (b"lamp " * 500)
 # What differs from one answer to the next.
 OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining", "ratelimit", "traceparent"}
@@ -59,26 +59,26 @@ class Thing:
         self.answered = 0
         self.remembered = ANSWER
 
-    def look(self) -> SharedAnswer[Found] | None:
+    def check(self) -> SharedFuture[TagValues] | None:
         if not self.is_cached:
             return None
-        found: SharedAnswer[Found] = SharedAnswer()
+        found: SharedFuture[TagValues] = SharedFuture()
         asyncio.get_running_loop().call_soon(self._find, found)
         return found
 
-    def _find(self, found: SharedAnswer[Found]) -> None:
+    def _find(self, found: SharedFuture[TagValues]) -> None:
         if self.away:
             found.set_exception(RedisUnavailable("away"))
             found.exception()
         else:
             found.set_result({})
 
-    def recall(self, found: Found) -> Answer | None:
+    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
         if self.broken:
             raise RuntimeError("broken")
         return self.remembered if self.is_remembered else None
 
-    async def answer(self, found: SharedAnswer[Found] | None = None) -> tuple[Answer, bool | None]:
+    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         self.answered += 1
         if self.is_gone:
             raise NotFound("Thing", 1)
@@ -107,15 +107,15 @@ class SmallShop:
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
-        remember(scope, self.thing)
+        register(scope, self.thing)
         await Response(b"from the routes")(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.called += 1
         await self.layers(scope, receive, send)
 
-    def take(self, request: HeldRequest) -> bool:
-        return self.fast_path.take(request)
+    def handle_early(self, request: DeferredRequest) -> bool:
+        return self.fast_path.handle_early(request)
 
 
 @asynccontextmanager
@@ -189,10 +189,10 @@ async def test_it_compresses_as_the_layers_do(method: str, coding: str, etag: st
     headers = {"Accept-Encoding": coding, "If-None-Match": etag}
     async with client_of(shop) as client:
         # One answer for each way, so that each has to be compressed.
-        shop.thing.remembered = Answer(LARGE, '"v1"')
+        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
         fast = await client.request(method, "/things/1", headers=headers)
         assert shop.called == 0
-        shop.thing.remembered = Answer(LARGE, '"v1"')
+        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
         slow = await client.request(method, "/things/1", headers=headers | BY_THE_LAYERS)
         assert shop.called == 1
 
@@ -205,7 +205,7 @@ async def test_it_compresses_as_the_layers_do(method: str, coding: str, etag: st
 async def test_what_was_compressed_once_is_kept_with_the_answer() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
-        shop.thing.remembered = Answer(LARGE, '"v1"')
+        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
         for _ in range(2):
             answers = await asyncio.gather(*(client.get("/things/1", headers=GZIP) for _ in range(5)))
             assert {answer.content for answer in answers} == {LARGE}
@@ -220,7 +220,7 @@ async def test_a_large_answer_is_read_once_and_sent_in_pieces(size: int, is_cach
     shop = SmallShop()
     async with client_of(shop) as client:
         body = bytes(place % 251 for place in range(997)) * (size // 997 + 1)
-        shop.thing.remembered, shop.thing.is_cached = Answer(body[:size], '"v1"'), is_cached
+        shop.thing.remembered, shop.thing.is_cached = RenderedResponse(body[:size], '"v1"'), is_cached
         answer = await client.get("/things/1", headers={"Accept-Encoding": "identity"})
         assert answer.content == body[:size]
         assert answer.headers["Content-Length"] == str(size)
@@ -232,7 +232,7 @@ async def test_a_large_answer_is_read_once_and_sent_in_pieces(size: int, is_cach
 
 async def test_no_piece_of_a_large_answer_is_large() -> None:
     body = bytes(3 * LARGE_BYTES + 5)
-    sent = await call(ReadResponse(200, [], body), scope_of())
+    sent = await call(ConditionalResponse(200, [], body), scope_of())
     pieces = [message["body"] for message in sent[1:]]
     assert b"".join(pieces) == body
     assert max(map(len, pieces)) <= LARGE_BYTES
@@ -385,6 +385,6 @@ async def test_large_answers_under_way_have_a_bound_and_one_for_many_counts_once
 
 async def test_a_large_answer_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_response_module, "_large", LargeBodies(most=LARGE_BYTES))
-    sent = await call(ReadResponse(200, [], bytes(LARGE_BYTES + 1)), scope_of())
+    sent = await call(ConditionalResponse(200, [], bytes(LARGE_BYTES + 1)), scope_of())
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]

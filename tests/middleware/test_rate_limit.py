@@ -12,7 +12,7 @@ import pytest
 
 from infrastructure.cache.gateway import RedisGateway
 from middleware.edge import Edge
-from middleware.rate_limit import LocalWindows, RateLimit, Usage
+from middleware.rate_limit import LimitUsage, LocalWindows, RateLimit
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 from tests.valkey import Valkey
 
@@ -94,7 +94,7 @@ async def test_the_headers_of_the_draft_say_the_same(address: str) -> None:
 @pytest.mark.unit
 def test_lines_are_the_headers() -> None:
     limit = RateLimit(gateway=RedisGateway(None), calls=5, period=60)
-    for usage in (Usage(0, 60), Usage(3, 7), Usage(9, 1)):
+    for usage in (LimitUsage(0, 60), LimitUsage(3, 7), LimitUsage(9, 1)):
         assert sorted(limit.lines(usage).splitlines(keepends=True)) == sorted(
             b"%b: %b\r\n" % header for header in limit.headers(usage)
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from middleware.route_cache import KnownReads, remember
+from middleware.route_cache import RouteCache, register
 from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit
@@ -10,12 +10,12 @@ pytestmark = pytest.mark.unit
 READ = object()
 
 
-def known_after(**asked: object) -> KnownReads:
+def known_after(**asked: object) -> RouteCache:
     """The known reads after the target of `asked` was read."""
-    known = KnownReads()
+    known = RouteCache()
     scope = scope_of(**asked)  # type: ignore[arg-type]
     assert known.find(scope) is None
-    remember(scope, READ)  # type: ignore[arg-type]
+    register(scope, READ)  # type: ignore[arg-type]
     return known
 
 

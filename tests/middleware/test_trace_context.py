@@ -57,7 +57,7 @@ def test_what_is_malformed_is_no_trace(value: str) -> None:
     assert trace_of([(b"traceparent", value.encode("latin-1"))]) is None
 
 
-def test_a_trace_that_is_told_twice_is_none() -> None:
+def test_a_trace_that_is_published_twice_is_none() -> None:
     header = (b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())
     assert trace_of([header, header]) is None
     assert trace_of([]) is None

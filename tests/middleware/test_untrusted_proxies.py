@@ -24,7 +24,7 @@ def request(peer: str | None, *names: str) -> Scope:
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_each_peer_is_told_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
+def test_each_peer_is_published_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
     context = RequestContext(Echo(), service=Service(), trusted=TRUSTED)
     for peer in ("203.0.113.9", "203.0.113.9", "2001:db8::9", "203.0.113.9", "10.1.1.1", None):
         context.begin(request(peer, "Host", header))

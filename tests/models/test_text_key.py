@@ -93,7 +93,7 @@ def test_different_things(texts: tuple[str, str]) -> None:
 
 @pytest.mark.unit
 @pytest.mark.parametrize("sign", [" ", "\t", "\u2028", "\u200b", "\u200d", "\xad"], ids=ascii)
-def test_of_long_texts_it_is_told_at_once(sign: str) -> None:
+def test_of_long_texts_it_is_published_at_once(sign: str) -> None:
     """A text that ends otherwise than it begins once took a time that doubled with every sign."""
     assert is_blank(sign * 50_000)
     assert not is_blank(sign * 50_000 + "a")

@@ -125,7 +125,7 @@ def bulk_rows(goods: Goods, path: str, values: list[str]) -> list[dict[str, Any]
 
 
 @pytest.mark.parametrize("path", BULKS)
-def test_who_loses_a_race_of_bulks_is_told_which_row_is_in_the_way(race_url: str, goods: Goods, path: str) -> None:
+def test_who_loses_a_race_of_bulks_is_published_which_row_is_in_the_way(race_url: str, goods: Goods, path: str) -> None:
     thing, field = BULKS[path]
     for _ in range(3):
         common = unique("common")
@@ -150,7 +150,7 @@ def test_who_loses_a_race_of_bulks_is_told_which_row_is_in_the_way(race_url: str
         assert [(one.status, one.body) for one in again] == [(one.status, one.body) for one in kept]
 
 
-def test_who_loses_a_race_of_bulk_changes_is_told_which_row_is_in_the_way(race_url: str, goods: Goods) -> None:
+def test_who_loses_a_race_of_bulk_changes_is_published_which_row_is_in_the_way(race_url: str, goods: Goods) -> None:
     wanted = unique("wanted")
     changes = [[{"id_key": goods.product(), "sku": unique("own")} for _ in range(4)] for _ in range(4)]
     for place, rows in enumerate(changes):

@@ -54,7 +54,7 @@ def test_what_is_refused_is_the_same_error_for_any_size(session: Session, size: 
     assert getattr(refusal.value.orig, "pgcode", None) == "23505"
 
 
-def test_a_connection_that_breaks_is_told_as_one(session: Session) -> None:
+def test_a_connection_that_breaks_is_published_as_one(session: Session) -> None:
     keys = IdempotencyKeyRepository(session)
     driver = session.connection().connection.driver_connection
     assert driver is not None

@@ -120,7 +120,7 @@ def plan_of(session: Session, repository: Repository, query: ListQuery) -> Plan:
 
 def plan_of_rows(session: Session, repository: Repository, query: ListQuery) -> Plan:
     """PostgreSQL's plan for the rows of the page alone."""
-    return plans_of(session, lambda: repository.rows_reading(query, FIELDS)(session))[0]
+    return plans_of(session, lambda: repository.rows_query(query, FIELDS)(session))[0]
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:
@@ -220,7 +220,7 @@ def test_a_range_of_late_keys_does_not_visit_the_early_ones(
 @pytest.mark.parametrize("after", [None, 2000])
 def test_few_rows_between_two_ends_are_found_by_their_value(session: Session, after: int | None) -> None:
     query = Query(limit=20, after=after, wanted={"min_price": 2005, "max_price": 2010})
-    (plan,) = plans_of(session, lambda: ProductRepository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
+    (plan,) = plans_of(session, lambda: ProductRepository.rows_query(query, FIELDS)(session), "ANALYZE, ")
     walks = [node for node in nodes(plan) if node.get("Index Name") in KEYS_WITH_RANGES]
     assert [node["Actual Loops"] for node in walks] == [0], json.dumps(plan, indent=1)
     few = next(node for node in nodes(plan) if node.get("Index Name") == "ix_products_price")
@@ -230,7 +230,7 @@ def test_few_rows_between_two_ends_are_found_by_their_value(session: Session, af
 @pytest.mark.parametrize("after", [None, 1200])
 def test_many_rows_between_two_ends_are_not_sorted(session: Session, after: int | None) -> None:
     query = Query(limit=20, after=after, wanted={"min_price": 1001, "max_price": 3900})
-    (plan,) = plans_of(session, lambda: ProductRepository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
+    (plan,) = plans_of(session, lambda: ProductRepository.rows_query(query, FIELDS)(session), "ANALYZE, ")
     (walk,) = [node for node in nodes(plan) if node.get("Index Name") in KEYS_WITH_RANGES]
     assert walk["Actual Rows"] == 20, json.dumps(plan, indent=1)
     assert not any(
@@ -280,7 +280,7 @@ def test_sorting_downwards_visits_no_more_rows_than_there_are_up_to_the_page(
     query = Query(sort=f"-{column}", skip=skip, limit=20)
     # A table of a few pages may as well be read whole, to look up twenty rows. That is not what is asked here.
     session.execute(text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"))
-    (plan,) = plans_of(session, lambda: repository.rows_reading(query, FIELDS)(session), "ANALYZE, ")
+    (plan,) = plans_of(session, lambda: repository.rows_query(query, FIELDS)(session), "ANALYZE, ")
     session.rollback()
     visited = max(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan))
     # Twice, for the rows above the last value and those at it; and a few more to see that a value has ended.

@@ -39,7 +39,7 @@ def errors_of(schema: type[Body], data: Any) -> list[tuple[Any, ...]]:
     return [error["loc"] for error in refusal.value.errors()]
 
 
-def test_only_what_was_sent_is_told() -> None:
+def test_only_what_was_sent_is_published() -> None:
     assert ThingCreate.model_validate({"name": "Lamp"}).sent() == {"name": "Lamp"}
     assert ThingCreate.model_validate({"name": "Lamp", "note": None}).sent() == {"name": "Lamp", "note": None}
     assert ThingUpdate.model_validate({}).sent() == {}

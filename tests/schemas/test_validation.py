@@ -33,7 +33,7 @@ def test_good_lines_stay_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 19, 20, 57, 99])
-def test_an_error_is_told_with_its_place_and_words(place: int) -> None:
+def test_an_error_is_published_with_its_place_and_words(place: int) -> None:
     lines: list[Any] = [{"name": "x"}] * 100
     lines[place] = {"name": "x", "count": "{many}", "{odd}": 1}
     assert [(one["loc"], one["type"]) for one in problems(lines)] == [
@@ -44,7 +44,7 @@ def test_an_error_is_told_with_its_place_and_words(place: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "kind"), [(0, "too_short"), (501, "too_long"), (100_000, "too_long")])
-def test_the_length_of_a_list_is_told_before_its_items_are_looked_at(count: int, kind: str) -> None:
+def test_the_length_of_a_list_is_published_before_its_items_are_looked_at(count: int, kind: str) -> None:
     assert [(one["loc"], one["type"]) for one in problems([{}] * count)] == [((), kind)]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import News
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation
 from services.cache_service import CacheService
 
 TAGS = ["products"]
@@ -25,11 +25,11 @@ class Worker:
         self.cache = CacheService(self.gateway, default_ttl=60)
         self.loads = 0
 
-    async def load(self) -> Answer:
+    async def load(self) -> RenderedResponse:
         self.loads += 1
         seen = Worker.database
         await asyncio.sleep(0.01)
-        return Answer(b"%d" % seen, etag=f'"{seen}"', headers={"X-Total-Count": str(seen)})
+        return RenderedResponse(b"%d" % seen, etag=f'"{seen}"', headers={"X-Total-Count": str(seen)})
 
     async def read(self) -> tuple[int, bool]:
         answer, hit = await self.cache.answer(Entry("products:list", TAGS), self.load)
@@ -38,7 +38,7 @@ class Worker:
     async def write(self) -> int:
         Worker.database += 1
         written = Worker.database
-        await self.cache.invalidate(News(set(TAGS)))
+        await self.cache.invalidate(Invalidation(set(TAGS)))
         return written
 
     async def close(self) -> None:
@@ -52,11 +52,11 @@ class Gated:
     def __init__(self) -> None:
         self.taken, self.through = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self) -> Answer:
+    async def __call__(self) -> RenderedResponse:
         seen = Worker.database
         self.taken.set()
         await self.through.wait()
-        return Answer(b"%d" % seen, etag="old")
+        return RenderedResponse(b"%d" % seen, etag="old")
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from application.assembly import CONTROLLERS
-from infrastructure.cache.tags import News
+from infrastructure.cache.tags import Invalidation
 from infrastructure.embedded.servers import ServerUrls
 from services.base import BaseService
 from services.product import ProductService
@@ -59,9 +59,9 @@ def test_a_new_row_is_one_statement_unless_other_rows_are_looked_at(
         answers = [http.post(resource.path, json=body), http.post(resource.path, json=body, headers=a_key())]
     finally:
         heal(database)
-    at_once, in_steps = f"EXECUTE add_{name}_", "WITH added"
+    single_statement, in_steps = f"EXECUTE add_{name}_", "WITH added"
     first, *second = statements(database, name)
-    assert first.startswith(in_steps if name in IN_STEPS else at_once)
+    assert first.startswith(in_steps if name in IN_STEPS else single_statement)
     assert answers[0].status_code == 201
     # The answer that is kept under a key is kept by several statements; or the row is not unique.
     assert second == ([in_steps] if answers[1].status_code == 201 else [])
@@ -156,29 +156,29 @@ class CountedNoteService(NoteService):
 
 @pytest.mark.unit
 def test_a_new_entity_is_one_statement_without_a_line_of_its_own() -> None:
-    work = NoteService.at_once({"rating": 5, "product_id": 1})
+    work = NoteService.single_statement({"rating": 5, "product_id": 1})
     assert work is not None
     assert work.statement.name.startswith("add_reviews_")
     assert (work.parameters["rating"], work.parameters["comment"]) == (5, None)
-    assert not work.news(None), "nothing of it is cached"
+    assert not work.invalidation(None), "nothing of it is cached"
 
 
 @pytest.mark.unit
 @pytest.mark.parametrize("service", [CheckedNoteService, CountedNoteService])
 def test_rules_that_look_at_other_rows_are_never_passed_over(service: type[BaseService[Any]]) -> None:
-    assert service.at_once({"rating": 5, "product_id": 1}) is None
+    assert service.single_statement({"rating": 5, "product_id": 1}) is None
 
 
 @pytest.mark.unit
 def test_a_row_of_which_nobody_knows_the_key_may_be_on_any_page() -> None:
-    work = ProductService.at_once({"name": "x", "price": 1, "category_id": 1, "sku": None})
+    work = ProductService.single_statement({"name": "x", "price": 1, "category_id": 1, "sku": None})
     assert work is not None
-    known, unknown = News(), News()
+    known, unknown = Invalidation(), Invalidation()
     known.row_added("products", 7)
     unknown.row_added("products", None)
     names = ProductService.repository_type.model.__table__.c.keys()
-    assert work.news(work.result(tuple(7 if name == "id_key" else None for name in names))) == known
-    assert work.news(None) == unknown
+    assert work.invalidation(work.result(tuple(7 if name == "id_key" else None for name in names))) == known
+    assert work.invalidation(None) == unknown
     assert unknown.added == {"products": 0}
 
 

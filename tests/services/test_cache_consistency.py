@@ -12,8 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import News
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation
 from services.cache_service import CacheService
 from tests.valkey import Valkey
 
@@ -37,7 +37,7 @@ class Read:
 
     floor: dict[str, int]
     through: asyncio.Event = field(default_factory=asyncio.Event)
-    task: "asyncio.Task[tuple[Answer, bool]] | None" = None
+    task: "asyncio.Task[tuple[RenderedResponse, bool]] | None" = None
 
 
 @dataclass
@@ -75,8 +75,8 @@ class TwoWorkers(RuleBasedStateMachine):
     def read(self, worker: int) -> None:
         floor = dict(self.answered)
 
-        async def load() -> Answer:
-            return Answer(self.seen(), "etag")
+        async def load() -> RenderedResponse:
+            return RenderedResponse(self.seen(), "etag")
 
         # A read may join one that is under way, and then waits for it.
         if not self.under_way:
@@ -87,10 +87,10 @@ class TwoWorkers(RuleBasedStateMachine):
     def begin_read(self, worker: int) -> Read:
         read = Read(dict(self.answered))
 
-        async def load() -> Answer:
+        async def load() -> RenderedResponse:
             body = self.seen()
             await read.through.wait()
-            return Answer(body, "etag")
+            return RenderedResponse(body, "etag")
 
         async def begin() -> None:
             read.task = asyncio.ensure_future(self.caches[worker].answer(Entry("everything", TAGS), load))
@@ -102,7 +102,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
     @rule(read=consumes(reads))
     def finish_read(self, read: Read) -> None:
-        async def finish() -> Answer:
+        async def finish() -> RenderedResponse:
             assert read.task is not None
             read.through.set()
             await asyncio.wait({read.task}, timeout=0.01)
@@ -134,8 +134,8 @@ class TwoWorkers(RuleBasedStateMachine):
         return Write(worker, tag, self.committed[tag])
 
     @rule(write=consumes(writes))
-    def tell(self, write: Write) -> None:
-        self.runner.run(self.caches[write.worker].invalidate(News({write.tag})))
+    def publish(self, write: Write) -> None:
+        self.runner.run(self.caches[write.worker].invalidate(Invalidation({write.tag})))
         self.answered[write.tag] = max(self.answered[write.tag], write.version)
 
     @rule()
@@ -146,7 +146,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def restart_worker(self, worker: int) -> None:
         self.runner.run(self.caches[worker].start())
 
-    def check(self, answer: Answer, floor: dict[str, int]) -> None:
+    def check(self, answer: RenderedResponse, floor: dict[str, int]) -> None:
         shown = dict(zip(TAGS, map(int, answer.body.split()), strict=True))
         assert all(shown[tag] >= floor[tag] for tag in TAGS), f"{shown} shown, {floor} was answered before"
 

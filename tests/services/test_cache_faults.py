@@ -13,9 +13,9 @@ import pytest
 from infrastructure.cache import tags as module
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import CALL_SECONDS, RedisGateway
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import SEAL_BYTES, Seal
-from infrastructure.cache.tags import News
+from infrastructure.cache.tags import Invalidation
 from services.cache_service import CacheService
 from tests.services.cached_worker import TAGS, Worker, eventually
 from tests.valkey import Valkey
@@ -89,8 +89,8 @@ async def test_an_entry_of_another_make_is_a_miss(
 
 
 async def test_the_seal_of_another_shop_is_none(valkey: Valkey) -> None:
-    async def load() -> Answer:
-        return Answer(b"right", '"right"')
+    async def load() -> RenderedResponse:
+        return RenderedResponse(b"right", '"right"')
 
     caches = [CacheService(RedisGateway(valkey.url), secret=secret) for secret in (b"one", b"other", b"one")]
     entry = Entry("key", ["products"])
@@ -168,15 +168,15 @@ async def test_untold_news_are_no_secret_to_their_own_worker(
     workers: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis answers again, but has not been told yet: its answers are not to be believed, nor replaced."""
-    monkeypatch.setattr(module, "_TELL_SECONDS", 1.0)
+    monkeypatch.setattr(module, "_PUBLISH_SECONDS", 1.0)
     worker, other = workers
     before, _ = await worker.read()
     Worker.database += 1
-    worker.cache._versions._keep(set(TAGS))
+    worker.cache._tags._keep(set(TAGS))
 
     assert await worker.read() == (before + 1, False)
     assert await other.read() == (before, True)
-    await asyncio.sleep(2 * module._TELL_SECONDS)
+    await asyncio.sleep(2 * module._PUBLISH_SECONDS)
     assert await other.read() == (before + 1, False)
 
 
@@ -188,7 +188,7 @@ async def test_news_of_a_writer_who_left_are_told_too(workers: tuple[Worker, Wor
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    await asyncio.sleep(2 * module._TELL_SECONDS)
+    await asyncio.sleep(2 * module._PUBLISH_SECONDS)
 
     assert await other.read() == (Worker.database, False)
 
@@ -198,12 +198,12 @@ async def test_very_much_news_become_news_of_everything(valkey: Valkey, hasty_wo
     await other.read()
     valkey.freeze()
     for batch in range(4):
-        await worker.cache.invalidate(News({f"products:{batch}:{n}" for n in range(400)}))
-    assert len(worker.cache._versions._untold) < module._MOST_UNTOLD_TAGS
+        await worker.cache.invalidate(Invalidation({f"products:{batch}:{n}" for n in range(400)}))
+    assert len(worker.cache._tags._pending) < module._MOST_PENDING_TAGS
     valkey.thaw()
 
     async def is_told() -> bool:
-        return not (worker.cache._versions._untold or worker.cache._versions._being_told)
+        return not (worker.cache._tags._pending or worker.cache._tags._publishing)
 
     await eventually(is_told)
     assert (await other.read())[1] is False

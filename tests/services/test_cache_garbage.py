@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from infrastructure.cache.entries import Entry, page_entry
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import News, size_tag
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation, size_tag
 from tests.services.cached_worker import Worker
 from tests.valkey import Valkey
 
@@ -72,32 +72,32 @@ class Shop:
     def page(self, skip: int) -> bytes:
         return repr(sorted(self.rows.items())[skip : skip + LIMIT]).encode()
 
-    def answer(self, skip: int) -> Answer:
+    def answer(self, skip: int) -> RenderedResponse:
         shown = sorted(self.rows)[skip : skip + LIMIT]
-        return Answer(self.page(skip), '"tag"', complete_to=shown[-1] if len(shown) == LIMIT else None)
+        return RenderedResponse(self.page(skip), '"tag"', complete_to=shown[-1] if len(shown) == LIMIT else None)
 
-    def change(self) -> News:
+    def change(self) -> Invalidation:
         """A new row, mostly with the next key and sometimes with one that was overtaken; another value; one row less."""
-        news = News()
+        invalidation = Invalidation()
         if not self.rows or self.chance.random() < 0.6:
             key = self.unused.pop(0 if self.chance.random() < 0.7 else self.chance.randrange(4))
             self.rows[key] = 0
-            news.row_added("products", key)
+            invalidation.row_added("products", key)
         elif self.chance.random() < 0.7:
             key = self.chance.choice(sorted(self.rows))
             self.rows[key] += 1
-            news.row_changed("products", key)
+            invalidation.row_changed("products", key)
         else:
             key = self.chance.choice(sorted(self.rows))
             del self.rows[key]
-            news.row_removed("products", key)
-        return news
+            invalidation.row_removed("products", key)
+        return invalidation
 
 
 async def assert_all_right(shop: Shop, worker: Worker) -> None:
     for skip, entry in PAGES.items():
 
-        async def load(skip: int = skip) -> Answer:
+        async def load(skip: int = skip) -> RenderedResponse:
             return shop.answer(skip)
 
         answer, _ = await worker.cache.answer(entry, load)
@@ -105,8 +105,8 @@ async def assert_all_right(shop: Shop, worker: Worker) -> None:
         assert answer.etag == '"tag"'
         assert answer.headers == {}
 
-    async def count() -> Answer:
-        return Answer(b"", "", {"X-Total-Count": str(len(shop.rows))})
+    async def count() -> RenderedResponse:
+        return RenderedResponse(b"", "", {"X-Total-Count": str(len(shop.rows))})
 
     size, _ = await worker.cache.answer(SIZE, count)
     assert size.headers == {"X-Total-Count": str(len(shop.rows))}

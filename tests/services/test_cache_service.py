@@ -7,7 +7,7 @@ import re
 import pytest
 
 from infrastructure.cache.entries import Entry
-from infrastructure.cache.rendered_response import Answer
+from infrastructure.cache.rendered_response import RenderedResponse
 from services.cache_service import CacheService
 from tests.services.cached_worker import TAGS, Gated, Worker
 from tests.valkey import Valkey
@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
 async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, Worker]) -> None:
     one, other = workers
-    answer = Answer(b'{"a":\n1}\n\n', '"etag"', {"X-Total-Count": "12"})
+    answer = RenderedResponse(b'{"a":\n1}\n\n', '"etag"', {"X-Total-Count": "12"})
 
-    async def load() -> Answer:
+    async def load() -> RenderedResponse:
         return answer
 
     assert await one.cache.answer(Entry("key", TAGS), load) == (answer, False)
@@ -31,27 +31,27 @@ async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, W
 async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[Worker, Worker]) -> None:
     """They are made once, for one key and for pages that share its body, and go with it."""
     one, _ = workers
-    answer = Answer(b'{"name":"lamp"}' * 500, '"etag"')
+    answer = RenderedResponse(b'{"name":"lamp"}' * 500, '"etag"')
 
-    async def load() -> Answer:
+    async def load() -> RenderedResponse:
         return answer
 
     await one.cache.answer(Entry("key", TAGS), load)
     remembered = one.cache._remembered
     plain = remembered._weight
-    page = Answer(answer.body, '"page"', coded=answer.coded)
+    page = RenderedResponse(answer.body, '"page"', coded=answer.coded)
     forms = [await form.make_form(coding) for coding in ("gzip", "zstd") for form in (answer, page, answer)]
     assert [form.etag for form in forms[:3]] == ['"etag-gzip"', '"page-gzip"', '"etag-gzip"']
     assert forms[0].body is forms[1].body is forms[2].body
     assert remembered._weight == plain + len(forms[0].body) + len(forms[3].body)
     remembered.forget("key")
     assert remembered._weight == 0
-    await Answer(answer.body, '"other"').make_form("gzip")
+    await RenderedResponse(answer.body, '"other"').make_form("gzip")
     assert remembered._weight == 0
 
 
 async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[Worker, Worker]) -> None:
-    answer = Answer(b'{"name":"lamp"}' * 50_000, '"etag"')
+    answer = RenderedResponse(b'{"name":"lamp"}' * 50_000, '"etag"')
     assert answer.form("gzip") is None
     forms = await asyncio.gather(*(answer.make_form("gzip") for _ in range(10)))
     assert len({id(form.body) for form in forms}) == 1
@@ -180,7 +180,7 @@ async def test_an_error_goes_to_all_who_wait_and_is_not_kept(workers: tuple[Work
     worker, _ = workers
     calls = 0
 
-    async def broken() -> Answer:
+    async def broken() -> RenderedResponse:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0.02)
@@ -197,8 +197,8 @@ async def test_an_error_goes_to_all_who_wait_and_is_not_kept(workers: tuple[Work
 async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "shop.cache")
 
-    async def load() -> Answer:
-        return Answer(b"1", "e")
+    async def load() -> RenderedResponse:
+        return RenderedResponse(b"1", "e")
 
     await cache.answer(Entry("products:id:1", TAGS), load)
     await cache.answer(Entry("products:id:1", TAGS), load)

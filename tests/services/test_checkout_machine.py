@@ -106,7 +106,7 @@ class CheckoutMachine(ShopMachine):
 
     @precondition(lambda self: self.all_details())
     @rule(picked=st.lists(picks, min_size=1, max_size=2), quantity=st.integers(1, 2), keyed=st.booleans())
-    def take_back(self, picked: list[int], quantity: int, keyed: bool) -> None:
+    def return_items(self, picked: list[int], quantity: int, keyed: bool) -> None:
         candidates = [order for order in self.orders if order.status in RETURNABLE] or self.orders
         order = self.one_of([order for order in candidates if order.details] or self.orders, picked[0])
         details = [self.one_of(order.details, pick) for pick in picked]

@@ -16,20 +16,20 @@ from sqlalchemy.orm import Session
 from config.settings import read_settings
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import News
-from infrastructure.database.async_pool import READ_LANES
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation
+from infrastructure.database.async_pool import READ_CONNECTIONS
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.logging import request_id
-from repositories.query.bound_query import MoreToRead, Question, Reading
-from services.base import news_of
+from repositories.query.bound_query import BoundQuery, MoreToRead, Query
+from services.base import invalidation_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
 from services.executor import Executor
 from services.idempotency import KeyedRequest, Reply
-from services.single_statement import AtOnce
+from services.single_statement import SingleStatement
 from tests.infrastructure.processes import free_port
 from tests.race.databases import execute, new_database, rows_of
 from tests.valkey import Valkey
@@ -58,7 +58,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
         finally:
             await cache.close()
             await gateway.close()
-            database.close_lanes()
+            database.close_pools()
             await asyncio.to_thread(database.close)
             execute(url, "TRUNCATE notes, idempotency_keys")
 
@@ -71,9 +71,9 @@ def run(url: str, folder: Path, scenario: Callable[[Executor], Coroutine[Any, An
     asyncio.run(with_executor())
 
 
-def count(session: Session) -> Answer:
+def count(session: Session) -> RenderedResponse:
     number = session.execute(text("SELECT count(*) FROM notes")).scalar_one()
-    return Answer(b"%d" % number, '"tag"')
+    return RenderedResponse(b"%d" % number, '"tag"')
 
 
 async def cached(executor: Executor) -> tuple[bytes, bool]:
@@ -83,7 +83,7 @@ async def cached(executor: Executor) -> tuple[bytes, bool]:
 
 def add(session: Session) -> Reply:
     session.execute(text("INSERT INTO notes VALUES ('x')"))
-    news_of(session).tags.add("notes")
+    invalidation_of(session).tags.add("notes")
     return DONE
 
 
@@ -108,7 +108,7 @@ def test_a_refused_write_changes_nothing(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         with pytest.raises(NotFound):
             await executor.write(refused)
-        assert await executor.read(count) == Answer(b"0", '"tag"')
+        assert await executor.read(count) == RenderedResponse(b"0", '"tag"')
 
     run(url, tmp_path, scenario)
 
@@ -147,7 +147,7 @@ NOTES = select(func.count()).select_from(table("notes"))
 
 def reading(
     statement: Select[Any] = NOTES, seen: Callable[[Any], object] = int, is_light: bool = True
-) -> Reading[tuple[str, Any]]:
+) -> Query[tuple[str, Any]]:
     """Reads one value, and says where: "lane" or "thread". `seen` is told the value."""
 
     def on_lane(rows: Sequence[Any]) -> tuple[str, Any]:
@@ -157,7 +157,7 @@ def reading(
     def in_thread(session: Session) -> tuple[str, Any]:
         return "thread", session.execute(statement).scalar_one()
 
-    return Reading(lambda database: Question(statement, {}, on_lane), in_thread, is_light)
+    return Query(lambda database: BoundQuery(statement, {}, on_lane), in_thread, is_light)
 
 
 def asleep(seconds: float, text_column: str = "count(*)") -> Select[Any]:
@@ -212,7 +212,7 @@ def test_who_waits_for_a_lane_can_still_be_joined(url: str, tmp_path: Path) -> N
     async def scenario(executor: Executor) -> None:
         read: list[int] = []
         wanted = reading(seen=read.append)
-        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(READ_LANES)]
+        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(READ_CONNECTIONS)]
         await until_somebody_sleeps(url)
         first = asyncio.create_task(executor.read(wanted))
         await asyncio.sleep(0.05)
@@ -249,14 +249,14 @@ def test_a_read_that_fails_fails_alone(url: str, tmp_path: Path) -> None:
         results = await asyncio.gather(*map(executor.read, (count, missing, broken, count)), return_exceptions=True)
         first, second, third, fourth = results
         assert first is fourth
-        assert first == Answer(b"0", '"tag"')
+        assert first == RenderedResponse(b"0", '"tag"')
         assert isinstance(second, NotFound)
         assert isinstance(third, DBAPIError)
 
     run(url, tmp_path, scenario)
 
 
-def test_without_a_database_every_read_of_a_turn_is_told(tmp_path: Path) -> None:
+def test_without_a_database_every_read_of_a_turn_is_published(tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         works: list[Callable[[Session], object]] = [
             count,
@@ -276,7 +276,7 @@ def test_without_a_database_every_read_of_a_turn_is_told(tmp_path: Path) -> None
     asyncio.run(away())
 
 
-def test_a_write_whose_client_has_gone_is_told_all_the_same(url: str, tmp_path: Path) -> None:
+def test_a_write_whose_client_has_gone_is_published_all_the_same(url: str, tmp_path: Path) -> None:
     begun, free = threading.Event(), threading.Event()
 
     def slow(session: Session) -> Reply:
@@ -319,26 +319,26 @@ ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNIN
 WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", "EXECUTE wait (%(seconds)s)")
 
 
-def at_once(statement: Prepared, **parameters: object) -> AtOnce[str]:
+def single_statement(statement: Prepared, **parameters: object) -> SingleStatement[str]:
     """A work that makes what is known of the notes old, and comes back with the statement's first value."""
-    return AtOnce(statement, parameters, lambda row: str(row[0]), lambda text: News({"notes"}))
+    return SingleStatement(statement, parameters, lambda row: str(row[0]), lambda text: Invalidation({"notes"}))
 
 
-def test_one_statement_is_told_to_the_cache_where_it_did_something(url: str, tmp_path: Path) -> None:
+def test_one_statement_is_published_to_the_cache_where_it_did_something(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         assert await cached(executor) == (b"0", False)
-        assert await executor.at_once(at_once(ADD, note="")) is None
+        assert await executor.single_statement(single_statement(ADD, note="")) is None
         assert await cached(executor) == (b"0", True)
-        assert await executor.at_once(at_once(ADD, note="kept")) == "kept"
+        assert await executor.single_statement(single_statement(ADD, note="kept")) == "kept"
         assert await cached(executor) == (b"1", False)
 
     run(url, tmp_path, scenario)
 
 
-def test_one_statement_whose_client_has_gone_is_told_all_the_same(url: str, tmp_path: Path) -> None:
+def test_one_statement_whose_client_has_gone_is_published_all_the_same(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         assert await cached(executor) == (b"0", False)
-        writing = asyncio.create_task(executor.at_once(at_once(ADD, note="kept")))
+        writing = asyncio.create_task(executor.single_statement(single_statement(ADD, note="kept")))
         await asyncio.sleep(0)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
@@ -349,13 +349,13 @@ def test_one_statement_whose_client_has_gone_is_told_all_the_same(url: str, tmp_
     run(url, tmp_path, scenario)
 
 
-def test_one_statement_that_may_have_been_committed_is_told(url: str, tmp_path: Path) -> None:
+def test_one_statement_that_may_have_been_committed_is_published(url: str, tmp_path: Path) -> None:
     """Its connection broke before it answered; and nobody knows how far it came."""
 
     async def scenario(executor: Executor) -> None:
-        await executor.at_once(at_once(WAIT, seconds=0))
+        await executor.single_statement(single_statement(WAIT, seconds=0))
         assert await cached(executor) == (b"0", False)
-        writing = asyncio.create_task(executor.at_once(at_once(WAIT, seconds=30)))
+        writing = asyncio.create_task(executor.single_statement(single_statement(WAIT, seconds=30)))
         await asyncio.to_thread(end_whoever_sleeps, url)
         with pytest.raises(Unavailable):
             await writing
@@ -370,12 +370,12 @@ def end_whoever_sleeps(url: str) -> None:
         time.sleep(0.01)
 
 
-def test_one_statement_that_ends_after_it_was_given_up_is_told_again(url: str, tmp_path: Path) -> None:
+def test_one_statement_that_ends_after_it_was_given_up_is_published_again(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        executor.database.lanes._deadline = 0.2
-        assert await executor.at_once(at_once(WAIT, seconds=0)) == "waited"
+        executor.database.write_pool._deadline = 0.2
+        assert await executor.single_statement(single_statement(WAIT, seconds=0)) == "waited"
         with pytest.raises(Unavailable):
-            await executor.at_once(at_once(WAIT, seconds=0.6))
+            await executor.single_statement(single_statement(WAIT, seconds=0.6))
         assert [await cached(executor), await cached(executor)] == [(b"0", False), (b"0", True)]
         async with asyncio.timeout(5):
             while (await cached(executor))[1]:  # noqa: ASYNC110  (what changes is in Redis)
@@ -395,16 +395,16 @@ def test_a_keyed_write_is_done_once(url: str, tmp_path: Path) -> None:
     run(url, tmp_path, scenario)
 
 
-def test_what_commits_after_it_was_given_up_is_told_again(url: str, tmp_path: Path) -> None:
-    async def load() -> Answer:
-        return Answer(b"as it was", '"1"')
+def test_what_commits_after_it_was_given_up_is_published_again(url: str, tmp_path: Path) -> None:
+    async def load() -> RenderedResponse:
+        return RenderedResponse(b"as it was", '"1"')
 
     async def scenario(executor: Executor) -> None:
         executor.database._deadline = 0.1
         thawed = threading.Event()
 
         def work(session: Session) -> Reply:
-            news_of(session).tags.add("notes")
+            invalidation_of(session).tags.add("notes")
             thawed.wait(10)
             return DONE
 

@@ -73,7 +73,7 @@ def test_a_row_that_is_stored_is_named(session: Session) -> None:
     assert refusal_of(Categories(session), rows).loc == ("body", 5, "name")
 
 
-def test_an_address_is_told_whatever_index_has_seen_it(session: Session) -> None:
+def test_an_address_is_published_whatever_index_has_seen_it(session: Session) -> None:
     email = f"{unique('Ada')}@b\u00fccher.example"
     rows = [
         {"name": "A", "lastname": "B", "email": f"{unique('x')}@x.example"},

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from infrastructure.observability.token_bucket import Allowance
+from infrastructure.observability.token_bucket import TokenBucket
 from services import refusal_log as refusals
 from services.errors import (
     AlreadyExists,
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(autouse=True)
-def allowance(monkeypatch: pytest.MonkeyPatch) -> Allowance:
-    fresh = Allowance(BURST, 1.0, lambda: 0.0)
+def allowance(monkeypatch: pytest.MonkeyPatch) -> TokenBucket:
+    fresh = TokenBucket(BURST, 1.0, lambda: 0.0)
     monkeypatch.setattr(refusals, "_allowance", fresh)
     return fresh
 
@@ -62,7 +62,7 @@ def test_what_no_rule_refuses_is_none(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_flood_is_counted(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 0.0
-    monkeypatch.setattr(refusals, "_allowance", Allowance(BURST, 1.0, lambda: moment))
+    monkeypatch.setattr(refusals, "_allowance", TokenBucket(BURST, 1.0, lambda: moment))
     for _ in range(BURST + 30):
         log_refusal(InsufficientStock(7, 5, 2))
     assert len(caplog.records) == BURST

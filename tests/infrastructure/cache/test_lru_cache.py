@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.cache.lru_cache import Memo, SharedMemo, remembered_of_short
+from infrastructure.cache.lru_cache import LruCache, SharedLruCache, lru_cached_of_short
 
 pytestmark = pytest.mark.unit
 
 
 def test_what_was_asked_for_last_stays() -> None:
-    memo: Memo[str, int] = Memo(2)
+    memo: LruCache[str, int] = LruCache(2)
     memo.put("a", 1)
     memo.put("b", 2)
     assert memo.get("a") == 1
@@ -23,7 +23,7 @@ def test_what_was_asked_for_last_stays() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans())))
 def test_it_never_weighs_more_than_its_capacity(steps: list[tuple[int, int, bool]]) -> None:
-    memo: Memo[int, int] = Memo(10)
+    memo: LruCache[int, int] = LruCache(10)
     weights: dict[int, int] = {}
     for key, weight, is_put in steps:
         if is_put:
@@ -42,7 +42,7 @@ def test_it_never_weighs_more_than_its_capacity(steps: list[tuple[int, int, bool
 def test_of_long_texts_nothing_is_remembered(size: int) -> None:
     asked: list[str] = []
 
-    @partial(remembered_of_short, longest=8, number=2)
+    @partial(lru_cached_of_short, longest=8, number=2)
     def shout(text: str) -> str:
         asked.append(text)
         return text.upper()
@@ -52,7 +52,7 @@ def test_of_long_texts_nothing_is_remembered(size: int) -> None:
 
 
 def test_functions_share_a_memo_and_its_bound() -> None:
-    memo: SharedMemo[int] = SharedMemo(capacity=100, weight=10)
+    memo: SharedLruCache[int] = SharedLruCache(capacity=100, weight=10)
     assert [memo.result(pow, (place, 2), {}) for place in range(50)] == [place**2 for place in range(50)]
     assert memo.result(pow, (2,), {"exp": 3}) == 8
     assert memo.result(max, (2, 3), {}) == 3
@@ -60,7 +60,7 @@ def test_functions_share_a_memo_and_its_bound() -> None:
 
 
 def test_what_is_made_is_made_once_even_if_it_is_nothing() -> None:
-    memo: SharedMemo[None] = SharedMemo(capacity=100, weight=10)
+    memo: SharedLruCache[None] = SharedLruCache(capacity=100, weight=10)
     asked: list[int] = []
     for _ in range(3):
         assert memo.result(asked.append, (7,), {}) is None

@@ -3,8 +3,8 @@
 import pytest
 
 from infrastructure.cache.entries import page_entry
-from infrastructure.cache.rendered_response import Answer
-from infrastructure.cache.tags import News, version_key
+from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.tags import Invalidation, tag_key
 from tests.services.cached_worker import Worker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
@@ -13,19 +13,19 @@ PAGE = page_entry("products:list:skip:0:limit:2", "products", None)
 LAST = page_entry("products:list:skip:2:limit:2", "products", None)
 
 
-def added(*row_ids: int) -> News:
-    news = News()
+def added(*row_ids: int) -> Invalidation:
+    invalidation = Invalidation()
     for row_id in row_ids:
-        news.row_added("products", row_id)
-    return news
+        invalidation.row_added("products", row_id)
+    return invalidation
 
 
-async def full() -> Answer:
-    return Answer(b"[1,5]", "", complete_to=5)
+async def full() -> RenderedResponse:
+    return RenderedResponse(b"[1,5]", "", complete_to=5)
 
 
-async def partial() -> Answer:
-    return Answer(b"[6]", "")
+async def partial() -> RenderedResponse:
+    return RenderedResponse(b"[6]", "")
 
 
 async def hits(worker: Worker) -> tuple[bool, bool]:
@@ -54,9 +54,9 @@ async def test_a_row_that_was_overtaken_makes_the_pages_behind_it_old(workers: t
 async def test_any_other_change_makes_every_page_old(workers: tuple[Worker, Worker], change: str) -> None:
     worker, other = workers
     await hits(worker)
-    news = News()
-    getattr(news, change)("products", 1)
-    await other.cache.invalidate(news)
+    invalidation = Invalidation()
+    getattr(invalidation, change)("products", 1)
+    await other.cache.invalidate(invalidation)
 
     assert await hits(worker) == (False, False)
 
@@ -64,7 +64,7 @@ async def test_any_other_change_makes_every_page_old(workers: tuple[Worker, Work
 async def test_a_page_loaded_before_a_new_row_is_not_stored_after_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
 
-    async def overtaken() -> Answer:
+    async def overtaken() -> RenderedResponse:
         # Row 4 is committed and told while this page, which should have it, is on its way.
         await other.cache.invalidate(added(4))
         return await full()
@@ -77,8 +77,8 @@ async def test_a_page_loaded_before_a_new_row_is_not_stored_after_it(workers: tu
 async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
 
-    async def far() -> Answer:
-        return Answer(b"[8,9]", "", complete_to=9)
+    async def far() -> RenderedResponse:
+        return RenderedResponse(b"[8,9]", "", complete_to=9)
 
     await worker.cache.answer(LAST, far)
     await worker.cache.answer(PAGE, full)
@@ -90,7 +90,7 @@ async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, 
 async def test_a_version_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await hits(worker)
-    await other.gateway.call("DEL", version_key("products:rows"))
+    await other.gateway.call("DEL", tag_key("products:rows"))
     await other.cache.invalidate(added(7))
 
     assert await hits(worker) == (False, False)

@@ -17,8 +17,8 @@ from config.settings import read_settings
 from infrastructure.database import async_connection
 from infrastructure.database import async_pool as lanes_module
 from infrastructure.database import statement_limits as guards
-from infrastructure.database.async_pool import LANES, READ_LANES, Lanes
-from infrastructure.database.pool_usage import Usage
+from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS, AsyncPool
+from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.prepared import MOST_PREPARED, Prepared, Row
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import ServerUrls
@@ -36,7 +36,7 @@ SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep($1)", "EXECUTE sleep (%(
 PID = Prepared("pid", "SELECT pg_backend_pid()", "EXECUTE pid")
 LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE", "EXECUTE lock")
 
-Scenario = Callable[[Lanes], Coroutine[Any, Any, None]]
+Scenario = Callable[[AsyncPool], Coroutine[Any, Any, None]]
 OURS = "FROM pg_stat_activity WHERE application_name = 'shop' AND datname = current_database()"
 
 
@@ -64,18 +64,18 @@ def url(server: str) -> str:
 
 def run(url: str, scenario: Scenario, read_only: bool = False, **settings: str) -> None:
     async def with_lanes() -> None:
-        lanes = Lanes(url, read_settings({"DB_POOL_TIMEOUT": "0.3", **settings}), read_only=read_only)
+        pool = AsyncPool(url, read_settings({"DB_POOL_TIMEOUT": "0.3", **settings}), read_only=read_only)
         try:
-            await scenario(lanes)
+            await scenario(pool)
         finally:
-            lanes.close()
+            pool.close()
 
     asyncio.run(with_lanes())
 
 
-async def asked(lanes: Lanes, statement: Prepared, **parameters: object) -> Row | None:
+async def asked(pool: AsyncPool, statement: Prepared, **parameters: object) -> Row | None:
     """The first row of the answer to a statement that must not be late."""
-    rows = await lanes.run(statement, parameters, lambda: pytest.fail("nothing is late"))
+    rows = await pool.run(statement, parameters, lambda: pytest.fail("nothing is late"))
     return rows[0] if rows else None
 
 
@@ -90,44 +90,44 @@ def close_connections(url: str) -> None:
 
 
 def test_a_statement_is_committed_when_its_answer_is_there(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await asked(lanes, ADD, note="it's 100 %") == ("it's 100 %",)
+    async def scenario(pool: AsyncPool) -> None:
+        assert await asked(pool, ADD, note="it's 100 %") == ("it's 100 %",)
         assert rows_of(url, "SELECT note FROM notes") == [("it's 100 %",)]
-        assert await asked(lanes, ADD, note="") is None
+        assert await asked(pool, ADD, note="") is None
 
     run(url, scenario)
 
 
 def test_all_rows_of_an_answer_are_there(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await lanes.run(COUNT, {"last": 1000}) == [(number,) for number in range(1, 1001)]
-        assert await lanes.run(COUNT, {"last": 0}) == []
+    async def scenario(pool: AsyncPool) -> None:
+        assert await pool.run(COUNT, {"last": 1000}) == [(number,) for number in range(1, 1001)]
+        assert await pool.run(COUNT, {"last": 0}) == []
 
     run(url, scenario)
 
 
 def test_lanes_for_reads_change_nothing(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await lanes.run(ADD, {"note": "x"}) is None
-        assert await asked(lanes, ASK, text="served") == ("served",)
+    async def scenario(pool: AsyncPool) -> None:
+        assert await pool.run(ADD, {"note": "x"}) is None
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario, read_only=True)
     assert rows_of(url, "SELECT note FROM notes") == []
 
 
 def test_many_statements_share_few_connections_and_none_gets_the_answer_of_another(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         texts = [f"text {number}" for number in range(200)]
-        assert await asyncio.gather(*(asked(lanes, ASK, text=text) for text in texts)) == [(text,) for text in texts]
-        assert rows_of(url, f"SELECT count(*) {OURS}") == [(LANES,)]
+        assert await asyncio.gather(*(asked(pool, ASK, text=text) for text in texts)) == [(text,) for text in texts]
+        assert rows_of(url, f"SELECT count(*) {OURS}") == [(WRITE_CONNECTIONS,)]
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
 
 
 def test_a_large_statement_arrives_whole(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         text = "x" * 5_000_000
-        assert await asked(lanes, ASK, text=text) == (text,)
+        assert await asked(pool, ASK, text=text) == (text,)
 
     run(url, scenario)
 
@@ -136,20 +136,20 @@ def test_connections_are_guarded(url: str) -> None:
     names = ("statement_timeout", "lock_timeout", "TimeZone", "plan_cache_mode", "enable_seqscan", "synchronous_commit")
     shown = ", ".join(f"current_setting('{name}')" for name in names)
 
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         expected = ("4500ms", "150ms", "UTC", "force_generic_plan", "off", "on")
-        assert await asked(lanes, Prepared("shown", f"SELECT {shown}", "EXECUTE shown")) == expected
+        assert await asked(pool, Prepared("shown", f"SELECT {shown}", "EXECUTE shown")) == expected
 
     run(url, scenario, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="0.15")
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
 def test_three_repetitions_and_no_more(url: str, code: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await asked(lanes, FAIL, code=code, times=3) == ("done",)
+    async def scenario(pool: AsyncPool) -> None:
+        assert await asked(pool, FAIL, code=code, times=3) == ("done",)
         assert begun(url) == 4
         with pytest.raises(DatabaseUnavailable):
-            await asked(lanes, FAIL, code=code, times=99)
+            await asked(pool, FAIL, code=code, times=99)
         assert begun(url) == 8
 
     run(url, scenario)
@@ -157,49 +157,49 @@ def test_three_repetitions_and_no_more(url: str, code: str) -> None:
 
 @pytest.mark.parametrize("code", ["22003", "23503", "23505", "25006", "42P01"])
 def test_what_a_statement_cannot_do_is_left_to_others(url: str, code: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await asked(lanes, FAIL, code=code, times=1) is None
+    async def scenario(pool: AsyncPool) -> None:
+        assert await asked(pool, FAIL, code=code, times=1) is None
         assert begun(url) == 1
-        assert await asked(lanes, ASK, text="served") == ("served",)
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario)
 
 
 @pytest.mark.parametrize("code", ["53100", "53300", "57014", "57P01", "58030", "XX000"])
 def test_busy_and_broken_servers_are_unavailable_at_once(url: str, code: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         with pytest.raises(DatabaseUnavailable):
-            await asked(lanes, FAIL, code=code, times=99)
+            await asked(pool, FAIL, code=code, times=99)
         assert begun(url) == 1
-        assert await asked(lanes, ASK, text="served") == ("served",)
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario)
 
 
 def test_a_locked_row_is_left_to_others_soon(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        await asked(lanes, ADD, note="locked")
+    async def scenario(pool: AsyncPool) -> None:
+        await asked(pool, ADD, note="locked")
         with connected(url) as foreign, foreign.cursor() as cursor:
             cursor.execute("BEGIN; SELECT note FROM notes FOR UPDATE")
             start = time.monotonic()
-            assert await asked(lanes, LOCK) is None
+            assert await asked(pool, LOCK) is None
             assert 0.1 <= time.monotonic() - start < 1.5
-        assert await asked(lanes, LOCK) == ("locked",)
+        assert await asked(pool, LOCK) == ("locked",)
 
     run(url, scenario)
 
 
 def test_nobody_waits_longer_for_a_lane_than_the_pool_timeout(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        await asyncio.gather(*(asked(lanes, WAIT, seconds=0.05) for _ in range(LANES)))
-        busy = [asyncio.create_task(asked(lanes, WAIT, seconds=1.5)) for _ in range(LANES)]
+    async def scenario(pool: AsyncPool) -> None:
+        await asyncio.gather(*(asked(pool, WAIT, seconds=0.05) for _ in range(WRITE_CONNECTIONS)))
+        busy = [asyncio.create_task(asked(pool, WAIT, seconds=1.5)) for _ in range(WRITE_CONNECTIONS)]
         await asyncio.sleep(0.05)
         start = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            await asked(lanes, ADD, note="too late")
+            await asked(pool, ADD, note="too late")
         assert 0.3 <= time.monotonic() - start < 1.2
-        assert await asyncio.gather(*busy) == [("waited",)] * LANES
-        assert await asked(lanes, ADD, note="served") == ("served",)
+        assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
+        assert await asked(pool, ADD, note="served") == ("served",)
         assert rows_of(url, "SELECT note FROM notes") == [("served",)], "what was given up is not sent any more"
 
     run(url, scenario)
@@ -207,10 +207,10 @@ def test_nobody_waits_longer_for_a_lane_than_the_pool_timeout(url: str) -> None:
 
 @pytest.mark.parametrize("url_of_nobody", ["postgresql+psycopg2://nobody@127.0.0.1:1/nowhere"])
 def test_a_server_that_is_away(url_of_nobody: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        for _ in range(LANES + 1):
+    async def scenario(pool: AsyncPool) -> None:
+        for _ in range(WRITE_CONNECTIONS + 1):
             with pytest.raises(DatabaseUnavailable):
-                await asked(lanes, ASK, text="?")
+                await asked(pool, ASK, text="?")
 
     run(url_of_nobody, scenario)
 
@@ -229,8 +229,8 @@ def many_open_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("many_open_files")
 def test_lanes_are_opened_beside_a_thousand_clients(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await asked(lanes, ASK, text="served") == ("served",)
+    async def scenario(pool: AsyncPool) -> None:
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario)
 
@@ -238,21 +238,21 @@ def test_lanes_are_opened_beside_a_thousand_clients(url: str) -> None:
 def test_a_lane_that_cannot_even_try_to_connect_is_free_again() -> None:
     """Whatever the reason: it is told to whoever asked, and the next one has the lane."""
 
-    async def scenario(lanes: Lanes) -> None:
-        for _ in range(LANES + 1):
+    async def scenario(pool: AsyncPool) -> None:
+        for _ in range(WRITE_CONNECTIONS + 1):
             with pytest.raises(ArgumentError):
-                await asked(lanes, ASK, text="?")
+                await asked(pool, ASK, text="?")
 
     run("no address at all", scenario)
 
 
 def test_a_connection_that_the_server_closed_at_rest_is_replaced(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        await asyncio.gather(*(asked(lanes, WAIT, seconds=0.05) for _ in range(LANES)))
+    async def scenario(pool: AsyncPool) -> None:
+        await asyncio.gather(*(asked(pool, WAIT, seconds=0.05) for _ in range(WRITE_CONNECTIONS)))
         close_connections(url)
         await asyncio.sleep(0.1)
-        texts = [str(number) for number in range(LANES + 1)]
-        assert await asyncio.gather(*(asked(lanes, ASK, text=text) for text in texts)) == [(text,) for text in texts]
+        texts = [str(number) for number in range(WRITE_CONNECTIONS + 1)]
+        assert await asyncio.gather(*(asked(pool, ASK, text=text) for text in texts)) == [(text,) for text in texts]
 
     run(url, scenario)
 
@@ -260,68 +260,68 @@ def test_a_connection_that_the_server_closed_at_rest_is_replaced(url: str) -> No
 def test_a_statement_whose_connection_breaks_is_not_tried_again(url: str) -> None:
     """It may have been committed: only whoever sent it can find out."""
 
-    async def scenario(lanes: Lanes) -> None:
-        breaking = asyncio.create_task(asked(lanes, WAIT, seconds=30))
+    async def scenario(pool: AsyncPool) -> None:
+        breaking = asyncio.create_task(asked(pool, WAIT, seconds=30))
         while not begun(url):  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
         close_connections(url)
         with pytest.raises(DatabaseUnavailable):
             await breaking
         assert begun(url) == 1
-        assert await asked(lanes, ASK, text="served") == ("served",)
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario)
 
 
 def test_a_read_whose_connection_breaks_is_tried_again(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        breaking = asyncio.create_task(asked(lanes, SLEEP, seconds=0.7))
+    async def scenario(pool: AsyncPool) -> None:
+        breaking = asyncio.create_task(asked(pool, SLEEP, seconds=0.7))
         sleepers = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
         while not (pids := rows_of(url, sleepers)):  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
         close_connections(url)
         assert await breaking == ("slept",)
-        assert set(pids).isdisjoint({await asked(lanes, PID)})
+        assert set(pids).isdisjoint({await asked(pool, PID)})
 
     run(url, scenario, read_only=True)
 
 
-def test_who_waits_for_a_lane_is_told_when_the_statement_is_sent(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        busy = [asyncio.create_task(asked(lanes, WAIT, seconds=0.4)) for _ in range(LANES)]
-        sent = asyncio.Event()
-        waiting = asyncio.create_task(lanes.run(ASK, {"text": "?"}, sent=sent.set))
+def test_who_waits_for_a_lane_is_published_when_the_statement_is_sent(url: str) -> None:
+    async def scenario(pool: AsyncPool) -> None:
+        busy = [asyncio.create_task(asked(pool, WAIT, seconds=0.4)) for _ in range(WRITE_CONNECTIONS)]
+        on_sent = asyncio.Event()
+        waiting = asyncio.create_task(pool.run(ASK, {"text": "?"}, on_sent=on_sent.set))
         await asyncio.sleep(0.1)
-        assert not sent.is_set()
-        assert await asyncio.gather(*busy) == [("waited",)] * LANES
-        await asyncio.wait_for(sent.wait(), 5)
+        assert not on_sent.is_set()
+        assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
+        await asyncio.wait_for(on_sent.wait(), 5)
         assert await waiting == [("?",)]
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
 
 
 def test_renewed_lanes_have_other_connections(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        first = await asked(lanes, PID)
-        assert await asked(lanes, PID) == first
-        await asyncio.to_thread(lanes.renew)
-        second = await asked(lanes, PID)
+    async def scenario(pool: AsyncPool) -> None:
+        first = await asked(pool, PID)
+        assert await asked(pool, PID) == first
+        await asyncio.to_thread(pool.renew)
+        second = await asked(pool, PID)
         assert second != first
-        assert await asked(lanes, PID) == second
+        assert await asked(pool, PID) == second
 
     run(url, scenario)
 
 
 def test_a_failover_closes_all_connections(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         failed_over = asyncio.Event()
-        lanes.failed_over = failed_over.set
+        pool.failed_over = failed_over.set
 
         async def pids() -> set[Row | None]:
-            return set(await asyncio.gather(*(asked(lanes, PID) for _ in range(20 * LANES))))
+            return set(await asyncio.gather(*(asked(pool, PID) for _ in range(20 * WRITE_CONNECTIONS))))
 
         before = await pids()
-        assert await asked(lanes, FAIL, code="25006", times=1) is None
+        assert await asked(pool, FAIL, code="25006", times=1) is None
         assert before.isdisjoint(await pids())
         assert failed_over.is_set()
 
@@ -329,60 +329,60 @@ def test_a_failover_closes_all_connections(url: str) -> None:
 
 
 def test_old_connections_are_replaced(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        first = await asked(lanes, PID)
-        assert await asked(lanes, PID) == first
+    async def scenario(pool: AsyncPool) -> None:
+        first = await asked(pool, PID)
+        assert await asked(pool, PID) == first
         await asyncio.sleep(1.1)
-        assert await asked(lanes, PID) != first
+        assert await asked(pool, PID) != first
 
     run(url, scenario, DB_POOL_RECYCLE="1")
 
 
-def test_a_server_that_never_answers_is_not_waited_for_and_what_it_does_then_is_told(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        await asked(lanes, ASK, text="connected")
-        lanes._deadline = 0.2
-        late = asyncio.Event()
+def test_a_server_that_never_answers_is_not_waited_for_and_what_it_does_then_is_published(url: str) -> None:
+    async def scenario(pool: AsyncPool) -> None:
+        await asked(pool, ASK, text="connected")
+        pool._deadline = 0.2
+        on_late = asyncio.Event()
         start = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            await lanes.run(WAIT, {"seconds": 0.7}, late.set)
+            await pool.run(WAIT, {"seconds": 0.7}, on_late.set)
         assert time.monotonic() - start < 0.6
-        assert not late.is_set()
-        await asyncio.wait_for(late.wait(), 5)
+        assert not on_late.is_set()
+        await asyncio.wait_for(on_late.wait(), 5)
         assert time.monotonic() - start >= 0.7
 
     run(url, scenario)
 
 
 def test_what_cannot_be_sent_is_an_error_of_its_sender_alone(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         with pytest.raises(ValueError, match="NUL"):
-            await asked(lanes, ASK, text="\0")
-        assert await asked(lanes, ASK, text="served") == ("served",)
+            await asked(pool, ASK, text="\0")
+        assert await asked(pool, ASK, text="served") == ("served",)
 
     run(url, scenario)
 
 
 def test_closing_leaves_nobody_waiting(url: str) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        waiting = [asyncio.create_task(asked(lanes, WAIT, seconds=30)) for _ in range(LANES + 1)]
-        while begun(url) < LANES:  # noqa: ASYNC110  (what changes is in PostgreSQL)
+    async def scenario(pool: AsyncPool) -> None:
+        waiting = [asyncio.create_task(asked(pool, WAIT, seconds=30)) for _ in range(WRITE_CONNECTIONS + 1)]
+        while begun(url) < WRITE_CONNECTIONS:  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
-        lanes.close()
+        pool.close()
         for answer in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(answer, DatabaseUnavailable)
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
 
 
-def test_a_slow_statement_is_told_without_its_values(
+def test_a_slow_statement_is_published_without_its_values(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
     slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", "EXECUTE slow (%(secret)s)")
 
-    async def scenario(lanes: Lanes) -> None:
-        await asked(lanes, slow, secret="hunter2")
+    async def scenario(pool: AsyncPool) -> None:
+        await asked(pool, slow, secret="hunter2")
 
     with caplog.at_level(logging.INFO, logger="shop.database"):
         run(url, scenario, DB_ECHO="true")
@@ -404,16 +404,14 @@ def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
     def with_unreadable_numbers(connection: Any) -> None:
         register_type(new_type(INTEGER.values, "UNREADABLE", unreadable), connection)
 
-    monkeypatch.setattr(async_connection, "read_moments", with_unreadable_numbers)
+    monkeypatch.setattr(async_connection, "read_datetimes", with_unreadable_numbers)
 
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         start = time.monotonic()
-        for _ in range(2 * READ_LANES):
+        for _ in range(2 * READ_CONNECTIONS):
             with pytest.raises(error, match="cannot be read"):
-                await lanes.run(COUNT, {"last": 3})
-        assert await asyncio.gather(*(asked(lanes, ASK, text=str(n)) for n in range(9))) == [
-            (str(n),) for n in range(9)
-        ]
+                await pool.run(COUNT, {"last": 3})
+        assert await asyncio.gather(*(asked(pool, ASK, text=str(n)) for n in range(9))) == [(str(n),) for n in range(9)]
         assert time.monotonic() - start < 10
 
     run(url, scenario, read_only, DB_POOL_TIMEOUT="20")
@@ -422,10 +420,10 @@ def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
 def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario(lanes: Lanes) -> None:
-        assert await asked(lanes, ASK, text="connected") == ("connected",)
-        (lane,) = [lane for lane in lanes._lanes if lane._connection is not None]
-        old = lane._connection
+    async def scenario(pool: AsyncPool) -> None:
+        assert await asked(pool, ASK, text="connected") == ("connected",)
+        (connection,) = [connection for connection in pool._connections if connection._connection is not None]
+        old = connection._connection
 
         class Broken:
             def poll(self) -> int:
@@ -434,10 +432,10 @@ def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
             def __getattr__(self, name: str) -> Any:
                 return getattr(old, name)
 
-        lane._connection = Broken()
+        connection._connection = Broken()
         with pytest.raises(UnicodeDecodeError):
-            await asked(lanes, ASK, text="?")
-        assert await asked(lanes, ASK, text="served") == ("served",)
+            await asked(pool, ASK, text="?")
+        assert await asked(pool, ASK, text="served") == ("served",)
         assert old.closed
 
     run(url, scenario)
@@ -446,15 +444,15 @@ def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
 def test_a_lane_whose_statement_takes_long_is_blocked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "SLOW_STATEMENT_SECONDS", 0.05)
 
-    async def scenario(lanes: Lanes) -> None:
-        assert lanes.usage() == Usage(LANES, 0, 0, 0)
-        waiting = [asyncio.create_task(asked(lanes, WAIT, seconds=0.5)) for _ in range(LANES + 1)]
+    async def scenario(pool: AsyncPool) -> None:
+        assert pool.usage() == PoolUsage(WRITE_CONNECTIONS, 0, 0, 0)
+        waiting = [asyncio.create_task(asked(pool, WAIT, seconds=0.5)) for _ in range(WRITE_CONNECTIONS + 1)]
         seen = set()
         while not all(task.done() for task in waiting):
-            seen.add(lanes.usage())
+            seen.add(pool.usage())
             await asyncio.sleep(0.01)
-        assert Usage(LANES, LANES, 1, LANES) in seen
-        assert lanes.usage() == Usage(LANES, 0, 0, 0)
+        assert PoolUsage(WRITE_CONNECTIONS, WRITE_CONNECTIONS, 1, WRITE_CONNECTIONS) in seen
+        assert pool.usage() == PoolUsage(WRITE_CONNECTIONS, 0, 0, 0)
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
 
@@ -463,11 +461,11 @@ def test_a_connection_keeps_no_more_statements_than_it_may(url: str) -> None:
     def statement(number: int) -> Prepared:
         return Prepared(f"number_{number}", f"SELECT {number}", f"EXECUTE number_{number}")
 
-    async def scenario(lanes: Lanes) -> None:
+    async def scenario(pool: AsyncPool) -> None:
         # By one at a time only one lane is used.
         for number in (*range(MOST_PREPARED + 20), 0, MOST_PREPARED + 19):
-            assert await lanes.run(statement(number), {}) == [(number,)]
+            assert await pool.run(statement(number), {}) == [(number,)]
         kept = Prepared("kept", "SELECT count(*) FROM pg_prepared_statements", "EXECUTE kept")
-        assert await lanes.run(kept, {}) == [(MOST_PREPARED,)]
+        assert await pool.run(kept, {}) == [(MOST_PREPARED,)]
 
     run(url, scenario)

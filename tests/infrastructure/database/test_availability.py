@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from infrastructure.database import availability as presence_module
-from infrastructure.database.availability import Presence
+from infrastructure.database.availability import Availability
 
 pytestmark = pytest.mark.unit
 
@@ -18,14 +18,14 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 def test_each_change_is_one_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "_QUIET_SECONDS", 0)
-    presence = Presence(URL)
+    availability = Availability(URL)
     with caplog.at_level(logging.INFO, logger="shop.database"):
-        presence.found_there()
+        availability.found_there()
         for _ in range(5):
-            presence.found_away(OSError("refused\nand more"))
+            availability.found_away(OSError("refused\nand more"))
         for _ in range(5):
-            presence.found_there()
-        presence.found_away("")
+            availability.found_there()
+        availability.found_away("")
     (first, away), (second, back), (third, again) = lines(caplog)
     assert (first, away) == ("ERROR", "The database is away (shop on db.example:5432, as u): refused")
     assert second == "INFO"
@@ -35,9 +35,9 @@ def test_each_change_is_one_line(caplog: pytest.LogCaptureFixture, monkeypatch: 
 
 
 def test_one_that_serves_some_and_refuses_others_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    presence = Presence(URL)
+    availability = Availability(URL)
     with caplog.at_level(logging.INFO, logger="shop.database"):
         for _ in range(1000):
-            presence.found_away("too many clients")
-            presence.found_there()
+            availability.found_away("too many clients")
+            availability.found_there()
     assert len(lines(caplog)) == 2

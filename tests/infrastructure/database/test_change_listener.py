@@ -9,7 +9,7 @@ import pytest
 from config.settings import read_settings
 from infrastructure.database import async_connection
 from infrastructure.database import change_listener as notices_module
-from infrastructure.database.change_listener import Notices
+from infrastructure.database.change_listener import ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS
@@ -50,7 +50,7 @@ class Ear:
 def listening(url: str, scenario: Callable[[Ear], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         ear = Ear()
-        task = asyncio.create_task(Notices(url, ear.hear).listen())
+        task = asyncio.create_task(ChangeListener(url, ear.hear).listen())
         try:
             await ear.heard(1)
             await scenario(ear)
@@ -176,7 +176,7 @@ def test_a_failure_to_pass_it_on_does_not_end_the_listening(url: str) -> None:
                 raise RuntimeError("nobody there")
 
         hear: Callable[[], Awaitable[None]] = fail_first
-        task = asyncio.create_task(Notices(url, hear).listen())
+        task = asyncio.create_task(ChangeListener(url, hear).listen())
         await ear.heard(2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.database.datetimes import FarMoment, read_moments
+from infrastructure.database.datetimes import FarDatetime, read_datetimes
 from tests.race.databases import connected
 
 FAR = [
@@ -35,7 +35,7 @@ NEAR = [
 
 def read(database_url: str, expression: str) -> Any:
     with connected(database_url) as connection, connection.cursor() as cursor:
-        read_moments(connection)
+        read_datetimes(connection)
         cursor.execute("SET TIME ZONE 'UTC'")
         cursor.execute(f"SELECT {expression}")
         return cursor.fetchone()[0]
@@ -45,9 +45,9 @@ def read(database_url: str, expression: str) -> Any:
 @pytest.mark.parametrize(("expression", "text"), FAR)
 def test_what_python_has_no_value_for_is_a_text(database_url: str, expression: str, text: str) -> None:
     found = read(database_url, expression)
-    assert isinstance(found, FarMoment)
+    assert isinstance(found, FarDatetime)
     assert found == text
-    assert FarMoment.shown(text) == found
+    assert FarDatetime.shown(text) == found
 
 
 @pytest.mark.integration
@@ -61,4 +61,4 @@ def test_everything_else_is_what_it_was(database_url: str, expression: str, valu
     "text", ["", "2026-11-28", "2026-11-28T10:00:00Z", "10000-01-01", "+10000-01-01", "Infinity", "+infinity", "x" * 99]
 )
 def test_other_texts_are_none_of_them(text: str) -> None:
-    assert FarMoment.shown(text) is None
+    assert FarDatetime.shown(text) is None

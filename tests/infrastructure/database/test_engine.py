@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from config.settings import read_settings
 from infrastructure.database import statement_limits as guards
 from infrastructure.database.engine import Database
-from infrastructure.database.pool_usage import Usage
+from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.sqlstate import DatabaseUnavailable, sqlstate
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, rows_of
@@ -174,7 +174,7 @@ def test_readers_see_what_was_committed_between_their_statements(database: Datab
     assert database.read(read) == 2
 
 
-def test_a_slow_statement_is_told_without_its_values(
+def test_a_slow_statement_is_published_without_its_values(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
@@ -252,15 +252,15 @@ def test_a_server_that_never_answers_is_not_waited_for(url: str) -> None:
 
 
 def test_the_use_of_the_pool(database: Database) -> None:
-    assert database.usage() == {name: Usage(2, 0, 0, 0) for name in ("threads", "lanes", "read_lanes")}
+    assert database.usage() == {name: PoolUsage(2, 0, 0, 0) for name in ("threads", "lanes", "read_lanes")}
 
-    def look(session: Session) -> Usage:
+    def look(session: Session) -> PoolUsage:
         session.execute(text("SELECT 1"))
         return database.usage()["threads"]
 
-    assert database.transact(look) == Usage(2, 1, 0, 1)
+    assert database.transact(look) == PoolUsage(2, 1, 0, 1)
     assert database.transact(look).percent == 50
-    assert database.usage()["threads"] == Usage(2, 0, 0, 0)
+    assert database.usage()["threads"] == PoolUsage(2, 0, 0, 0)
 
 
 def test_threads_that_are_blocked_and_who_waits_for_one_are_counted(database: Database) -> None:
@@ -268,11 +268,11 @@ def test_threads_that_are_blocked_and_who_waits_for_one_are_counted(database: Da
 
     async def ask() -> None:
         asked = [asyncio.create_task(database.run(lambda: free.wait(60))) for _ in range(3)]
-        while database.usage()["threads"] != Usage(2, 2, 1, 2):  # noqa: ASYNC110
+        while database.usage()["threads"] != PoolUsage(2, 2, 1, 2):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         free.set()
         await asyncio.gather(*asked)
-        assert database.usage()["threads"] == Usage(2, 0, 0, 0)
+        assert database.usage()["threads"] == PoolUsage(2, 0, 0, 0)
 
     asyncio.run(ask())
 

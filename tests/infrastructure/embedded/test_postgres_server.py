@@ -3,7 +3,7 @@
 import pytest
 
 from config.settings import DEFAULT_DATABASE_THREADS
-from infrastructure.database.async_pool import LANES, READ_LANES
+from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS
 from infrastructure.embedded.postgres_server import connections_for
 
 HEALTH_CHECK = 1
@@ -13,5 +13,5 @@ FOR_PEOPLE = 20
 @pytest.mark.unit
 @pytest.mark.parametrize("cores", [1, 8, 16, 96])
 def test_there_are_connections_for_a_worker_on_each_core(cores: int) -> None:
-    of_a_worker = DEFAULT_DATABASE_THREADS + LANES + READ_LANES + HEALTH_CHECK
+    of_a_worker = DEFAULT_DATABASE_THREADS + WRITE_CONNECTIONS + READ_CONNECTIONS + HEALTH_CHECK
     assert connections_for(cores) >= cores * of_a_worker + FOR_PEOPLE

@@ -259,7 +259,7 @@ def test_users_that_are_taken_are_left_alone(tmp_path: Path) -> None:
     assert maker.uid != 0
 
 
-def test_a_user_without_a_name_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_is_published_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_name("") == "root"
     monkeypatch.setattr(os, "geteuid", lambda: 31_337)
     with pytest.raises(EmbeddedServerError, match="User 31337 has no name"):

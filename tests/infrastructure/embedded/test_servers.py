@@ -168,7 +168,7 @@ class TestRoles:
         with running_servers(settings_of(own_data_dir), owner=True, durable=False) as urls:
             assert ask(urls, "SELECT answer FROM kept") == 42
 
-    def test_a_second_owner_is_told_who_is_there(self, data_dir: Path) -> None:
+    def test_a_second_owner_is_published_who_is_there(self, data_dir: Path) -> None:
         first = Holder(data_dir, "owner").until_ready()
         with pytest.raises(EmbeddedServerError) as error, running_servers(settings_of(data_dir), owner=True):
             pass
@@ -342,7 +342,7 @@ class TestRefusals:
         assert line.startswith("PostgreSQL did not start: ")
         assert "postgresql.conf" in line
 
-    def test_a_platform_without_the_wheel_is_told_the_remedy(self) -> None:
+    def test_a_platform_without_the_wheel_is_published_the_remedy(self) -> None:
         with pytest.raises(EmbeddedServerError) as error:
             packaged_program("no_such_package", "bin/postgres", "set POSTGRES_HOST")
         assert "no-such-package" in one_line(error)

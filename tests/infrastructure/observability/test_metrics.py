@@ -131,7 +131,7 @@ class TestSeveralWorkers:
                 assert requests_of(metrics) == {("products", "GET", "2xx"): 2, ("products", "PUT", "4xx"): 1}
                 assert metrics.totals().nanoseconds == 751_000_000
 
-    def test_each_is_told_by_itself(self, tmp_path: Path) -> None:
+    def test_each_is_published_by_itself(self, tmp_path: Path) -> None:
         one, other = Metrics(), Metrics()
         with one.shared(tmp_path), other.shared(tmp_path):
             one.note_state(db_pool_size=1, db_pool_checked_out=0)
@@ -173,7 +173,7 @@ class TestSeveralWorkers:
             metrics.count_read(hit=False)
             assert metrics.totals().cache_misses == 1
 
-    def test_a_folder_that_cannot_be_used_is_told_and_everything_is_counted_alone(
+    def test_a_folder_that_cannot_be_used_is_published_and_everything_is_counted_alone(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         (tmp_path / "file").touch()

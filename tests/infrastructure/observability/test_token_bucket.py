@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.observability.token_bucket import Allowance
+from infrastructure.observability.token_bucket import TokenBucket
 
 pytestmark = pytest.mark.unit
 
@@ -19,7 +19,7 @@ class Clock:
 
 def test_a_burst_then_what_time_brings() -> None:
     clock = Clock()
-    allowance = Allowance(3, 0.5, clock)
+    allowance = TokenBucket(3, 0.5, clock)
     assert [allowance.take() for _ in range(5)] == [True, True, True, False, False]
     assert allowance.take_refused() == 2
     clock.now = 2.0
@@ -31,7 +31,7 @@ def test_a_burst_then_what_time_brings() -> None:
 @given(st.lists(st.floats(0, 100), max_size=200))
 def test_never_more_than_the_burst_and_what_time_brought(pauses: list[float]) -> None:
     clock = Clock()
-    allowance = Allowance(5, 0.25, clock)
+    allowance = TokenBucket(5, 0.25, clock)
     taken = 0
     for pause in pauses:
         clock.now += pause

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from infrastructure.server.connection_counts import AddressCounts
+from infrastructure.server.connection_counts import ConnectionCounts
 from infrastructure.server.connection_guard import Closed, ConnectionGuard, Limits
 from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
@@ -60,7 +60,7 @@ class Clock:
 class Guarded:
     """Connections of one worker, with its guard and a clock."""
 
-    def __init__(self, uncounted: str | None = None, counts: AddressCounts | None = None) -> None:
+    def __init__(self, uncounted: str | None = None, counts: ConnectionCounts | None = None) -> None:
         networks = (ipaddress.ip_network(uncounted),) if uncounted else ()
         guard = self.guard = ConnectionGuard(Limits(HEAD_SECONDS, BODY_SECONDS, RATE, PER_ADDRESS, networks), counts)
         clock = self.clock = Clock()
@@ -231,7 +231,7 @@ async def test_proxies_and_unix_sockets_may_open_as_many_as_they_like() -> None:
 
 
 async def test_the_limit_is_one_for_all_workers_and_for_the_whole_network_of_an_ipv6_client() -> None:
-    counts = AddressCounts(2)
+    counts = ConnectionCounts(2)
     workers = Guarded(counts=counts), Guarded(counts=counts)
     for number, worker in enumerate(workers):
         counts.count_as(number)
@@ -281,7 +281,7 @@ async def test_without_connections_nothing_ticks(guarded: Guarded) -> None:
 
 
 async def test_garbage_for_an_address_is_counted_too() -> None:
-    counts = AddressCounts()
+    counts = ConnectionCounts()
     assert [counts.add(name) for name in ("", "x", "x", "fe80::1%eth0", "fe80::2%eth1")] == [1, 1, 2, 1, 2]
     counts.remove("x")
     assert counts.add("x") == 2

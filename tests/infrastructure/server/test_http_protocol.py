@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from infrastructure.server.deferred_request import HeldRequest
+from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
@@ -35,15 +35,15 @@ class Desk:
         self.written: list[bool] = []
         self.takes = True
 
-    def take(self, request: HeldRequest) -> bool:
+    def handle_early(self, request: DeferredRequest) -> bool:
         if self.takes:
             asyncio.get_running_loop().call_soon(self.answer, request)
         return self.takes
 
-    def answer(self, request: HeldRequest) -> None:
+    def answer(self, request: DeferredRequest) -> None:
         self.written.append(request.write(200, (header_lines(self.headers(request.scope)),), BODY))
         if not self.written[-1]:
-            request.hand_on()
+            request.fall_through()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.headers(scope)})
@@ -154,8 +154,8 @@ async def test_what_is_not_taken_is_called_as_asgi_says(
 async def test_nothing_is_written_to_a_client_that_has_gone(
     app: Desk, wire: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:
-    taken: asyncio.Future[HeldRequest] = asyncio.get_running_loop().create_future()
-    app.take = lambda request: taken.set_result(request) or True  # type: ignore[method-assign, func-returns-value]
+    taken: asyncio.Future[DeferredRequest] = asyncio.get_running_loop().create_future()
+    app.handle_early = lambda request: taken.set_result(request) or True  # type: ignore[method-assign, func-returns-value]
     _, writer = wire
     writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
     request = await asyncio.wait_for(taken, 10)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.server.request_heads import Headers, RequestHeads, said_of_headers
+from infrastructure.server.request_heads import Headers, RequestHeads, memoize_on_headers
 from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit
@@ -117,8 +117,8 @@ def test_what_is_said_of_known_headers_is_asked_once(heads: RequestHeads) -> Non
     assert first is not None
     assert again is not None
     assert other is not None
-    assert [said_of_headers(scope, count) for scope in (first, again, other)] == [1, 1, 2]
+    assert [memoize_on_headers(scope, count) for scope in (first, again, other)] == [1, 1, 2]
     assert len(asked) == 2
     parsed = scope_of()
-    assert [said_of_headers(parsed, count), said_of_headers(parsed, count)] == [1, 1]
+    assert [memoize_on_headers(parsed, count), memoize_on_headers(parsed, count)] == [1, 1]
     assert len(asked) == 4

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import read_settings
-from infrastructure.server.startup_probe import FirstAnswer, drain_notice, seen_from_elsewhere, web_address
+from infrastructure.server.startup_probe import StartupProbe, drain_notice, seen_from_elsewhere, web_address
 from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit
@@ -41,7 +41,7 @@ def test_where_all_addresses_are_listened_on_one_is_shown_that_works_from_elsewh
 @pytest.mark.parametrize(
     ("drain", "begins"), [(2.0, "Stopping: requests are accepted for 2 s"), (0.0, "Stopping: those")]
 )
-def test_the_end_is_told_in_one_line(drain: float, begins: str) -> None:
+def test_the_end_is_published_in_one_line(drain: float, begins: str) -> None:
     line = drain_notice(drain, 30)
     assert line.startswith(begins)
     assert "30 s" in line
@@ -55,12 +55,12 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
-def announced(listener: socket.socket) -> FirstAnswer:
+def announced(listener: socket.socket) -> StartupProbe:
     settings = read_settings({"API_HOST": "0.0.0.0", "API_PREFIX": "/v1"})
-    return FirstAnswer(settings, listener, demo=False, banner=True)
+    return StartupProbe(settings, listener, demo=False, banner=True)
 
 
-def answer(first: FirstAnswer, listener: socket.socket, status: str) -> bytes:
+def answer(first: StartupProbe, listener: socket.socket, status: str) -> bytes:
     """Have the question answered, and looked at; returns the question."""
     first.look()
     connection, _ = listener.accept()

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from config.settings import read_settings
-from infrastructure.database.async_pool import Lanes
+from infrastructure.database.async_pool import AsyncPool
 from infrastructure.database.prepared import Prepared, Row
 from repositories.category import CategoryRepository
-from repositories.query.bound_query import MoreToRead, Reading
+from repositories.query import bound_query
+from repositories.query.bound_query import MoreToRead
 from schemas.base import ListQuery
 from tests.repositories.conftest import ROWS
 from tests.repositories.statements import OF_RESOURCES, Query, Repository
@@ -21,28 +22,30 @@ pytestmark = pytest.mark.integration
 PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip=ROWS - 2, limit=20), ListQuery()]
 
 
-def rows_on_lane(session: Session, reading: Reading[Any], before: str = "") -> list[Row]:
+def rows_on_lane(session: Session, query: bound_query.Query[Any], before: str = "") -> list[Row]:
     """The rows of the reading's statement on a lane; `before` stands before its call."""
     database = session.get_bind().engine
-    statement, parameters = reading.question(database).as_sent()
+    statement, parameters = query.bind(database).as_sent()
 
     async def rows() -> list[Row]:
-        lanes = Lanes(database.url.render_as_string(hide_password=False), read_settings({}), number=1, read_only=True)
+        pool = AsyncPool(
+            database.url.render_as_string(hide_password=False), read_settings({}), number=1, read_only=True
+        )
         try:
-            found = await lanes.run(statement, parameters)
+            found = await pool.run(statement, parameters)
             if before:
-                found = await lanes.run(Prepared("nothing", "SELECT 1", before + statement.call), parameters)
+                found = await pool.run(Prepared("nothing", "SELECT 1", before + statement.call), parameters)
         finally:
-            lanes.close()
+            pool.close()
         assert found is not None, "refused"
         return list(found)
 
     return asyncio.run(rows())
 
 
-def on_lane(session: Session, reading: Reading[Any]) -> Any:
+def on_lane(session: Session, query: bound_query.Query[Any]) -> Any:
     """What the reading says on a lane."""
-    return reading.question(session.get_bind().engine).result(rows_on_lane(session, reading))
+    return query.bind(session.get_bind().engine).result(rows_on_lane(session, query))
 
 
 def columns_of(repository: Repository) -> tuple[str, ...]:
@@ -52,15 +55,15 @@ def columns_of(repository: Repository) -> tuple[str, ...]:
 @pytest.mark.parametrize("repository", OF_RESOURCES)
 def test_a_lane_says_what_a_session_says(session: Session, repository: Repository) -> None:
     fields = columns_of(repository)
-    row: Reading[Any] = repository.row_reading(7, fields)
+    row: bound_query.Query[Any] = repository.row_query(7, fields)
     # As texts, because they tell apart what is equal and yet not the same, such as 1 and Decimal("1").
     assert repr(on_lane(session, row)) == repr(tuple(row(session)))
-    assert on_lane(session, repository.row_reading(ROWS + 1, fields)) is None
-    assert on_lane(session, repository.size_reading()) == repository.size_reading()(session) == (ROWS, False)
+    assert on_lane(session, repository.row_query(ROWS + 1, fields)) is None
+    assert on_lane(session, repository.size_query()) == repository.size_query()(session) == (ROWS, False)
     for query in PAGES:
-        rows = repository.rows_reading(query, fields)
+        rows = repository.rows_query(query, fields)
         assert repr(on_lane(session, rows)) == repr(tuple(map(tuple, rows(session))))
-        page = repository.page_reading(query, fields)
+        page = repository.page_query(query, fields)
         on_a_lane, in_session = on_lane(session, page), page(session)
         # Whether there was something to count depends on whether other tests write.
         assert repr([row[: len(fields)] for row in on_a_lane.rows]) == repr(
@@ -72,8 +75,8 @@ def test_a_lane_says_what_a_session_says(session: Session, repository: Repositor
 @pytest.mark.parametrize("repository", OF_RESOURCES)
 @pytest.mark.parametrize("query", PAGES)
 def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
-    for reading in (repository.rows_reading(query, ("id_key",)), repository.row_reading(7, ("id_key",))):
-        (plan,) = rows_on_lane(session, reading, before="EXPLAIN (FORMAT JSON) ")[0]
+    for bindable in (repository.rows_query(query, ("id_key",)), repository.row_query(7, ("id_key",))):
+        (plan,) = rows_on_lane(session, bindable, before="EXPLAIN (FORMAT JSON) ")[0]
         text = json.dumps(plan)
         assert f"pk_{repository.model.__tablename__}" in text
         assert "Sort" not in text
@@ -81,7 +84,7 @@ def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, q
 
 
 def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session) -> None:
-    beyond = CategoryRepository.page_reading(ListQuery(skip=ROWS), ("id_key",))
+    beyond = CategoryRepository.page_query(ListQuery(skip=ROWS), ("id_key",))
     with pytest.raises(MoreToRead):
         on_lane(session, beyond)
     assert beyond(session).total == ROWS
@@ -100,11 +103,11 @@ def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session
     ],
 )
 def test_pages_that_take_long_are_not_for_lanes(query: ListQuery, is_light: bool) -> None:
-    assert CategoryRepository.rows_reading(query, ("id_key",)).is_light is is_light
+    assert CategoryRepository.rows_query(query, ("id_key",)).is_light is is_light
 
 
 def test_what_is_made_of_a_reading_is_as_light_as_that(session: Session) -> None:
-    reading = CategoryRepository.size_reading().then(lambda size: size.total + 1)
-    assert on_lane(session, reading) == reading(session) == ROWS + 1
-    far = CategoryRepository.rows_reading(ListQuery(skip=5000), ("id_key",))
-    assert not far.then(len).is_light
+    query = CategoryRepository.size_query().map(lambda size: size.total + 1)
+    assert on_lane(session, query) == query(session) == ROWS + 1
+    far = CategoryRepository.rows_query(ListQuery(skip=5000), ("id_key",))
+    assert not far.map(len).is_light

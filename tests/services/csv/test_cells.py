@@ -90,7 +90,7 @@ def test_a_key_goes_with_the_form_it_is_compared_by() -> None:
         assert [*problems] == [text for text in texts if "@" not in text]
 
 
-def test_a_row_is_told_everything_that_is_wrong_with_it() -> None:
+def test_a_row_is_published_everything_that_is_wrong_with_it() -> None:
     checker = RowChecker(
         [FieldColumn(ProductCreate, "name"), None, NameColumn("category", "category_id", {"tools": 7}, text_key)]
     )
