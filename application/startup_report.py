@@ -29,7 +29,7 @@ async def say_what_is_there(database: Database, gateway: RedisGateway, redis_url
         name_of(database.url),
         usage["threads"],
         usage["lanes"],
-        usage["read_pool"],
+        usage["read_lanes"],
     )
     log.info("Migrations: at revision %s%s", schema.name, _compared(schema))
 

@@ -102,7 +102,7 @@ class HealthController:
 
     async def report(self, request: Request) -> Response:
         """The database, Redis and the pool, each with its state and its figures; the worst of them is the shop's."""
-        report = await _health(request).report(draining=request.app.state.worker.draining)
+        report = await _health(request).report(draining=request.app.state.resources.draining)
         down = report["checks"]["database"]["status"] == "down"
         return json_response(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
 
@@ -112,7 +112,7 @@ class HealthController:
 
     async def ready(self, request: Request) -> Response:
         """The database is there with its tables, and the process is not about to stop."""
-        missing = await _health(request).not_ready(draining=request.app.state.worker.draining)
+        missing = await _health(request).not_ready(draining=request.app.state.resources.draining)
         if missing:
             headers, extra = _NO_STORE | {"Retry-After": "1"}, {"not_ready": missing}
             return problem(request.scope, 503, "Not ready to serve", headers=headers, extra=extra)

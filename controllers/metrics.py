@@ -38,7 +38,7 @@ class MetricsController:
 
     async def scrape(self, request: Request) -> Response:
         """What all workers have counted since the start."""
-        worker = request.app.state.worker
+        worker = request.app.state.resources
         # This worker tells how it is now; the others did, a second ago at most.
         worker.note_state()
         # In a thread, because it reads files, and the first scrape imports a library.

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 
+import application
 import config
 import controllers
+import infrastructure
 import middleware
 import models
 import repositories
@@ -48,7 +50,7 @@ from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit
 
-PACKAGES = (config, controllers, middleware, models, repositories, schemas, services)
+PACKAGES = (application, config, controllers, infrastructure, middleware, models, repositories, schemas, services)
 MEBIBYTE = 1024 * 1024
 # As much as the head of a request may have.
 LONG = "x" * 60_000

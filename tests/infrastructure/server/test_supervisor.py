@@ -27,7 +27,7 @@ class Supervised:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    str(PROJECT_ROOT / "tests" / "config" / "supervised.py"),
+                    str(PROJECT_ROOT / "tests" / "infrastructure" / "server" / "supervised.py"),
                     str(folder),
                     str(silence_seconds),
                 ],
