@@ -36,7 +36,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, 
 from locust.stats import StatsEntry
 
 from benchmarks.buyer import HOST, Buyer
-from benchmarks.cache_reads import CacheReads, read_cache_reads
+from benchmarks.cache_hit_rate import CacheReads, read_cache_reads
 from benchmarks.purchases import Ledger, Unresolved, Verdict, create_catalog, judge
 from benchmarks.visitor import USUAL_WRITES, Visitor, look_around
 

@@ -24,7 +24,7 @@ from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.product import ProductController
 from controllers.review import ReviewController
-from controllers.root import add_root
+from controllers.site_root import add_root
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
 from middleware.body_limit import BodyLimit

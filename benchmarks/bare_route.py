@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from benchmarks.generators import run_load
+from benchmarks.load_generators import run_load
 from benchmarks.production_shop import free_port, wait_for_answer
 from benchmarks.raw_requests import Scenario, raw_request
 from config.settings import PROJECT_ROOT

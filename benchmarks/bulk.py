@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.http_load import Connection, Reply
+from benchmarks.http_client import Connection, Reply
 from benchmarks.production_shop import Shop, production_shop
 from benchmarks.record import keep
 

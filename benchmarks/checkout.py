@@ -23,7 +23,7 @@ from typing import Any
 import psycopg2
 import uvloop
 
-from benchmarks.http_load import Connection, Reply, percentile
+from benchmarks.http_client import Connection, Reply, percentile
 from benchmarks.production_shop import Shop, production_shop
 from benchmarks.record import keep
 from config.settings import PROJECT_ROOT

@@ -30,7 +30,7 @@ import uvloop
 
 from benchmarks.growth_data import Size, fill
 from benchmarks.growth_requests import TARGETS, Case, cases, checkout_body
-from benchmarks.http_load import Connection
+from benchmarks.http_client import Connection
 from benchmarks.production_shop import Shop, production_shop
 from benchmarks.record import keep
 

@@ -26,11 +26,11 @@ import uvloop
 from benchmarks import http_scaling
 from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
-from benchmarks.generators import Load, generator_for, run_load
+from benchmarks.http_paths import PATHS, Catalog, Path, fill
+from benchmarks.load_generators import Load, generator_for, run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import Scenario
 from benchmarks.record import keep
-from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
 WARM_SECONDS = 1.0
 BARE_SECONDS = 1.5

@@ -14,10 +14,10 @@ from statistics import median
 import uvloop
 
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds
-from benchmarks.generators import run_load
+from benchmarks.http_paths import PATHS, Catalog, Path, fill
+from benchmarks.load_generators import run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.record import keep
-from benchmarks.shop_paths import PATHS, Catalog, Path, fill
 
 TARGET = 1.7
 _WARM_SECONDS = 1.0

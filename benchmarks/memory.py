@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import uvloop
 
 from benchmarks.cores import resident_megabytes
-from benchmarks.generators import run_load
+from benchmarks.http_paths import PATHS, Catalog, fill
+from benchmarks.load_generators import run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import MARK, Scenario, raw_request
 from benchmarks.record import keep
-from benchmarks.shop_paths import PATHS, Catalog, fill
 
 TARGET_MEGABYTES = 110
 # What may come on top in the second half, as a share of what was held in the first.

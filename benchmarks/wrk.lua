@@ -1,4 +1,4 @@
--- The load of benchmarks/generators.py, for wrk: FILE FIRST_NUMBER EXPECTED_STATUSES.
+-- The load of benchmarks/load_generators.py, for wrk: FILE FIRST_NUMBER EXPECTED_STATUSES.
 -- FILE holds ready requests, separated by NUL; a row of 15 @ in one is replaced by the next number.
 
 local MARK = string.rep("@", 15)

@@ -3,8 +3,8 @@
 import logging
 
 from config.settings import Settings
+from infrastructure.observability.log_lines import ShopHandler, render_json, render_text
 from infrastructure.observability.log_output import LineWriter, LogFiles
-from infrastructure.observability.logging import ShopHandler, render_json, render_text
 
 log = logging.getLogger("shop.logging")
 

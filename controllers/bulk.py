@@ -15,14 +15,14 @@ from starlette.responses import Response
 from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
 from controllers.entity_routes import Endpoint
-from controllers.openapi import documentation
+from controllers.openapi import operation
 from controllers.responses import as_dict
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of
+from schemas.error_limits import first_few
 from schemas.json_codec import json_array, to_json
-from schemas.validation import first_few
 from services.bulk import BulkService
 from services.declared_errors import change, creation, deletion
 from services.idempotency import Reply
@@ -62,7 +62,7 @@ class BulkController(BaseController):
                 summary=f"Create many {things}, all or none",
                 row=self.create_schema,
                 body_example=[self.body_example("POST")],
-                answer=documentation.list_of(self.read_schema),
+                answer=operation.list_of(self.read_schema),
                 example=[self.row_example()],
                 refusals=creation(self.service),
             ),
@@ -74,7 +74,7 @@ class BulkController(BaseController):
                 summary=f"Change many {things}, all or none",
                 row=self.bulk_update_schema,
                 body_example=[{"id_key": 1, **self.body_example("PATCH")}],
-                answer=documentation.list_of(self.read_schema),
+                answer=operation.list_of(self.read_schema),
                 example=[self.row_example()],
                 refusals=change(self.service, by_the_thousand=True),
             ),
@@ -85,7 +85,7 @@ class BulkController(BaseController):
                 f"delete_{self.plural}_in_bulk",
                 summary=f"Delete many {things}, all or none",
                 row=BulkDelete,
-                body_example=[{"id_key": 1}, {"id_key": 2, "updated_at": documentation.STORED["updated_at"]}],
+                body_example=[{"id_key": 1}, {"id_key": 2, "updated_at": operation.STORED["updated_at"]}],
                 status=204,
                 refusals=deletion(self.service, by_the_thousand=True),
             ),
@@ -135,7 +135,7 @@ class BulkController(BaseController):
     ) -> ShopRoute:
         bounds = Field(min_length=1, max_length=MAX_BULK)
         rows: TypeAdapter[Any] = TypeAdapter(
-            Annotated[documentation.list_of(row), bounds]  # type: ignore[arg-type]
+            Annotated[operation.list_of(row), bounds]  # type: ignore[arg-type]
         )
         body = Annotated[Any, CheckedLater(rows), Body()]
         route = self.route(method, path, endpoint, operation_id, body=body, **options)

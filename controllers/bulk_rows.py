@@ -14,12 +14,12 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from controllers.bodies import not_json, with_end
 from controllers.idempotency import key_of, under_key
+from controllers.request_body import not_json, with_end
 from schemas.base import Body
+from schemas.error_limits import MAX_ERRORS
 from schemas.json_codec import MalformedJson, TooManyValues
 from schemas.json_rows import JsonRows, NotAnArray
-from schemas.validation import MAX_ERRORS
 from services.fingerprint import RowsFingerprint
 from services.idempotency import KeyedRequest
 

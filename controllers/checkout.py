@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers.idempotency import keyed_request
-from controllers.openapi import documentation
+from controllers.openapi import operation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.responses import reply
@@ -49,8 +49,8 @@ class CheckoutController(OrderController):
                 answer=PlacedOrderRead,
                 example=self.row_example()
                 | {
-                    "order_details": [documentation.STORED | self.details.example],
-                    "bill": documentation.STORED | self.bills.example,
+                    "order_details": [operation.STORED | self.details.example],
+                    "bill": operation.STORED | self.bills.example,
                 },
                 refusals=refusals_of(CheckoutService.place),
             )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from controllers.openapi import documentation
+from controllers.openapi import operation
 from controllers.openapi.headers import IF_NONE_MATCH
 from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute
@@ -64,7 +64,7 @@ class EntityRoutes:
         def about() -> dict[str, Any]:
             answers = shown is not None
             return {
-                "responses": documentation.responses(
+                "responses": operation.responses(
                     method,
                     status,
                     shown,
@@ -105,10 +105,10 @@ class EntityRoutes:
             fields = (answer or self.read_schema).model_fields
             columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
             return {
-                "responses": documentation.responses(
+                "responses": operation.responses(
                     "GET",
                     200,
-                    documentation.list_of(answer or self.shown_schema or self.read_schema),
+                    operation.list_of(answer or self.shown_schema or self.read_schema),
                     [example or self.row_example()],
                     row_in_path="{" in path,
                     cached=self.is_cached and path == self.path,
@@ -142,14 +142,14 @@ class EntityRoutes:
         self, method: str, path: str, body: Any, body_example: Any, query: type[ListQuery] | None, *, answers: bool
     ) -> dict[str, Any]:
         example = body_example or self.body_example(method)
-        extra = documentation.request_extra(method, body, example, row_in_path="{" in path, answers=answers)
+        extra = operation.request_extra(method, body, example, row_in_path="{" in path, answers=answers)
         if query is not None:
             extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
         return extra
 
     def row_example(self) -> dict[str, Any]:
         """The example of a stored row."""
-        return {**documentation.STORED, **self.example}
+        return {**operation.STORED, **self.example}
 
     def body_example(self, method: str) -> dict[str, Any]:
         """The example of a body: a whole one to create a row, one field of it to change a row."""

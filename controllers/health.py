@@ -7,9 +7,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controllers.openapi.documentation import Responses, answers_of_service
 from controllers.openapi.errors import error_answer
 from controllers.openapi.headers import OF_EVERY_ANSWER, referred_to
+from controllers.openapi.operation import Responses, answers_of_service
 from controllers.responses import json_response
 from infrastructure.server.media_types import JSON
 from middleware.errors import problem

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from controllers.openapi.documentation import LIMITED, answers_of_service
+from controllers.openapi.operation import LIMITED, answers_of_service
 from infrastructure.observability.metrics import Metrics
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

@@ -12,10 +12,10 @@ from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope, Send
 
-from controllers.bodies import MISSING, StrictRequest, with_end
+from controllers.request_body import MISSING, StrictRequest, with_end
 from schemas.base import ListQuery
-from schemas.query_fields import MAX_VALUES
-from schemas.validation import first_few
+from schemas.error_limits import first_few
+from schemas.query_types import MAX_VALUES
 
 _DIGITS = re.compile(r"-?(0|[1-9][0-9]{0,3999})", re.ASCII)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from starlette.types import Scope
 
 from config.settings import Network
-from infrastructure.server.addresses import belongs_to, parse_address
+from infrastructure.server.ip_addresses import belongs_to, parse_address
 
 # What a peer without an address is called: it came through a Unix socket.
 LOCAL = "local"

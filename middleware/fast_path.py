@@ -15,7 +15,7 @@ from infrastructure.cache.batching import SharedFuture, settled
 from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
-from infrastructure.observability.logging import request_id, trace_id
+from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers

@@ -17,8 +17,8 @@ from config.settings import Network
 from infrastructure.cache.batching import Batcher, SharedFuture, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
-from infrastructure.server.addresses import belongs_to, counted_as
 from infrastructure.server.header_lines import header_lines
+from infrastructure.server.ip_addresses import belongs_to, counted_as
 from middleware.client_address import client_address
 from middleware.errors import problem
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import Network
 from infrastructure.observability.access_log import AccessLog
-from infrastructure.observability.logging import request_id, trace_id
+from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers

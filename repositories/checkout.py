@@ -26,7 +26,7 @@ from models.base import next_version
 from repositories.idempotency_key import lock_number
 from schemas.base import Read
 from schemas.bill import BillRead
-from schemas.fields import MAX_MONEY
+from schemas.field_types import MAX_MONEY
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 

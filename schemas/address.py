@@ -5,8 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Key, Name100, Name200, OrNull, Reference, Text20
-from schemas.query_fields import QueryReferences, QueryText
+from schemas.field_types import Key, Name100, Name200, OrNull, Reference, Text20
+from schemas.query_types import QueryReferences, QueryText
 
 
 class AddressCreate(Create):

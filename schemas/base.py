@@ -21,11 +21,11 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.text_key import is_blank
-from schemas.fields import Key, Reference, refusal
+from schemas.error_limits import MAX_ERRORS, without_most_unknown
+from schemas.field_types import Key, Reference, refusal
 from schemas.json_schema import MAX_KEY, without_default
-from schemas.query_fields import QueryCount, QueryKey, QueryKeys, some_of
-from schemas.times import OR_FAR, Timestamp
-from schemas.validation import MAX_ERRORS, without_most_unknown
+from schemas.query_types import QueryCount, QueryKey, QueryKeys, some_of
+from schemas.time_types import OR_FAR, Timestamp
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.enumerations import BillKind, PaymentType
-from schemas.fields import Amount, BillNumber, Key, Money, Reference
-from schemas.query_fields import QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
-from schemas.times import Date
+from schemas.field_types import Amount, BillNumber, Key, Money, Reference
+from schemas.query_types import QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
+from schemas.time_types import Date
 
 
 class BillCreate(Create):

@@ -5,8 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Name100
-from schemas.query_fields import QueryText
+from schemas.field_types import Name100
+from schemas.query_types import QueryText
 
 
 class CategoryCreate(Create):

@@ -8,11 +8,11 @@ from pydantic import Field
 from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.enumerations import DeliveryMethod, PaymentType
-from schemas.fields import Amount, BillNumber, OrNull, Price, Quantity, Reference, Text2000
+from schemas.error_limits import InPieces
+from schemas.field_types import Amount, BillNumber, OrNull, Price, Quantity, Reference, Text2000
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
-from schemas.times import Moment
-from schemas.validation import InPieces
+from schemas.time_types import Moment
 
 MAX_LINES = 1000
 

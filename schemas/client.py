@@ -6,8 +6,8 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from models.text_key import email_key
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Email, Name100, OrNull, Telephone
-from schemas.query_fields import QueryText
+from schemas.field_types import Email, Name100, OrNull, Telephone
+from schemas.query_types import QueryText
 
 
 class ClientCreate(Create):

@@ -15,7 +15,7 @@ from models.bill import PaymentType as _PaymentType
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.stock_movement import StockReason as _StockReason
-from schemas.fields import refusal, whole
+from schemas.field_types import refusal, whole
 
 _KINDS: tuple[type[Enum], ...] = (_OrderStatus, _DeliveryMethod, _PaymentType, _BillKind, _StockReason)
 VARNAMES = "x-enum-varnames"

@@ -10,9 +10,9 @@ from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read,
 from schemas.bill import BillRead
 from schemas.client import ClientRead
 from schemas.enumerations import DeliveryMethod, OrderStatus
-from schemas.fields import Amount, Key, Money, Reference
+from schemas.field_types import Amount, Key, Money, Reference
 from schemas.order_detail import OrderDetailRead
-from schemas.query_fields import (
+from schemas.query_types import (
     QueryDeliveryMethods,
     QueryFrom,
     QueryOrderStatuses,
@@ -21,7 +21,7 @@ from schemas.query_fields import (
     names_schema,
     some_of,
 )
-from schemas.times import Moment
+from schemas.time_types import Moment
 
 EXPANDABLE = ("order_details", "bill", "client")
 

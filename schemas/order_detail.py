@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.fields import Key, Money, Pieces, Price, Quantity, Reference
-from schemas.query_fields import QueryReferences
+from schemas.field_types import Key, Money, Pieces, Price, Quantity, Reference
+from schemas.query_types import QueryReferences
 
 
 class OrderDetailCreate(Create):

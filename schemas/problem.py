@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from schemas.error_limits import MAX_ERRORS
 from schemas.json_codec import json_body
 from schemas.json_schema import MAX_KEY, integer_schema, without_default
-from schemas.validation import MAX_ERRORS
 
 # The codes of errors that have no class of their own, by status.
 CODES = {

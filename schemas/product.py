@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from schemas.base import Body, Create, ListQuery, Read, update_of
 from schemas.enumerations import StockReason, StockReasonByHand
-from schemas.fields import (
+from schemas.field_types import (
     Flag,
     Key,
     Money,
@@ -23,7 +23,7 @@ from schemas.fields import (
     Text5000,
     Url,
 )
-from schemas.query_fields import QueryFlag, QueryNumber, QueryReferences, QueryStockReasons, QueryText
+from schemas.query_types import QueryFlag, QueryNumber, QueryReferences, QueryStockReasons, QueryText
 
 _SEARCH = (
     "Words of any script in name, SKU and description. Names with the words as they stand come first, then names that "

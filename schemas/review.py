@@ -5,8 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import Create, ListQuery, Read, update_of
-from schemas.fields import Key, OrNull, Rating, Reference, Stars, Text2000
-from schemas.query_fields import QueryNumber, QueryReferences
+from schemas.field_types import Key, OrNull, Rating, Reference, Stars, Text2000
+from schemas.query_types import QueryNumber, QueryReferences
 
 
 class ReviewCreate(Create):

@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, cast
 
-from scripts.csv_form import SAMPLE_BYTES, CsvForm, form_of
+from scripts.csv_dialect import SAMPLE_BYTES, CsvForm, form_of
 from services.csv.cells import BadRow, Batch
 
 STANDARD = "-"

@@ -11,7 +11,7 @@ from infrastructure.cache.tags import Invalidation
 from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
-from schemas.fields import MAX_MONEY
+from schemas.field_types import MAX_MONEY
 from services.base import invalidation_of
 from services.bill import amount_to_pay, require_client_number
 from services.declared_errors import refuses

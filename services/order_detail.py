@@ -10,7 +10,7 @@ from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
-from schemas.fields import MAX_MONEY
+from schemas.field_types import MAX_MONEY
 from services.base import BaseService
 from services.bill import ZERO, BillService
 from services.declared_errors import refuses

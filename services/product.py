@@ -11,7 +11,7 @@ from models.stock_movement import StockReason
 from models.text_key import text_key
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
-from schemas.fields import MAX_STOCK
+from schemas.field_types import MAX_STOCK
 from services.base import Caching, require_sortable
 from services.bulk import BulkService, Change
 from services.category import CategoryService

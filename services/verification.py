@@ -16,7 +16,7 @@ from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.product import ProductRepository
 from repositories.verification import VerificationRepository
-from schemas.fields import MAX_MONEY
+from schemas.field_types import MAX_MONEY
 from services.bill import BillService
 from services.product import ProductService
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.base import ListQuery
-from schemas.query_fields import names_schema
+from schemas.query_types import names_schema
 
 
 def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,14 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
-from infrastructure.observability.logging import ShopHandler, json_line, request_id, text_of_trace, timestamp, trace_id
+from infrastructure.observability.log_lines import (
+    ShopHandler,
+    json_line,
+    request_id,
+    text_of_trace,
+    timestamp,
+    trace_id,
+)
 from infrastructure.observability.redaction import escape, redact
 from infrastructure.observability.token_bucket import TokenBucket
 

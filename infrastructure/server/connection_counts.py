@@ -10,7 +10,7 @@ import os
 from functools import lru_cache
 from hashlib import blake2b
 
-from infrastructure.server.addresses import counted_as, parse_address
+from infrastructure.server.ip_addresses import counted_as, parse_address
 
 _ROWS, _COLUMNS = 4, 4096
 _CELL_BYTES = 4

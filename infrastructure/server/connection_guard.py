@@ -16,8 +16,8 @@ from enum import Enum
 from typing import Protocol
 
 from config.settings import Network, Settings
-from infrastructure.server.addresses import belongs_to, parse_address
 from infrastructure.server.connection_counts import ConnectionCounts
+from infrastructure.server.ip_addresses import belongs_to, parse_address
 
 log = logging.getLogger("shop.connections")
 

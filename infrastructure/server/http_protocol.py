@@ -20,7 +20,7 @@ from infrastructure.server.close_delimited import CloseDelimited
 from infrastructure.server.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
 from infrastructure.server.deferred_request import DeferredRequest, EarlyHandler, default_lines
 from infrastructure.server.header_lines import header_lines
-from infrastructure.server.plain_problem import problem_answer
+from infrastructure.server.problem_response import problem_answer
 from infrastructure.server.request_heads import RequestHeads
 
 _TOO_SLOW = "shop.too_slow"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.generators import Load
 from benchmarks.http import failures
+from benchmarks.http_paths import PATHS
 from benchmarks.http_scaling import Comparison, Figures
+from benchmarks.load_generators import Load
 from benchmarks.memory import is_flat
-from benchmarks.shop_paths import PATHS
 
 pytestmark = pytest.mark.unit
 

@@ -28,11 +28,11 @@ import repositories
 import schemas
 import services
 from config.settings import read_settings
-from controllers.bodies import _is_json
+from controllers.request_body import _is_json
 from infrastructure.database.engine import Database
 from infrastructure.observability.access_log import _safe_path
-from infrastructure.server.addresses import belongs_to, counted_as, parse_address
 from infrastructure.server.connection_counts import ConnectionCounts
+from infrastructure.server.ip_addresses import belongs_to, counted_as, parse_address
 from infrastructure.server.request_heads import RequestHeads, memoize_on_headers
 from middleware.compression import coding_for
 from middleware.conditional_response import client_has
@@ -44,7 +44,7 @@ from repositories.query.bound_query import _prepared
 from repositories.query.counts import COUNTED_TO, Count, CountedLists, Size
 from repositories.query.list_shape import ListShape, decisive
 from repositories.query.lists import page_statement, size_statement
-from schemas.fields import _is_domain
+from schemas.field_types import _is_domain
 from schemas.product import ProductRead
 from tests.middleware.asgi import scope_of
 
@@ -63,7 +63,7 @@ OF_THE_SHOP = {
     "infrastructure.database.migrations._revisions",
     "controllers.routing._nothing_asked",
     "schemas.base._several",
-    "infrastructure.observability.logging._second",
+    "infrastructure.observability.log_lines._second",
     "middleware.cache_control.lines_about_caches",
 }
 # What requests decide: a call with the number of a hostile value, and the bytes that all of them may take.
@@ -76,12 +76,12 @@ OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
         lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"),
         MEBIBYTE,
     ),
-    "infrastructure.server.addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
-    "infrastructure.server.addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
-    "infrastructure.server.addresses.counted_as": (lambda n: counted_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
-    "controllers.bodies._is_json": (lambda n: _is_json(f"a/{n}{LONG}"), MEBIBYTE),
+    "infrastructure.server.ip_addresses.parse_address": (lambda n: parse_address(f"{n}".ljust(64, "1")), 2 * MEBIBYTE),
+    "infrastructure.server.ip_addresses.belongs_to": (lambda n: belongs_to(f"2001:db8::{n:x}", ANY), 2 * MEBIBYTE),
+    "infrastructure.server.ip_addresses.counted_as": (lambda n: counted_as(f"2001:db8:{n:x}::1"), 2 * MEBIBYTE),
+    "controllers.request_body._is_json": (lambda n: _is_json(f"a/{n}{LONG}"), MEBIBYTE),
     "middleware.http_rules.is_host": (lambda n: is_host(b"%d" % n + LONG.encode()), MEBIBYTE),
-    "schemas.fields._is_domain": (lambda n: _is_domain(f"{n}.".ljust(250, "a")), MEBIBYTE),
+    "schemas.field_types._is_domain": (lambda n: _is_domain(f"{n}.".ljust(250, "a")), MEBIBYTE),
 }
 
 

@@ -8,8 +8,8 @@ from starlette.routing import compile_path
 
 from controllers.routing import MAX_PARAMETERS, ROW, RowId, parse_query, refuse_unknown
 from schemas.base import ListQuery
-from schemas.query_fields import QueryNumber, QueryReferences, QueryText
-from schemas.validation import MAX_ERRORS
+from schemas.error_limits import MAX_ERRORS
+from schemas.query_types import QueryNumber, QueryReferences, QueryText
 
 pytestmark = pytest.mark.unit
 

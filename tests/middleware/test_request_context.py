@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from infrastructure.observability.access_log import AccessLog
-from infrastructure.observability.logging import request_id
+from infrastructure.observability.log_lines import request_id
 from middleware.request_context import RequestContext
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 

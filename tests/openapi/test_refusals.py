@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.fields import MAX_STOCK
+from schemas.field_types import MAX_STOCK
 from tests.builders import (
     BUILDERS,
     a_bill,

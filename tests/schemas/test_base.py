@@ -7,8 +7,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from schemas.base import LEFT_OUT, READ_ONLY, Body, Create, ListQuery, update_of
-from schemas.fields import Name100, OrNull, Price, Text20
-from schemas.query_fields import QueryReferences, QueryText
+from schemas.field_types import Name100, OrNull, Price, Text20
+from schemas.query_types import QueryReferences, QueryText
 
 pytestmark = pytest.mark.unit
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from schemas.error_limits import MAX_ERRORS
 from schemas.problem import Problem, problem_json, told
-from schemas.validation import MAX_ERRORS
 
 pytestmark = pytest.mark.unit
 

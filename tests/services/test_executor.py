@@ -22,7 +22,7 @@ from infrastructure.database.async_pool import READ_CONNECTIONS
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
-from infrastructure.observability.logging import request_id
+from infrastructure.observability.log_lines import request_id
 from repositories.query.bound_query import BoundQuery, MoreToRead, Query
 from services.base import invalidation_of
 from services.cache_service import CacheService

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from controllers.openapi.parameters import list_parameters, row_parameters
 from schemas.base import ListQuery
-from schemas.query_fields import QueryFrom, QueryNumber, QueryReferences, QueryText
+from schemas.query_types import QueryFrom, QueryNumber, QueryReferences, QueryText
 
 pytestmark = pytest.mark.unit
 

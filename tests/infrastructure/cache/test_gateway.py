@@ -18,7 +18,7 @@ import redis
 
 from infrastructure.cache import gateway as module
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
-from infrastructure.observability.logging import request_id
+from infrastructure.observability.log_lines import request_id
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from infrastructure.observability.access_log import (
     AnsweredRequest,
     access_message,
 )
-from infrastructure.observability.logging import ShopHandler
+from infrastructure.observability.log_lines import ShopHandler
 from infrastructure.observability.redaction import CARD, TOKEN
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]

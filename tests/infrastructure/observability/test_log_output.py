@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import PROJECT_ROOT
+from infrastructure.observability.log_lines import line_of
 from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter
-from infrastructure.observability.logging import line_of
 
 pytestmark = pytest.mark.unit
 

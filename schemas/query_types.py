@@ -14,9 +14,9 @@ from models.bill import PaymentType
 from models.order import DeliveryMethod, OrderStatus
 from models.stock_movement import StockReason
 from schemas.enumerations import member_reader, schema_of
-from schemas.fields import refusal, without_nul
+from schemas.field_types import refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
-from schemas.times import end_of, moment_schema, start_of
+from schemas.time_types import end_of, moment_schema, start_of
 
 # So many values one filter takes.
 MAX_VALUES = 1000

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from benchmarks.cache_reads import CacheReads, read_cache_reads
+from benchmarks.cache_hit_rate import CacheReads, read_cache_reads
 from tests.scripts.small_server import Answer, serving
 
 pytestmark = pytest.mark.unit

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.base import Body
-from schemas.validation import MAX_ERRORS, InPieces
+from schemas.error_limits import MAX_ERRORS, InPieces
 
 pytestmark = pytest.mark.unit
 

@@ -1,7 +1,7 @@
 """What the dearest request of each kind costs that anybody may send and that is answered 200.
 
-    python -m benchmarks.dearest
-    python -m benchmarks.dearest --orders 30
+    python -m benchmarks.costliest
+    python -m benchmarks.costliest --orders 30
 
 One worker of the production server on embedded servers in a temporary folder, with a shop that makes these requests as
 dear as they get: orders of a thousand details, products with the longest descriptions. The time and the CPU of the
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"| {cost['wait_ms']:.0f} ms |",
                 flush=True,
             )
-    keep("dearest", vars(options), {"bare": bare, **figures})
+    keep("costliest", vars(options), {"bare": bare, **figures})
     return 0
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.logging_config import stop_logging
-from infrastructure.observability.logging import line_of, render_json, render_text, request_id, trace_id
+from infrastructure.observability.log_lines import line_of, render_json, render_text, request_id, trace_id
 from infrastructure.observability.redaction import API_KEY, CARD, PASSWORD, TOKEN
 
 pytestmark = pytest.mark.unit

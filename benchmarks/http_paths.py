@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.http_load import Connection
+from benchmarks.http_client import Connection
 from benchmarks.production_shop import Shop
 from benchmarks.raw_requests import MARK, Scenario, blend, raw_request
 

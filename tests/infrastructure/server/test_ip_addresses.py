@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.server.addresses import belongs_to, counted_as, parse_address
+from infrastructure.server.ip_addresses import belongs_to, counted_as, parse_address
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from controllers.openapi.documentation import LIMITED, answers_of_service
 from controllers.openapi.headers import referred_to
+from controllers.openapi.operation import LIMITED, answers_of_service
 from controllers.responses import json_response
 from infrastructure.server.media_types import JSON
 from schemas.index import Index

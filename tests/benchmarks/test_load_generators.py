@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.generators import generator_for, run_load
+from benchmarks.load_generators import generator_for, run_load
 from benchmarks.raw_requests import MARK, Scenario, blend, raw_request
 from tests.scripts.small_server import Answer, Answering, Request, serving
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas import enumerations, fields, query_fields, times
+from schemas import enumerations, field_types, query_types, time_types
 
 pytestmark = pytest.mark.unit
 
@@ -20,7 +20,7 @@ TEN = dt.datetime(2026, 11, 16, 10, tzinfo=UTC)
 
 def field(name: str) -> TypeAdapter[Any]:
     """The type of this name, wherever it is."""
-    modules = (fields, enumerations, times, query_fields)
+    modules = (field_types, enumerations, time_types, query_types)
     return TypeAdapter(next(getattr(module, name) for module in modules if hasattr(module, name)))
 
 
@@ -248,7 +248,7 @@ def test_no_query_number_is_larger_than_postgresql_takes() -> None:
 @example("a" * 65 + "@example.org")
 @example("ada@example.org@example.org")
 def test_plain_addresses_are_judged_as_all_others(text: str) -> None:
-    assert _is_email(fields._email, text) is _is_email(fields._checked_email, text)
+    assert _is_email(field_types._email, text) is _is_email(field_types._checked_email, text)
 
 
 def _is_email(check: Callable[[str], str], text: str) -> bool:

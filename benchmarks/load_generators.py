@@ -19,7 +19,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.http_load import percentile
+from benchmarks.http_client import percentile
 from benchmarks.raw_requests import MARK, Scenario, first_number
 
 _WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
