@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-import signal
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from types import FrameType
 
 from fastapi import FastAPI
 
+from application.drain import drain_on_sigterm
 from application.startup_report import say_what_is_there
 from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
@@ -59,7 +57,7 @@ class AppResources:
         with ExitStack() as stack:
             stack.enter_context(self.metrics.shared(self.settings.metrics_dir))
             await asyncio.to_thread(self._attach_to_servers, stack)
-            self._drain_on_sigterm()
+            drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
             works = [self._purge_old_answers(), self._note_state(), self.change_listener.listen()]
             if self.metrics.number == 0:
@@ -85,28 +83,6 @@ class AppResources:
         if self.settings.outside_database_url is None:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
-
-    def _drain_on_sigterm(self) -> None:
-        """Between SIGTERM and the end of accepting, tell everybody that this worker is about to go.
-
-        The server's own handler ends idle connections at once, which a client or a load balancer
-        that has just chosen one of them would see as a reset.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return
-        stop = signal.getsignal(signal.SIGTERM)
-        if not callable(stop):
-            return
-        loop = asyncio.get_running_loop()
-
-        def drain(number: int, frame: FrameType | None) -> None:
-            if self.draining:
-                stop(number, frame)
-                return
-            self.draining = True
-            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_seconds, stop, number, frame)
-
-        signal.signal(signal.SIGTERM, drain)
 
     async def _purge_old_answers(self) -> None:
         """Forget, batch by batch, the answers whose Idempotency-Keys nobody will repeat any more."""

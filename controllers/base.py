@@ -15,19 +15,11 @@ from starlette.responses import Response
 
 from controllers.entity_routes import EntityRoutes
 from controllers.idempotency import keyed_request
+from controllers.pagination import Params, complete_page, rendered_page, rendered_rows, rendered_size
 from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
-from controllers.responses import (
-    Params,
-    as_response,
-    complete_page,
-    rendered_content,
-    rendered_page,
-    rendered_rows,
-    rendered_size,
-    row_reply,
-)
+from controllers.responses import as_response, rendered_content, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.entries import Entry, page_entry
 from infrastructure.cache.keys import build_key

@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
+from controllers.pagination import Params, list_answer, list_headers
 from controllers.reads import FreshRead
-from controllers.responses import Params, as_dict, list_answer, list_headers, long_answer, rendered_content, row_reply
+from controllers.responses import as_dict, long_answer, rendered_content, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed_response import StreamedResponse
 from infrastructure.cache.rendered_response import RenderedResponse

@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from controllers.base import executor_of
 from controllers.bulk import BulkController
+from controllers.pagination import rendered_page
 from controllers.reads import FreshRead
-from controllers.responses import rendered_page, row_reply
+from controllers.responses import row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.cache_control import PUBLIC
