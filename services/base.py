@@ -1,8 +1,8 @@
 """The rules that hold for every entity: existence, references, uniqueness, versions, partial changes.
 
 A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
-`before_update`, `after_update` and `before_delete`. A service lives as long as the transaction of its session; nothing
-here commits. What is one statement needs no session: `single_statement` says how.
+`before_update`, `after_update`, `before_delete` and `after_delete`. A service lives as long as the transaction of its
+session; nothing here commits. What is one statement needs no session: `single_statement` says how.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -122,11 +122,14 @@ class BaseService(Generic[M]):
 
         Raises `NotFound`, `PreconditionFailed`, `HasChanged`.
         """
-        row = self.lock(row_id)
+        return self.update_locked(self.lock(row_id), changes, conditions)
+
+    def update_locked(self, row: M, changes: dict[str, Any], conditions: Preconditions = UNCONDITIONAL) -> M:
+        """As `update`, for a row that this transaction has locked already."""
         conditions.require(self.thing, row)
         read_at = changes.pop("updated_at", None)
         if read_at is not None and read_at != row.updated_at:
-            raise HasChanged(self.thing, row_id)
+            raise HasChanged(self.thing, row.id_key)
         self.complete(changes)
         changes = {name: value for name, value in changes.items() if value != getattr(row, name)}
         if not changes:
@@ -146,6 +149,7 @@ class BaseService(Generic[M]):
         self.before_delete(row)
         with references_to(self.thing, row_id):
             self.repository.delete(row)
+        self.after_delete(row)
         self.was_removed(row)
 
     def create_many(
@@ -190,6 +194,9 @@ class BaseService(Generic[M]):
 
     def before_delete(self, row: M) -> None:
         """Refuse, or tidy up before, the deletion of a locked row."""
+
+    def after_delete(self, row: M) -> None:
+        """Do what follows from the deletion, in the same transaction."""
 
     # -- for subclasses ----------------------------------------------------------------------------
 

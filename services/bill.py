@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from models import Bill, Order
 from models.bill import BillKind, is_server_number
 from models.order import OrderStatus
@@ -25,9 +27,13 @@ class BillService(BaseService[Bill]):
     unique = {"bill_number": text_key}
     references = {"client_id": ClientService}
 
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._order: Order | None = None
+
     def lock(self, row_id: int) -> Bill:
-        # The order comes before its bill in the order of locks; its state decides what may change.
-        OrderRepository(self.session).lock_of_bill(row_id)
+        """The bill, locked after its order, whose state decides what may change: the hooks find it in `_order`."""
+        self._order = OrderRepository(self.session).lock_of_bill(row_id)
         return super().lock(row_id)
 
     def before_create(self, values: dict[str, Any]) -> None:
@@ -41,7 +47,8 @@ class BillService(BaseService[Bill]):
 
     @refuses(Conflict, TotalMismatch)
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
-        order = OrderRepository(self.session).lock_of_bill(row.id_key)
+        # An order may have taken the bill before it was locked; from then on, its details wait for the bill.
+        order = self._order or OrderRepository(self.session).lock_of_bill(row.id_key)
         self._require_changeable(row, order)
         if "bill_number" in changes:
             if is_server_number(row.bill_number):

@@ -47,7 +47,8 @@ def change(service: "type[BaseService[Any]]", *, by_the_thousand: bool = False) 
 
 def deletion(service: "type[BaseService[Any]]", *, by_the_thousand: bool = False) -> Errors:
     """What can be refused of the deletion of one row, or of many at once."""
-    errors = _of_stored_row(by_the_thousand) | refusals_of(service.delete, service.before_delete)
+    hooks = refusals_of(service.delete, service.before_delete, service.after_delete)
+    errors = _of_stored_row(by_the_thousand) | hooks
     if is_held_by_others(service.thing):
         errors |= {Conflict}
     return errors | {HasChanged} if by_the_thousand else errors

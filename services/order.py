@@ -74,7 +74,7 @@ class OrderService(BaseService[Order]):
         if current.next is None:
             wanted = OrderStatus.IN_PROGRESS if current is OrderStatus.CANCELED else OrderStatus.DELIVERED
             raise StatusConflict(order_id, current.name, wanted.name)
-        return self.move_to(order_id, current.next)
+        return self.update_locked(order, {"status": int(current.next)})
 
     @refuses(NotFound, Conflict, StatusConflict, AmountTooLarge)
     def cancel(self, order_id: int) -> Order:

@@ -22,12 +22,11 @@ from services.errors import (
     PriceMismatch,
     ProductNotAvailable,
 )
-from services.preconditions import UNCONDITIONAL, Preconditions
 from services.product import ProductService, require_active, require_price, sale_price
 
 
 class OrderDetailService(BaseService[OrderDetail]):
-    """Locks go from the order over its products to its bill, everywhere, so that nobody deadlocks."""
+    """Locks the order, then its products by id, then its bill, each once, as everybody does: so nobody deadlocks."""
 
     thing, resource = "OrderDetail", "order_details"
     repository_type = OrderDetailRepository
@@ -36,18 +35,21 @@ class OrderDetailService(BaseService[OrderDetail]):
         super().__init__(session)
         self.orders = OrderRepository(session)
         self.products = ProductService(session)
+        self._order: Order | None = None
 
     def lock(self, row_id: int) -> OrderDetail:
+        """The detail, locked after its order, which the hooks find in `_order`."""
         found = self.repository.row(row_id, ("order_id",))
-        if found is not None:
-            self.orders.lock(found.order_id)
+        if found is None:
+            raise NotFound(self.thing, row_id)
+        self._order = self.orders.lock(found.order_id)
         return super().lock(row_id)
 
     # -- create ------------------------------------------------------------------------------------
 
     @refuses(NotFound, Conflict, ProductNotAvailable, PriceMismatch, InsufficientStock, AmountTooLarge)
     def create(self, values: dict[str, Any]) -> Any:
-        order = self._open_order(values["order_id"])
+        order = _require_open(self.orders.lock(values["order_id"]), values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
         values["price"] = sale_price(product, values.get("price"))
         first = not OrderDetailRepository(self.session).exist(order.id_key)
@@ -63,7 +65,7 @@ class OrderDetailService(BaseService[OrderDetail]):
     def before_update(self, row: OrderDetail, changes: dict[str, Any]) -> None:
         if "order_id" in changes:
             raise Conflict(f"The order_id of order detail {row.id_key} is fixed")
-        order = self._open_order(row.order_id)
+        order = _require_open(self._order, row.order_id)
         _require_not_returned(row)
         target = changes.get("product_id", row.product_id)
         locked_products = self.products.lock_all({row.product_id, target})
@@ -94,32 +96,31 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     @refuses(Conflict, AmountTooLarge)
     def before_delete(self, row: OrderDetail) -> None:
-        self._open_order(row.order_id)
+        _require_open(self._order, row.order_id)
         _require_not_returned(row)
         locked_products = self.products.lock_all([row.product_id])
         self.products.move_stock(locked_products[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
 
-    def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
-        row = self.lock(row_id)
-        super().delete(row_id, conditions)
-        order = self._open_order(row.order_id)
+    def after_delete(self, row: OrderDetail) -> None:
+        order = _require_open(self._order, row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
 
     # -- the order around it -----------------------------------------------------------------------
 
-    def _open_order(self, order_id: int) -> Order:
-        order = self.orders.lock(order_id)
-        if order is None:
-            raise NotFound("Order", order_id)
-        if not order.is_open:
-            raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: its details do not change")
-        return order
-
     def _set_total(self, order: Order, total: Decimal) -> None:
         order.total = total
         self.session.flush()
         BillService(self.session).follow(order)
+
+
+def _require_open(order: Order | None, order_id: int) -> Order:
+    """The locked order, whose details may change. Raises `NotFound`, `Conflict`."""
+    if order is None:
+        raise NotFound("Order", order_id)
+    if not order.is_open:
+        raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: its details do not change")
+    return order
 
 
 def _require_not_returned(row: OrderDetail) -> None:
