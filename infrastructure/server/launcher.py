@@ -24,7 +24,9 @@ from config.settings import Settings, SettingsError, env_file, get_settings
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.observability.metrics import metrics_folder
 from infrastructure.server.connection_guard import guard_of
-from infrastructure.server.startup_probe import StartupProbe, drain_notice, say, web_address
+from infrastructure.server.listener import bound_socket, listen
+from infrastructure.server.startup_banner import drain_notice, say
+from infrastructure.server.startup_probe import StartupProbe
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
@@ -44,10 +46,6 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from infrastructure.server.production_checks import DatabaseAway
 
     return DatabaseAway, UnknownSchema, SQLAlchemyError, CommandError
-
-
-class CannotListen(SettingsError):
-    """API_HOST and API_PORT name no address that this process may have."""
 
 
 class StopRequests:
@@ -152,7 +150,7 @@ class _Launch:
 
     def run(self) -> None:
         with (
-            _bound_socket(self._settings) as listener,
+            bound_socket(self._settings) as listener,
             metrics_folder(self._settings.metrics_dir) as folder,
         ):
             self._hand_to_workers(embedded_urls(self._settings), folder)
@@ -170,7 +168,7 @@ class _Launch:
             self._prepare_database(urls)
             if self._stop.requested():
                 return
-            _listen(self._settings, listener)
+            listen(self._settings, listener)
             supervisor = Supervisor(self._settings.uvicorn_workers, partial(serve, config), listener)
             try:
                 with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as first:
@@ -191,7 +189,7 @@ class _Launch:
             self._prepare_database(urls)
             if self._stop.requested():
                 return
-            _listen(self._settings, listener)
+            listen(self._settings, listener)
             with StartupProbe(self._settings, listener, demo=self._demo, banner=True) as first:
                 serve_with_reload(self._settings, listener, first.look)
 
@@ -238,39 +236,6 @@ class _Launch:
             thread.join(_POLL_SECONDS)
         if failures:
             raise failures[0]
-
-
-def _bound_socket(settings: Settings) -> socket.socket:
-    """A socket on API_HOST and API_PORT that refuses connections until the shop can answer them."""
-    try:
-        found = socket.getaddrinfo(
-            settings.api_host, settings.api_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        # "localhost" may be both; clients that try 127.0.0.1 first are more than those that try ::1 alone.
-        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise _cannot_listen(settings, error) from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise _cannot_listen(settings, error) from None
-    return listener
-
-
-def _listen(settings: Settings, listener: socket.socket) -> None:
-    try:
-        listener.listen(settings.backlog)
-    except OSError as error:  # Somebody who started at the same time was first.
-        raise _cannot_listen(settings, error) from None
-
-
-def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
-    reason = getattr(error, "strerror", None) or "not the name of a host"
-    address = web_address(str(settings.api_host), settings.api_port)
-    return CannotListen(f"The shop cannot listen on {address} ({reason}): set API_HOST or API_PORT to a free address")
 
 
 def _say(line: str) -> None:

@@ -1,13 +1,54 @@
-"""The end of the socket that all workers accept on: nobody who reached it is reset, nobody else gets in."""
+"""Listening socket: bound by the launcher, shared by all workers, and closed so that no client that has connected is reset."""
 
 import ctypes
 import socket
 import struct
 import sys
 
+from config.settings import Settings, SettingsError
+from infrastructure.server.startup_banner import web_address
+
 _SO_ATTACH_FILTER = 26
 # One instruction of Linux's packet filter: return 0, which drops the packet.
 _DROP_EVERYTHING = struct.pack("HBBI", 0x06, 0, 0, 0)
+
+
+class CannotListen(SettingsError):
+    """API_HOST and API_PORT name no address that this process may have."""
+
+
+def bound_socket(settings: Settings) -> socket.socket:
+    """A socket on API_HOST and API_PORT, which refuses connections until `listen`. Raises `CannotListen`."""
+    try:
+        found = socket.getaddrinfo(
+            settings.api_host, settings.api_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        # "localhost" may be both; clients that try 127.0.0.1 first are more than those that try ::1 alone.
+        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise _cannot_listen(settings, error) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(settings, error) from None
+    return listener
+
+
+def listen(settings: Settings, listener: socket.socket) -> None:
+    """Accept connections from now on. Raises `CannotListen`."""
+    try:
+        listener.listen(settings.backlog)
+    except OSError as error:  # Somebody who started at the same time was first.
+        raise _cannot_listen(settings, error) from None
+
+
+def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
+    reason = getattr(error, "strerror", None) or "not the name of a host"
+    address = web_address(str(settings.api_host), settings.api_port)
+    return CannotListen(f"The shop cannot listen on {address} ({reason}): set API_HOST or API_PORT to a free address")
 
 
 def turn_newcomers_away(listener: socket.socket) -> None:

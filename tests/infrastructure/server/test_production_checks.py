@@ -20,7 +20,7 @@ from infrastructure.server.production_checks import (
     refuse_weak_password,
     wait_for_database,
 )
-from infrastructure.server.startup_probe import web_address
+from infrastructure.server.startup_banner import web_address
 from tests.infrastructure.processes import free_port
 
 REFUSED = [

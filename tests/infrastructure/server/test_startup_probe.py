@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import read_settings
-from infrastructure.server.startup_probe import StartupProbe, drain_notice, seen_from_elsewhere, web_address
+from infrastructure.server.startup_banner import drain_notice, seen_from_elsewhere, web_address
+from infrastructure.server.startup_probe import StartupProbe
 from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit

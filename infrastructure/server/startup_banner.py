@@ -1,0 +1,73 @@
+"""Startup banner: the addresses of the shop, printed when it first responds, and the line printed when it stops."""
+
+import ipaddress
+import socket
+import sys
+from contextlib import suppress
+
+from config.settings import Settings
+
+HEALTH_PATH = "/health_check"
+
+
+def web_address(host: str, port: int) -> str:
+    """`host` and `port` as they stand in a URL; an address that means "all" is shown as this machine's."""
+    try:
+        host = reachable(host)
+    except ValueError:
+        return f"{host}:{port}"
+    return f"[{ipaddress.ip_address(host)}]:{port}" if ":" in host else f"{ipaddress.ip_address(host)}:{port}"
+
+
+def reachable(host: str) -> str:
+    """The address to connect to for one that is listened on, which may mean "all"."""
+    address = ipaddress.ip_address(host)
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def seen_from_elsewhere(host: str, port: int) -> str | None:
+    """`host` and `port` as other machines reach them, where all addresses are listened on and this machine has another."""
+    address = ipaddress.ip_address(host)
+    if not address.is_unspecified:
+        return None
+    family, anybody = (socket.AF_INET, "192.0.2.1") if address.version == 4 else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: the system only looks which of its addresses it would send from.
+            probe.connect((anybody, 9))
+        except OSError:
+            return None
+        own = str(probe.getsockname()[0])
+    return None if ipaddress.ip_address(own).is_loopback else web_address(own, port)
+
+
+def drain_notice(drain_seconds: float, grace_seconds: float) -> str:
+    """The line for whoever has just asked the shop to stop."""
+    accepted = f"requests are accepted for {drain_seconds:g} s more, and " if drain_seconds else ""
+    return f"Stopping: {accepted}those under way may take {grace_seconds:g} s; Ctrl-C, or the signal, once more ends them now"
+
+
+def say(text: str) -> None:
+    """Write to standard output, if anybody reads it."""
+    # The terminal is closed, or the reader of a pipe gone: that is no reason to stop or to stay.
+    with suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def startup_banner(settings: Settings, address: str, elsewhere: str | None) -> str:
+    """The lines with the URLs of the shop at `address`, for somebody at a terminal."""
+    shop, prefix = f"http://{address}", settings.api_prefix
+    lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{HEALTH_PATH}"]
+    if elsewhere:
+        lines.append(f"        http://{elsewhere}{prefix} for other machines, if nothing is in the way")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def startup_line(settings: Settings, address: str, elsewhere: str | None) -> str:
+    """The one line that production prints instead of the banner."""
+    prefix = settings.api_prefix
+    others = f", for other machines on http://{elsewhere}{prefix}," if elsewhere else ""
+    return f"The shop serves on http://{address}{prefix}{others} with {settings.uvicorn_workers} workers\n"
