@@ -10,7 +10,7 @@ from weakref import ref
 
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.batching import SharedFuture
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues

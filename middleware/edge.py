@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infrastructure.cache.batching import SharedFuture
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
 from middleware.conditional_response import conditional_response

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.cache.batching import SharedFuture, settled
+from infrastructure.cache.batcher import SharedFuture, settled
 from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from config.settings import Network
-from infrastructure.cache.batching import Batcher, SharedFuture, settled
+from infrastructure.cache.batcher import Batcher, SharedFuture, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
 from infrastructure.server.header_lines import header_lines

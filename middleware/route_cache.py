@@ -9,7 +9,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from infrastructure.cache.batching import SharedFuture
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues

@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from infrastructure.cache.batching import SharedFuture, SingleFlight
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.connection import Argument
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
@@ -32,6 +32,7 @@ from infrastructure.cache.keys import build_key
 from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
+from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.stored_response import StoredResponse, decoded, encoded, needed
 from infrastructure.cache.tags import (
     EVERYTHING,

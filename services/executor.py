@@ -21,9 +21,10 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.batching import Batcher, SharedFuture, SingleFlight
+from infrastructure.cache.batcher import Batcher, SharedFuture
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controllers.openapi.document import openapi_document
-from infrastructure.cache.batching import SingleFlight
 from infrastructure.cache.rendered_response import RenderedResponse
+from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.server.content_coding import is_text
 from infrastructure.server.media_types import JSON
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infrastructure.cache.batching import SingleFlight
+from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.media_types import JSON

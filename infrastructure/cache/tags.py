@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from infrastructure.cache.batching import Batcher, SharedFuture
+from infrastructure.cache.batcher import Batcher, SharedFuture
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import values
 from infrastructure.cache.seal import SEAL_BYTES, Seal

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from infrastructure.cache.batching import SharedFuture
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues

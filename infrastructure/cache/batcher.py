@@ -1,13 +1,11 @@
-"""What many requests ask at the same time, asked once for all of them."""
+"""Batcher: what is asked for in one turn of the event loop is loaded together, as by a DataLoader."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-T = TypeVar("T")
 
 
 class SharedFuture(asyncio.Future[A]):
@@ -63,37 +61,3 @@ class Batcher(Generic[Q, A]):
             answer.set_exception(error)
             answer.exception()
             raise
-
-
-class SingleFlight:
-    """Works under names, each done once for all who ask for its name meanwhile."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
-
-    async def result(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `work` returns or raises, or what somebody else's does that is under way under `name`.
-
-        It runs in a task of its own, so that whoever came first may leave without failing the others.
-        """
-        task = self._tasks.get(name)
-        if task is None:
-            task = self._tasks[name] = asyncio.create_task(work())
-            task.add_done_callback(partial(self._forget, name))
-        return cast(T, await asyncio.shield(task))
-
-    def detach(self, name: Hashable) -> None:
-        """Let nobody join the work under `name` any more; those who have still get its result."""
-        self._tasks.pop(name, None)
-
-    async def wait(self) -> None:
-        """Return when all that can be joined now is done."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
-
-    def _forget(self, name: Hashable, task: asyncio.Task[Any]) -> None:
-        if self._tasks.get(name) is task:
-            del self._tasks[name]
-        # All who waited may have gone; an error that nobody collects would be reported as lost.
-        if not task.cancelled():
-            task.exception()
