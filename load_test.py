@@ -21,7 +21,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -33,14 +32,11 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, WorkerRunner
-from locust.stats import StatsEntry
 
 from benchmarks.buyer import HOST, Buyer
-from benchmarks.cache_hit_rate import CacheReads, read_cache_reads
-from benchmarks.purchases import Ledger, Unresolved, Verdict, create_catalog, judge
+from benchmarks.load_report import Run, cache_reads, http_client, sum_up
+from benchmarks.purchases import Ledger, create_catalog
 from benchmarks.visitor import USUAL_WRITES, Visitor, look_around
-
-FAULTS_SHOWN = 10
 
 RATE_LIMITED = (
     "The API limits the requests of this machine (429): the test measures the limiter, not the shop. Start the "
@@ -48,23 +44,10 @@ RATE_LIMITED = (
 )
 
 
-@dataclass(slots=True)
-class Run:
-    """One test in this process. `ledgers` are those of the buyers of all processes, once they have stopped."""
-
-    ledgers: list[Ledger] = field(default_factory=list)
-    ledgers_due: int = 0
-    cache_before: CacheReads | None = None
-
-
 # Locust logs everything on standard error, where the requests that prepare the shop would drown the rest.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 run = Run()
-
-
-def http_client(environment: Environment) -> httpx.Client:
-    return httpx.Client(base_url=environment.host or HOST, timeout=30, trust_env=False)
 
 
 L = TypeVar("L", bound=Callable[..., None])
@@ -156,15 +139,6 @@ def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
         run.ledgers_due = 1
 
 
-def cache_reads(http: httpx.Client) -> CacheReads | None:
-    """What the shop has counted by now; None, and a line that says why, when it does not tell."""
-    try:
-        return read_cache_reads(http)
-    except (httpx.HTTPError, ValueError) as error:
-        print(f"The cache's hit rate stays unknown: {error}", file=sys.stderr, flush=True)
-        return None
-
-
 @listen(events.init)
 def heed_ctrl_c(environment: Environment, **_: Any) -> None:
     """Let Ctrl-C end a run as the end of its time does, and not wherever in the program it happens to strike."""
@@ -216,7 +190,7 @@ def receive_ledger(msg: Any, **_: Any) -> None:
 def sum_up_test(environment: Environment, **_: Any) -> None:
     """With the web page, several tests may follow each other."""
     if environment.web_ui is not None:
-        sum_up(environment)
+        sum_up(environment, run)
 
 
 @listen(events.quitting)
@@ -228,81 +202,7 @@ def sum_up_run(environment: Environment, **_: Any) -> None:
         # SIGTERM: Locust would stop the users only after this, and what is still being bought cannot be judged.
         environment.runner.stop()
     if environment.web_ui is None:
-        sum_up(environment)
-
-
-def sum_up(environment: Environment) -> None:
-    """Print the figures and the verdicts, which decide about the exit code."""
-    total = environment.stats.total
-    hit_rate = print_figures(environment, total)
-    passed = [meets_targets(environment, total, hit_rate)]
-    if run.ledgers_due:
-        passed.append(is_sound(environment))
-    if not all(passed):
-        environment.process_exit_code = 1
-
-
-def print_figures(environment: Environment, total: StatsEntry) -> float | None:
-    """What the whole run came to; times in milliseconds. Returns the cache's hit rate in percent, if it is known."""
-    p50, p95, p99 = (percentile(total, share) for share in (0.50, 0.95, 0.99))
-    print(f"Requests: {total.num_requests:,} ({total.total_rps:.1f} per second), {total.num_failures:,} failed")
-    print(f"Response times: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms", flush=True)
-    if run.cache_before is None:
-        return None
-    with http_client(environment) as http:
-        after = cache_reads(http)
-    if after is None:
-        return None
-    reads = after.since(run.cache_before)
-    rate = "no cached reads" if reads.hit_rate is None else f"{reads.hit_rate:.1f} % of {reads.total:,.0f} reads"
-    print(f"Cache hit rate: {rate}", flush=True)
-    return reads.hit_rate
-
-
-def percentile(total: StatsEntry, share: float) -> int:
-    return total.get_response_time_percentile(share) or 0
-
-
-def meets_targets(environment: Environment, total: StatsEntry, hit_rate: float | None) -> bool:
-    """Print whether the run reached what its options ask for."""
-    assert environment.parsed_options is not None
-    max_p95, min_hit_rate = environment.parsed_options.max_p95, environment.parsed_options.min_hit_rate
-    targets = []
-    if max_p95 is not None:
-        targets.append((f"p95 below {max_p95:g} ms", percentile(total, 0.95) < max_p95))
-    if min_hit_rate is not None:
-        targets.append((f"cache hit rate above {min_hit_rate:g} %", hit_rate is not None and hit_rate > min_hit_rate))
-    for target, reached in targets:
-        print(f"Target {target}: {'reached' if reached else 'MISSED'}", flush=True)
-    return all(reached for _, reached in targets)
-
-
-def is_sound(environment: Environment) -> bool:
-    """Print the verdict on the buyers' purchases."""
-    try:
-        verdict = judge_all(environment)
-    except (httpx.HTTPError, Unresolved) as error:
-        print(f"No verdict: {error}", file=sys.stderr, flush=True)
-        return False
-    print(
-        f"Orders: {sum(len(ledger.orders) for ledger in run.ledgers):,} placed, "
-        f"{sum(ledger.refused for ledger in run.ledgers):,} refused"
-    )
-    for fault in verdict.faults[:FAULTS_SHOWN]:
-        print(fault)
-    print(verdict, flush=True)
-    return not verdict.faults
-
-
-def judge_all(environment: Environment) -> Verdict:
-    """The verdict on the buyers of all processes."""
-    if len(run.ledgers) < run.ledgers_due:
-        raise Unresolved(f"{run.ledgers_due - len(run.ledgers)} of {run.ledgers_due} processes did not report")
-    total = Verdict()
-    with http_client(environment) as http:
-        for ledger in run.ledgers:
-            total.add(judge(http, ledger))
-    return total
+        sum_up(environment, run)
 
 
 if __name__ == "__main__":
