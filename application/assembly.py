@@ -57,7 +57,7 @@ BULK_BYTES = 16 * 1024 * 1024
 
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
-    resources = AppResources(settings, _resources())
+    resources = AppResources(settings, _resource_names())
     app = Shop(
         title="Shop",
         version="1.0.0",
@@ -83,10 +83,12 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(MetricsController(settings.api_prefix).routes())
     add_pages(app)
     add_root(
-        app, {resource: f"{settings.api_prefix}/{resource}" for resource in _resources()}, settings.security_contact
+        app,
+        {resource: f"{settings.api_prefix}/{resource}" for resource in _resource_names()},
+        settings.security_contact,
     )
     install_error_handlers(app)
-    _wrap(app, resources)
+    _add_middleware(app, resources)
     return app
 
 
@@ -101,7 +103,7 @@ def _contact(addresses: Sequence[str]) -> dict[str, Any]:
     return contact
 
 
-def _resources() -> list[str]:
+def _resource_names() -> list[str]:
     """The first parts of all paths below the prefix, where the API is."""
     return [controller().plural for controller in CONTROLLERS]
 
@@ -125,7 +127,7 @@ class Shop(FastAPI):
         await self.layers(scope, receive, send)
 
 
-def _wrap(shop: Shop, resources: AppResources) -> None:
+def _add_middleware(shop: Shop, resources: AppResources) -> None:
     """Put the layers of middleware around `shop`, the innermost first: the last one sees a request first."""
     settings = resources.settings
 
@@ -145,7 +147,7 @@ def _wrap(shop: Shop, resources: AppResources) -> None:
             app,
             origins=settings.cors_origins,
             credentials=settings.cors_credentials,
-            uncounted=_whole_limit(limit),
+            uncounted=_unused_limit_headers(limit),
         )
     shop.count_closed = resources.metrics.count_closed
     shop.layers = context = RequestContext(
@@ -171,6 +173,6 @@ def _rate_limit(resources: AppResources) -> RateLimit | None:
     )
 
 
-def _whole_limit(limit: RateLimit | None) -> dict[str, str]:
+def _unused_limit_headers(limit: RateLimit | None) -> dict[str, str]:
     headers = () if limit is None else limit.headers(limit.usage_now(None))
     return {name.decode(): value.decode() for name, value in headers}

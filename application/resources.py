@@ -9,7 +9,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from application.drain import drain_on_sigterm
-from application.startup_report import say_what_is_there
+from application.startup_report import report_start
 from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
@@ -39,7 +39,7 @@ class AppResources:
     `resources` are the first parts of the paths that are counted by name.
     """
 
-    def __init__(self, settings: Settings, resources: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Settings, routes: Sequence[str] = ()) -> None:
         self.settings = settings
         self.draining = False
         self.database = Database(database_uri(settings), settings)
@@ -48,7 +48,7 @@ class AppResources:
         self.executor = Executor(self.database, self.cache)
         self.change_listener = ChangeListener(self.database.url, self.cache.make_all_old, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
-        self.metrics = Metrics(resources, settings.api_prefix)
+        self.metrics = Metrics(routes, settings.api_prefix)
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -59,11 +59,11 @@ class AppResources:
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
-            works = [self._purge_old_answers(), self._note_state(), self.change_listener.listen()]
+            jobs = [self._purge_old_replies(), self._note_state(), self.change_listener.listen()]
             if self.metrics.number == 0:
                 # The first of the workers says it for all.
-                works.append(say_what_is_there(self.database, self.gateway, redis_uri(self.settings)))
-            background = [asyncio.create_task(work) for work in works]
+                jobs.append(report_start(self.database, self.gateway, redis_uri(self.settings)))
+            background = [asyncio.create_task(job) for job in jobs]
             try:
                 yield
             finally:
@@ -84,7 +84,7 @@ class AppResources:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
 
-    async def _purge_old_answers(self) -> None:
+    async def _purge_old_replies(self) -> None:
         """Forget, batch by batch, the answers whose Idempotency-Keys nobody will repeat any more."""
         while True:
             await asyncio.sleep(PURGE_SECONDS)
@@ -106,5 +106,5 @@ class AppResources:
         """Write down for /metrics how this worker is now."""
         usage = self.database.usage().values()
         self.metrics.note_state(
-            db_pool_size=sum(one.size for one in usage), db_pool_checked_out=sum(one.in_use for one in usage)
+            db_pool_size=sum(pool.size for pool in usage), db_pool_checked_out=sum(pool.in_use for pool in usage)
         )

@@ -18,11 +18,11 @@ log = logging.getLogger("shop.start")
 _RETRY_SECONDS = 1.0
 
 
-async def say_what_is_there(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
+async def report_start(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
     """Say it as soon as each of them has answered; the database is waited for."""
     log.info("Redis: %s", await _redis(gateway, redis_url))
     version, schema = await _database(database)
-    usage = {kind: one.size for kind, one in database.usage().items()}
+    usage = {kind: pool.size for kind, pool in database.usage().items()}
     log.info(
         "Database: PostgreSQL %s, %s; %d threads, a write pool of %d connections, a read pool of %d",
         version,
@@ -31,23 +31,23 @@ async def say_what_is_there(database: Database, gateway: RedisGateway, redis_url
         usage["lanes"],
         usage["read_lanes"],
     )
-    log.info("Migrations: at revision %s%s", schema.name, _compared(schema))
+    log.info("Migrations: at revision %s%s", schema.name, _difference(schema))
 
 
 async def _database(database: Database) -> tuple[str, Schema]:
-    def look(connection: Connection) -> tuple[str, Schema]:
+    def inspect(connection: Connection) -> tuple[str, Schema]:
         version = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
         # Of packages it also says who made them.
         return str(version).partition(" ")[0], schema_of(connection)
 
     while True:
         try:
-            return await database.probed(look)
+            return await database.probed(inspect)
         except DBAPIError:
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _compared(schema: Schema) -> str:
+def _difference(schema: Schema) -> str:
     if not schema.has_every_migration:
         return f", and this release needs {named(heads())}"
     return f", by a newer release than this one ({named(heads())})" if schema.is_newer else ""
@@ -57,15 +57,15 @@ async def _redis(gateway: RedisGateway, url: str | None) -> str:
     if url is None:
         return "switched off, nothing is cached"
     try:
-        said = await gateway.call("INFO", "server")
+        info = await gateway.call("INFO", "server")
     except RedisUnavailable as error:
-        return f"{_place(url)} does not answer ({error})"
-    found = dict(line.split(":", 1) for line in said.decode(errors="replace").splitlines() if ":" in line)
-    name, version = ("Valkey", found.get("valkey_version")) if "valkey_version" in found else ("Redis", None)
-    return f"{name} {version or found.get('redis_version', 'of an unknown version')}, {_place(url)}"
+        return f"{_location(url)} does not answer ({error})"
+    members = dict(line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line)
+    name, version = ("Valkey", members.get("valkey_version")) if "valkey_version" in members else ("Redis", None)
+    return f"{name} {version or members.get('redis_version', 'of an unknown version')}, {_location(url)}"
 
 
-def _place(url: str) -> str:
+def _location(url: str) -> str:
     """Where Redis is, and which of its databases: of the URL neither name nor password."""
     parts = urlsplit(url)
     number = parse_qs(parts.query).get("db", ["0"])[0]

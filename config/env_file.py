@@ -6,19 +6,19 @@ from difflib import get_close_matches
 from config.settings import Settings
 
 # How alike two names have to be, from 0 to 1, for one to be a slip of the other.
-_ALIKE = 0.8
+_SIMILARITY = 0.8
 # What names a server by its parts says nothing without its host.
 _PARTS = {"POSTGRES": "DATABASE_URL", "REDIS": "REDIS_URL"}
-_NOT_OF_THE_SERVER = frozenset({"REDIS_ENABLED", "REDIS_CACHE_TTL", "REDIS_MAX_CONNECTIONS"})
+_NOT_ABOUT_A_SERVER = frozenset({"REDIS_ENABLED", "REDIS_CACHE_TTL", "REDIS_MAX_CONNECTIONS"})
 
 
-def doubts(env_file: Mapping[str, str], settings: Settings) -> Iterator[str]:
+def env_file_warnings(env_file: Mapping[str, str], settings: Settings) -> Iterator[str]:
     """One line for each name in `env_file` that is nearly a setting, and for servers that are named without a host."""
     known = [name.upper() for name in Settings.model_fields]
     for name in env_file:
         if name.upper() in known:
             continue
-        meant = get_close_matches(name.upper(), known, 1, _ALIKE)
+        meant = get_close_matches(name.upper(), known, 1, _SIMILARITY)
         if meant:
             yield f".env sets {name}, which is no setting and is passed over: {meant[0]} may be meant"
     for server, url in _PARTS.items():
@@ -26,7 +26,7 @@ def doubts(env_file: Mapping[str, str], settings: Settings) -> Iterator[str]:
             given = [
                 name
                 for name in sorted(field.upper() for field in settings.model_fields_set)
-                if name.startswith(f"{server}_") and name not in _NOT_OF_THE_SERVER
+                if name.startswith(f"{server}_") and name not in _NOT_ABOUT_A_SERVER
             ]
             if given:
                 yield f"{', '.join(given)} without {server}_HOST or {url} name no server, and are passed over"

@@ -18,9 +18,9 @@ def configure_logging(settings: Settings) -> None:
     A `log_dir` that cannot be written is a warning: the log then goes to standard output alone.
     """
     root = logging.getLogger()
-    wanted = (settings.log_level, settings.log_format, settings.log_dir.absolute(), settings.db_echo)
+    options = (settings.log_level, settings.log_format, settings.log_dir.absolute(), settings.db_echo)
     for handler in root.handlers:
-        if isinstance(handler, ShopHandler) and handler.runs_here and handler.wanted == wanted:
+        if isinstance(handler, ShopHandler) and handler.runs_here and handler.options == options:
             return
     _remove_handlers(root)
     # A line that cannot be written is lost. The traceback that Python would print about each to
@@ -34,7 +34,7 @@ def configure_logging(settings: Settings) -> None:
     except OSError as error:
         problem = error
     render = render_text if settings.log_format == "text" else render_json
-    root.addHandler(ShopHandler(LineWriter(render, files), wanted))
+    root.addHandler(ShopHandler(LineWriter(render, files), options))
     root.setLevel(settings.log_level)
     _take_over_libraries(settings)
     if problem is not None:

@@ -34,17 +34,17 @@ _INDENT = "    "
 class ShopHandler(BackgroundHandler):
     """A `BackgroundHandler` that remembers the settings it was made for.
 
-    `wanted` are the level, the format, the folder, and whether SQL is shown.
+    `options` are the level, the format, the folder, and whether SQL is shown.
     """
 
-    def __init__(self, writer: LineWriter, wanted: tuple[object, ...]) -> None:
+    def __init__(self, writer: LineWriter, options: tuple[object, ...]) -> None:
         super().__init__(writer, line_of)
-        self.wanted = wanted
+        self.options = options
 
     @property
     def writes_text(self) -> bool:
         """Whether lines are made for people, not for programs."""
-        return self.wanted[1] == "text"
+        return self.options[1] == "text"
 
 
 def line_of(record: logging.LogRecord) -> Line:

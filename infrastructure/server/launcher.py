@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.env_file import doubts
+from config.env_file import env_file_warnings
 from config.settings import Settings, SettingsError, env_file, get_settings
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.observability.metrics import metrics_folder
@@ -90,8 +90,8 @@ def main(*, production: bool) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    for doubt in doubts(env_file(), settings):
-        sys.stderr.write(f"Warning: {doubt}\n")
+    for warning in env_file_warnings(env_file(), settings):
+        sys.stderr.write(f"Warning: {warning}\n")
     return launch(settings, production=production, demo=getattr(arguments, "demo", False))
 
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from application.startup_report import say_what_is_there
+from application.startup_report import report_start
 from config.settings import read_settings
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.database.engine import Database
@@ -20,7 +20,7 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
 
     async def start() -> None:
         gateway = RedisGateway(redis_url)
-        await say_what_is_there(database, gateway, redis_url)
+        await report_start(database, gateway, redis_url)
         await gateway.close()
 
     database = Database(database_url, read_settings({}))

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from config.env_file import doubts
+from config.env_file import env_file_warnings
 from config.settings import PROJECT_ROOT, Settings, read_settings
 
 pytestmark = pytest.mark.unit
 
 
 def told(env_file: dict[str, str]) -> list[str]:
-    return list(doubts(env_file, read_settings(env_file)))
+    return list(env_file_warnings(env_file, read_settings(env_file)))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_examples_are_without_doubt(example: str, tmp_path: Path) -> None:
     variables = {name: "1" for name in names if name.isupper()}
     assert variables
     (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in variables))
-    assert [line for line in doubts(variables, read_settings({})) if ".env sets" in line] == []
+    assert [line for line in env_file_warnings(variables, read_settings({})) if ".env sets" in line] == []
     assert dotenv_values(PROJECT_ROOT / example) == {}
 
 
