@@ -62,7 +62,7 @@ def give_to(account: Account | None, folder: Path) -> None:
     """Make `folder` and what is in it the account's own, whoever had it before."""
     if account is None:
         return
-    for path in _below(folder):
+    for path in _paths_in(folder):
         found = os.lstat(path)
         if found.st_uid == account.uid:
             continue
@@ -85,7 +85,7 @@ def as_seen_inside(folder: Path, path: Path, account: Account | None) -> Path:
     return _HERE / path.relative_to(folder)
 
 
-def _below(folder: Path) -> Iterator[str]:
+def _paths_in(folder: Path) -> Iterator[str]:
     """`folder` and everything in it. As texts: a cluster has a thousand files, and paths would take ten times as long."""
     yield str(folder)
     for parent, folders, files in os.walk(folder):

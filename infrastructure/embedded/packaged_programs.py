@@ -18,7 +18,7 @@ from infrastructure.embedded.privileges import Account
 # The first of them that can be written. Only root is asked for copies.
 _PLACES = ("/var/lib", "/usr/local/lib", "/tmp")  # noqa: S108 (the owner of what is found there is looked at)
 _EVERYBODY_ENTERS, _EVERYBODY_READS = 0o755, 0o644
-_SELDOM_USED = shutil.ignore_patterns("include", "doc", "man", "__pycache__")
+_NOT_NEEDED = shutil.ignore_patterns("include", "doc", "man", "__pycache__")
 
 
 def packaged_program(package: str, pattern: str, remedy: str, account: Account | None = None) -> Path:
@@ -75,7 +75,7 @@ def _copy(folder: Path, copy: Path) -> None:
         content = unfinished / "content"
         # Beside a package, a wheel may bring the libraries of its programs.
         for part in (folder, *folder.parent.glob(f"{folder.name}.libs")):
-            shutil.copytree(part, content / part.name, ignore=_SELDOM_USED)
+            shutil.copytree(part, content / part.name, ignore=_NOT_NEEDED)
         for parent, _, files in os.walk(content):
             os.chmod(parent, _EVERYBODY_ENTERS)
             for name in files:

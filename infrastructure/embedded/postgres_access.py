@@ -21,7 +21,7 @@ def own_name(remedy: str) -> str:
         ) from None
 
 
-def let_in_only(name: str, folder: Path, account: Account | None) -> None:
+def admit_only(name: str, folder: Path, account: Account | None) -> None:
     """Have the server whose data is in `folder`, and which `account` runs, admit the user `name` alone.
 
     As any role: whoever may start the server may do everything anyway. Replaces what earlier versions have left there.

@@ -14,7 +14,7 @@ import psycopg2
 from infrastructure.embedded.errors import EmbeddedServerError
 from infrastructure.embedded.folders import as_seen_inside, give_to, make_private_folder
 from infrastructure.embedded.packaged_programs import packaged_program
-from infrastructure.embedded.postgres_access import let_in_only, own_name
+from infrastructure.embedded.postgres_access import admit_only, own_name
 from infrastructure.embedded.privileges import Account, named_account, run_as, server_account
 from infrastructure.embedded.server_process import ServerProcess
 
@@ -40,8 +40,8 @@ class PostgresServer(ServerProcess):
 
     name = "PostgreSQL"
     # Fast shutdown (clients are disconnected), immediate shutdown (the next start replays the log), and the end.
-    endings = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-    passing_trouble = "still in use"
+    stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+    transient_error = "still in use"
 
     def __init__(self, data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = lambda line: None) -> None:
         super().__init__(data_dir, "postgres")
@@ -63,7 +63,7 @@ class PostgresServer(ServerProcess):
             self._create_cluster(stopping)
         self._check_version()
         give_to(self.account, self.folder)
-        let_in_only(own_name(_REMEDY), self.folder, self.account)
+        admit_only(own_name(_REMEDY), self.folder, self.account)
         make_private_folder(self.socket_folder, self.account)
 
     def command(self) -> list[str]:
@@ -93,7 +93,7 @@ class PostgresServer(ServerProcess):
     def environment(self) -> dict[str, str]:
         # A pid file that a killed server left may hold the pid of somebody else by now, and PostgreSQL would take
         # that for a running server. This variable is its own way of naming a pid that is none.
-        stale = self.noted_pid()
+        stale = self.recorded_pid()
         return super().environment() | ({"PG_GRANDPARENT_PID": str(stale)} if stale else {})
 
     def answers(self) -> bool:
@@ -127,22 +127,22 @@ class PostgresServer(ServerProcess):
             _remove(abandoned)
         new = self.folder.with_name(f"postgres.new.{os.getpid()}")
         # initdb does not work for a user without a name.
-        maker = None if self.account is None else named_account()
-        if self.account is not None and maker is None:
+        initdb_account = None if self.account is None else named_account()
+        if self.account is not None and initdb_account is None:
             raise EmbeddedServerError(f"This machine has no account but root's, and initdb needs one: {_REMEDY}")
-        make_private_folder(new, maker)
+        make_private_folder(new, initdb_account)
         self._say(f"Creating the database in {self.folder}, once; this takes a few seconds")
         try:
-            self._run_initdb(new, maker, stopping)
+            self._run_initdb(new, initdb_account, stopping)
             give_to(self.account, new)
             new.rename(self.folder)
             _sync_folder(self.folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
-    def _run_initdb(self, new: Path, maker: Account | None, stopping: Callable[[], bool]) -> None:
+    def _run_initdb(self, new: Path, initdb_account: Account | None, stopping: Callable[[], bool]) -> None:
         words = [
-            f"--pgdata={as_seen_inside(new, new, maker)}",
+            f"--pgdata={as_seen_inside(new, new, initdb_account)}",
             "--username=postgres",
             "--auth=peer",
             "--encoding=UTF8",
@@ -152,7 +152,7 @@ class PostgresServer(ServerProcess):
             "--no-instructions",
             *([] if self._durable else ["--no-sync"]),
         ]
-        pid = self.spawn(run_as(maker, new, [str(self._program.with_name("initdb")), *words]))
+        pid = self.spawn(run_as(initdb_account, new, [str(self._program.with_name("initdb")), *words]))
         try:
             while True:
                 ended, status = os.waitpid(pid, os.WNOHANG)

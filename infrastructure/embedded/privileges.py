@@ -47,19 +47,19 @@ def server_account(folder: Path) -> Account | None:
         if owner.st_uid not in (0, nobody().uid):
             return Account(owner.st_uid, owner.st_gid)
     first = int.from_bytes(hashlib.sha256(os.fsencode(folder)).digest()[:8], "big")
-    busy = set(running_users())
+    used = set(running_users())
     for step in range(_UNUSED):
         uid = _FIRST_UNUSED + (first + step) % _UNUSED
-        if uid not in busy and _exists_here(uid) and not _has_name(uid):
+        if uid not in used and _exists_here(uid) and not _has_name(uid):
             return Account(uid, uid)
     return nobody()
 
 
 def named_account() -> Account | None:
     """An account of the system for a moment's work that needs a name; one under which nothing runs if there is one."""
-    busy = set(running_users())
+    used = set(running_users())
     system = [entry for entry in pwd.getpwall() if 0 < entry.pw_uid < _FIRST_PERSON and _exists_here(entry.pw_uid)]
-    for entry in sorted(system, key=lambda entry: (entry.pw_uid in busy, -entry.pw_uid)):
+    for entry in sorted(system, key=lambda entry: (entry.pw_uid in used, -entry.pw_uid)):
         return Account(entry.pw_uid, entry.pw_gid)
     return nobody() if _has_name(nobody().uid) else None
 
@@ -90,7 +90,7 @@ def run_as(account: Account | None, folder: Path, command: Sequence[str]) -> lis
     return [sys.executable, "-I", "-S", __file__, str(account.uid), str(account.gid), str(folder), *command]
 
 
-def become(account: Account) -> None:
+def drop_privileges_to(account: Account) -> None:
     """Change this process to `account` for good, without any right beyond those of that user, and no way to get one.
 
     Raises `OSError` when the machine does not let it change.
@@ -128,7 +128,7 @@ def main() -> None:
     uid, gid, folder, *command = sys.argv[1:]
     try:
         os.chdir(folder)
-        become(Account(int(uid), int(gid)))
+        drop_privileges_to(Account(int(uid), int(gid)))
         os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
     except OSError as error:
         sys.exit(

@@ -31,21 +31,23 @@ def is_running_with(pid: int, argument: str) -> bool:
     try:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False  # It was our child, and a zombie until just now.
-        mine = True
+        is_child = True
     except ChildProcessError:
-        mine = False
+        is_child = False
     if not Path("/proc/self").exists():
         return argument in _shown_by_ps(pid)
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    said = os.fsencode(argument)
+    encoded = os.fsencode(argument)
     # A zombie shows no words, and neither does a child while it turns into the program it was started for.
-    return any(word == said or word.endswith(b"=" + said) for word in words.split(b"\0")) or (mine and not words)
+    return any(word == encoded or word.endswith(b"=" + encoded) for word in words.split(b"\0")) or (
+        is_child and not words
+    )
 
 
-def has_rights_beyond_its_own(pid: int) -> bool:
+def is_overprivileged(pid: int) -> bool:
     """Whether the process runs as root or as the shared `nobody`, or has capabilities; as far as the system tells."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -65,9 +67,9 @@ class ServerProcess(ABC):
 
     name: ClassVar[str]
     # Each signal with the seconds it is given before the next. The first ends the server in good order.
-    endings: ClassVar[Sequence[tuple[signal.Signals, float]]]
+    stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]
     # A last word that only means: somebody of a killed predecessor is still leaving.
-    passing_trouble: ClassVar[str | None] = None
+    transient_error: ClassVar[str | None] = None
 
     def __init__(self, data_dir: Path, name: str) -> None:
         self.folder = data_dir / name
@@ -104,7 +106,7 @@ class ServerProcess(ABC):
         """Whether the running server says of itself that it is not ready yet."""
         return False
 
-    def noted_pid(self) -> int | None:
+    def recorded_pid(self) -> int | None:
         """The pid in the pid file, whether or not it is still that server."""
         try:
             pid = int(self.pid_file.read_text().split("\n", 1)[0])
@@ -114,7 +116,7 @@ class ServerProcess(ABC):
 
     def running_pid(self) -> int | None:
         """The pid of the running server, or None."""
-        pid = self.noted_pid()
+        pid = self.recorded_pid()
         return pid if pid is not None and self._is_ours(pid) else None
 
     def begin(self, *, may_end: bool, stopping: Callable[[], bool]) -> None:
@@ -124,14 +126,14 @@ class ServerProcess(ABC):
         that root has started with more rights than it needs, as earlier versions did.
         """
         pid = self.running_pid()
-        if pid is not None and may_end and os.geteuid() == 0 and has_rights_beyond_its_own(pid):
-            self._end(pid, self.endings)
+        if pid is not None and may_end and os.geteuid() == 0 and is_overprivileged(pid):
+            self._end(pid, self.stop_signals)
         elif pid is not None and self._can_be_taken_over(pid, stopping):
             return
         if pid is not None and self._is_ours(pid):
             if not may_end:
                 raise EmbeddedServerError(f"{self.name} (process {pid}) runs but does not answer: try again later")
-            self._end(pid, self.endings[1:])
+            self._end(pid, self.stop_signals[1:])
         self.prepare(stopping)
         self._launch()
 
@@ -144,19 +146,19 @@ class ServerProcess(ABC):
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"{self.name} did not start within {START_SECONDS:.0f} s: {self.log_file}")
             if not self._is_ours(self._pid):
-                self._launch_again_or_say_why()
+                self._relaunch_or_raise()
             time.sleep(_POLL_SECONDS)
 
     def undo(self) -> None:
         """End the server if this object started it; it need not have written its pid file yet."""
         if self._started and self._is_ours(self._pid):
-            self._end(self._pid, self.endings)
+            self._end(self._pid, self.stop_signals)
 
     def stop(self) -> None:
         """End the server, whoever started it, and wait until it is gone."""
         pid = self.running_pid()
         if pid is not None:
-            self._end(pid, self.endings)
+            self._end(pid, self.stop_signals)
         if self.socket_folder != self.folder:
             with suppress(OSError):  # It is not there, or not empty and then not only ours.
                 self.socket_folder.rmdir()
@@ -191,8 +193,8 @@ class ServerProcess(ABC):
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        telling = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|[Ee]rror|[Cc]ould not", line)]
-        line = (telling or lines or ["it left no message"])[-1]
+        errors = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|[Ee]rror|[Cc]ould not", line)]
+        line = (errors or lines or ["it left no message"])[-1]
         return re.sub(r"^.*?(FATAL|PANIC|ERROR):\s+", "", line).strip()
 
     def inside(self, path: Path) -> Path:
@@ -203,10 +205,10 @@ class ServerProcess(ABC):
         self._pid = self.spawn(run_as(self.account, self.folder, self.command()))
         self._started = True
 
-    def _launch_again_or_say_why(self) -> None:
-        words = self.last_log_line()
-        if self.passing_trouble is None or self.passing_trouble not in words:
-            raise EmbeddedServerError(f"{self.name} did not start: {words}")
+    def _relaunch_or_raise(self) -> None:
+        message = self.last_log_line()
+        if self.transient_error is None or self.transient_error not in message:
+            raise EmbeddedServerError(f"{self.name} did not start: {message}")
         time.sleep(10 * _POLL_SECONDS)
         self._launch()
 
@@ -214,8 +216,8 @@ class ServerProcess(ABC):
         return is_running_with(pid, str(self.folder))
 
     def _can_be_taken_over(self, pid: int, stopping: Callable[[], bool]) -> bool:
-        patience = START_SECONDS if self.is_starting() else _TAKE_OVER_SECONDS
-        deadline = time.monotonic() + patience
+        seconds = START_SECONDS if self.is_starting() else _TAKE_OVER_SECONDS
+        deadline = time.monotonic() + seconds
         while not self.answers():
             if time.monotonic() > deadline or stopping() or not self._is_ours(pid):
                 return False
@@ -223,10 +225,10 @@ class ServerProcess(ABC):
         self._pid = pid
         return True
 
-    def _end(self, pid: int, endings: Sequence[tuple[signal.Signals, float]]) -> None:
-        for ending, seconds in endings:
+    def _end(self, pid: int, stop_signals: Sequence[tuple[signal.Signals, float]]) -> None:
+        for stop_signal, seconds in stop_signals:
             with suppress(ProcessLookupError):
-                os.kill(pid, ending)
+                os.kill(pid, stop_signal)
                 # A stopped process takes note of the signal only when it is continued.
                 os.kill(pid, signal.SIGCONT)
             deadline = time.monotonic() + seconds

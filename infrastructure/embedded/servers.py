@@ -54,7 +54,7 @@ def data_folder(settings: Settings) -> Path:
     return (PROJECT_ROOT / settings.data_dir.expanduser()).resolve()
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """What somebody does who only waits."""
 
 
@@ -74,7 +74,7 @@ def running_servers(
     owner: bool = False,
     durable: bool = True,
     stopping: Callable[[], bool] = never,
-    meanwhile: Callable[[], None] = nothing,
+    meanwhile: Callable[[], None] = do_nothing,
     say: Callable[[str], None] = silent,
 ) -> Iterator[ServerUrls]:
     """Have the servers of `settings` running for a block; those that the settings name are only passed on.
@@ -117,7 +117,7 @@ def _needed_servers(settings: Settings, durable: bool, say: Callable[[str], None
 
 
 @contextmanager
-def _told_in_one_line(data_dir: Path) -> Iterator[None]:
+def _os_errors_in_one_line(data_dir: Path) -> Iterator[None]:
     """What the operating system refuses, as an `EmbeddedServerError`."""
     try:
         yield
@@ -135,7 +135,7 @@ class _DataDirectory:
         self, path: Path, stopping: Callable[[], bool], meanwhile: Callable[[], None], stack: ExitStack
     ) -> None:
         self._path, self._stopping, self._meanwhile = path, stopping, meanwhile
-        with _told_in_one_line(path):
+        with _os_errors_in_one_line(path):
             # The servers, which have users of their own when root starts the shop, are put into their folders.
             path.mkdir(mode=0o700 if sys.platform == "linux" else 0o711, parents=True, exist_ok=True)
             self._mutex = stack.enter_context(closing(FileLock(path / "mutex.lock")))
@@ -144,7 +144,7 @@ class _DataDirectory:
 
     @contextmanager
     def owned(self, servers: list[ServerProcess]) -> Iterator[None]:
-        with self._undisturbed(self._stopping):
+        with self._locked(self._stopping):
             if not self._owner.acquire():
                 raise EmbeddedServerError(
                     f"DATA_DIR {self._path} is in use by the shop that runs as process {self._owner.read()}: "
@@ -152,30 +152,30 @@ class _DataDirectory:
                 )
             self._owner.write(str(os.getpid()))
         try:
-            with self._undisturbed(self._stopping):
+            with self._locked(self._stopping):
                 self._start(servers, may_end=True)
             yield
         finally:
-            with self._undisturbed(never):
+            with self._locked(never):
                 self._stop_all()
                 self._owner.release()
 
     @contextmanager
     def visited(self, servers: list[ServerProcess]) -> Iterator[None]:
         try:
-            with self._undisturbed(self._stopping):
+            with self._locked(self._stopping):
                 alone = self._guests.acquire() and self._no_owner()
                 self._guests.acquire(shared=True)
                 self._start(servers, may_end=alone)
             yield
         finally:
-            with self._undisturbed(never):
+            with self._locked(never):
                 if self._guests.acquire() and self._no_owner():
                     self._stop_all()
                 self._guests.release()
 
     @contextmanager
-    def _undisturbed(self, give_up: Callable[[], bool]) -> Iterator[None]:
+    def _locked(self, give_up: Callable[[], bool]) -> Iterator[None]:
         if not self._mutex.wait(_MUTEX_SECONDS, give_up):
             raise EmbeddedServerError(f"Another process is starting or stopping the servers of DATA_DIR {self._path}")
         try:
@@ -192,11 +192,11 @@ class _DataDirectory:
 
     def _start(self, servers: list[ServerProcess], *, may_end: bool) -> None:
         try:
-            with _told_in_one_line(self._path):
+            with _os_errors_in_one_line(self._path):
                 for server in servers:
                     server.begin(may_end=may_end, stopping=self._stopping)
             self._meanwhile()
-            with _told_in_one_line(self._path):
+            with _os_errors_in_one_line(self._path):
                 for server in servers:
                     server.wait_until_ready(self._stopping)
         except BaseException:
@@ -205,6 +205,6 @@ class _DataDirectory:
             raise
 
     def _stop_all(self) -> None:
-        with _told_in_one_line(self._path):
+        with _os_errors_in_one_line(self._path):
             for server in (ValkeyServer(self._path), PostgresServer(self._path)):
                 server.stop()

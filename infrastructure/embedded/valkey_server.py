@@ -19,7 +19,7 @@ class ValkeyServer(ServerProcess):
     """Valkey for the cache and the rate limits of the shop whose data is in `data_dir`."""
 
     name = "Valkey"
-    endings = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+    stop_signals = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir, "valkey")

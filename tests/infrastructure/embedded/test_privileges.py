@@ -253,10 +253,10 @@ def test_users_that_are_taken_are_left_alone(tmp_path: Path) -> None:
         assert account.uid in set(running_users())
         assert server_account(tmp_path / "d") not in (account, None)
         stranger.kill()
-    maker = named_account()
-    assert maker is not None
-    assert pwd.getpwuid(maker.uid)
-    assert maker.uid != 0
+    initdb_account = named_account()
+    assert initdb_account is not None
+    assert pwd.getpwuid(initdb_account.uid)
+    assert initdb_account.uid != 0
 
 
 def test_a_user_without_a_name_is_published_so(monkeypatch: pytest.MonkeyPatch) -> None:
