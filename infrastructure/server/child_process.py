@@ -36,7 +36,7 @@ class ChildProcess:
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                _be_the_child(work, keep, before)
+                _run_child(work, keep, before)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # Minus the signal's number if one ended the process; None while it lives.
@@ -65,12 +65,12 @@ class ChildProcess:
                 self.exit_code = os.waitstatus_to_exitcode(status)
 
 
-def _be_the_child(work: Callable[[], None], keep: Collection[int], signal_mask: Collection[int]) -> NoReturn:
+def _run_child(work: Callable[[], None], keep: Collection[int], signal_mask: Collection[int]) -> NoReturn:
     """Never returns: the parent's `with` and `finally` blocks, which are on the stack, are not the child's to leave."""
     code = 1
     try:
         os.setpgid(0, 0)
-        _leave_descriptors(keep)
+        _close_inherited(keep)
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is under nohup
                 signal.signal(number, signal.SIG_DFL)
@@ -86,7 +86,7 @@ def _be_the_child(work: Callable[[], None], keep: Collection[int], signal_mask: 
         os._exit(code)
 
 
-def _leave_descriptors(keep: Collection[int]) -> None:
+def _close_inherited(keep: Collection[int]) -> None:
     """Close what belongs to the parent: a lock or a connection that the child held too would outlive the parent.
 
     The parent's objects for them stay alive on the stack, so that none closes its number a second time.
@@ -95,10 +95,10 @@ def _leave_descriptors(keep: Collection[int]) -> None:
         if int(name) not in (*_STANDARD_STREAMS, *keep):
             with suppress(OSError):  # It was the listing's own.
                 os.close(int(name))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    if nothing != 0:
-        os.dup2(nothing, 0)
-        os.close(nothing)
+    null_device = os.open(os.devnull, os.O_RDONLY)
+    if null_device != 0:
+        os.dup2(null_device, 0)
+        os.close(null_device)
 
 
 def _flush() -> None:

@@ -30,7 +30,7 @@ class ConnectionCounts:
         # Most clients come again.
         self._cells = lru_cache(maxsize=1024)(self._cells_of)
 
-    def count_as(self, worker: int) -> None:
+    def use_page(self, worker: int) -> None:
         """Be the worker of this number from now on, in place of one that may have ended without taking leave."""
         self._own = self._pages[worker]
         self._memory[worker * _PAGE_BYTES : (worker + 1) * _PAGE_BYTES] = bytes(_PAGE_BYTES)

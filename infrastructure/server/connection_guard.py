@@ -25,9 +25,9 @@ _SWEEP_SECONDS = 0.25
 # More time is not counted at once: while the worker itself was held up, nobody could have been heard.
 _LONGEST_SWEEP_SECONDS = 1.0
 # An answer may wait longer than a request: people page through what they fetch, and nothing of it has to be held.
-_ANSWER_SECONDS = 60.0
+_RESPONSE_SECONDS = 60.0
 # For an application that was told that a body comes too slowly: to answer, before its connection is closed.
-_LAST_WORDS_SECONDS = 1.0
+_REFUSAL_SECONDS = 1.0
 _LOG_SECONDS = 60.0
 
 
@@ -36,7 +36,7 @@ class Awaited(Enum):
 
     HEAD = "head"
     BODY = "body"
-    ANSWER = "answer"
+    RESPONSE = "response"
 
 
 class Closed(Enum):
@@ -47,7 +47,7 @@ class Closed(Enum):
     TOO_SLOW = "too_slow"
 
 
-_SAID = {
+_MESSAGES = {
     Closed.TOO_MANY: (
         logging.WARNING,
         "Connections: %d refused, beyond LIMIT_CONNECTIONS_PER_ADDRESS, the last from %s",
@@ -83,7 +83,7 @@ class Connection(Protocol):
 
     def has_sent_a_head(self) -> bool: ...
 
-    def turn_away(self) -> None:
+    def refuse(self) -> None:
         """Refuse a connection that has just come."""
 
     def give_up(self, awaited: Awaited) -> bool:
@@ -107,42 +107,42 @@ class ConnectionGuard:
     def __init__(self, limits: Limits, counts: ConnectionCounts | None = None) -> None:
         self._limits = limits
         self.counts = counts or ConnectionCounts()
-        self._patience = {
+        self._time_limits = {
             Awaited.HEAD: limits.head_seconds,
             Awaited.BODY: limits.body_seconds,
-            Awaited.ANSWER: _ANSWER_SECONDS,
+            Awaited.RESPONSE: _RESPONSE_SECONDS,
         }
         self._open: set[Connection] = set()
         # Those that have not sent a head yet, as far as was seen; the oldest first.
         self._silent: dict[Connection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
-        self._unsaid: dict[Closed, int] = dict.fromkeys(Closed, 0)
-        self._said: dict[Closed, float] = {}
+        self._unreported: dict[Closed, int] = dict.fromkeys(Closed, 0)
+        self._reported_at: dict[Closed, float] = {}
         self._last_peer: dict[Closed, str | None] = {}
         # Told of every connection that is closed.
-        self.on_closed: Callable[[Closed], None] = _nobody
+        self.on_closed: Callable[[Closed], None] = _ignore
 
-    def welcome(self, newcomer: Connection, most: int | None, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, connection: Connection, limit: int | None, loop: asyncio.AbstractEventLoop) -> None:
         """Count a new connection, and turn it away if it is one too many of its address.
 
-        Where there are `most` already, one that has been silent for longest makes room.
+        Where there are `limit` already, one that has been silent for longest makes room.
         """
-        self._open.add(newcomer)
+        self._open.add(connection)
         if self._timer is None:
             self._swept = loop.time()
             self._timer = loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
-        address = newcomer.peer
+        address = connection.peer
         if address is not None and self.counts.add(address) > self._limits.per_address and self._is_counted(address):
-            self._note(Closed.TOO_MANY, newcomer, loop)
-            newcomer.turn_away()
+            self._count(Closed.TOO_MANY, connection, loop)
+            connection.refuse()
             return
         # It takes a moment until the one that has to go is gone.
-        if most is not None and len(self._open) >= most - most // 100:
+        if limit is not None and len(self._open) >= limit - limit // 100:
             self._make_room(loop)
-        self._silent[newcomer] = None
+        self._silent[connection] = None
 
-    def farewell(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Count a connection no more, which has ended."""
         self._open.discard(connection)
         self._silent.pop(connection, None)
@@ -157,7 +157,7 @@ class ConnectionGuard:
             oldest = next(iter(self._silent))
             del self._silent[oldest]
             if not oldest.has_sent_a_head():
-                self._note(Closed.CROWDED_OUT, oldest, loop)
+                self._count(Closed.CROWDED_OUT, oldest, loop)
                 oldest.give_up(Awaited.HEAD)
                 return
 
@@ -165,15 +165,15 @@ class ConnectionGuard:
         now = loop.time()
         elapsed, self._swept = min(now - self._swept, _LONGEST_SWEEP_SECONDS), now
         self._timer = None
-        if self._open or any(self._unsaid.values()):
+        if self._open or any(self._unreported.values()):
             self._timer = loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
         for connection in tuple(self._open):
             if connection in self._silent and connection.has_sent_a_head():
                 del self._silent[connection]
-            self._look_at(connection, elapsed, loop)
-        self._say(now)
+            self._check(connection, elapsed, loop)
+        self._report(now)
 
-    def _look_at(self, connection: Connection, elapsed: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, connection: Connection, elapsed: float, loop: asyncio.AbstractEventLoop) -> None:
         wait, awaits = connection.wait, connection.awaits()
         if awaits is None:
             wait.subject, wait.seconds = None, 0.0
@@ -186,25 +186,25 @@ class ConnectionGuard:
             # A head is whole in its time or not. Everything else may take as long as it goes on at some rate.
             wait.seconds = max(0.0, wait.seconds - abs(progress - wait.progress) / self._limits.body_rate)
             wait.progress = progress
-        if wait.seconds >= self._patience[awaited]:
+        if wait.seconds >= self._time_limits[awaited]:
             if connection.give_up(awaited):
-                self._note(Closed.TOO_SLOW, connection, loop)
+                self._count(Closed.TOO_SLOW, connection, loop)
             else:
-                wait.seconds -= _LAST_WORDS_SECONDS
+                wait.seconds -= _REFUSAL_SECONDS
 
-    def _note(self, why: Closed, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
-        self.on_closed(why)
-        self._unsaid[why] += 1
-        self._last_peer[why] = connection.peer
-        self._say(loop.time())
+    def _count(self, reason: Closed, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self.on_closed(reason)
+        self._unreported[reason] += 1
+        self._last_peer[reason] = connection.peer
+        self._report(loop.time())
 
-    def _say(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         """One line a minute at most, however many there were."""
-        for why in (why for why, count in self._unsaid.items() if count):
-            if now - self._said.get(why, -_LOG_SECONDS) >= _LOG_SECONDS:
-                level, text = _SAID[why]
-                log.log(level, text, self._unsaid[why], self._last_peer[why])
-                self._said[why], self._unsaid[why] = now, 0
+        for reason in (reason for reason, count in self._unreported.items() if count):
+            if now - self._reported_at.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
+                level, text = _MESSAGES[reason]
+                log.log(level, text, self._unreported[reason], self._last_peer[reason])
+                self._reported_at[reason], self._unreported[reason] = now, 0
 
 
 def guard_of(settings: Settings) -> ConnectionGuard:
@@ -230,5 +230,5 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     return unsent
 
 
-def _nobody(why: Closed) -> None:
+def _ignore(reason: Closed) -> None:
     """Nobody is told."""

@@ -20,7 +20,7 @@ from infrastructure.server.close_delimited import CloseDelimited
 from infrastructure.server.connection_guard import Awaited, ConnectionGuard, Wait, unsent_bytes
 from infrastructure.server.deferred_request import DeferredRequest, EarlyHandler, default_lines
 from infrastructure.server.header_lines import header_lines
-from infrastructure.server.problem_response import problem_answer
+from infrastructure.server.problem_response import problem_bytes
 from infrastructure.server.request_heads import RequestHeads
 
 _TOO_SLOW = "shop.too_slow"
@@ -74,7 +74,7 @@ class ShopProtocol(HttpToolsProtocol):
         # The request that is being answered. `cycle` is the newest one, which may still wait behind it.
         self._answered: RequestResponseCycle | None = None
         if self.guard is not None:
-            self.guard.welcome(self, self.limit_concurrency, self.loop)
+            self.guard.add(self, self.limit_concurrency, self.loop)
 
     def data_received(self, data: bytes) -> None:
         head = None
@@ -200,7 +200,7 @@ class ShopProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.guard is not None:
-            self.guard.farewell(self)
+            self.guard.remove(self)
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
         if self._answered is not None and not self._answered.response_complete:
@@ -227,7 +227,7 @@ class ShopProtocol(HttpToolsProtocol):
 
     def awaits(self) -> tuple[Awaited, object, int] | None:
         if self.transport.is_closing() or self.flow.write_paused:
-            return Awaited.ANSWER, Awaited.ANSWER, unsent_bytes(self.transport)
+            return Awaited.RESPONSE, Awaited.RESPONSE, unsent_bytes(self.transport)
         if self.flow.read_paused:
             return None
         if self.cycle is None or self.cycle.scope is not self.scope:
@@ -240,12 +240,12 @@ class ShopProtocol(HttpToolsProtocol):
         is_idle = self.cycle.response_complete and self._quiet_since is None
         return (Awaited.HEAD, None, 0) if is_idle else None
 
-    def turn_away(self) -> None:
+    def refuse(self) -> None:
         detail = "Too many connections are open from this address"
         self._refuse(503, detail, header_lines([(b"retry-after", b"1")]))
 
     def give_up(self, awaited: Awaited) -> bool:
-        if awaited is Awaited.ANSWER:
+        if awaited is Awaited.RESPONSE:
             self.transport.abort()
         elif awaited is Awaited.BODY and not self.cycle.response_started and not comes_too_slowly(self.cycle.scope):
             # The application has its own words for it. What it reads next is nothing, and then it sees this mark,
@@ -263,7 +263,7 @@ class ShopProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, detail: str, more: bytes = b"") -> None:
         """Answer a connection of which no request is known, and close it."""
         date = default_lines(self.server_state.default_headers)
-        self.transport.write(problem_answer(status, detail, date + more))
+        self.transport.write(problem_bytes(status, detail, date + more))
         self.transport.close()
 
 

@@ -64,7 +64,7 @@ class StopRequests:
         self._count += 1
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def handling_signals(self) -> Iterator[None]:
         """Count signals for a block, instead of ending or raising anything."""
         signals = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
@@ -101,7 +101,7 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
     `production` asks for outside servers unless EMBEDDED is true. `demo` loads a small catalog at first.
     """
     stop = StopRequests()
-    with stop.heard():
+    with stop.handling_signals():
         try:
             _Launch(_with_defaults(settings, production), production, demo, stop).run()
         except (SettingsError, EmbeddedServerError, ApplicationFailed) as error:
@@ -153,7 +153,7 @@ class _Launch:
             bound_socket(self._settings) as listener,
             metrics_folder(self._settings.metrics_dir) as folder,
         ):
-            self._hand_to_workers(embedded_urls(self._settings), folder)
+            self._export_to_workers(embedded_urls(self._settings), folder)
             if self._settings.reload:
                 self._serve_reloading(listener)
             else:
@@ -171,10 +171,10 @@ class _Launch:
             listen(self._settings, listener)
             supervisor = Supervisor(self._settings.uvicorn_workers, partial(serve, config), listener)
             try:
-                with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as first:
+                with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
                     while not self._stop.requested():
                         supervisor.tick()
-                        first.look()
+                        probe.poll()
                         time.sleep(_POLL_SECONDS)
             finally:
                 if self._stop.requested():
@@ -190,10 +190,10 @@ class _Launch:
             if self._stop.requested():
                 return
             listen(self._settings, listener)
-            with StartupProbe(self._settings, listener, demo=self._demo, banner=True) as first:
-                serve_with_reload(self._settings, listener, first.look)
+            with StartupProbe(self._settings, listener, demo=self._demo, banner=True) as probe:
+                serve_with_reload(self._settings, listener, probe.poll)
 
-    def _hand_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
+    def _export_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
         """Put into the environment where the servers are, so that no worker starts its own, and the counters."""
         os.environ["EMBEDDED"] = "false"
         os.environ["DATABASE_URL"] = urls.database_url
@@ -223,8 +223,8 @@ class _Launch:
                 from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
 
                 if self._settings.outside_database_url is not None:
-                    patience = DATABASE_WAIT_SECONDS if self._production else 0.0
-                    wait_for_database(urls.database_url, patience, self._stop.requested)
+                    seconds = DATABASE_WAIT_SECONDS if self._production else 0.0
+                    wait_for_database(urls.database_url, seconds, self._stop.requested)
                 if not self._stop.requested():
                     migrate(urls.database_url)
             except Exception as error:

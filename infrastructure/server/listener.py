@@ -51,7 +51,7 @@ def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
     return CannotListen(f"The shop cannot listen on {address} ({reason}): set API_HOST or API_PORT to a free address")
 
 
-def turn_newcomers_away(listener: socket.socket) -> None:
+def drop_new_connections(listener: socket.socket) -> None:
     """Have the kernel ignore whoever asks for a new connection, while those who have one already are served.
 
     Closing the socket resets all who queue at it, and there is always somebody who has just come: so the door is

@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 
 
-def problem_answer(status: int, detail: str, lines: bytes = b"") -> bytes:
+def problem_bytes(status: int, detail: str, lines: bytes = b"") -> bytes:
     """The bytes of an answer of `status` that closes its connection; `lines` are more headers."""
     title = HTTPStatus(status).phrase
     code = title.lower().replace(" ", "_")

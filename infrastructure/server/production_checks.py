@@ -27,7 +27,7 @@ _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
 
 # Invalid authorization, and a database that is not there.
 _FINAL_CLASSES = {"28", "3D"}
-_FINAL_WORDS = re.compile(
+_FINAL_MESSAGES = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects|not permitted to log in"
     r'|(role|database) ".*" does not exist|permission denied for database|definition of service ".*" not found'
 )
@@ -43,9 +43,9 @@ def check_database_url(settings: Settings) -> None:
         url = make_url(settings.outside_database_url or "postgresql://")
         if url.port is not None and not 1 <= url.port <= _HIGHEST_PORT:
             raise ValueError("no port has this number")
-        words, named = url.get_dialect()().create_connect_args(url)
+        positional, named = url.get_dialect()().create_connect_args(url)
         # Where an option has no meaning to PostgreSQL, this says so without a connection.
-        make_dsn(*words, **named)
+        make_dsn(*positional, **named)
     except (ArgumentError, ValueError, psycopg2.ProgrammingError):
         # What it holds is not shown: nobody can tell which part of it is the password.
         raise SettingsError(
@@ -104,8 +104,8 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             if is_final(error):
                 raise DatabaseAway(f"PostgreSQL refuses the connection: {reason}") from None
         if time.monotonic() >= deadline:
-            patience = f" within {seconds:.0f} s" if seconds else ""
-            raise DatabaseAway(f"PostgreSQL did not answer{patience}: {reason}")
+            within = f" within {seconds:.0f} s" if seconds else ""
+            raise DatabaseAway(f"PostgreSQL did not answer{within}: {reason}")
         if not waiting:
             waiting = True
             sys.stderr.write(f"Waiting up to {seconds:.0f} s for PostgreSQL: {reason}\n")
@@ -118,7 +118,7 @@ def is_final(error: DBAPIError) -> bool:
     if code is not None:
         return code[:2] in _FINAL_CLASSES
     # The driver passes no code on before there is a connection.
-    return _FINAL_WORDS.search(str(error.orig)) is not None
+    return _FINAL_MESSAGES.search(str(error.orig)) is not None
 
 
 def first_line(error: Exception) -> str:

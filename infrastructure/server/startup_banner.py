@@ -13,13 +13,13 @@ HEALTH_PATH = "/health_check"
 def web_address(host: str, port: int) -> str:
     """`host` and `port` as they stand in a URL; an address that means "all" is shown as this machine's."""
     try:
-        host = reachable(host)
+        host = connectable(host)
     except ValueError:
         return f"{host}:{port}"
     return f"[{ipaddress.ip_address(host)}]:{port}" if ":" in host else f"{ipaddress.ip_address(host)}:{port}"
 
 
-def reachable(host: str) -> str:
+def connectable(host: str) -> str:
     """The address to connect to for one that is listened on, which may mean "all"."""
     address = ipaddress.ip_address(host)
     if not address.is_unspecified:
@@ -27,16 +27,18 @@ def reachable(host: str) -> str:
     return "127.0.0.1" if address.version == 4 else "::1"
 
 
-def seen_from_elsewhere(host: str, port: int) -> str | None:
+def external_address(host: str, port: int) -> str | None:
     """`host` and `port` as other machines reach them, where all addresses are listened on and this machine has another."""
     address = ipaddress.ip_address(host)
     if not address.is_unspecified:
         return None
-    family, anybody = (socket.AF_INET, "192.0.2.1") if address.version == 4 else (socket.AF_INET6, "2001:db8::1")
+    family, documentation_address = (
+        (socket.AF_INET, "192.0.2.1") if address.version == 4 else (socket.AF_INET6, "2001:db8::1")
+    )
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             # Nothing is sent: the system only looks which of its addresses it would send from.
-            probe.connect((anybody, 9))
+            probe.connect((documentation_address, 9))
         except OSError:
             return None
         own = str(probe.getsockname()[0])
@@ -57,17 +59,17 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
-def startup_banner(settings: Settings, address: str, elsewhere: str | None) -> str:
+def startup_banner(settings: Settings, address: str, external: str | None) -> str:
     """The lines with the URLs of the shop at `address`, for somebody at a terminal."""
     shop, prefix = f"http://{address}", settings.api_prefix
     lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{HEALTH_PATH}"]
-    if elsewhere:
-        lines.append(f"        http://{elsewhere}{prefix} for other machines, if nothing is in the way")
+    if external:
+        lines.append(f"        http://{external}{prefix} for other machines, if nothing is in the way")
     return "".join(f"{line}\n" for line in lines)
 
 
-def startup_line(settings: Settings, address: str, elsewhere: str | None) -> str:
+def startup_line(settings: Settings, address: str, external: str | None) -> str:
     """The one line that production prints instead of the banner."""
     prefix = settings.api_prefix
-    others = f", for other machines on http://{elsewhere}{prefix}," if elsewhere else ""
+    others = f", for other machines on http://{external}{prefix}," if external else ""
     return f"The shop serves on http://{address}{prefix}{others} with {settings.uvicorn_workers} workers\n"

@@ -12,15 +12,15 @@ from typing import Self
 from config.settings import PROJECT_ROOT, Settings
 from infrastructure.server.startup_banner import (
     HEALTH_PATH,
-    reachable,
+    connectable,
+    external_address,
     say,
-    seen_from_elsewhere,
     startup_banner,
     startup_line,
     web_address,
 )
 
-_GOOD_NEWS = b"HTTP/1.1 200"
+_HEALTHY = b"HTTP/1.1 200"
 # On this machine connecting takes a moment, unless too many do.
 _CONNECT_SECONDS = 0.2
 _ANSWER_SECONDS = 3.0
@@ -35,12 +35,12 @@ class StartupProbe:
     def __init__(self, settings: Settings, listener: socket.socket, *, demo: bool, banner: bool) -> None:
         host, port = listener.getsockname()[:2]
         self._address = web_address(str(settings.api_host), port)
-        self._elsewhere = seen_from_elsewhere(host, port)
-        self._listening_on = reachable(host), port
+        self._external_address = external_address(host, port)
+        self._listening_on = connectable(host), port
         self._settings, self._demo, self._banner = settings, demo, banner
-        self._question: socket.socket | None = None
-        self._asked = 0.0
-        self._said = False
+        self._connection: socket.socket | None = None
+        self._asked_at = 0.0
+        self._done = False
         self._loader: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -49,48 +49,48 @@ class StartupProbe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._forget()
+        self._close()
         if self._loader is not None and self._loader.poll() is None:
             self._loader.terminate()
             self._loader.wait()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask whether the shop is healthy, or see what it answered; neither takes long."""
-        if self._said:
+        if self._done:
             return
-        if self._question is None:
-            self._question = self._ask()
-        elif select.select([self._question], [], [], 0)[0]:
-            if _is_good_news(self._question):
-                self._say()
-            self._forget()
-        elif time.monotonic() - self._asked > _ANSWER_SECONDS:
-            self._forget()
+        if self._connection is None:
+            self._connection = self._ask()
+        elif select.select([self._connection], [], [], 0)[0]:
+            if _is_healthy(self._connection):
+                self._announce()
+            self._close()
+        elif time.monotonic() - self._asked_at > _ANSWER_SECONDS:
+            self._close()
 
     def _ask(self) -> socket.socket | None:
-        """A connection on which the question is on its way; None when nobody takes it."""
-        self._asked = time.monotonic()
+        """A connection on which the request is sent; None when nobody accepts it."""
+        self._asked_at = time.monotonic()
         request = f"GET {HEALTH_PATH} HTTP/1.1\r\nHost: {self._address}\r\nConnection: close\r\n\r\n"
         try:
-            question = socket.create_connection(self._listening_on, _CONNECT_SECONDS)
+            connection = socket.create_connection(self._listening_on, _CONNECT_SECONDS)
         except OSError:
             return None
         try:
-            question.sendall(request.encode())
+            connection.sendall(request.encode())
         except OSError:
-            question.close()
+            connection.close()
             return None
-        return question
+        return connection
 
-    def _forget(self) -> None:
-        if self._question is not None:
-            self._question.close()
-            self._question = None
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _say(self) -> None:
-        self._said = True
+    def _announce(self) -> None:
+        self._done = True
         text = startup_banner if self._banner else startup_line
-        say(text(self._settings, self._address, self._elsewhere))
+        say(text(self._settings, self._address, self._external_address))
         if self._demo:
             self._load_demo()
 
@@ -103,8 +103,8 @@ class StartupProbe:
         )
 
 
-def _is_good_news(question: socket.socket) -> bool:
+def _is_healthy(connection: socket.socket) -> bool:
     try:
-        return question.recv(len(_GOOD_NEWS)) == _GOOD_NEWS
+        return connection.recv(len(_HEALTHY)) == _HEALTHY
     except OSError:
         return False

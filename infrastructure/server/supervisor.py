@@ -15,15 +15,15 @@ from collections.abc import Callable
 from functools import partial
 
 from infrastructure.server.child_process import ChildProcess
-from infrastructure.server.listener import turn_newcomers_away
-from infrastructure.server.worker import GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, TELL_WHERE, ApplicationFailed
+from infrastructure.server.listener import drop_new_connections
+from infrastructure.server.worker import DUMP_STACKS, GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, ApplicationFailed
 
 log = logging.getLogger("shop.supervisor")
 
 # A worker whose event loop did not answer for this long hangs.
-_SILENCE_SECONDS = 30.0
+_HUNG_SECONDS = 30.0
 # For a worker that hangs, to say where.
-_LAST_WORDS_SECONDS = 0.5
+_STACK_DUMP_SECONDS = 0.5
 _PING_SECONDS = 1.0
 # Between attempts while workers die before they serve.
 _RETRY_SECONDS = 1.0
@@ -41,19 +41,19 @@ class _Worker:
 
     def __init__(self, work: Work, number: int, listener: socket.socket) -> None:
         self.number = number
-        self._control, theirs = socket.socketpair()
+        self._control, worker_end = socket.socketpair()
         self._control.setblocking(False)
-        with theirs:
-            keep = (listener.fileno(), theirs.fileno())
-            self.process = ChildProcess(partial(work, number, listener, theirs), keep)
+        with worker_end:
+            keep = (listener.fileno(), worker_end.fileno())
+            self.process = ChildProcess(partial(work, number, listener, worker_end), keep)
         self.serves = False
         # When it is killed, because it hangs.
-        self._doomed_at: float | None = None
-        self._asked = 0.0
+        self._kill_at: float | None = None
+        self._pinged_at = 0.0
         # Since when a question waits for its answer.
         self._waiting_since: float | None = None
 
-    def attend(self) -> None:
+    def ping(self) -> None:
         """Take note of answers, and ask again when it is time."""
         now = time.monotonic()
         try:
@@ -65,31 +65,31 @@ class _Worker:
             self.serves = answers[-1:] == SERVING
             assert set(answers) <= set(SERVING + NOT_SERVING)
         pause = _PING_SECONDS if self.serves else _POLL_SECONDS
-        if now - self._asked > pause:
-            self._asked = now
+        if now - self._pinged_at > pause:
+            self._pinged_at = now
             self._waiting_since = self._waiting_since or now
             self._send(PING)
 
-    def end_if_it_hangs(self) -> None:
+    def end_if_hung(self) -> None:
         """Have it say where it hangs, and kill it a moment later."""
         now = time.monotonic()
-        if self._doomed_at is None and self.hangs():
+        if self._kill_at is None and self.is_hung():
             log.error("Worker %d hangs and is ended; where it hangs is on standard error", self.process.pid)
-            self.process.send(TELL_WHERE)
-            self._doomed_at = now + _LAST_WORDS_SECONDS
-        elif self._doomed_at is not None and now >= self._doomed_at:
+            self.process.send(DUMP_STACKS)
+            self._kill_at = now + _STACK_DUMP_SECONDS
+        elif self._kill_at is not None and now >= self._kill_at:
             self.process.kill()
 
-    def hangs(self) -> bool:
+    def is_hung(self) -> bool:
         # Counted from the question: time that passed while the launcher itself was stopped says nothing.
-        return self._waiting_since is not None and time.monotonic() - self._waiting_since > _SILENCE_SECONDS
+        return self._waiting_since is not None and time.monotonic() - self._waiting_since > _HUNG_SECONDS
 
     def close(self) -> None:
         self._control.close()
 
-    def _send(self, question: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         try:
-            self._control.send(question)
+            self._control.send(message)
         except OSError:
             # The pair is full because the worker hangs, or closed because it died: both are seen elsewhere.
             log.debug("Worker %d takes no questions", self.process.pid)
@@ -103,7 +103,7 @@ class Supervisor:
         # Whether any worker ever came to serve, as far as the workers have told.
         self.has_served = False
         self._workers: list[_Worker] = []
-        self._not_before = 0.0
+        self._next_start_at = 0.0
 
     def workers(self) -> list[int]:
         """The pids of the workers there are."""
@@ -112,17 +112,17 @@ class Supervisor:
     def tick(self) -> None:
         """Look after every worker. Raises `ApplicationFailed` when one fails before any ever served."""
         for worker in list(self._workers):
-            worker.attend()
+            worker.ping()
             self.has_served = self.has_served or worker.serves
             if not worker.process.has_ended():
-                worker.end_if_it_hangs()
+                worker.end_if_hung()
             if worker.process.has_ended():
-                self._bury(worker)
-        while len(self._workers) < self._count and time.monotonic() >= self._not_before:
+                self._reap(worker)
+        while len(self._workers) < self._count and time.monotonic() >= self._next_start_at:
             self._start_worker()
 
-    def stop(self, drain_seconds: float, hurry: Callable[[], bool]) -> None:
-        """Ask the workers to finish, and wait for them; kill them when they take too long, or `hurry()` says so.
+    def stop(self, drain_seconds: float, urgent: Callable[[], bool]) -> None:
+        """Ask the workers to finish, and wait for them; kill them when they take too long, or `urgent()` says so.
 
         They go on accepting for `drain_seconds`.
         """
@@ -134,7 +134,7 @@ class Supervisor:
             now = time.monotonic()
             if now >= drained:
                 self._close_listener()
-            if now > deadline or hurry():
+            if now > deadline or urgent():
                 for worker in self._workers:
                     worker.process.kill()
             time.sleep(_POLL_SECONDS)
@@ -151,14 +151,14 @@ class Supervisor:
             if not self.has_served:
                 raise ApplicationFailed(f"No worker can be started: {error.strerror}") from None
             log.error("No worker can be started for now: %s", error.strerror)
-            self._not_before = time.monotonic() + _RETRY_SECONDS
+            self._next_start_at = time.monotonic() + _RETRY_SECONDS
 
     def _close_listener(self) -> None:
         if self._listener.fileno() != -1:
-            turn_newcomers_away(self._listener)
+            drop_new_connections(self._listener)
             self._listener.close()
 
-    def _bury(self, worker: _Worker) -> None:
+    def _reap(self, worker: _Worker) -> None:
         code = worker.process.exit_code
         assert code is not None
         worker.close()
@@ -168,4 +168,4 @@ class Supervisor:
         if code != 0:
             log.warning("Worker %d died (exit code %d) and is replaced", worker.process.pid, code)
         if not worker.serves:
-            self._not_before = time.monotonic() + _RETRY_SECONDS
+            self._next_start_at = time.monotonic() + _RETRY_SECONDS

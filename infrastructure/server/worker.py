@@ -29,7 +29,7 @@ GRACEFUL_SECONDS = 30
 # can free.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 # Beside connections of clients, a worker opens some to its servers, and files.
-_OTHER_FILES = 500
+_SPARE_FILES = 500
 # After the launcher has shut the door: for those in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
@@ -40,14 +40,14 @@ SERVING = b"+"
 
 
 # The signal on which a worker writes to standard error what its threads are doing, even one whose event loop hangs.
-TELL_WHERE = signal.SIGUSR2
+DUMP_STACKS = signal.SIGUSR2
 
 
 class ApplicationFailed(RuntimeError):
     """The application does not come to serve; the message is one line."""
 
 
-class PatientServer(Server):
+class GracefulServer(Server):
     """uvicorn, but whoever has connected in the last moment is served and not reset."""
 
     # The event loop, once it runs.
@@ -114,12 +114,12 @@ def serve(config: Config, number: int, listener: socket.socket, control: socket.
     `number` is one of 0 to UVICORN_WORKERS - 1 that no other worker has.
     """
     # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
-    signal.signal(signal.SIGTERM, _leave)
-    faulthandler.register(TELL_WHERE)
-    _allow_files(2 * (config.limit_concurrency or 0) + _OTHER_FILES)
-    _guard_connections(config, number)
-    server = PatientServer(config)
-    threading.Thread(target=_report, args=(control, server), daemon=True).start()
+    signal.signal(signal.SIGTERM, _exit)
+    faulthandler.register(DUMP_STACKS)
+    _raise_file_limit(2 * (config.limit_concurrency or 0) + _SPARE_FILES)
+    _join_connection_guard(config, number)
+    server = GracefulServer(config)
+    threading.Thread(target=_answer_pings, args=(control, server), daemon=True).start()
     with listener:
         server.run([listener])
 
@@ -138,7 +138,7 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
     Server(uvicorn_config(settings, guard_of(settings))).run(sockets)
 
 
-def _allow_files(count: int) -> None:
+def _raise_file_limit(count: int) -> None:
     """Let this process open so many files and connections, if the system does: many allow no more than 1024 by default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
@@ -147,14 +147,14 @@ def _allow_files(count: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _guard_connections(config: Config, number: int) -> None:
+def _join_connection_guard(config: Config, number: int) -> None:
     protocol = config.http_protocol_class
     if issubclass(protocol, ShopProtocol) and protocol.guard is not None:
-        protocol.guard.counts.count_as(number)
+        protocol.guard.counts.use_page(number)
         protocol.guard.on_closed = getattr(config.loaded_app, "count_closed", protocol.guard.on_closed)
 
 
-def _report(control: socket.socket, server: PatientServer) -> None:
+def _answer_pings(control: socket.socket, server: GracefulServer) -> None:
     """Have the launcher answered until it is gone, and then end this process, whatever it is doing.
 
     The answer comes from the event loop: where that does not turn, nobody is served, and the launcher shall know.
@@ -176,6 +176,6 @@ def _report(control: socket.socket, server: PatientServer) -> None:
     os._exit(1)
 
 
-def _leave(signal_number: int, frame: FrameType | None) -> None:
+def _exit(signal_number: int, frame: FrameType | None) -> None:
     # Not by an exception, which could come between the making of uvicorn's coroutine and its first step.
     os._exit(0)

@@ -73,7 +73,7 @@ def supervise(folder: Path, listener: socket.socket) -> None:
 
 def main() -> int:
     logging.basicConfig(stream=sys.stderr)
-    infrastructure.server.supervisor._SILENCE_SECONDS = float(sys.argv[2])
+    infrastructure.server.supervisor._HUNG_SECONDS = float(sys.argv[2])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
             supervise(Path(sys.argv[1]), listener)

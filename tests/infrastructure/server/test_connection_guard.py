@@ -71,10 +71,10 @@ class Guarded:
         class OnTheClock:
             """The guard, whose loop is the clock."""
 
-            def welcome(self, newcomer: Any, most: int | None, loop: object) -> None:
-                guard.welcome(newcomer, most, clock)  # type: ignore[arg-type]
+            def add(self, newcomer: Any, most: int | None, loop: object) -> None:
+                guard.add(newcomer, most, clock)  # type: ignore[arg-type]
 
-            farewell = staticmethod(guard.farewell)
+            remove = staticmethod(guard.remove)
 
         self._kind = type(
             "GuardedProtocol", (ShopProtocol,), {"guard": OnTheClock(), "heads": RequestHeads(learn_every=1)}
@@ -234,7 +234,7 @@ async def test_the_limit_is_one_for_all_workers_and_for_the_whole_network_of_an_
     counts = ConnectionCounts(2)
     workers = Guarded(counts=counts), Guarded(counts=counts)
     for number, worker in enumerate(workers):
-        counts.count_as(number)
+        counts.use_page(number)
         worker.connect("2001:db8::1")
     assert not workers[1].connect("2001:db8::2").pipe.closing
     refused = workers[1].connect("2001:db8::3")
@@ -242,7 +242,7 @@ async def test_the_limit_is_one_for_all_workers_and_for_the_whole_network_of_an_
     refused.end()
     assert not workers[1].connect("2001:db8:0:1::3").pipe.closing
     # Another worker takes the place of the first, whose connections went with it.
-    counts.count_as(0)
+    counts.use_page(0)
     assert not workers[0].connect("2001:db8::4").pipe.closing
 
 

@@ -253,7 +253,7 @@ class TestProduction:
 def test_a_closed_terminal_does_not_end_what_nohup_protects() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopRequests().heard():
+        with StopRequests().handling_signals():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     finally:

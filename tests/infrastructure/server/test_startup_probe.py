@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import read_settings
-from infrastructure.server.startup_banner import drain_notice, seen_from_elsewhere, web_address
+from infrastructure.server.startup_banner import drain_notice, external_address, web_address
 from infrastructure.server.startup_probe import StartupProbe
 from tests.infrastructure.processes import wait_for
 
@@ -31,9 +31,9 @@ def test_an_address_is_shown_so_that_it_can_be_opened(host: str, shown: str) -> 
 
 
 def test_where_all_addresses_are_listened_on_one_is_shown_that_works_from_elsewhere() -> None:
-    assert seen_from_elsewhere("127.0.0.1", 80) is None
+    assert external_address("127.0.0.1", 80) is None
     for everywhere in ("0.0.0.0", "::"):
-        shown = seen_from_elsewhere(everywhere, 80)
+        shown = external_address(everywhere, 80)
         # A machine without a network has no such address.
         assert shown is None or re.fullmatch(r"([0-9.]+|\[[0-9a-f:]+\]):80", shown)
         assert shown not in ("127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::]:80")
@@ -61,38 +61,38 @@ def announced(listener: socket.socket) -> StartupProbe:
     return StartupProbe(settings, listener, demo=False, banner=True)
 
 
-def answer(first: StartupProbe, listener: socket.socket, status: str) -> bytes:
-    """Have the question answered, and looked at; returns the question."""
-    first.look()
+def answer(probe: StartupProbe, listener: socket.socket, status: str) -> bytes:
+    """Have the request answered, and looked at; returns the request."""
+    probe.poll()
     connection, _ = listener.accept()
     with connection:
-        question = connection.recv(4096)
-        first.look()
+        request = connection.recv(4096)
+        probe.poll()
         connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
-    first.look()
-    return question
+    probe.poll()
+    return request
 
 
 def test_nothing_is_said_before_the_shop_is_healthy_and_all_of_it_once(
     listener: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with announced(listener) as first:
-        assert answer(first, listener, "503 Service Unavailable").startswith(b"GET /health_check HTTP/1.1\r\n")
+    with announced(listener) as probe:
+        assert answer(probe, listener, "503 Service Unavailable").startswith(b"GET /health_check HTTP/1.1\r\n")
         assert capsys.readouterr().out == ""
-        answer(first, listener, "200 OK")
+        answer(probe, listener, "200 OK")
         shop = f"http://127.0.0.1:{listener.getsockname()[1]}"
         assert capsys.readouterr().out == f"API     {shop}/v1\nDocs    {shop}/docs\nHealth  {shop}/health_check\n"
-        first.look()
+        probe.poll()
         assert capsys.readouterr().out == ""
 
 
 def test_a_shop_that_is_not_reached_is_asked_again(listener: socket.socket, capsys: pytest.CaptureFixture[str]) -> None:
     address = listener.getsockname()
-    with announced(listener) as first:
+    with announced(listener) as probe:
         listener.close()
-        first.look()
+        probe.poll()
         with socket.create_server(address) as another:
-            answer(first, another, "200 OK")
+            answer(probe, another, "200 OK")
             wait_for(lambda: "Health " in capsys.readouterr().out, "the addresses", seconds=1)
 
 
@@ -101,8 +101,8 @@ def test_a_reader_that_has_gone_does_not_end_the_shop(listener: socket.socket, m
     os.close(reader)
     with os.fdopen(writer, "w", buffering=1) as nobody:
         monkeypatch.setattr(sys, "stdout", nobody)
-        with announced(listener) as first:
-            answer(first, listener, "200 OK")
+        with announced(listener) as probe:
+            answer(probe, listener, "200 OK")
         monkeypatch.undo()
         with pytest.raises(BrokenPipeError):
             nobody.flush()
