@@ -1,1 +1,1 @@
-"""Puts the application together, and owns what a worker owns from its first request to its last."""
+"""Assembly of the application, and the resources that a worker opens at its start and closes at its end."""

@@ -1,4 +1,4 @@
-"""Puts the application together: resources, routes, and the layers of middleware around them."""
+"""Assembly of the application: resources, routes, and the middleware around them."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,7 +39,7 @@ from middleware.request_context import RequestContext
 from middleware.same_origin import SameOrigin
 from services.health import HealthService
 
-# A new entity is registered here. What is asked for most stands first: routes are tried in this order.
+# A new entity is registered here. The most requested stand first: routes are tried in this order.
 CONTROLLERS: tuple[type[BaseController], ...] = (
     ProductController,
     CheckoutController,
@@ -71,7 +71,7 @@ def assemble(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        # Nobody collects it; to find that out again with every request is not free.
+        # The shop has no telemetry collector, and FastAPI would look for one at every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.resources = resources
@@ -93,7 +93,7 @@ def assemble(settings: Settings) -> FastAPI:
 
 
 def _contact(addresses: Sequence[str]) -> dict[str, Any]:
-    """Whom the document names for questions: who runs the shop, where that is told."""
+    """The contact in the OpenAPI document, by SECURITY_CONTACT."""
     contact: dict[str, Any] = {"name": "Who runs this shop"}
     for address in reversed(addresses):
         if address.startswith("mailto:"):
@@ -104,21 +104,24 @@ def _contact(addresses: Sequence[str]) -> dict[str, Any]:
 
 
 def _resource_names() -> list[str]:
-    """The first parts of all paths below the prefix, where the API is."""
+    """The first part of each path of the API below the prefix."""
     return [controller().plural for controller in CONTROLLERS]
 
 
 class Shop(FastAPI):
-    """FastAPI with the shop's layers around all of it, and beside them what the server asks first and tells."""
+    """FastAPI with the shop's middleware around it.
+
+    Before a request the server calls `handle_early`, and `count_closed` for each connection that it closes.
+    """
 
     layers: ASGIApp
     handle_early: EarlyHandler
     count_closed: Callable[[Closed], None]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What turns errors into answers, and what routes of FastAPI's own kind need.
+        """The layers that turn errors into responses, and that FastAPI's routes need.
 
-        Its other layers answer the unexpected in another shape, and serve tracing and a body limit that nobody uses.
+        FastAPI's other layers render unexpected errors in another shape, or serve tracing and a body limit not used here.
         """
         routes = AsyncExitStackMiddleware(self.router)
         return UnexpectedErrors(ExceptionMiddleware(routes, handlers=dict(self.exception_handlers)))
@@ -128,11 +131,11 @@ class Shop(FastAPI):
 
 
 def _add_middleware(shop: Shop, resources: AppResources) -> None:
-    """Put the layers of middleware around `shop`, the innermost first: the last one sees a request first."""
+    """Put the middleware around `shop`, the innermost first: the last one gets a request first."""
     settings = resources.settings
 
     def limit_of(path: str) -> int:
-        # A limit that was raised for every body is not lowered for those that may be the largest.
+        # Where MAX_BODY_BYTES is larger than the limit of bulk bodies, it holds for these too.
         is_bulk = path.rstrip("/").endswith(("/bulk", "/bulk_delete"))
         return max(BULK_BYTES, settings.max_body_bytes) if is_bulk else settings.max_body_bytes
 

@@ -1,4 +1,4 @@
-"""What one worker process owns, from its first request to its last: database, Redis, cache, and its drain."""
+"""The resources of one worker process, opened at its start and closed at its end: database, Redis, cache, logs, metrics."""
 
 import asyncio
 import logging
@@ -34,9 +34,9 @@ NOTE_SECONDS = 1.0
 
 
 class AppResources:
-    """The resources of one worker process. Making it opens nothing; `running` opens and closes everything.
+    """The resources of one worker process. The constructor opens nothing; `running` opens and closes everything.
 
-    `resources` are the first parts of the paths that are counted by name.
+    `routes` are the first parts of the paths that metrics count by name.
     """
 
     def __init__(self, settings: Settings, routes: Sequence[str] = ()) -> None:
@@ -61,7 +61,7 @@ class AppResources:
             await self.cache.start()
             jobs = [self._purge_old_replies(), self._note_state(), self.change_listener.listen()]
             if self.metrics.number == 0:
-                # The first of the workers says it for all.
+                # Only the first worker reports it.
                 jobs.append(report_start(self.database, self.gateway, redis_uri(self.settings)))
             background = [asyncio.create_task(job) for job in jobs]
             try:
@@ -79,13 +79,13 @@ class AppResources:
         stop_logging()
 
     def _attach_to_servers(self, stack: ExitStack) -> None:
-        # The launcher names its servers; only a bare `uvicorn main:app` without outside ones starts its own.
+        # The launcher passes the URLs of its servers; only a bare `uvicorn main:app` without outside ones starts its own.
         if self.settings.outside_database_url is None:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
 
     async def _purge_old_replies(self) -> None:
-        """Forget, batch by batch, the answers whose Idempotency-Keys nobody will repeat any more."""
+        """Delete, in batches, the replies whose Idempotency-Keys have expired."""
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             try:
@@ -97,13 +97,13 @@ class AppResources:
                 log.exception("Old Idempotency-Keys could not be removed")
 
     async def _note_state(self) -> None:
-        """Keep the other workers, any of which may be asked for /metrics, informed about this one."""
+        """Keep the state of this worker up to date for the others: any of them may be asked for /metrics."""
         while True:
             self.note_state()
             await asyncio.sleep(NOTE_SECONDS)
 
     def note_state(self) -> None:
-        """Write down for /metrics how this worker is now."""
+        """Write the state of this worker for /metrics."""
         usage = self.database.usage().values()
         self.metrics.note_state(
             db_pool_size=sum(pool.size for pool in usage), db_pool_checked_out=sum(pool.in_use for pool in usage)

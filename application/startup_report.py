@@ -1,4 +1,4 @@
-"""What a start says in the log: which database serves, at which migration, and which Redis; one line each."""
+"""The startup report in the log: which database, which migration and which Redis; one line each."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ _RETRY_SECONDS = 1.0
 
 
 async def report_start(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
-    """Say it as soon as each of them has answered; the database is waited for."""
+    """Log the report. The database is waited for."""
     log.info("Redis: %s", await _redis(gateway, redis_url))
     version, schema = await _database(database)
     usage = {kind: pool.size for kind, pool in database.usage().items()}
@@ -37,7 +37,7 @@ async def report_start(database: Database, gateway: RedisGateway, redis_url: str
 async def _database(database: Database) -> tuple[str, Schema]:
     def inspect(connection: Connection) -> tuple[str, Schema]:
         version = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
-        # Of packages it also says who made them.
+        # Versions from packages have the packager's name behind them.
         return str(version).partition(" ")[0], schema_of(connection)
 
     while True:
@@ -66,7 +66,7 @@ async def _redis(gateway: RedisGateway, url: str | None) -> str:
 
 
 def _location(url: str) -> str:
-    """Where Redis is, and which of its databases: of the URL neither name nor password."""
+    """The address of Redis and the number of its database, without user name and password."""
     parts = urlsplit(url)
     number = parse_qs(parts.query).get("db", ["0"])[0]
     if parts.scheme == "unix":

@@ -1,6 +1,6 @@
-"""The ground every layer may stand on: settings, database, Redis, logging and the embedded servers."""
+"""Settings, and the names that people import for the database, Redis and logging."""
 
 import os
 
-# Plugins of pydantic: the shop has none, and looking for some reads what every installed package says of itself.
+# The shop has no plugins of pydantic, and to look for them reads the metadata of every installed package.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

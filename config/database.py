@@ -1,6 +1,6 @@
-"""The database by hand, for people and scripts: `create_tables`, `drop_database`, `check_connection`, `DATABASE_URI`.
+"""The database for people and scripts: `create_tables`, `drop_database`, `check_connection`, `DATABASE_URI`.
 
-These attach to the embedded server, or start it, when the settings name no outside one.
+They use the embedded server, and start it if needed, when the settings name no outside one.
 """
 
 import logging
@@ -31,7 +31,7 @@ def create_tables() -> None:
 
 
 def drop_database() -> None:
-    """Remove everything the shop keeps in the database: all tables and their rows, for good."""
+    """Delete everything in the database: all tables and their rows."""
     with _reachable_database() as url, maintenance_connection(url) as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
@@ -59,7 +59,7 @@ def database_uri(settings: Settings) -> str:
 
 
 def __getattr__(name: str) -> str:
-    # DATABASE_URI is part of this module's contract, but importing must not read any setting.
+    # DATABASE_URI is part of this module's contract, but an import must not read settings.
     if name == "DATABASE_URI":
         return database_uri(get_settings())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

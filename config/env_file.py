@@ -1,19 +1,19 @@
-"""What in a `.env` file, or beside it, looks like a mistake: it would be passed over, and nobody would know."""
+"""Warnings about likely mistakes in `.env`: names that are no setting, and servers without a host."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from config.settings import Settings
 
-# How alike two names have to be, from 0 to 1, for one to be a slip of the other.
+# From this similarity on, from 0 to 1, a name counts as a misspelled setting.
 _SIMILARITY = 0.8
-# What names a server by its parts says nothing without its host.
+# The prefix of settings that name a server by its parts, and the setting that names it by a URL.
 _PARTS = {"POSTGRES": "DATABASE_URL", "REDIS": "REDIS_URL"}
 _NOT_ABOUT_A_SERVER = frozenset({"REDIS_ENABLED", "REDIS_CACHE_TTL", "REDIS_MAX_CONNECTIONS"})
 
 
 def env_file_warnings(env_file: Mapping[str, str], settings: Settings) -> Iterator[str]:
-    """One line for each name in `env_file` that is nearly a setting, and for servers that are named without a host."""
+    """One line for each name in `env_file` that is nearly a setting, and for each server that is named without a host."""
     known = [name.upper() for name in Settings.model_fields]
     for name in env_file:
         if name.upper() in known:

@@ -1,4 +1,4 @@
-"""Sets the log of a process up by the settings, and ends it: `configure_logging`, `stop_logging`."""
+"""Logging of a process: set up by the settings (`configure_logging`), and ended (`stop_logging`)."""
 
 import logging
 
@@ -8,12 +8,12 @@ from infrastructure.observability.log_output import LineWriter, LogFiles
 
 log = logging.getLogger("shop.logging")
 
-# Libraries that bring handlers of their own; here they log like everybody else.
+# Libraries with handlers of their own; here they use the shop's.
 _LIBRARIES = ("uvicorn", "sqlalchemy", "alembic")
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send the log of this process where `settings` want it; calling it again changes nothing.
+    """Send the log of this process where `settings` say; a second call with the same settings changes nothing.
 
     A `log_dir` that cannot be written is a warning: the log then goes to standard output alone.
     """
@@ -23,10 +23,10 @@ def configure_logging(settings: Settings) -> None:
         if isinstance(handler, ShopHandler) and handler.runs_here and handler.options == options:
             return
     _remove_handlers(root)
-    # A line that cannot be written is lost. The traceback that Python would print about each to
-    # standard error helps nobody, is not redacted, and comes thousands of times on a full disk.
+    # A line that cannot be written is lost. Python would print a traceback for each to standard error: not redacted,
+    # and thousands of times on a full disk.
     logging.raiseExceptions = False
-    # What no line shows is not looked up either: it costs more than the rest of a record.
+    # No line shows these, and they cost more than the rest of a record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     files, problem = None, None
     try:
@@ -42,14 +42,14 @@ def configure_logging(settings: Settings) -> None:
 
 
 def stop_logging() -> None:
-    """Write all lines that wait. Later ones are written at once, by whoever logs."""
+    """Write all lines in the queue. Later ones are written at once, by the thread that logs."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, ShopHandler):
             handler.stop()
 
 
 def _remove_handlers(root: logging.Logger) -> None:
-    """Those of an earlier set-up, and plain ones to a stream, which would print all lines again, secrets included."""
+    """Remove handlers of an earlier set-up, and plain stream handlers: these would print all lines again, with secrets."""
     for handler in list(root.handlers):
         if isinstance(handler, ShopHandler) or type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
@@ -61,7 +61,7 @@ def _take_over_libraries(settings: Settings) -> None:
         if name.partition(".")[0] in _LIBRARIES and isinstance(logger, logging.Logger):
             logger.handlers.clear()
             logger.propagate, logger.disabled = True, False
-    # The shop writes its own line per request, with its id. uvicorn, seeing no handler, does not make one.
+    # The shop writes its own line per request, with its id. Without a handler uvicorn writes none.
     logging.getLogger("uvicorn.access").propagate = False
     # An engine with echo=True adds a handler to standard output unless there is one.
     engine = logging.getLogger("sqlalchemy.engine.Engine")

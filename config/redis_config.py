@@ -1,4 +1,4 @@
-"""Redis by hand, for people and scripts: where it is by the settings, and whether it answers."""
+"""Redis for people and scripts: its URL by the settings, and a check of the connection."""
 
 import logging
 
@@ -11,7 +11,7 @@ log = logging.getLogger("shop.redis")
 
 
 class RedisConfig:
-    """Where Redis is, by the settings of this process."""
+    """The URL of Redis by the settings of this process."""
 
     def get_connection_url(self) -> str | None:
         """The URL of the outside Redis, else of the embedded one; None when Redis is switched off."""
@@ -24,7 +24,7 @@ def redis_uri(settings: Settings) -> str | None:
         return None
     if settings.outside_redis_url is not None:
         return settings.outside_redis_url
-    # Only here, so that a shop with outside servers never loads the embedded ones.
+    # Imported here, so that a shop with outside servers never loads the embedded ones.
     from infrastructure.embedded.servers import embedded_urls
 
     return embedded_urls(settings).redis_url
@@ -34,7 +34,7 @@ redis_config = RedisConfig()
 
 
 def check_redis_connection() -> bool:
-    """Whether Redis answers a PING within a second, for people and scripts.
+    """Whether Redis answers a PING within a second.
 
     Starts the embedded server for the time of the call when no outside one is named and none runs.
     """

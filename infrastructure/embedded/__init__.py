@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL and Valkey, from wheels: found, started as a user of their own, taken over and ended."""
+"""The embedded PostgreSQL and Valkey, from wheels: found, started as users of their own, taken over and stopped."""

@@ -1,4 +1,4 @@
-"""Advisory locks on files. The kernel drops them with their process, however it ends, so none is ever stale."""
+"""File lock: an advisory lock that the kernel drops when its process ends, however that happens. None is ever stale."""
 
 import fcntl
 import os
@@ -10,16 +10,16 @@ _POLL_SECONDS = 0.01
 
 
 class FileLock:
-    """One holder's handle on the lock that `path` stands for; any number may share it, or one has it alone.
+    """One handle on the lock of `path`, which many may hold shared, or one exclusively.
 
-    Python's descriptors are closed on exec, so servers started by the holder do not prolong the lock.
+    Python's descriptors are closed on exec, so servers started by the holder do not keep the lock.
     """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def acquire(self, *, shared: bool = False) -> bool:
-        """Take the lock, or change the way it is held, without waiting; False when others forbid it.
+        """Take the lock, or change between shared and exclusive, without waiting; False when another handle forbids it.
 
         A failed change from shared to exclusive loses the shared hold.
         """
@@ -42,7 +42,7 @@ class FileLock:
         return True
 
     def write(self, text: str) -> None:
-        """Leave a note for those who are refused the lock."""
+        """Leave a note for processes that do not get the lock."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 

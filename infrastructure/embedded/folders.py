@@ -1,4 +1,4 @@
-"""The folders of the embedded servers: closed to everybody but the user who runs the server, and root."""
+"""The folders of the embedded servers: only the user who runs the server, and root, may enter them."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ from infrastructure.embedded.privileges import Account, nobody
 _SOCKET_FOLDER_BYTES = 84
 _SOCKET_PLACE = Path("/tmp")  # noqa: S108 (the owner of a folder is checked before it is used)
 _SOCKET_NAME = "shop-"
-# Where a process is, whatever is above that.
+# The current folder of a process, by a path that does not name the folders above it.
 _HERE = Path("/proc/self/cwd")
 
 
 def socket_folder(folder: Path) -> Path:
-    """Where the server of `folder` puts its Unix socket: there, or below /tmp when that path cannot name a socket.
+    """The folder for the Unix socket of the server of `folder`: that one, or one below /tmp where its path is too long.
 
-    The answer depends on `folder` alone, so that every process finds the same socket.
+    It depends on `folder` alone, so that every process finds the same socket.
     """
     if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES and re.fullmatch(r"[\w./ @+-]+", str(folder), re.ASCII):
         return folder
@@ -32,7 +32,7 @@ def socket_folder(folder: Path) -> Path:
 
 
 def make_private_folder(folder: Path, account: Account | None) -> None:
-    """Create `folder`, closed to everybody but `account`; raises `EmbeddedServerError` if it is somebody else's."""
+    """Create `folder` for `account` alone; raises `EmbeddedServerError` if it belongs to another user."""
     _remove_if_shared(folder, account)
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -46,7 +46,7 @@ def make_private_folder(folder: Path, account: Account | None) -> None:
 
 
 def _remove_if_shared(folder: Path, account: Account | None) -> None:
-    """Remove a folder of sockets outside of DATA_DIR as earlier versions made it for root: owned by `nobody`."""
+    """Remove a socket folder below /tmp that an earlier release made for root: owned by `nobody`."""
     if (
         account is not None
         and account != nobody()
@@ -59,7 +59,7 @@ def _remove_if_shared(folder: Path, account: Account | None) -> None:
 
 
 def give_to(account: Account | None, folder: Path) -> None:
-    """Make `folder` and what is in it the account's own, whoever had it before."""
+    """Make `account` the owner of `folder` and everything in it."""
     if account is None:
         return
     for path in _paths_in(folder):
@@ -67,7 +67,7 @@ def give_to(account: Account | None, folder: Path) -> None:
         if found.st_uid == account.uid:
             continue
         if S_ISREG(found.st_mode) and found.st_nlink > 1:
-            # Its other name may be a file of root's, put here by whoever had the folder.
+            # Its other name may be a file of root, linked here by the former owner of the folder.
             raise EmbeddedServerError(f"{path} has another name elsewhere and is not given away: look what it is")
         try:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -79,14 +79,14 @@ def give_to(account: Account | None, folder: Path) -> None:
 
 
 def as_seen_inside(folder: Path, path: Path, account: Account | None) -> Path:
-    """How `account`, who has been put into `folder`, calls `path`: those above the folder may be closed to it."""
+    """The path of `path` for a process of `account` started in `folder`: the folders above may be closed to it."""
     if account is None or not _HERE.exists() or not path.is_relative_to(folder):
         return path
     return _HERE / path.relative_to(folder)
 
 
 def _paths_in(folder: Path) -> Iterator[str]:
-    """`folder` and everything in it. As texts: a cluster has a thousand files, and paths would take ten times as long."""
+    """`folder` and everything in it, as texts: a cluster has a thousand files, and `Path` takes ten times as long."""
     yield str(folder)
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):

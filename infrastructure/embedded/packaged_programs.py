@@ -1,4 +1,4 @@
-"""The programs that wheels bring, where everybody may run them: a copy, where they are in a place closed to other users.
+"""The programs in the wheels, where every user may run them: a copy, if they are in a folder closed to other users.
 
 A server that root starts as another user has to read its program and the files beside it, and `/root` is closed.
 """
@@ -15,16 +15,16 @@ from stat import S_IMODE, S_ISDIR, S_IXOTH
 from infrastructure.embedded.errors import EmbeddedServerError
 from infrastructure.embedded.privileges import Account
 
-# The first of them that can be written. Only root is asked for copies.
+# The first of them that can be written gets the copy. Only root makes copies.
 _PLACES = ("/var/lib", "/usr/local/lib", "/tmp")  # noqa: S108 (the owner of what is found there is looked at)
 _EVERYBODY_ENTERS, _EVERYBODY_READS = 0o755, 0o644
 _NOT_NEEDED = shutil.ignore_patterns("include", "doc", "man", "__pycache__")
 
 
 def packaged_program(package: str, pattern: str, remedy: str, account: Account | None = None) -> Path:
-    """The program that the wheel `package` brings, found without importing the package, for `account` to run.
+    """The program in the wheel `package`, for `account` to run; found without importing the package.
 
-    Raises `EmbeddedServerError`, ending in `remedy`, when the wheel is not installed or not to be used.
+    Raises `EmbeddedServerError`, ending in `remedy`, when the wheel is not installed or cannot be used.
     """
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -36,7 +36,7 @@ def packaged_program(package: str, pattern: str, remedy: str, account: Account |
 
 
 def _open_program(program: Path, folder: Path, remedy: str) -> Path:
-    """`program`, which is somewhere in `folder`, or the same in a copy of the folder that everybody may use."""
+    """`program`, a file in `folder`, or the same in a copy of the folder that every user may read."""
     if _is_open(program):
         return program
     found = program.stat()
@@ -53,13 +53,13 @@ def _open_program(program: Path, folder: Path, remedy: str) -> Path:
 
 
 def _is_open(program: Path) -> bool:
-    """Whether everybody may run it. What is beside it was installed with the same rights."""
+    """Whether every user may run it. The files beside it were installed with the same rights."""
     real = program.resolve()
     return all(path.stat().st_mode & S_IXOTH for path in (real, *real.parents))
 
 
 def _is_ours(copy: Path) -> bool:
-    """Whether it is there, whole, and nobody but root can have made or changed it."""
+    """Whether the copy exists, complete, and only root can have made or changed it."""
     try:
         found = copy.lstat()
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def _copy(folder: Path, copy: Path) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=".shop-programs-", dir=copy.parent))
     try:
         content = unfinished / "content"
-        # Beside a package, a wheel may bring the libraries of its programs.
+        # A wheel may have the libraries of its programs in a folder beside the package.
         for part in (folder, *folder.parent.glob(f"{folder.name}.libs")):
             shutil.copytree(part, content / part.name, ignore=_NOT_NEEDED)
         for parent, _, files in os.walk(content):

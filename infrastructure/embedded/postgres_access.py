@@ -1,4 +1,4 @@
-"""Who may connect to the embedded PostgreSQL: the user who starts it, whom the kernel vouches for, and nobody else."""
+"""Who may connect to the embedded PostgreSQL (pg_hba.conf): only the user who starts it, by peer authentication."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ _MAP = "shop"
 
 
 def own_name(remedy: str) -> str:
-    """The name of the present user. Raises `EmbeddedServerError` for a user who has none, ending in `remedy`."""
+    """The name of the current user. Raises `EmbeddedServerError`, ending in `remedy`, for a user without a name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -22,9 +22,9 @@ def own_name(remedy: str) -> str:
 
 
 def admit_only(name: str, folder: Path, account: Account | None) -> None:
-    """Have the server whose data is in `folder`, and which `account` runs, admit the user `name` alone.
+    """Have the server with its data in `folder`, run by `account`, admit the user `name` alone, as any role.
 
-    As any role: whoever may start the server may do everything anyway. Replaces what earlier versions have left there.
+    The user who may start the server may do everything anyway. Replaces the files of earlier releases.
     """
     quoted = name.replace('"', '""')
     _write(folder / "pg_hba.conf", f"local all all peer map={_MAP}\n", account)
@@ -32,7 +32,7 @@ def admit_only(name: str, folder: Path, account: Account | None) -> None:
 
 
 def _write(path: Path, text: str, account: Account | None) -> None:
-    # A new file in place of whatever is there: root writes into a folder here that is somebody else's.
+    # A new file replaces the old one: root writes into the folder of another user here, who could have put a link there.
     new = path.with_name(f"{path.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()

@@ -27,19 +27,19 @@ _STATE_LINE = 7
 
 
 def connections_for(cores: int) -> int:
-    """How many clients PostgreSQL lets in: the workers of this many cores, each with all it may open, and others."""
+    """The limit of connections: for the workers of this many cores with full pools, and other clients."""
     return max(200, 20 * cores)
 
 
 class PostgresServer(ServerProcess):
     """PostgreSQL for the shop whose data is in `data_dir`.
 
-    `say` is called with a line about what takes long. Without `durable` it does not wait for the disk, so a crash of
-    the machine may cost the data: for tests.
+    `say` is called with a line about each step that takes long. Without `durable` the server does not wait for the disk,
+    so a crash of the machine may lose the data: for tests.
     """
 
     name = "PostgreSQL"
-    # Fast shutdown (clients are disconnected), immediate shutdown (the next start replays the log), and the end.
+    # Fast shutdown (clients are disconnected), immediate shutdown (the next start replays the log), kill.
     stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
     transient_error = "still in use"
 
@@ -49,7 +49,7 @@ class PostgresServer(ServerProcess):
 
     @property
     def url(self) -> str:
-        # The port only names the socket's file; unnamed, the client would take it from PGPORT.
+        # The port is part of the socket's file name; without it, the client would take PGPORT.
         return f"postgresql+psycopg2://postgres@:5432/postgres?host={quote(str(self.socket_folder))}"
 
     @property
@@ -80,19 +80,19 @@ class PostgresServer(ServerProcess):
             "fsync": "on" if self._durable else "off",
             "synchronous_commit": "on",
             "full_page_writes": "on" if self._durable else "off",
-            # Starts, stops and what ends a server or a session. An error of a statement is its client's to log:
-            # written here too, a busy shop's refused duplicates would fill the disk.
+            # Starts, stops, and what ends a server or a session. Errors of statements are logged by the client:
+            # written here too, the refused duplicates of a busy shop would fill the disk.
             "log_min_messages": "log",
             "log_checkpoints": "off",
-            # What tells this process from others.
+            # Identifies this process.
             "shop.folder": str(self.folder),
         }
         words = (word for option, value in options.items() for word in ("-c", f"{option}={value}"))
         return [str(self._program), "-D", str(self.inside(self.folder)), *words]
 
     def environment(self) -> dict[str, str]:
-        # A pid file that a killed server left may hold the pid of somebody else by now, and PostgreSQL would take
-        # that for a running server. This variable is its own way of naming a pid that is none.
+        # The pid file of a killed server may hold the pid of another process by now, and PostgreSQL would take that for
+        # a running server. With this variable PostgreSQL ignores one pid.
         stale = self.recorded_pid()
         return super().environment() | ({"PG_GRANDPARENT_PID": str(stale)} if stale else {})
 
@@ -122,7 +122,7 @@ class PostgresServer(ServerProcess):
         return lines[_STATE_LINE].strip() if len(lines) > _STATE_LINE else "starting"
 
     def _create_cluster(self, stopping: Callable[[], bool]) -> None:
-        """Run initdb in a folder beside the final one and rename it, so that there is no half-made cluster."""
+        """Run initdb in a folder beside the final one, and rename it: so there is never an incomplete cluster."""
         for abandoned in self.folder.parent.glob("postgres.new.*"):
             _remove(abandoned)
         new = self.folder.with_name(f"postgres.new.{os.getpid()}")
@@ -188,7 +188,7 @@ class PostgresServer(ServerProcess):
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a loss of power."""
+    """Make a rename in `folder` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -197,7 +197,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder into which an initdb that lost its parent may still write; it gives up once its files are gone."""
+    """Remove a folder into which an orphaned initdb may still write; initdb stops when its files are gone."""
     deadline = time.monotonic() + _REMOVE_SECONDS
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)

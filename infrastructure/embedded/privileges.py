@@ -1,7 +1,7 @@
-"""The embedded servers never run as root: root starts each of them as a user of its own.
+"""Privileges of the embedded servers: they never run as root. Root starts each of them as a user of its own.
 
 As a script, `python privileges.py UID GID FOLDER PROGRAM ARGUMENT…` enters the folder, becomes that user for good and
-then the program. Whoever has entered a folder may use it, even where folders above it are closed to others (`/root` is).
+runs the program. A process may use the folder that it has entered, even where folders above are closed (`/root` is).
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _NOBODY = 65534
-# Where nobody gives out users: beyond what is counted up from 1000, and before what systems keep for themselves.
+# A range of unused ids: above those of people, which are given from 1000 up, and below those reserved by systems.
 _FIRST_UNUSED, _UNUSED = 40_000, 20_000
 _FIRST_PERSON = 1000
 
@@ -35,10 +35,10 @@ class Account(NamedTuple):
 
 
 def server_account(folder: Path) -> Account | None:
-    """Who shall run the server whose data is in `folder`; None when that is the present user.
+    """The account for the server with its data in `folder`; None for the current user.
 
-    For root it is the owner of existing data, unless that is root or the shared `nobody`; else a user that nobody else
-    is, and that needs no name. It is told from the folder, so that servers of several folders are strangers.
+    For root it is the owner of existing data, unless that is root or the shared `nobody`; else an unused id without a
+    name. The id is computed from the folder, so that servers of several folders have different users.
     """
     if os.geteuid() != 0:
         return None
@@ -56,7 +56,7 @@ def server_account(folder: Path) -> Account | None:
 
 
 def named_account() -> Account | None:
-    """An account of the system for a moment's work that needs a name; one under which nothing runs if there is one."""
+    """A system account with a name, for work of a moment that needs one; preferably one without running processes."""
     used = set(running_users())
     system = [entry for entry in pwd.getpwall() if 0 < entry.pw_uid < _FIRST_PERSON and _exists_here(entry.pw_uid)]
     for entry in sorted(system, key=lambda entry: (entry.pw_uid in used, -entry.pw_uid)):
@@ -65,7 +65,7 @@ def named_account() -> Account | None:
 
 
 def nobody() -> Account:
-    """The account that everybody shares who needs no rights."""
+    """The shared account for programs that need no rights."""
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
@@ -74,7 +74,7 @@ def nobody() -> Account:
 
 
 def running_users() -> Iterator[int]:
-    """Whose processes run, as far as the system tells."""
+    """The users with running processes, as far as the system shows them."""
     with suppress(OSError):
         for process in os.scandir("/proc"):
             if process.name.isdigit():
@@ -83,17 +83,17 @@ def running_users() -> Iterator[int]:
 
 
 def run_as(account: Account | None, folder: Path, command: Sequence[str]) -> list[str]:
-    """The command line that runs `command` as `account`, in `folder`; None runs it as it is, wherever that is."""
+    """The command line that runs `command` as `account` in `folder`; without an account it is `command` itself."""
     if account is None:
         return list(command)
-    # Isolated and without site-packages, the interpreter starts in about 10 ms and imports nothing of ours.
+    # Isolated and without site-packages, the interpreter starts in about 10 ms and imports nothing of the shop.
     return [sys.executable, "-I", "-S", __file__, str(account.uid), str(account.gid), str(folder), *command]
 
 
 def drop_privileges_to(account: Account) -> None:
-    """Change this process to `account` for good, without any right beyond those of that user, and no way to get one.
+    """Change this process to `account` for good, with the rights of that user only, and no way to get others.
 
-    Raises `OSError` when the machine does not let it change.
+    Raises `OSError` when the machine does not allow it.
     """
     os.setgroups([])
     os.setgid(account.gid)
@@ -115,7 +115,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _exists_here(uid: int) -> bool:
-    """Whether this machine has such a user at all: a container may have only some."""
+    """Whether this machine has such a user: a container may have only some ids."""
     try:
         lines = Path("/proc/self/uid_map").read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""What the embedded PostgreSQL and Valkey have in common: found, taken over, started, waited for and ended.
+"""What the embedded PostgreSQL and Valkey have in common: they are found, taken over, started, awaited and stopped.
 
-A server outlives the process that started it when that is killed. Whoever comes next finds it by the pid file it
-wrote itself, after checking that the pid still is that server.
+When the process that started a server is killed, the server lives on. The next process finds it by the server's own
+pid file, and checks that the pid still is that server.
 """
 
 import os
@@ -30,7 +30,7 @@ def is_running_with(pid: int, argument: str) -> bool:
     """Whether the process `pid` lives and was started with `argument`."""
     try:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False  # It was our child, and a zombie until just now.
+            return False  # It was our child, and has just been reaped.
         is_child = True
     except ChildProcessError:
         is_child = False
@@ -41,14 +41,14 @@ def is_running_with(pid: int, argument: str) -> bool:
     except OSError:
         return False
     encoded = os.fsencode(argument)
-    # A zombie shows no words, and neither does a child while it turns into the program it was started for.
+    # A zombie has an empty command line, and so has a child between fork and exec.
     return any(word == encoded or word.endswith(b"=" + encoded) for word in words.split(b"\0")) or (
         is_child and not words
     )
 
 
 def is_overprivileged(pid: int) -> bool:
-    """Whether the process runs as root or as the shared `nobody`, or has capabilities; as far as the system tells."""
+    """Whether the process runs as root or as the shared `nobody`, or has capabilities, as far as the system shows it."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -63,12 +63,12 @@ def _shown_by_ps(pid: int) -> str:
 
 
 class ServerProcess(ABC):
-    """One embedded server of one data folder. A subclass says how it is started, asked and ended."""
+    """One embedded server of one data folder. A subclass has its command, its check and its stop signals."""
 
     name: ClassVar[str]
-    # Each signal with the seconds it is given before the next. The first ends the server in good order.
+    # Each signal with the seconds before the next one is sent. The first is a clean shutdown.
     stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]
-    # A last word that only means: somebody of a killed predecessor is still leaving.
+    # A message in the log which only means that processes of a killed predecessor are still ending.
     transient_error: ClassVar[str | None] = None
 
     def __init__(self, data_dir: Path, name: str) -> None:
@@ -76,7 +76,7 @@ class ServerProcess(ABC):
         self.socket_folder = socket_folder(self.folder)
         self.log_file = data_dir / f"{name}.log"
         self._log_start = 0
-        # Who runs the server; None is the present user.
+        # The user who runs the server; None is the current user.
         self.account: Account | None = None
         self._pid = 0  # of the server that `begin` took over or started
         self._started = False
@@ -84,30 +84,30 @@ class ServerProcess(ABC):
     @property
     @abstractmethod
     def pid_file(self) -> Path:
-        """The file in which the server itself notes its pid, on the first line."""
+        """The file into which the server writes its pid, on the first line."""
 
     @abstractmethod
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Make the folders and whatever else the server needs before it is started."""
+        """Make the folders and everything else that the server needs before its start."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """The command line of the server, which runs in `folder`; a word of it is `folder`, or ends with that after a "="."""
+        """The command line of the server, which runs in `folder`; one argument is `folder`, or ends with "=" and `folder`."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether a client is served now."""
+        """Whether the server accepts a client now."""
 
     def environment(self) -> dict[str, str]:
-        """What the server sees of the environment: nothing of the user's locale or `PG*` variables."""
+        """The environment of the server: without the locale of the user and without `PG*` variables."""
         return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
     def is_starting(self) -> bool:
-        """Whether the running server says of itself that it is not ready yet."""
+        """Whether the running server reports that it is still starting."""
         return False
 
     def recorded_pid(self) -> int | None:
-        """The pid in the pid file, whether or not it is still that server."""
+        """The pid in the pid file; it may be that of another process by now."""
         try:
             pid = int(self.pid_file.read_text().split("\n", 1)[0])
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -122,8 +122,8 @@ class ServerProcess(ABC):
     def begin(self, *, may_end: bool, stopping: Callable[[], bool]) -> None:
         """Take over the running server, or start one without waiting for it.
 
-        One that runs but serves nobody is ended first if `may_end`, else `EmbeddedServerError` is raised. So is one
-        that root has started with more rights than it needs, as earlier versions did.
+        One that runs and does not answer is stopped first if `may_end`, else `EmbeddedServerError` is raised. One with
+        too many rights, as earlier releases started it as root, is stopped as well.
         """
         pid = self.running_pid()
         if pid is not None and may_end and os.geteuid() == 0 and is_overprivileged(pid):
@@ -138,7 +138,7 @@ class ServerProcess(ABC):
         self._launch()
 
     def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
-        """Return as soon as the server begun serves; raises `EmbeddedServerError` when it does not."""
+        """Return when the server that `begin` started answers; raises `EmbeddedServerError` when it does not."""
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if stopping():
@@ -150,23 +150,23 @@ class ServerProcess(ABC):
             time.sleep(_POLL_SECONDS)
 
     def undo(self) -> None:
-        """End the server if this object started it; it need not have written its pid file yet."""
+        """Stop the server if this object started it, also before it has written its pid file."""
         if self._started and self._is_ours(self._pid):
             self._end(self._pid, self.stop_signals)
 
     def stop(self) -> None:
-        """End the server, whoever started it, and wait until it is gone."""
+        """Stop the server, whichever process started it, and wait for its end."""
         pid = self.running_pid()
         if pid is not None:
             self._end(pid, self.stop_signals)
         if self.socket_folder != self.folder:
-            with suppress(OSError):  # It is not there, or not empty and then not only ours.
+            with suppress(OSError):  # It does not exist, or another server uses it too.
                 self.socket_folder.rmdir()
 
     def spawn(self, command: list[str]) -> int:
-        """Start `command` in a session of its own, out of reach of the terminal's Ctrl-C; returns its pid.
+        """Start `command` in a session of its own, which the terminal's Ctrl-C does not reach; returns its pid.
 
-        What it prints goes to the log file. It may outlive this process, which `subprocess.Popen` would warn of.
+        Its output goes to the log file. It may outlive this process, of which `subprocess.Popen` would warn.
         """
         with suppress(FileNotFoundError):
             if self.log_file.stat().st_size > _LOG_BYTES:
@@ -189,7 +189,7 @@ class ServerProcess(ABC):
         )
 
     def last_log_line(self) -> str:
-        """The line of the log, since the last start, that best tells why the server gave up."""
+        """The last error in the log since the last start, else the last line."""
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
@@ -198,7 +198,7 @@ class ServerProcess(ABC):
         return re.sub(r"^.*?(FATAL|PANIC|ERROR):\s+", "", line).strip()
 
     def inside(self, path: Path) -> Path:
-        """How the server itself calls `path`."""
+        """The path of `path` for the server itself."""
         return as_seen_inside(self.folder, path, self.account)
 
     def _launch(self) -> None:
@@ -229,7 +229,7 @@ class ServerProcess(ABC):
         for stop_signal, seconds in stop_signals:
             with suppress(ProcessLookupError):
                 os.kill(pid, stop_signal)
-                # A stopped process takes note of the signal only when it is continued.
+                # A stopped process handles the signal only when it is continued.
                 os.kill(pid, signal.SIGCONT)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:

@@ -1,12 +1,12 @@
 """The embedded servers: a real PostgreSQL and a real Valkey from wheels, for a machine where nothing is installed.
 
-Every process that needs them enters `running_servers`, in one of two roles, told apart by locks in DATA_DIR:
+Every process that needs them enters `running_servers` in one of two roles, which locks in DATA_DIR tell apart:
 
 - The *owner* (main.py, run_production.py) has DATA_DIR for itself and stops the servers when it ends.
 - A *guest* (alembic, `uvicorn main:app`, scripts) uses the servers that run, and starts them if none do. The last
   guest out stops them, unless an owner lives.
 
-Locks die with their process. So after any crash the next one in takes over or ends what was left running.
+Locks end with their process. So after any crash the next process takes over or stops the servers that still run.
 """
 
 import os
@@ -25,20 +25,20 @@ from infrastructure.embedded.valkey_server import ValkeyServer
 
 __all__ = ["EmbeddedServerError", "ServerUrls", "embedded_urls", "running_servers"]
 
-# Longer than a start and a stop together: whoever waits this long waits for something broken.
+# Longer than a start and a stop together: a longer wait means that something is broken.
 _MUTEX_SECONDS = START_SECONDS + 60
 
 
 @dataclass(frozen=True)
 class ServerUrls:
-    """Where the shop finds its servers; `redis_url` is None when it runs without Redis."""
+    """The URLs of the servers; `redis_url` is None when the shop runs without Redis."""
 
     database_url: str
     redis_url: str | None
 
 
 def embedded_urls(settings: Settings) -> ServerUrls:
-    """The URLs that `running_servers` gives for `settings`; nothing is opened, started or checked."""
+    """The URLs that `running_servers` gives for `settings`. Opens, starts and checks nothing."""
     data_dir = data_folder(settings)
     redis_url = settings.outside_redis_url
     if redis_url is None and settings.embedded is not False:
@@ -50,20 +50,20 @@ def embedded_urls(settings: Settings) -> ServerUrls:
 
 
 def data_folder(settings: Settings) -> Path:
-    """The absolute DATA_DIR; a relative one is below the project, wherever the shop is started from."""
+    """The absolute DATA_DIR; a relative one is below the project, not below the current folder."""
     return (PROJECT_ROOT / settings.data_dir.expanduser()).resolve()
 
 
 def do_nothing() -> None:
-    """What somebody does who only waits."""
+    """The default of `meanwhile`."""
 
 
 def silent(line: str) -> None:
-    """What somebody says who has no terminal to say it on."""
+    """The default of `say`: no output."""
 
 
 def never() -> bool:
-    """The answer of somebody who does not want to stop."""
+    """The default of `stopping`: no start is given up."""
     return False
 
 
@@ -77,11 +77,10 @@ def running_servers(
     meanwhile: Callable[[], None] = do_nothing,
     say: Callable[[str], None] = silent,
 ) -> Iterator[ServerUrls]:
-    """Have the servers of `settings` running for a block; those that the settings name are only passed on.
+    """Have the servers of `settings` running for a block. Of outside servers only the URLs are returned.
 
-    `meanwhile` is called once, while the servers start by themselves. A start is given up when `stopping()` says so.
-    `say` is called with a line about what takes long.
-    `durable=False` is for tests: it does not wait for the disk.
+    `meanwhile` is called once, while the servers start. A start is given up when `stopping()` is true. `say` is called
+    with a line about each step that takes long. `durable=False` is for tests: PostgreSQL does not wait for the disk.
     Raises `SettingsError` when no PostgreSQL is named and EMBEDDED is false, `EmbeddedServerError` when a server
     cannot be used; both with one line.
     """
@@ -95,7 +94,7 @@ def running_servers(
         yield embedded_urls(settings)
         return
     if settings.outside_database_url is None:
-        # libpq would go to another server with them, whatever socket the URL names.
+        # With these libpq would connect to another server, whatever socket the URL names.
         for name in ("PGHOSTADDR", "PGSERVICE"):
             os.environ.pop(name, None)
     with ExitStack() as stack:
@@ -118,7 +117,7 @@ def _needed_servers(settings: Settings, durable: bool, say: Callable[[str], None
 
 @contextmanager
 def _os_errors_in_one_line(data_dir: Path) -> Iterator[None]:
-    """What the operating system refuses, as an `EmbeddedServerError`."""
+    """Raise errors of the operating system as an `EmbeddedServerError` with one line."""
     try:
         yield
     except OSError as error:
@@ -129,14 +128,14 @@ def _os_errors_in_one_line(data_dir: Path) -> Iterator[None]:
 
 
 class _DataDirectory:
-    """DATA_DIR with its locks: who owns it, who visits it, and who is starting or stopping servers right now."""
+    """DATA_DIR with its three locks: for the owner, for the guests, and for starting and stopping servers."""
 
     def __init__(
         self, path: Path, stopping: Callable[[], bool], meanwhile: Callable[[], None], stack: ExitStack
     ) -> None:
         self._path, self._stopping, self._meanwhile = path, stopping, meanwhile
         with _os_errors_in_one_line(path):
-            # The servers, which have users of their own when root starts the shop, are put into their folders.
+            # On Linux servers with users of their own are started inside their folders, and need not pass this one.
             path.mkdir(mode=0o700 if sys.platform == "linux" else 0o711, parents=True, exist_ok=True)
             self._mutex = stack.enter_context(closing(FileLock(path / "mutex.lock")))
             self._owner = stack.enter_context(closing(FileLock(path / "owner.lock")))
@@ -184,7 +183,7 @@ class _DataDirectory:
             self._mutex.release()
 
     def _no_owner(self) -> bool:
-        # Owners take their lock under the mutex, which is held here: this look cannot turn one away.
+        # Owners take their lock under the mutex, which is held here: so this test refuses no owner.
         if not self._owner.acquire():
             return False
         self._owner.release()

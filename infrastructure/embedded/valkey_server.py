@@ -46,17 +46,17 @@ class ValkeyServer(ServerProcess):
             "unixsocket": str(self.inside(self.socket)),
             "unixsocketperm": "700",
             "pidfile": str(self.inside(self.pid_file)),
-            # It writes no such log; the name is what tells this process from others.
+            # Identifies this process; nothing is written to syslog.
             "syslog-ident": str(self.folder),
             "daemonize": "no",
-            # Its command line stays as it is.
+            # Keeps the command line as it is.
             "set-proc-title": "no",
             "save": "",
             "appendonly": "no",
             "maxmemory": "256mb",
             "maxmemory-policy": "allkeys-lru",
             "loglevel": "warning",
-            # One for each process of a parallel test run; the shop uses the first.
+            # One for each process of a parallel test run; the shop uses the first one.
             "databases": "128",
         }
         words = (word for option, value in options.items() for word in (f"--{option}", value))
