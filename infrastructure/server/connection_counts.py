@@ -1,8 +1,8 @@
-"""How many connections each address has open, over all workers: a count-min sketch in memory that forks share.
+"""Count-min sketch: how many connections each address has open over all workers, in memory that forks share.
 
-Each worker counts in a page that it alone writes, so there is no lock, and a worker that was killed takes nothing along
-but its page, which its replacement clears. A count is the sum over all pages, never too low, and too high only where
-other addresses share all four cells of one; which do is decided by a key that nobody outside knows.
+Each worker counts in a block of memory that it alone writes, so there is no lock. The replacement of a killed worker
+clears its block. A count is the sum over all blocks. It is never too low, and too high only where other addresses share
+all four cells of an address; a secret random key decides which do.
 """
 
 import mmap
@@ -14,36 +14,36 @@ from infrastructure.server.ip_addresses import counted_as, parse_address
 
 _ROWS, _COLUMNS = 4, 4096
 _CELL_BYTES = 4
-_PAGE_BYTES = _ROWS * _COLUMNS * _CELL_BYTES
+_BLOCK_BYTES = _ROWS * _COLUMNS * _CELL_BYTES
 
 
 class ConnectionCounts:
-    """Counts for `workers` processes, forks of the one that makes them. 64 KiB for each, however many addresses."""
+    """Counts for `workers` processes, forked from the one that makes them. 64 KiB for each, for any number of addresses."""
 
     def __init__(self, workers: int = 1) -> None:
-        self._memory = mmap.mmap(-1, workers * _PAGE_BYTES)
+        self._memory = mmap.mmap(-1, workers * _BLOCK_BYTES)
         cells = memoryview(self._memory).cast("I")
         size = _ROWS * _COLUMNS
-        self._pages = [cells[worker * size : (worker + 1) * size] for worker in range(workers)]
-        self._own = self._pages[0]
+        self._blocks = [cells[worker * size : (worker + 1) * size] for worker in range(workers)]
+        self._own = self._blocks[0]
         self._key = os.urandom(16)
         # Most clients come again.
         self._cells = lru_cache(maxsize=1024)(self._cells_of)
 
-    def use_page(self, worker: int) -> None:
-        """Be the worker of this number from now on, in place of one that may have ended without taking leave."""
-        self._own = self._pages[worker]
-        self._memory[worker * _PAGE_BYTES : (worker + 1) * _PAGE_BYTES] = bytes(_PAGE_BYTES)
+    def use_block(self, worker: int) -> None:
+        """Count as the worker of this number from now on, and clear what a killed predecessor has counted."""
+        self._own = self._blocks[worker]
+        self._memory[worker * _BLOCK_BYTES : (worker + 1) * _BLOCK_BYTES] = bytes(_BLOCK_BYTES)
 
     def add(self, address: str) -> int:
         """Count one more connection of `address`; returns how many it has now, over all workers."""
         cells = self._cells(address)
         for cell in cells:
             self._own[cell] += 1
-        return min(sum(page[cell] for page in self._pages) for cell in cells)
+        return min(sum(block[cell] for block in self._blocks) for cell in cells)
 
     def remove(self, address: str) -> None:
-        """Count one less, which this worker had added."""
+        """Count one less of `address`, which this worker has added before."""
         for cell in self._cells(address):
             self._own[cell] -= 1
 

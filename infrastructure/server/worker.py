@@ -1,7 +1,7 @@
-"""What one worker process of the shop does, as a child of the launcher (`infrastructure.server.supervisor`).
+"""Worker process: serves the application with uvicorn, as a child of the launcher (`infrastructure.server.supervisor`).
 
-It has two sockets: the one that all workers accept on, and one end of a socket pair to the launcher. Nobody
-outlives the launcher: when its end of the pair closes, however that came about, the worker ends too.
+It has two sockets: the one that all workers accept on, and one end of a socket pair to the launcher. No worker outlives
+the launcher: when the launcher's end of the pair closes, for whatever reason, the worker ends too.
 """
 
 import asyncio
@@ -25,30 +25,29 @@ from infrastructure.server.http_protocol import ShopProtocol, guarded
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
-# Python by itself looks for garbage every few hundred objects. Requests leave next to none that only the collector
-# can free.
+# Python's default is some hundred objects. Requests leave hardly any that only the garbage collector can free.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
-# Beside connections of clients, a worker opens some to its servers, and files.
+# For connections to the database and Redis, and for files.
 _SPARE_FILES = 500
-# After the launcher has shut the door: for those in the queue, and for their requests to arrive.
+# After the launcher has dropped new connections: for connections in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
-# What goes through the pair. The launcher asks, and each question is answered with the worker's state.
+# The messages of the socket pair: the launcher sends pings, and the worker answers each with its state.
 PING = b"?"
 NOT_SERVING = b"-"
 SERVING = b"+"
 
 
-# The signal on which a worker writes to standard error what its threads are doing, even one whose event loop hangs.
+# On this signal a worker writes the stacks of its threads to standard error, even if its event loop hangs.
 DUMP_STACKS = signal.SIGUSR2
 
 
 class ApplicationFailed(RuntimeError):
-    """The application does not come to serve; the message is one line."""
+    """The application did not start; the message is one line."""
 
 
 class GracefulServer(Server):
-    """uvicorn, but whoever has connected in the last moment is served and not reset."""
+    """uvicorn's server, but a connection of the last moment is served and not reset."""
 
     # The event loop, once it runs.
     loop: asyncio.AbstractEventLoop | None = None
@@ -64,9 +63,9 @@ class GracefulServer(Server):
 
 
 def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> Config:
-    """How uvicorn serves the shop, with `guard` looking after its connections.
+    """The configuration of uvicorn; `guard` limits its connections.
 
-    The application itself answers for proxies' headers, logs and draining; uvicorn's ways of doing it are off.
+    Headers of proxies, logs and the drain are the application's own; uvicorn's are off.
     """
     return Config(
         APPLICATION,
@@ -87,10 +86,10 @@ def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> 
 
 
 def load(config: Config) -> None:
-    """Import and assemble the application of `config`, and all else that a worker needs, before any is forked.
+    """Import and assemble the application of `config`, and all else that a worker needs, before any worker is forked.
 
-    The collector pauses until that is done: imports leave next to nothing that only it could free.
-    Raises `ApplicationFailed` after the traceback has been printed: it is for whoever works on the code.
+    The garbage collector pauses meanwhile: imports leave hardly anything that only it could free.
+    Raises `ApplicationFailed` after printing the traceback, which is for developers.
     """
     gc.disable()
     try:
@@ -102,18 +101,18 @@ def load(config: Config) -> None:
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ApplicationFailed(f"The application cannot be imported ({reason}); where is said above") from None
-    # What there is by now is never garbage. A collector that looked at it would make each worker its own copy.
+    # The objects so far are never garbage. A collector that visited them would give each worker its own copy.
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     gc.enable()
 
 
 def serve(config: Config, number: int, listener: socket.socket, control: socket.socket) -> None:
-    """Serve the application of `config` on `listener`, and answer the launcher on `control`.
+    """Serve the application of `config` on `listener`, and answer the launcher's pings on `control`.
 
-    `number` is one of 0 to UVICORN_WORKERS - 1 that no other worker has.
+    `number`, from 0 to UVICORN_WORKERS - 1, is not that of any other running worker.
     """
-    # Until uvicorn listens to SIGTERM, and again when it has finished, leaving in good order is all there is to do.
+    # Before uvicorn handles SIGTERM, and after it has finished, an exit with code 0 is all there is to do.
     signal.signal(signal.SIGTERM, _exit)
     faulthandler.register(DUMP_STACKS)
     _raise_file_limit(2 * (config.limit_concurrency or 0) + _SPARE_FILES)
@@ -125,7 +124,7 @@ def serve(config: Config, number: int, listener: socket.socket, control: socket.
 
 
 def serve_reloaded(sockets: list[socket.socket] | None) -> None:
-    """Serve in a child of uvicorn's reloader, for as long as that lives."""
+    """Serve in a child of uvicorn's reloader, and end with it."""
     reloader = multiprocessing.parent_process()
     assert reloader is not None
 
@@ -139,29 +138,29 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
 
 
 def _raise_file_limit(count: int) -> None:
-    """Let this process open so many files and connections, if the system does: many allow no more than 1024 by default."""
+    """Let this process open `count` files and connections, if the system allows it: the default is often 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # macOS has a lower limit than it says.
+        with suppress(OSError, ValueError):  # The limit of macOS is lower than it reports.
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _join_connection_guard(config: Config, number: int) -> None:
     protocol = config.http_protocol_class
     if issubclass(protocol, ShopProtocol) and protocol.guard is not None:
-        protocol.guard.counts.use_page(number)
+        protocol.guard.counts.use_block(number)
         protocol.guard.on_closed = getattr(config.loaded_app, "count_closed", protocol.guard.on_closed)
 
 
 def _answer_pings(control: socket.socket, server: GracefulServer) -> None:
-    """Have the launcher answered until it is gone, and then end this process, whatever it is doing.
+    """Answer the launcher's pings until it is gone, and then end this process, whatever it is doing.
 
-    The answer comes from the event loop: where that does not turn, nobody is served, and the launcher shall know.
+    The answer comes from the event loop: when the loop hangs, no client is served, and the launcher must notice.
     """
 
     def answer() -> None:
-        # The launcher may be gone, or stopped for so long that nothing more goes into the pair.
+        # The launcher may be gone, or stopped for so long that the pair is full.
         with suppress(OSError):
             control.send(SERVING if server.started else NOT_SERVING, socket.MSG_DONTWAIT)
 
@@ -170,12 +169,12 @@ def _answer_pings(control: socket.socket, server: GracefulServer) -> None:
             if server.loop is None:
                 answer()
             else:
-                with suppress(RuntimeError):  # It is closed: this process has finished.
+                with suppress(RuntimeError):  # The loop is closed: this process has finished.
                     server.loop.call_soon_threadsafe(answer)
-    # Nobody would answer for the requests in flight: their transactions roll back.
+    # The transactions of requests in flight roll back.
     os._exit(1)
 
 
 def _exit(signal_number: int, frame: FrameType | None) -> None:
-    # Not by an exception, which could come between the making of uvicorn's coroutine and its first step.
+    # No exception: it could be raised between the creation of uvicorn's coroutine and its first step.
     os._exit(0)

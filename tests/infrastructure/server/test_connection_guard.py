@@ -234,7 +234,7 @@ async def test_the_limit_is_one_for_all_workers_and_for_the_whole_network_of_an_
     counts = ConnectionCounts(2)
     workers = Guarded(counts=counts), Guarded(counts=counts)
     for number, worker in enumerate(workers):
-        counts.use_page(number)
+        counts.use_block(number)
         worker.connect("2001:db8::1")
     assert not workers[1].connect("2001:db8::2").pipe.closing
     refused = workers[1].connect("2001:db8::3")
@@ -242,7 +242,7 @@ async def test_the_limit_is_one_for_all_workers_and_for_the_whole_network_of_an_
     refused.end()
     assert not workers[1].connect("2001:db8:0:1::3").pipe.closing
     # Another worker takes the place of the first, whose connections went with it.
-    counts.use_page(0)
+    counts.use_block(0)
     assert not workers[0].connect("2001:db8::4").pipe.closing
 
 
