@@ -1,8 +1,7 @@
-"""A child that goes on from where its parent is: it has every module imported, and shares that memory (fork).
+"""Child process: a fork, which has every module of its parent imported, and shares that memory.
 
-Only a process of one thread may have such children: a lock that another thread holds just then would stay
-locked in the child for ever. And nothing may be open by then that two processes cannot share, such as a
-connection or an event loop.
+Only a process of one thread may fork: a lock held by another thread would stay locked in the child for ever. And it may
+have nothing open that two processes cannot share, such as a connection or an event loop.
 """
 
 import os
@@ -14,24 +13,24 @@ from contextlib import suppress
 from typing import NoReturn
 
 _STANDARD_STREAMS = (0, 1, 2)
-# Handled by the parent in its own way, of which the child must not know.
+# The parent has handlers for these, which the child must not run.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class ChildProcess:
-    """A process that does `work` and ends, with the exit code 0 unless that raises.
+    """A process that does `work` and ends; its exit code is 0 unless `work` raises.
 
-    Of the parent's descriptors it has the standard streams and those of `keep`. In a process group of its own it
-    is not reached by the terminal's Ctrl-C, which is for the parent to act on.
+    Of the parent's descriptors it keeps the standard streams and those of `keep`. It has a process group of its own, so
+    that the terminal's Ctrl-C reaches the parent only.
     """
 
     def __init__(self, work: Callable[[], None], keep: Collection[int]) -> None:
-        # What still waits to be printed would be printed by both.
+        # Output still in the buffer would be printed by both processes.
         _flush()
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-            # Inherited from whoever started this program; the system would keep no exit codes.
+            # Inherited from the program that started this one; the system would keep no exit codes.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # A signal that came before the child is ready for it would be lost on the parent's handlers.
+        # A signal that reaches the child before it is ready would be lost to the parent's handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             self.pid = os.fork()
@@ -39,7 +38,7 @@ class ChildProcess:
                 _run_child(work, keep, before)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        # Minus the signal's number if one ended the process; None while it lives.
+        # Minus the number of the signal, if one ended the process; None while it runs.
         self.exit_code: int | None = None
 
     def has_ended(self) -> bool:
@@ -54,7 +53,7 @@ class ChildProcess:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End the process at once, and wait until it is gone."""
+        """Kill the process, and wait for its end."""
         self.send(signal.SIGKILL)
         self._reap(0)
 
@@ -66,7 +65,7 @@ class ChildProcess:
 
 
 def _run_child(work: Callable[[], None], keep: Collection[int], signal_mask: Collection[int]) -> NoReturn:
-    """Never returns: the parent's `with` and `finally` blocks, which are on the stack, are not the child's to leave."""
+    """Never returns: the parent's `with` and `finally` blocks, still on the stack, must not run in the child."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -87,13 +86,13 @@ def _run_child(work: Callable[[], None], keep: Collection[int], signal_mask: Col
 
 
 def _close_inherited(keep: Collection[int]) -> None:
-    """Close what belongs to the parent: a lock or a connection that the child held too would outlive the parent.
+    """Close the parent's descriptors: a lock or a connection that the child kept would outlive the parent.
 
     The parent's objects for them stay alive on the stack, so that none closes its number a second time.
     """
     for name in os.listdir("/dev/fd"):
         if int(name) not in (*_STANDARD_STREAMS, *keep):
-            with suppress(OSError):  # It was the listing's own.
+            with suppress(OSError):  # The listing's own descriptor is closed already.
                 os.close(int(name))
     null_device = os.open(os.devnull, os.O_RDONLY)
     if null_device != 0:
@@ -103,7 +102,7 @@ def _close_inherited(keep: Collection[int]) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        # Standard output may be closed, or its reader gone.
+        # The stream may be closed, or its reader gone.
         with suppress(OSError, ValueError):
             if stream is not None:
                 stream.flush()

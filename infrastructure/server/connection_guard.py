@@ -1,7 +1,7 @@
-"""Bounds what connections may take without being of use: their number per address, and the time they keep a worker waiting.
+"""Connection guard: limits the connections per address, and the time that a connection keeps a worker waiting.
 
-One timer per worker looks at all connections four times a second. Requests are not slowed down by it: what the guard
-needs to know, the protocol has noted anyway.
+One timer per worker checks all connections four times a second. It does not slow requests down: the protocol has the
+data that it needs anyway.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from infrastructure.server.ip_addresses import belongs_to, parse_address
 log = logging.getLogger("shop.connections")
 
 _SWEEP_SECONDS = 0.25
-# More time is not counted at once: while the worker itself was held up, nobody could have been heard.
+# A longer sweep counts as this: while the worker itself was blocked, it could not read from clients.
 _LONGEST_SWEEP_SECONDS = 1.0
-# An answer may wait longer than a request: people page through what they fetch, and nothing of it has to be held.
+# A response may wait longer than a request: clients may read it in steps, and it holds nothing in the worker.
 _RESPONSE_SECONDS = 60.0
-# For an application that was told that a body comes too slowly: to answer, before its connection is closed.
+# For the application to refuse a body that comes too slowly, before its connection is closed.
 _REFUSAL_SECONDS = 1.0
 _LOG_SECONDS = 60.0
 
 
 class Awaited(Enum):
-    """What a connection waits for its client to do."""
+    """What a connection waits for: the head or the body of a request, or that the client reads a response."""
 
     HEAD = "head"
     BODY = "body"
@@ -40,7 +40,7 @@ class Awaited(Enum):
 
 
 class Closed(Enum):
-    """Why a connection was closed that its client would have kept open."""
+    """Why the guard closed a connection."""
 
     TOO_MANY = "too_many"
     CROWDED_OUT = "crowded_out"
@@ -62,7 +62,7 @@ _MESSAGES = {
 
 @dataclass(slots=True)
 class Wait:
-    """How long one connection has kept the worker waiting, in seconds, and for what."""
+    """How long one connection has kept the worker waiting, in seconds, and for which request or response."""
 
     subject: object = None
     progress: int = 0
@@ -70,7 +70,7 @@ class Wait:
 
 
 class Connection(Protocol):
-    """What the guard asks of a connection."""
+    """What the guard needs of a connection."""
 
     wait: Wait
 
@@ -79,20 +79,20 @@ class Connection(Protocol):
         """The address of the client; None for one that has none, as through a Unix socket."""
 
     def awaits(self) -> tuple[Awaited, object, int] | None:
-        """What the client is waited for: to do what, which one of these, and a number of bytes that grows with it."""
+        """What it waits for, of which request or response, and a number of bytes that changes with the progress."""
 
     def has_sent_a_head(self) -> bool: ...
 
     def refuse(self) -> None:
-        """Refuse a connection that has just come."""
+        """Refuse a new connection."""
 
     def give_up(self, awaited: Awaited) -> bool:
-        """End the waiting; False when that takes another moment."""
+        """Stop waiting, and close; False when that takes another moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds; `body_rate` in bytes per second. Addresses of `uncounted` have no limit of connections."""
+    """Times in seconds; `body_rate` in bytes per second. Addresses in `uncounted` have no limit of connections."""
 
     head_seconds: float
     body_seconds: float
@@ -102,7 +102,7 @@ class Limits:
 
 
 class ConnectionGuard:
-    """Looks after the connections of one worker. `counts` are shared by all of them."""
+    """Limits the connections of one worker. `counts` are shared by all workers."""
 
     def __init__(self, limits: Limits, counts: ConnectionCounts | None = None) -> None:
         self._limits = limits
@@ -113,20 +113,20 @@ class ConnectionGuard:
             Awaited.RESPONSE: _RESPONSE_SECONDS,
         }
         self._open: set[Connection] = set()
-        # Those that have not sent a head yet, as far as was seen; the oldest first.
+        # Connections without a head so far, by the last sweep; the oldest first.
         self._silent: dict[Connection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._unreported: dict[Closed, int] = dict.fromkeys(Closed, 0)
         self._reported_at: dict[Closed, float] = {}
         self._last_peer: dict[Closed, str | None] = {}
-        # Told of every connection that is closed.
+        # Called for every connection that the guard closes.
         self.on_closed: Callable[[Closed], None] = _ignore
 
     def add(self, connection: Connection, limit: int | None, loop: asyncio.AbstractEventLoop) -> None:
-        """Count a new connection, and turn it away if it is one too many of its address.
+        """Count a new connection, and refuse it if its address has too many.
 
-        Where there are `limit` already, one that has been silent for longest makes room.
+        When nearly `limit` are open, the one that has been silent for longest is closed.
         """
         self._open.add(connection)
         if self._timer is None:
@@ -137,13 +137,13 @@ class ConnectionGuard:
             self._count(Closed.TOO_MANY, connection, loop)
             connection.refuse()
             return
-        # It takes a moment until the one that has to go is gone.
+        # Before the limit is reached: it takes a moment until a connection is closed.
         if limit is not None and len(self._open) >= limit - limit // 100:
             self._make_room(loop)
         self._silent[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """Count a connection no more, which has ended."""
+        """Stop counting a connection that has ended."""
         self._open.discard(connection)
         self._silent.pop(connection, None)
         if connection.peer is not None:
@@ -183,7 +183,7 @@ class ConnectionGuard:
             wait.subject, wait.progress, wait.seconds = subject, progress, 0.0
         wait.seconds += elapsed
         if awaited is not Awaited.HEAD and progress != wait.progress:
-            # A head is whole in its time or not. Everything else may take as long as it goes on at some rate.
+            # A head has a fixed time. A body or a response may take longer, as long as it keeps a minimum rate.
             wait.seconds = max(0.0, wait.seconds - abs(progress - wait.progress) / self._limits.body_rate)
             wait.progress = progress
         if wait.seconds >= self._time_limits[awaited]:
@@ -199,7 +199,7 @@ class ConnectionGuard:
         self._report(loop.time())
 
     def _report(self, now: float) -> None:
-        """One line a minute at most, however many there were."""
+        """Log one line a minute at most for each reason."""
         for reason in (reason for reason, count in self._unreported.items() if count):
             if now - self._reported_at.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
                 level, text = _MESSAGES[reason]
@@ -208,7 +208,7 @@ class ConnectionGuard:
 
 
 def guard_of(settings: Settings) -> ConnectionGuard:
-    """The guard with these settings, for the process that makes it and for the workers that are its forks."""
+    """The guard with these settings, for this process and the workers forked from it."""
     limits = Limits(
         head_seconds=settings.timeout_head,
         body_seconds=settings.timeout_body,
@@ -220,15 +220,15 @@ def guard_of(settings: Settings) -> ConnectionGuard:
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:
-    """What the client has still to take: in the transport and, where Linux tells, in the kernel."""
+    """The bytes that the client has not read yet: in the transport and, on Linux, in the kernel."""
     unsent = transport.get_write_buffer_size()
     connection = transport.get_extra_info("socket")
     if sys.platform == "linux" and connection is not None:
-        with suppress(OSError, ValueError):  # It was closed this moment.
+        with suppress(OSError, ValueError):  # It has just been closed.
             answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
             unsent += int.from_bytes(answer, sys.byteorder)
     return unsent
 
 
 def _ignore(reason: Closed) -> None:
-    """Nobody is told."""
+    """The default of `on_closed`."""

@@ -1,4 +1,4 @@
-"""IP addresses: one spelling for each, which networks one is in, and what counts as one client."""
+"""IP addresses: their canonical spelling, the networks they are in, and which addresses count as one client."""
 
 import ipaddress
 from functools import lru_cache
@@ -27,7 +27,7 @@ def parse_address(text: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def belongs_to(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether `address` is in one of `networks`; what is not an IP address is in none."""
+    """Whether `address` is in one of `networks`; a text that is no IP address is in none."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -37,9 +37,9 @@ def belongs_to(address: str, networks: tuple[Network, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def counted_as(address: str) -> str:
-    """What an address is counted as: itself, or for IPv6 its network of 64 bits, such as 2001:db8:1:2::/64.
+    """The client that limits count for an address: the address itself, or for IPv6 its /64, such as 2001:db8:1:2::/64.
 
-    Whoever has one address of such a network has them all.
+    A client with one address of such a network has them all.
     """
     if ":" not in address:
         return address

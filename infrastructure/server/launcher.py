@@ -1,8 +1,8 @@
-"""Starts the shop and ends it: `main.py` and `run_production.py` both call `main` here.
+"""Launcher: starts the shop and stops it. `main.py` and `run_production.py` both call `main` here.
 
-In this order: bind the port, start the embedded servers, import the application while they start, migrate, fork the
-workers, and say where the shop is once it answers. SIGTERM, Ctrl-C and a closed terminal undo all of it in the
-opposite order. Whatever prevents a start is one line on standard error and an exit code of 1.
+The order: bind the port, start the embedded servers, import the application while they start, migrate, fork the
+workers, and print the addresses at the first healthy response. SIGTERM, Ctrl-C and a closed terminal undo it in the
+opposite order. A start that fails is one line on standard error and an exit code of 1.
 """
 
 import argparse
@@ -35,9 +35,9 @@ _LOOPBACK = "127.0.0.0/8,::1"
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """What PostgreSQL and its migrations may say that prevents a start.
+    """The errors of PostgreSQL and of migrations that prevent a start.
 
-    SQLAlchemy and Alembic are imported where they are needed: what is refused before is refused at once.
+    SQLAlchemy and Alembic are imported only where needed: a start that is refused before is refused at once.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
@@ -49,7 +49,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 
 
 class StopRequests:
-    """Counts the requests to stop: signals, from the first on. A second one asks to hurry."""
+    """Counts the signals that ask to stop. The second one is urgent."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -65,7 +65,7 @@ class StopRequests:
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Count signals for a block, instead of ending or raising anything."""
+        """Count signals for a block; they do not end the process or raise an exception."""
         signals = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
             signals.append(signal.SIGHUP)
@@ -78,7 +78,7 @@ class StopRequests:
 
 
 def main(*, production: bool) -> int:
-    """Run the shop with the settings of the environment until it is told to stop; returns the exit code."""
+    """Run the shop with the settings of the environment until a signal ends it; returns the exit code."""
     parser = argparse.ArgumentParser(
         description="Run the shop. Its settings are environment variables, see .env.example."
     )
@@ -98,7 +98,7 @@ def main(*, production: bool) -> int:
 def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
     """Run the shop until a signal ends it; returns the exit code.
 
-    `production` asks for outside servers unless EMBEDDED is true. `demo` loads a small catalog at first.
+    `production` requires outside servers unless EMBEDDED is true. `demo` loads a small catalog at the start.
     """
     stop = StopRequests()
     with stop.handling_signals():
@@ -119,7 +119,7 @@ def launch(settings: Settings, *, production: bool, demo: bool = False) -> int:
 
 
 def _with_defaults(settings: Settings, production: bool) -> Settings:
-    """The settings with the defaults of this way to run. Raises `SettingsError` for what it does not allow."""
+    """The settings with the defaults of this mode. Raises `SettingsError` for settings that it does not allow."""
     if production or settings.outside_database_url is not None or settings.outside_redis_url is not None:
         from infrastructure.server.production_checks import check_database_url, check_redis_url, refuse_weak_password
 
@@ -143,7 +143,7 @@ def _with_defaults(settings: Settings, production: bool) -> Settings:
 
 
 class _Launch:
-    """One run of the shop, from the bound port to the last process ended."""
+    """One run of the shop, from the bound port to the end of the last process."""
 
     def __init__(self, settings: Settings, production: bool, demo: bool, stop: StopRequests) -> None:
         self._settings, self._production, self._demo, self._stop = settings, production, demo, stop
@@ -194,7 +194,7 @@ class _Launch:
                 serve_with_reload(self._settings, listener, probe.poll)
 
     def _export_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
-        """Put into the environment where the servers are, so that no worker starts its own, and the counters."""
+        """Put the URLs of the servers, so that no worker starts its own, and the metrics folder into the environment."""
         os.environ["EMBEDDED"] = "false"
         os.environ["DATABASE_URL"] = urls.database_url
         if urls.redis_url is None:
@@ -206,14 +206,14 @@ class _Launch:
         alone = not self._production and self._settings.outside_database_url is None
         if alone and self._settings.rate_limit_exempt is None:
             os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK
-        # The application is imported in this process, and reads its settings anew.
+        # The application is imported in this process, and reads its settings again.
         get_settings.cache_clear()
 
     def _prepare_database(self, urls: ServerUrls) -> None:
         """Wait for an outside PostgreSQL and migrate, unless a signal asks to stop.
 
-        That happens in a thread, because a thread that waits for the database takes no notice of signals. Unless
-        the shop is about to stop it has ended at the return: no worker is forked beside it.
+        Runs in a thread, because a thread that waits for the database does not handle signals. Unless the shop is about
+        to stop, the thread has ended at the return: workers are forked by a process of one thread.
         """
         failures: list[Exception] = []
 

@@ -14,7 +14,7 @@ _DROP_EVERYTHING = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class CannotListen(SettingsError):
-    """API_HOST and API_PORT name no address that this process may have."""
+    """This process cannot listen on API_HOST and API_PORT."""
 
 
 def bound_socket(settings: Settings) -> socket.socket:
@@ -23,7 +23,7 @@ def bound_socket(settings: Settings) -> socket.socket:
         found = socket.getaddrinfo(
             settings.api_host, settings.api_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        # "localhost" may be both; clients that try 127.0.0.1 first are more than those that try ::1 alone.
+        # "localhost" may be both 127.0.0.1 and ::1; more clients try the first than the second alone.
         family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
@@ -41,7 +41,7 @@ def listen(settings: Settings, listener: socket.socket) -> None:
     """Accept connections from now on. Raises `CannotListen`."""
     try:
         listener.listen(settings.backlog)
-    except OSError as error:  # Somebody who started at the same time was first.
+    except OSError as error:  # Another process that started at the same time was first.
         raise _cannot_listen(settings, error) from None
 
 
@@ -52,11 +52,11 @@ def _cannot_listen(settings: Settings, error: Exception) -> CannotListen:
 
 
 def drop_new_connections(listener: socket.socket) -> None:
-    """Have the kernel ignore whoever asks for a new connection, while those who have one already are served.
+    """Have the kernel ignore new connections, while those in the queue are still served.
 
-    Closing the socket resets all who queue at it, and there is always somebody who has just come: so the door is
-    shut first, and the workers close the socket when the queue has run dry. A client that is ignored asks again
-    by itself a second later, and then it is refused. Only Linux has this; elsewhere the last may be reset.
+    Closing the socket resets all connections in its queue, and a busy queue is never empty. So new connections are
+    dropped first, and the workers close the socket when the queue is empty. A client whose connection is dropped tries
+    again a second later, and is then refused. Only Linux has this; on other systems the last connections may be reset.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""The media types that the shop reads."""
+"""The media types of request bodies."""
 
 JSON = "application/json"
 # RFC 7396: what PATCH does here.

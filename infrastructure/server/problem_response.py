@@ -1,11 +1,11 @@
-"""Whole answers for connections whose request is not known, in the shape of all other refusals (RFC 9457)."""
+"""Problem responses (RFC 9457) as bytes, for refusals before there is a request that the application could answer."""
 
 import json
 from http import HTTPStatus
 
 
 def problem_bytes(status: int, detail: str, lines: bytes = b"") -> bytes:
-    """The bytes of an answer of `status` that closes its connection; `lines` are more headers."""
+    """The bytes of a response of `status` that closes its connection; `lines` are more header lines."""
     title = HTTPStatus(status).phrase
     code = title.lower().replace(" ", "_")
     body = json.dumps(

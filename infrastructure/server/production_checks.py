@@ -1,4 +1,4 @@
-"""What a start asks of outside servers before it serves: URLs that can be read, a real password, and an answer."""
+"""Checks of outside servers at the start: the URLs are valid, the password is not weak, and PostgreSQL answers."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ _HIGHEST_PORT = 65_535
 _REDIS_DATABASE = re.compile(r"(/\d*)?")
 _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
 
-# Invalid authorization, and a database that is not there.
+# SQLSTATE classes: invalid authorization, and a database that does not exist.
 _FINAL_CLASSES = {"28", "3D"}
 _FINAL_MESSAGES = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects|not permitted to log in"
@@ -38,31 +38,31 @@ class DatabaseAway(RuntimeError):
 
 
 def check_database_url(settings: Settings) -> None:
-    """Raise `SettingsError` when DATABASE_URL cannot be read, or no driver could connect with what it says."""
+    """Raise `SettingsError` when DATABASE_URL is not valid, or has options that the driver does not know."""
     try:
         url = make_url(settings.outside_database_url or "postgresql://")
         if url.port is not None and not 1 <= url.port <= _HIGHEST_PORT:
             raise ValueError("no port has this number")
         positional, named = url.get_dialect()().create_connect_args(url)
-        # Where an option has no meaning to PostgreSQL, this says so without a connection.
+        # Raises for an option that PostgreSQL does not know, without a connection.
         make_dsn(*positional, **named)
     except (ArgumentError, ValueError, psycopg2.ProgrammingError):
-        # What it holds is not shown: nobody can tell which part of it is the password.
+        # The value is not shown: any part of it may be the password.
         raise SettingsError(
             "DATABASE_URL cannot be read: it may hold a PostgreSQL URL such as postgresql://user:password@host:5432/name"
         ) from None
 
 
 def check_redis_url(settings: Settings) -> None:
-    """Raise `SettingsError` when REDIS_URL cannot be read, or has options that a connection does not know."""
+    """Raise `SettingsError` when REDIS_URL is not valid, or has options that a connection does not know."""
     url = settings.outside_redis_url
     if url is None or not settings.redis_enabled:
         return
     try:
         if urlsplit(url).scheme != "unix" and not _REDIS_DATABASE.fullmatch(urlsplit(url).path):
-            # The library would take the first database instead.
+            # The library would use database 0 instead.
             raise ValueError("the path is no number")
-        # Nothing is opened before the connection is used.
+        # This opens no connection.
         ConnectionPool.from_url(url).make_connection()
     except (RedisError, TypeError, ValueError):
         raise SettingsError(
@@ -71,7 +71,7 @@ def check_redis_url(settings: Settings) -> None:
 
 
 def refuse_weak_password(settings: Settings) -> None:
-    """Raise `SettingsError` when anybody on the network could be the database's user."""
+    """Raise `SettingsError` for an empty or default password of a database on another machine."""
     if settings.outside_database_url is None or settings.allow_insecure:
         return
     target = target_of(settings.outside_database_url)
@@ -87,10 +87,10 @@ def refuse_weak_password(settings: Settings) -> None:
 
 
 def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) -> None:
-    """Return when PostgreSQL at `url` answers, or when `stopping()` says so.
+    """Return when PostgreSQL at `url` answers, or when `stopping()` is true. It is asked at least once.
 
-    Raises `DatabaseAway` after `seconds`, and at once when it refuses what waiting does not change: the user, the
-    password, or a database that is not there. It is asked at least once.
+    Raises `DatabaseAway` after `seconds`, and at once for errors that waiting does not change: the user, the password,
+    or a database that does not exist.
     """
     engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
     deadline = time.monotonic() + seconds
@@ -113,14 +113,14 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
 
 
 def is_final(error: DBAPIError) -> bool:
-    """Whether a connection was refused for what the URL says, rather than because the server is not ready."""
+    """Whether a connection was refused because of the URL, not because the server is not ready."""
     code = sqlstate(error)
     if code is not None:
         return code[:2] in _FINAL_CLASSES
-    # The driver passes no code on before there is a connection.
+    # Before there is a connection, the driver gives no SQLSTATE.
     return _FINAL_MESSAGES.search(str(error.orig)) is not None
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what the driver says, without SQLAlchemy's frame around it."""
+    """The first line of the driver's message, without SQLAlchemy's text around it."""
     return str(getattr(error, "orig", error)).strip().partition("\n")[0]

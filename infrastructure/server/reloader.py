@@ -1,4 +1,4 @@
-"""RELOAD=true: one worker that uvicorn starts anew whenever a source file of the project changes."""
+"""Reloader (RELOAD=true): one worker that uvicorn restarts whenever a source file of the project changes."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from infrastructure.server.worker import serve_reloaded, uvicorn_config
 
 
 class _SourceReload(StatReload):
-    """Watches the project's own files, not those of a virtual environment that lies in its folder."""
+    """Watches the project's own files, not those of a virtual environment inside its folder."""
 
     def __init__(self, config: Config, listener: socket.socket, meanwhile: Callable[[], None]) -> None:
         super().__init__(config, target=serve_reloaded, sockets=[listener])

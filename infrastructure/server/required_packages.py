@@ -1,13 +1,13 @@
-"""Says in one line what is missing where a program is started outside of its virtual environment.
+"""Required packages: one line for a program that is started outside of its virtual environment.
 
-Nothing but the standard library is imported here: everything else may be what is missing.
+Only the standard library is imported here: everything else may be missing.
 """
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# One of each kind of what the shop stands on, under the names that are imported.
+# Some packages of requirements.txt, under the names that are imported.
 _NEEDED = ("fastapi", "sqlalchemy", "psycopg2", "pydantic", "redis", "alembic", "dotenv", "orjson", "httpx")
 
 

@@ -11,7 +11,7 @@ HEALTH_PATH = "/health_check"
 
 
 def web_address(host: str, port: int) -> str:
-    """`host` and `port` as they stand in a URL; an address that means "all" is shown as this machine's."""
+    """`host` and `port` as they stand in a URL; an address that means "all" is shown as the loopback address."""
     try:
         host = connectable(host)
     except ValueError:
@@ -20,7 +20,7 @@ def web_address(host: str, port: int) -> str:
 
 
 def connectable(host: str) -> str:
-    """The address to connect to for one that is listened on, which may mean "all"."""
+    """The address that a client on this machine connects to; `host` may be one that means "all"."""
     address = ipaddress.ip_address(host)
     if not address.is_unspecified:
         return host
@@ -28,7 +28,7 @@ def connectable(host: str) -> str:
 
 
 def external_address(host: str, port: int) -> str | None:
-    """`host` and `port` as other machines reach them, where all addresses are listened on and this machine has another."""
+    """`host` and `port` for other machines, if `host` means "all" and this machine has another address than loopback."""
     address = ipaddress.ip_address(host)
     if not address.is_unspecified:
         return None
@@ -37,7 +37,7 @@ def external_address(host: str, port: int) -> str | None:
     )
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            # Nothing is sent: the system only looks which of its addresses it would send from.
+            # Nothing is sent: the system only chooses the address it would send from.
             probe.connect((documentation_address, 9))
         except OSError:
             return None
@@ -46,14 +46,14 @@ def external_address(host: str, port: int) -> str | None:
 
 
 def drain_notice(drain_seconds: float, grace_seconds: float) -> str:
-    """The line for whoever has just asked the shop to stop."""
+    """The line that is printed when the shop is asked to stop."""
     accepted = f"requests are accepted for {drain_seconds:g} s more, and " if drain_seconds else ""
     return f"Stopping: {accepted}those under way may take {grace_seconds:g} s; Ctrl-C, or the signal, once more ends them now"
 
 
 def say(text: str) -> None:
-    """Write to standard output, if anybody reads it."""
-    # The terminal is closed, or the reader of a pipe gone: that is no reason to stop or to stay.
+    """Write to standard output."""
+    # A closed terminal or pipe must not stop the shop.
     with suppress(OSError):
         sys.stdout.write(text)
         sys.stdout.flush()

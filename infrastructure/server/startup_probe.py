@@ -21,15 +21,15 @@ from infrastructure.server.startup_banner import (
 )
 
 _HEALTHY = b"HTTP/1.1 200"
-# On this machine connecting takes a moment, unless too many do.
+# To connect to this machine takes a moment, unless the queue is full.
 _CONNECT_SECONDS = 0.2
 _ANSWER_SECONDS = 3.0
 
 
 class StartupProbe:
-    """Waits beside a block for the first healthy answer, then prints the URLs, or one line without `banner`.
+    """Waits during a block for the first healthy response, then prints the URLs, or one line without `banner`.
 
-    Whoever is inside calls `look` many times a second. There is no thread for it, because workers are forked.
+    The block calls `poll` many times a second. There is no thread for it, because workers are forked.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket, *, demo: bool, banner: bool) -> None:
@@ -55,7 +55,7 @@ class StartupProbe:
             self._loader.wait()
 
     def poll(self) -> None:
-        """Ask whether the shop is healthy, or see what it answered; neither takes long."""
+        """Send the request, or read the response if it is there; neither waits for the shop."""
         if self._done:
             return
         if self._connection is None:

@@ -1,10 +1,10 @@
-"""Keeps the worker processes of the shop: starts them, replaces those that die or hang, and ends them.
+"""Supervisor: starts the worker processes, replaces workers that die or hang, and stops them.
 
 A worker is a fork of the launcher, which has imported the application: it serves a few milliseconds later, and
-shares the memory of what was imported.
+shares the memory of the imported modules.
 
-Unlike uvicorn's own supervisor it never gives up a running service: a replacement that fails at start is tried
-again, and a hung worker does not delay anybody else.
+Unlike uvicorn's own supervisor it never gives up a running service: when a replacement fails at its start, the next
+one is started, and a hung worker does not delay the others.
 """
 
 import logging
@@ -20,24 +20,24 @@ from infrastructure.server.worker import DUMP_STACKS, GRACEFUL_SECONDS, NOT_SERV
 
 log = logging.getLogger("shop.supervisor")
 
-# A worker whose event loop did not answer for this long hangs.
+# A worker hangs when its event loop has not answered a ping for this long.
 _HUNG_SECONDS = 30.0
-# For a worker that hangs, to say where.
+# For a hung worker, to write its stacks.
 _STACK_DUMP_SECONDS = 0.5
 _PING_SECONDS = 1.0
 # Between attempts while workers die before they serve.
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.02
-# What a worker may take to close its pools, after its last request.
+# For a worker to close its pools after its last request.
 _CLOSING_SECONDS = 5.0
 
-# What a worker does: accept on the first socket, and answer the launcher on the second. It has a number, from 0, that no
-# other worker has meanwhile.
+# The function of a worker: it accepts on the first socket, and answers pings on the second. Its number, from 0, is not
+# that of any other running worker.
 Work = Callable[[int, socket.socket, socket.socket], None]
 
 
 class _Worker:
-    """A worker process and the launcher's end of the pair to it."""
+    """A worker process, and the launcher's end of the socket pair to it."""
 
     def __init__(self, work: Work, number: int, listener: socket.socket) -> None:
         self.number = number
@@ -47,14 +47,14 @@ class _Worker:
             keep = (listener.fileno(), worker_end.fileno())
             self.process = ChildProcess(partial(work, number, listener, worker_end), keep)
         self.serves = False
-        # When it is killed, because it hangs.
+        # The time at which it is killed, because it hangs.
         self._kill_at: float | None = None
         self._pinged_at = 0.0
-        # Since when a question waits for its answer.
+        # The time of the first ping without an answer.
         self._waiting_since: float | None = None
 
     def ping(self) -> None:
-        """Take note of answers, and ask again when it is time."""
+        """Read the answers to earlier pings, and send the next ping when it is due."""
         now = time.monotonic()
         try:
             answers = self._control.recv(4096)
@@ -71,7 +71,7 @@ class _Worker:
             self._send(PING)
 
     def end_if_hung(self) -> None:
-        """Have it say where it hangs, and kill it a moment later."""
+        """Have a hung worker write its stacks, and kill it a moment later."""
         now = time.monotonic()
         if self._kill_at is None and self.is_hung():
             log.error("Worker %d hangs and is ended; where it hangs is on standard error", self.process.pid)
@@ -81,7 +81,7 @@ class _Worker:
             self.process.kill()
 
     def is_hung(self) -> bool:
-        # Counted from the question: time that passed while the launcher itself was stopped says nothing.
+        # Counted from the ping: the time in which the launcher itself was stopped does not count.
         return self._waiting_since is not None and time.monotonic() - self._waiting_since > _HUNG_SECONDS
 
     def close(self) -> None:
@@ -91,26 +91,26 @@ class _Worker:
         try:
             self._control.send(message)
         except OSError:
-            # The pair is full because the worker hangs, or closed because it died: both are seen elsewhere.
+            # The pair is full because the worker hangs, or closed because it died: `tick` handles both.
             log.debug("Worker %d takes no questions", self.process.pid)
 
 
 class Supervisor:
-    """`count` workers that do `work` and accept on `listener`. Call `tick` ten times a second or more."""
+    """Runs `count` workers that do `work` and accept on `listener`. `tick` must be called ten times a second or more."""
 
     def __init__(self, count: int, work: Work, listener: socket.socket) -> None:
         self._count, self._work, self._listener = count, work, listener
-        # Whether any worker ever came to serve, as far as the workers have told.
+        # Whether any worker has ever reported that it serves.
         self.has_served = False
         self._workers: list[_Worker] = []
         self._next_start_at = 0.0
 
     def workers(self) -> list[int]:
-        """The pids of the workers there are."""
+        """The pids of the workers."""
         return [worker.process.pid for worker in self._workers]
 
     def tick(self) -> None:
-        """Look after every worker. Raises `ApplicationFailed` when one fails before any ever served."""
+        """Check every worker, and start the missing ones. Raises `ApplicationFailed` when one fails before any has served."""
         for worker in list(self._workers):
             worker.ping()
             self.has_served = self.has_served or worker.serves
@@ -122,9 +122,9 @@ class Supervisor:
             self._start_worker()
 
     def stop(self, drain_seconds: float, urgent: Callable[[], bool]) -> None:
-        """Ask the workers to finish, and wait for them; kill them when they take too long, or `urgent()` says so.
+        """Send the workers SIGTERM, and wait for their end; kill them when they take too long, or `urgent()` is true.
 
-        They go on accepting for `drain_seconds`.
+        They accept connections for `drain_seconds` more.
         """
         for worker in self._workers:
             worker.process.send(signal.SIGTERM)
