@@ -1,10 +1,12 @@
 """Statements are built once and reused, because building costs more than running; and only so many are kept."""
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from functools import partial
+from threading import Lock
+from typing import Any, ParamSpec, TypeVar
 
-from infrastructure.cache.lru_cache import SharedLruCache
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -14,14 +16,13 @@ S = TypeVar("S")
 _STATEMENTS_BYTES = 16 * 1024 * 1024
 _STATEMENT_BYTES = 64 * 1024
 
-_built: SharedLruCache[Any] = SharedLruCache(_STATEMENTS_BYTES, _STATEMENT_BYTES)
+_statements: LRUCache[Any, Any] = LRUCache(_STATEMENTS_BYTES // _STATEMENT_BYTES)
+_lock = Lock()
 
 
 def memoized(build: Callable[P, S]) -> Callable[P, S]:
-    """Remember what `build` made for different arguments, within a bound that all statements share."""
+    """Remember what `build` made for different arguments, within a bound that all statements share.
 
-    @wraps(build)
-    def result(*arguments: P.args, **named: P.kwargs) -> S:
-        return cast(S, _built.result(build, arguments, named))
-
-    return result
+    Threads that ask for the same at once may make it twice.
+    """
+    return cached(_statements, partial(hashkey, build), _lock)(build)

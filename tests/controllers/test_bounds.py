@@ -39,7 +39,7 @@ from middleware.conditional_response import client_has
 from middleware.http_rules import is_host
 from middleware.route_cache import RouteCache, register
 from repositories.product import ProductRepository
-from repositories.query import statement_cache as memoized
+from repositories.query import statement_cache
 from repositories.query.bound_query import _prepared
 from repositories.query.counts import COUNTED_TO, Count, CountedLists, Size
 from repositories.query.list_shape import ListShape, decisive
@@ -204,7 +204,7 @@ def test_statements_stay_within_their_bound() -> None:
             _prepared(page_statement(ProductRepository, shape, True))
             size_statement(ProductRepository, shape.filters)
         assert grown() < 16 * MEBIBYTE
-    assert len(memoized._built) <= 256
+    assert len(statement_cache._statements) <= 256
 
 
 def test_compiled_statements_stay_within_their_bound() -> None:

@@ -38,16 +38,16 @@ async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[
 
     await one.cache.answer(Entry("key", TAGS), load)
     remembered = one.cache._remembered
-    plain = remembered._weight
+    plain = remembered.currsize
     page = RenderedResponse(answer.body, '"page"', coded=answer.coded)
     forms = [await form.make_form(coding) for coding in ("gzip", "zstd") for form in (answer, page, answer)]
     assert [form.etag for form in forms[:3]] == ['"etag-gzip"', '"page-gzip"', '"etag-gzip"']
     assert forms[0].body is forms[1].body is forms[2].body
-    assert remembered._weight == plain + len(forms[0].body) + len(forms[3].body)
+    assert remembered.currsize == plain + len(forms[0].body) + len(forms[3].body)
     remembered.forget("key")
-    assert remembered._weight == 0
+    assert remembered.currsize == 0
     await RenderedResponse(answer.body, '"other"').make_form("gzip")
-    assert remembered._weight == 0
+    assert remembered.currsize == 0
 
 
 async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[Worker, Worker]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.cache.lru_cache import LruCache, SharedLruCache, lru_cached_of_short
+from infrastructure.cache.lru_cache import LruCache, lru_cached_of_short
 
 pytestmark = pytest.mark.unit
 
@@ -49,19 +49,3 @@ def test_of_long_texts_nothing_is_remembered(size: int) -> None:
 
     assert [shout("x" * size), shout("x" * size)] == ["X" * size] * 2
     assert len(asked) == (1 if size <= 8 else 2)
-
-
-def test_functions_share_a_memo_and_its_bound() -> None:
-    memo: SharedLruCache[int] = SharedLruCache(capacity=100, weight=10)
-    assert [memo.result(pow, (place, 2), {}) for place in range(50)] == [place**2 for place in range(50)]
-    assert memo.result(pow, (2,), {"exp": 3}) == 8
-    assert memo.result(max, (2, 3), {}) == 3
-    assert len(memo) == 10
-
-
-def test_what_is_made_is_made_once_even_if_it_is_nothing() -> None:
-    memo: SharedLruCache[None] = SharedLruCache(capacity=100, weight=10)
-    asked: list[int] = []
-    for _ in range(3):
-        assert memo.result(asked.append, (7,), {}) is None
-    assert asked == [7]
