@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.cache.batcher import SharedFuture, settled
+from infrastructure.cache.batcher import Batcher, SharedFuture, settled
 from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
@@ -63,7 +63,7 @@ class FastPath:
         self._context = context
         # By whether the answer itself varies.
         self._vary = {False: _vary_line(vary), True: _vary_line((VARY[1], *vary))}
-        self._turn: list[_Held] = []
+        self._turns: Batcher[list[_Held], None] = Batcher(list, self._answer_turn)
         self._under_way: set[asyncio.Task[None]] = set()
 
     def handle_early(self, request: DeferredRequest) -> bool:
@@ -73,9 +73,9 @@ class FastPath:
         if route is None or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
         counted = None if self._limit is None else self._limit.count(scope)
-        self._turn.append(_Held(request, route, route.check(), counted, self._context.begin(scope)))
-        if len(self._turn) == 1:
-            self._start(self._answer_turn())
+        held = _Held(request, route, route.check(), counted, self._context.begin(scope))
+        turn, _ = self._turns.join()
+        turn.append(held)
         return True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -83,8 +83,7 @@ class FastPath:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _answer_turn(self) -> None:
-        turn, self._turn = self._turn, []
+    async def _answer_turn(self, turn: list[_Held]) -> None:
         # They asked together, so these are few.
         asked = {held.found for held in turn} | {held.counted.answer for held in turn if held.counted is not None}
         await settled(answer for answer in asked if answer is not None)

@@ -5,9 +5,11 @@ import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import heads, named
 
@@ -26,7 +28,7 @@ class HealthService:
     def __init__(self, database: Database, gateway: RedisGateway) -> None:
         self.database = database
         self.gateway = gateway
-        self._probes: dict[str, asyncio.Task[Any]] = {}
+        self._probes = SingleFlight()
 
     async def report(self, *, draining: bool = False) -> dict[str, Any]:
         """The whole report. `status` is the worst of the checks."""
@@ -81,11 +83,9 @@ class HealthService:
 
     async def _probe(self, name: str, probe: Callable[[], Awaitable[Any]]) -> Any:
         """What the probe says; None when it fails or takes too long."""
-        task = self._probes.get(name)
-        if task is None or task.done():
-            task = self._probes[name] = asyncio.ensure_future(_caught(name, probe))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), PROBE_SECONDS)
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self._probes.result(name, partial(_caught, name, probe))
         except TimeoutError:
             return None
 

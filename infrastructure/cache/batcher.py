@@ -9,27 +9,27 @@ A = TypeVar("A")
 
 
 class SharedFuture(asyncio.Future[A]):
-    """The answer that all askers of a turn wait for. One of them that is cancelled does not take it from the others.
+    """A future that many tasks wait for: one of them that is cancelled does not take the result from the others.
 
-    The cancelled one learns of it when the answer is there.
+    The cancelled one learns of it when the result is there.
     """
 
     def cancel(self, msg: Any = None) -> bool:
         return False
 
 
-async def settled(answers: Iterable[SharedFuture[Any]]) -> None:
-    """Return when the answers are there, whatever they are: their `result()` tells."""
-    awaited = {answer for answer in answers if not answer.done()}
+async def settled(futures: Iterable[SharedFuture[Any]]) -> None:
+    """Return when all of them are done, with a result or an error."""
+    awaited = {future for future in futures if not future.done()}
     if awaited:
         await asyncio.wait(awaited)
 
 
 class Batcher(Generic[Q, A]):
-    """Batcher, as in DataLoader: collects a batch from all who `join` in one turn of the event loop, and then loads it.
+    """Collects a batch from all who `join` in one turn of the event loop, and then loads it in a task of its own.
 
-    `empty` makes a batch that nobody has added to yet. `load` gets the whole batch; what it returns
-    or raises goes to everybody who joined.
+    `empty` makes a batch that nobody has added to yet. `load` gets the whole batch; what it returns or raises goes to
+    everybody who joined.
     """
 
     def __init__(self, empty: Callable[[], Q], load: Callable[[Q], Awaitable[A]]) -> None:
@@ -42,22 +42,31 @@ class Batcher(Generic[Q, A]):
         if self._open is None:
             loop = asyncio.get_running_loop()
             self._open = (self._empty(), SharedFuture(loop=loop))
-            # It takes its first step after this turn, and then takes along what was asked until then.
-            task = loop.create_task(self._close())
+            # It takes its first step after this turn, and then takes along what was added until then.
+            task = loop.create_task(self._load_batch())
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         return self._open
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Cancel what is under way, until nobody joins any more."""
+        while tasks := list(self._under_way):
+            # A task that is cancelled before its first step would not take its batch along.
+            await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _load_batch(self) -> None:
         assert self._open is not None
-        (batch, answer), self._open = self._open, None
+        (batch, result), self._open = self._open, None
         try:
-            answer.set_result(await self._load(batch))
+            result.set_result(await self._load(batch))
         except Exception as error:
-            answer.set_exception(error)
-            # Looked at, because all who asked may have gone, and asyncio would report it as lost.
-            answer.exception()
+            result.set_exception(error)
+            # Retrieved here, because all who joined may be gone, and asyncio would report it as never retrieved.
+            result.exception()
         except asyncio.CancelledError as error:
-            answer.set_exception(error)
-            answer.exception()
+            result.set_exception(error)
+            result.exception()
             raise

@@ -16,6 +16,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from infrastructure.cache.batcher import Batcher
 from infrastructure.cache.connection import Argument, answer_on, packed, pool_of
 
 log = logging.getLogger("shop.redis")
@@ -49,12 +50,6 @@ class Script:
 _PROBE = Script("return redis.call('SET', KEYS[1], '1', 'PX', 1000)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    command: bytes
-    answer: asyncio.Future[Any]
-
-
 class RedisGateway:
     """The guarded access to one Redis, for one event loop. It opens nothing until its first call.
 
@@ -71,8 +66,7 @@ class RedisGateway:
         self.enabled = url is not None
         self._timeout = timeout
         self._pool = None if url is None else pool_of(url, max_connections)
-        self._waiting: list[_Call] = []
-        self._exchanges: set[asyncio.Task[None]] = set()
+        self._exchanges: Batcher[list[bytes], list[Any]] = Batcher(list, self._exchange)
         self._failures = 0
         self._probe: asyncio.Task[None] | None = None
         self._closed = False
@@ -104,12 +98,11 @@ class RedisGateway:
     async def close(self) -> None:
         """End what is under way and close the connections; later calls are refused."""
         self._closed = True
-        tasks = [*self._exchanges, *([self._probe] if self._probe else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # An exchange that was ended before its first step has not taken them along.
-        self._fail(self._waiting, RedisError("the shop is stopping"))
+        probes = [self._probe] if self._probe else []
+        for probe in probes:
+            probe.cancel()
+        await self._exchanges.close()
+        await asyncio.gather(*probes, return_exceptions=True)
         if self._pool is not None:
             try:
                 await self._pool.aclose()
@@ -132,36 +125,38 @@ class RedisGateway:
         except RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
-    def _ask(self, command: Sequence[Argument]) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        call = _Call(packed(command), loop.create_future())
-        self._waiting.append(call)
-        if len(self._waiting) == 1:
-            # The task takes its first step after this turn of the loop, and then takes along
-            # every call that was made until then.
-            exchange = loop.create_task(self._exchange())
-            self._exchanges.add(exchange)
-            exchange.add_done_callback(self._exchanges.discard)
-        return call.answer
+    async def _ask(self, command: Sequence[Argument]) -> Any:
+        """The reply to one command of the turn's exchange. Raises `RedisError`."""
+        sent = packed(command)
+        commands, exchanged = self._exchanges.join()
+        position = len(commands)
+        commands.append(sent)
+        reply = (await exchanged)[position]
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
-    async def _exchange(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        calls = [call for call in waiting if not call.answer.done()]
-        if not calls:
-            return
+    async def _exchange(self, commands: list[bytes]) -> list[Any]:
+        """The replies to `commands`, in order; one that is an error is returned. Raises `RedisError` when there are none."""
         exchange = asyncio.current_task()
         assert exchange is not None
         timer = exchange.get_loop().call_later(self._timeout, _give_up, exchange, _LAST_TURNS)
         try:
-            answers = await self._converse([call.command for call in calls])
+            replies = await self._converse(commands)
         except asyncio.CancelledError:
-            self._fail(calls, RedisError(f"no answer within {self._timeout * 1000:.0f} ms"))
+            raise self._failed(RedisError(f"no answer within {self._timeout * 1000:.0f} ms")) from None
         except (RedisError, OSError) as error:
-            self._fail(calls, RedisError(str(error)))
-        else:
-            self._deliver(calls, answers)
+            raise self._failed(RedisError(str(error))) from error
         finally:
             timer.cancel()
+        self._failures = 0
+        refusals = [
+            reply for reply in replies if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError)
+        ]
+        if refusals:
+            # Out of memory, read-only, cannot save: it will say the same to the next one.
+            self._open(refusals[-1])
+        return replies
 
     async def _converse(self, commands: Sequence[bytes]) -> list[Any]:
         """The answers to `commands`, in order; an answer that is an error is returned, not raised."""
@@ -177,29 +172,12 @@ class RedisGateway:
         finally:
             await self._pool.release(connection)
 
-    def _deliver(self, calls: Sequence[_Call], answers: Sequence[Any]) -> None:
-        refusal: ResponseError | None = None
-        for call, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, ResponseError):
-                if not isinstance(answer, NoScriptError):
-                    refusal = answer
-                if not call.answer.done():
-                    call.answer.set_exception(answer)
-            elif not call.answer.done():
-                call.answer.set_result(answer)
-        if refusal is None:
-            self._failures = 0
-        else:
-            # Out of memory, read-only, cannot save: it will say the same to the next one.
-            self._open(refusal)
-
-    def _fail(self, calls: Sequence[_Call], error: RedisError) -> None:
-        for call in calls:
-            if not call.answer.done():
-                call.answer.set_exception(error)
+    def _failed(self, error: RedisError) -> RedisError:
+        """The error of an exchange, which counts towards opening the circuit."""
         self._failures += 1
         if self._failures >= FAILURES_BEFORE_OPEN:
             self._open(error)
+        return error
 
     def _open(self, error: RedisError) -> None:
         if self._probe is None and not self._closed:
