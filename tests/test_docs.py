@@ -120,3 +120,10 @@ def test_at_least_twenty_questions_have_their_files_and_the_names_in_them() -> N
         files, names = (re.findall(r"`([^`]+)`", cell) for cell in (answer, looked_for))
         for file, name in zip(files, names, strict=True):
             assert re.search(rf"\b{name}\b", (PROJECT_ROOT / file).read_text()), f"{question} {name} is not in {file}"
+
+
+def test_an_entity_takes_as_many_lines_as_its_guide_says() -> None:
+    guide = (PROJECT_ROOT / "docs" / "adding-an-entity.md").read_text()
+    *files, _builder = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(files) == 5
+    assert f"({sum(bool(line) for file in files for line in file.splitlines())} lines that are not blank)" in guide
