@@ -1,10 +1,8 @@
 """Answers whose length is not known before, for clients of HTTP/1.0: they know no chunks, so the connection ends the body."""
 
-import sys
-from typing import Any
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from infrastructure.server.uvicorn_internals import Cycle, end_with_connection, expect_rest
 
 _NO_BODY = frozenset((204, 304))
 
@@ -12,22 +10,18 @@ _NO_BODY = frozenset((204, 304))
 class CloseDelimited:
     """Calls `app` for the request of `cycle`. Without it, uvicorn sends chunks to whoever asks (RFC 9112, section 6.1)."""
 
-    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+    def __init__(self, app: ASGIApp, cycle: Cycle) -> None:
         self._app, self._cycle = app, cycle
         self._is_counted = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cycle: Any = self._cycle
-
         async def send_plainly(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._is_counted = _is_counted(scope, message)
                 if not self._is_counted:
-                    cycle.keep_alive = cycle.chunked_encoding = False
-                    cycle.expected_content_length = sys.maxsize
+                    end_with_connection(self._cycle)
             elif not (self._is_counted or message.get("more_body", False)):
-                # uvicorn counts, and this is the rest.
-                cycle.expected_content_length = len(message.get("body", b""))
+                expect_rest(self._cycle, len(message.get("body", b"")))
             await send(message)
 
         await self._app(scope, receive, send_plainly)

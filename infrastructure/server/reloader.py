@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from uvicorn import Config
-from uvicorn.supervisors.statreload import StatReload
 
 from config.settings import PROJECT_ROOT, Settings
+from infrastructure.server.uvicorn_internals import StatReload
 from infrastructure.server.worker import serve_reloaded, uvicorn_config
 
 
