@@ -1,6 +1,7 @@
 """What every table shares: the key, the timestamps, the names of constraints, the column types used twice."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -21,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from infrastructure.database.datetimes import FarDatetime
+from models.text_key import text_key
+from models.unique_fields import UNIQUE_TEXT, UniqueText
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
@@ -97,10 +100,12 @@ def same_by(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
 
 
-def unique_by(table: str, column: str, name: str | None = None) -> Index:
-    """The index that lets no two rows have `column` the same, in whatever writing (see `models.text_key`)."""
-    key = text(f"text_key({column})")
-    return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={"field": column})
+def unique_by(
+    table: str, column: str, name: str = "", form: Callable[[str], str] = text_key, kept_in: str | None = None
+) -> Index:
+    """The index that lets no two rows have `column` the same, in whatever writing (see `models.unique_fields`)."""
+    key, unique = text(f"text_key({column})"), UniqueText(column, form, kept_in)
+    return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={UNIQUE_TEXT: unique})
 
 
 def ranged_by(table: str, name: str, value: str | TextClause) -> Index:

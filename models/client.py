@@ -4,6 +4,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Row, listed_by, same_by, unique_by
+from models.text_key import email_key as form_of_email
 
 
 class Client(Row):
@@ -12,7 +13,7 @@ class Client(Row):
     name: Mapped[str] = mapped_column(String(100))
     lastname: Mapped[str] = mapped_column(String(100))
     email: Mapped[str] = mapped_column(String(320))
-    # What `models.text_key.email_key` makes of the address; a trigger fills it for those who write past the shop.
+    # A trigger fills it for those who write past the shop.
     email_key: Mapped[str] = mapped_column(Text, unique=True)
     telephone: Mapped[str | None] = mapped_column(String(21))
 
@@ -23,5 +24,5 @@ class Client(Row):
         listed_by("clients", "lastname"),
         same_by("clients", "name"),
         same_by("clients", "lastname"),
-        unique_by("clients", "email", "uq_clients_email"),
+        unique_by("clients", "email", "uq_clients_email", form_of_email, kept_in="email_key"),
     )

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, bindparam, func, select
+from sqlalchemy import Engine, Select, UniqueConstraint, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
 from repositories.query.bound_query import BoundQuery, MoreToRead, Query, always
-from repositories.query.changed_rows import ChangedRows
+from repositories.query.changed_rows import ChangedRows, stored_forms
 from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from repositories.query.filters import by_value
 from repositories.query.list_shape import ListedTable, ListShape, decisive
@@ -48,6 +48,7 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
         super().__init_subclass__()
         # Every list can be asked for the rows of some keys.
         cls.filters = {**by_value(id_key=cls.model.id_key), **cls.filters}
+        cls.forms = stored_forms(cls.model)
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -61,11 +62,7 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
             for index in table.indexes
             if len(index.columns) == len(index.expressions) and not index.dialect_options["postgresql"]["using"]
         }
-        unique = {
-            constraint.columns.keys()[0]
-            for constraint in table.constraints
-            if constraint.__visit_name__ == "unique_constraint"
-        }
+        unique = {one.columns.keys()[0] for one in table.constraints if isinstance(one, UniqueConstraint)}
         first = ("id_key", "created_at")
         return (*first, *sorted((indexed | unique).difference(first)))
 

@@ -7,7 +7,7 @@ from models import Bill, BillCounter
 from models.bill import BillKind
 from repositories.base import BaseRepository
 from repositories.query.filters import by_value
-from repositories.query.lists import form_of, same
+from repositories.query.lists import same
 
 # A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
@@ -22,7 +22,6 @@ _THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Inte
 
 class BillRepository(BaseRepository[Bill]):
     model = Bill
-    forms = {"bill_number": form_of(Bill.bill_number)}
     ranges = {
         "date_from": cast(_FIRST_DAY, TIMESTAMP) <= _MOMENT,
         "date_to": cast(_LAST_DAY, TIMESTAMP) >= _MOMENT,

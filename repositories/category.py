@@ -2,10 +2,9 @@
 
 from models import Category
 from repositories.base import BaseRepository
-from repositories.query.lists import form_of, same
+from repositories.query.lists import same
 
 
 class CategoryRepository(BaseRepository[Category]):
     model = Category
-    forms = {"name": form_of(Category.name)}
     filters = {"name": same(Category.name, "name")}

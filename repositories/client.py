@@ -9,7 +9,6 @@ from repositories.query.lists import same
 
 class ClientRepository(BaseRepository[Client]):
     model = Client
-    forms = {"email": Client.email_key}
     filters = {
         # The query has made the key of it.
         "email": Client.email_key == bindparam("email"),

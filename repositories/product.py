@@ -23,7 +23,7 @@ from models.stock_movement import StockReason
 from repositories import product_search
 from repositories.base import BaseRepository
 from repositories.query.filters import by_value
-from repositories.query.lists import form_of, same
+from repositories.query.lists import same
 
 
 def _cents() -> ColumnElement[int]:
@@ -39,7 +39,6 @@ def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnEleme
 
 class ProductRepository(BaseRepository[Product]):
     model = Product
-    forms = {"sku": form_of(Product.sku)}
     filters = {
         "sku": same(Product.sku, "sku"),
         **by_value(category_id=Product.category_id),

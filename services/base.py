@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from infrastructure.cache.tags import Invalidation
 from infrastructure.database.datetimes import FarDatetime
 from models import Row
+from models.unique_fields import unique_texts
 from repositories.base import BaseRepository, is_key
 from repositories.query.bound_query import Query
 from repositories.query.counts import Size
@@ -45,11 +46,16 @@ class BaseService(Generic[M]):
     repository_type: ClassVar[type[BaseRepository[Any]]]
     # Field of a body -> the service of the entity it points to.
     references: ClassVar[Mapping[str, type["BaseService[Any]"]]] = {}
-    # Unique field -> the form of a text in it by which rows are told apart, as the repository's `forms` have it.
+    # Unique field -> what makes the form of a text by which rows are told apart, from the model.
     unique: ClassVar[Mapping[str, Callable[[str], str]]] = {}
     # What the database puts into a field left out.
     defaults: ClassVar[Mapping[str, Any]] = {}
     caching: ClassVar[Caching | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "repository_type" in vars(cls):
+            cls.unique = {unique.field: unique.form for unique in unique_texts(cls.repository_type.model)}
 
     def __init__(self, session: Session) -> None:
         self.session = session

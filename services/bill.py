@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from models import Bill, Order
 from models.bill import BillKind, is_server_number
 from models.order import OrderStatus
-from models.text_key import text_key
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
@@ -24,7 +23,6 @@ _CLIENT_NUMBER = "INV-2026-17"
 class BillService(BaseService[Bill]):
     thing, resource = "Bill", "bills"
     repository_type = BillRepository
-    unique = {"bill_number": text_key}
     references = {"client_id": ClientService}
 
     def __init__(self, session: Session) -> None:

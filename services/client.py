@@ -11,7 +11,6 @@ from services.bulk import BulkService
 class ClientService(BulkService[Client]):
     thing, resource = "Client", "clients"
     repository_type = ClientRepository
-    unique = {"email": email_key}
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import Column
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from infrastructure.database.sqlstate import OUT_OF_RANGE, sqlstate
 from models import Base
+from models.unique_fields import unique_fields
 from services.errors import AlreadyExists, AmountTooLarge, Conflict, NotFound, ShopError
 
 _UNIQUE = "23505"
@@ -24,30 +25,16 @@ _CHECK = "23514"
 _THINGS = {mapper.class_.__tablename__: mapper.class_.__name__ for mapper in Base.registry.mappers}
 
 
-def _constraints(kind: type[Any]) -> Iterator[tuple[str, Any]]:
-    for table in Base.metadata.tables.values():
-        for constraint in table.constraints:
-            if isinstance(constraint, kind):
-                yield str(constraint.name), constraint
-
-
-def _unique_fields() -> Iterator[tuple[str, tuple[str, str]]]:
-    for name, constraint in _constraints(UniqueConstraint):
-        field = constraint.columns.keys()[0].removesuffix("_key")
-        yield name, (_THINGS[constraint.table.name], field)
-    for table in Base.metadata.tables.values():
-        for index in table.indexes:
-            if index.unique:
-                yield str(index.name), (_THINGS[table.name], index.info["field"])
-
-
 # What a unique constraint or index is about: the thing in messages, and the field of the client's body.
-_UNIQUE_FIELDS = dict(_unique_fields())
-# What a foreign key points to, and the field of the client's body that does.
-_REFERENCES = {
-    name: (_THINGS[one.referred_table.name], one.column_keys[0]) for name, one in _constraints(ForeignKeyConstraint)
+_UNIQUE_FIELDS = {
+    name: (mapper.class_.__name__, field)
+    for mapper in Base.registry.mappers
+    for name, field in unique_fields(mapper.class_).items()
 }
-_REFERRING = {name: next(iter(one.columns)) for name, one in _constraints(ForeignKeyConstraint)}
+_FOREIGN_KEYS = {str(key.name): key for table in Base.metadata.tables.values() for key in table.foreign_key_constraints}
+# What a foreign key points to, and the field of the client's body that does.
+_REFERENCES = {name: (_THINGS[key.referred_table.name], key.column_keys[0]) for name, key in _FOREIGN_KEYS.items()}
+_REFERRING = {name: next(iter(key.columns)) for name, key in _FOREIGN_KEYS.items()}
 
 
 def has_unique_fields(thing: str) -> bool:
@@ -58,8 +45,7 @@ def has_unique_fields(thing: str) -> bool:
 def is_held_by_others(thing: str) -> bool:
     """Whether rows of other tables, or of its own, keep a row of this entity from being deleted."""
     return any(
-        one.ondelete == "RESTRICT" and _THINGS[one.referred_table.name] == thing
-        for _, one in _constraints(ForeignKeyConstraint)
+        key.ondelete == "RESTRICT" and _THINGS[key.referred_table.name] == thing for key in _FOREIGN_KEYS.values()
     )
 
 

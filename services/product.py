@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from models import OrderDetail, Product
 from models.stock_movement import StockReason
-from models.text_key import text_key
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
 from schemas.field_types import MAX_STOCK
@@ -29,7 +28,6 @@ from services.errors import (
 class ProductService(BulkService[Product]):
     thing, resource = "Product", "products"
     repository_type = ProductRepository
-    unique = {"sku": text_key}
     defaults = {"stock": 0, "active": True}
     references = {"category_id": CategoryService}
     caching = Caching()

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from models.unique_fields import unique_texts
+from repositories.query.lists import form_of
 from repositories.query.new_rows import ROWS_PER_STATEMENT, NewRows, given_rows, in_places, portions, rows_statement
 
 T = TypeVar("T")
@@ -19,7 +21,7 @@ class ChangedRows(NewRows):
     """
 
     session: Session
-    # Unique field -> the form of it by which rows are told apart.
+    # See `stored_forms`.
     forms: ClassVar[Mapping[str, Any]] = {}
 
     def add_all(
@@ -68,3 +70,11 @@ class ChangedRows(NewRows):
         key = func.unnest(bindparam("keys", type_=ARRAY(BigInteger))).column_valued("key")
         found = select(key).where(exists().where(column == key))
         return set(self.session.scalars(found, {"keys": list(row_ids)}))
+
+
+def stored_forms(model: type[Any]) -> dict[str, Any]:
+    """The form of each unique text as the database has it, by the field."""
+    return {
+        unique.field: getattr(model, unique.kept_in) if unique.kept_in else form_of(getattr(model, unique.field))
+        for unique in unique_texts(model)
+    }

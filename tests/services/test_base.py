@@ -11,6 +11,7 @@ import pytest
 from application.assembly import CONTROLLERS
 from infrastructure.cache.tags import Invalidation
 from infrastructure.embedded.servers import ServerUrls
+from models.unique_fields import unique_texts
 from services.base import BaseService
 from services.product import ProductService
 from services.review import ReviewService
@@ -190,5 +191,5 @@ def test_the_database_itself_holds_what_a_service_refers_to(service: type[BaseSe
     for field, referenced in service.references.items():
         keys = {key.column for key in columns[field].foreign_keys}
         assert keys == {referenced.repository_type.model.__table__.c.id_key}
-    indexes = {index.info.get("field") for index in service.repository_type.model.__table__.indexes if index.unique}
-    assert indexes - {None} == service.unique.keys() == service.repository_type.forms.keys()
+    unique = {unique.field for unique in unique_texts(service.repository_type.model)}
+    assert unique == service.unique.keys() == service.repository_type.forms.keys()
