@@ -145,15 +145,7 @@ class Database:
         `work` may run up to four times, so it must not change anything but the session. Whatever it
         raises rolls everything back.
         """
-        for attempt in range(MAX_RETRIES + 1):
-            try:
-                return self._attempt(work)
-            except _Retry as retry:
-                if attempt == MAX_RETRIES:
-                    raise self._gave_up(retry) from retry.__cause__
-                # Whoever collided must not collide again in step.
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
-        raise AssertionError("unreachable")
+        return self._retried(self._attempt, work, pause=0.01)
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         session = Session(self.engine, expire_on_commit=False)
@@ -173,13 +165,7 @@ class Database:
 
     def read(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, reading committed data statement by statement. Blocks; call it in a thread."""
-        for attempt in range(MAX_RETRIES + 1):
-            try:
-                return self._attempt_to_read(work)
-            except _Retry as retry:
-                if attempt == MAX_RETRIES:
-                    raise self._gave_up(retry) from retry.__cause__
-        raise AssertionError("unreachable")
+        return self._retried(self._attempt_to_read, work)
 
     def _attempt_to_read(self, work: Callable[[Session], T]) -> T:
         try:
@@ -197,6 +183,23 @@ class Database:
             raise DatabaseUnavailable("no database connection free in time") from error
         except DBAPIError as error:
             raise self._judged(error, None, committing=False) from error
+
+    def _retried(
+        self, attempt: Callable[[Callable[[Session], T]], T], work: Callable[[Session], T], pause: float = 0
+    ) -> T:
+        """What `attempt` returns, after up to three repetitions.
+
+        The pause before the first takes up to `pause` seconds; each further one may take twice as long.
+        """
+        for number in range(MAX_RETRIES + 1):
+            try:
+                return attempt(work)
+            except _Retry as retry:
+                if number == MAX_RETRIES:
+                    raise self._gave_up(retry) from retry.__cause__
+                # Transactions that collided must not collide again in step.
+                time.sleep(random.uniform(0, pause * 2**number))  # noqa: S311
+        raise AssertionError("unreachable")
 
     def _judged(self, error: DBAPIError, session: Session | None, committing: bool) -> Exception:
         """What `error` means for the request: try again, unavailable, or the error itself for the layers above."""
