@@ -11,6 +11,7 @@ from controllers.openapi.errors import error_answer
 from controllers.openapi.headers import OF_EVERY_ANSWER, referred_to
 from controllers.openapi.operation import Responses, answers_of_service
 from controllers.responses import json_response
+from infrastructure.server.health_paths import LIVE, READY, REPORT
 from infrastructure.server.media_types import JSON
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
@@ -78,21 +79,21 @@ class HealthController:
     def routes(self) -> list[APIRoute]:
         router = APIRouter(tags=["health"])
         router.add_api_route(
-            "/health_check",
+            REPORT,
             self.report,
             operation_id="health_check",
             summary="The state of the shop and of what it depends on",
             responses=_answers("It serves", HealthReport, _EXAMPLE, _DATABASE_DOWN),
         )
         router.add_api_route(
-            "/health/live",
+            LIVE,
             self.live,
             operation_id="health_live",
             summary="Whether the process runs",
             responses=_answers("It runs", Alive, {"status": "alive"}),
         )
         router.add_api_route(
-            "/health/ready",
+            READY,
             self.ready,
             operation_id="health_ready",
             summary="Whether it can serve",

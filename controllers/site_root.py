@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from controllers.openapi.headers import referred_to
 from controllers.openapi.operation import LIMITED, answers_of_service
 from controllers.responses import json_response
+from infrastructure.server.health_paths import REPORT
 from infrastructure.server.media_types import JSON
 from schemas.index import Index
 
@@ -40,7 +41,7 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
         "docs": "/docs",
         "redoc": "/redoc",
         "openapi": "/openapi.json",
-        "health": "/health_check",
+        "health": REPORT,
         "resources": dict(resources),
     }
     icon = Response(_ICON.read_bytes(), headers=_A_DAY, media_type="image/x-icon")

@@ -6,9 +6,9 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from infrastructure.server.http_methods import METHODS
 from middleware.errors import problem
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXPOSED_HEADERS = (
     "X-Total-Count",
     "X-Total-Count-Estimated",

@@ -18,14 +18,14 @@ from infrastructure.cache.batcher import Batcher, SharedFuture, settled
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
 from infrastructure.server.header_lines import header_lines
+from infrastructure.server.health_paths import HEALTH_PATHS
 from infrastructure.server.ip_addresses import belongs_to, counted_as
 from middleware.client_address import client_address
 from middleware.errors import problem
 
 log = logging.getLogger("shop.rate_limit")
 
-_HEALTH_ROUTES = ("/health_check", "/health/live", "/health/ready")
-UNLIMITED_PATHS = frozenset(path + slash for path in _HEALTH_ROUTES for slash in ("", "/"))
+UNLIMITED_PATHS = frozenset(path + slash for path in HEALTH_PATHS for slash in ("", "/"))
 
 # Only the first request of a window sets its end, so that refused ones cannot push it away. A key without
 # an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired; so is

@@ -13,6 +13,7 @@ from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
+from infrastructure.server.http_methods import READS
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.http_rules import is_host
 
@@ -23,7 +24,6 @@ _LONGEST_TARGET = 512
 _READ_BYTES, _COPIES = 6000, 8
 
 _REGISTER = "shop.remember"
-_READS = frozenset(("GET", "HEAD"))
 _BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 
 
@@ -59,7 +59,7 @@ class RouteCache:
 
     def find(self, scope: Scope) -> ResolvedRoute | None:
         """The read of the target of `scope`. If there is none, `remember` may tell one later."""
-        if scope["method"] not in _READS or not memoize_on_headers(scope, _is_plain):
+        if scope["method"] not in READS or not memoize_on_headers(scope, _is_plain):
             return None
         target = (scope.get("raw_path", b""), scope["query_string"])
         route = self._reads.get(target)

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.settings import Network
+from infrastructure.server.http_methods import SAFE
 from middleware.client_address import is_from_proxy
 from middleware.errors import refusal_of
 from services.errors import CrossOrigin
 
-_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 # "none" is a person: an address typed in, a bookmark.
 _OWN_SITES = frozenset((b"same-origin", b"none"))
 # A longer one is no origin of a page, and would be remembered by `urlsplit`.
@@ -35,7 +35,7 @@ class SameOrigin:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in _SAFE and not self._may_change(scope):
+        if scope["type"] == "http" and scope["method"] not in SAFE and not self._may_change(scope):
             await refusal_of(CrossOrigin(), scope)(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Annotated
 
 from sqlalchemy import (
@@ -83,6 +84,13 @@ def version(id_key: int, updated_at: datetime | FarDatetime) -> str:
 def is_a_number(column: str) -> CheckConstraint:
     """That an amount is no NaN, which PostgreSQL takes for larger than any number."""
     return CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_is_a_number")
+
+
+def known(column: str, kind: type[Enum]) -> CheckConstraint:
+    """That the column holds a value of the enumeration; its numbers have no gap."""
+    values = [member.value for member in kind]
+    known_values = f"BETWEEN {values[0]} AND {values[-1]}" if issubclass(kind, int) else f"IN ({str(values)[1:-1]})"
+    return CheckConstraint(f"{column} {known_values}", name=f"{column}_known")
 
 
 def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
+from models.base import Base, Money, Row, is_a_number, known, listed_by, ranged_by, reference, unique_by
 from models.text_key import text_key
 
 _SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
@@ -54,9 +54,9 @@ class Bill(Row):
         CheckConstraint("total >= 0", name="total_not_negative"),
         is_a_number("discount"),
         is_a_number("total"),
-        CheckConstraint("payment_type IN ('cash', 'card')", name="payment_type_known"),
-        CheckConstraint("kind IN ('sale', 'credit')", name="kind_known"),
-        CheckConstraint("(kind = 'credit') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
+        known("payment_type", PaymentType),
+        known("kind", BillKind),
+        CheckConstraint(f"(kind = '{BillKind.CREDIT}') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
         listed_by("bills", "client_id"),
         listed_by("bills", "created_at"),
         listed_by("bills", "date"),

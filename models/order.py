@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference
+from models.base import Money, Row, is_a_number, known, listed_by, ranged_by, reference
 
 
 class OrderStatus(IntEnum):
@@ -50,7 +50,7 @@ class Order(Row):
     total: Mapped[Money] = mapped_column(server_default="0")
     returned_total: Mapped[Money] = mapped_column(server_default="0")
     delivery_method: Mapped[int] = mapped_column(SmallInteger)
-    status: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    status: Mapped[int] = mapped_column(SmallInteger, server_default=f"{OrderStatus.PENDING:d}")
     client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
     bill_id: Mapped[int] = mapped_column(reference("bills.id_key"), unique=True)
     address_id: Mapped[int | None] = mapped_column(reference("addresses.id_key", ondelete="SET NULL"))
@@ -60,8 +60,8 @@ class Order(Row):
         CheckConstraint("returned_total >= 0", name="returned_total_not_negative"),
         is_a_number("total"),
         is_a_number("returned_total"),
-        CheckConstraint("delivery_method BETWEEN 1 AND 3", name="delivery_method_known"),
-        CheckConstraint("status BETWEEN 1 AND 4", name="status_known"),
+        known("delivery_method", DeliveryMethod),
+        known("status", OrderStatus),
         listed_by("orders", "created_at"),
         listed_by("orders", "date"),
         listed_by("orders", "delivery_method"),

@@ -23,6 +23,8 @@ from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Bill, Order, OrderDetail, Product
 from models.base import next_version
+from models.bill import BillKind
+from models.stock_movement import StockReason
 from repositories.idempotency_key import lock_number
 from schemas.base import Read
 from schemas.bill import BillRead
@@ -122,13 +124,13 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     SELECT sum(line.quantity * sold.price) AS total FROM line JOIN sold USING (product_id) HAVING count(*) > 0
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)
-    SELECT 'sale', extract(year FROM now() AT TIME ZONE 'UTC'), 1 FROM sale WHERE $4::text IS NULL
+    SELECT '{BillKind.SALE}', extract(year FROM now() AT TIME ZONE 'UTC'), 1 FROM sale WHERE $4::text IS NULL
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + 1
     RETURNING year, last_number
 ), bills AS (
     INSERT INTO bills (bill_number, discount, date, total, payment_type, client_id)
     SELECT coalesce($4, (
-            SELECT 'BILL-' || year || '-' || lpad(last_number::text, greatest(6, length(last_number::text)), '0')
+            SELECT '{BillKind.SALE.prefix}-' || year || '-' || lpad(last_number::text, greatest(6, length(last_number::text)), '0')
             FROM counter)),
         $5::numeric, (coalesce($6::timestamptz, now()) AT TIME ZONE 'UTC')::date, total - $5, $8::text, $9::bigint
     FROM sale
@@ -145,7 +147,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     RETURNING *
 ), ledger AS (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
-    SELECT product_id, -quantity, 'sale', id_key FROM order_details ORDER BY id_key
+    SELECT product_id, -quantity, '{StockReason.SALE}', id_key FROM order_details ORDER BY id_key
 ), answer AS MATERIALIZED (
     SELECT orders.id_key, to_hex(orders.id_key) || '-' ||
             to_hex((extract(epoch FROM orders.updated_at) * 1000000)::bigint) AS version,

@@ -11,20 +11,22 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from models import OrderDetail, StockMovement
+from models.order import OrderStatus
+from models.stock_movement import StockReason
 
 # The ledger summed up movement by movement, beside what the details of orders that stand have taken.
-_STOCK = text("""
+_STOCK = text(f"""
     WITH movement AS (
         SELECT product_id, delta, reason, sum(delta) OVER (PARTITION BY product_id ORDER BY id_key) AS balance
         FROM stock_movements
     ), ledger AS (
         SELECT product_id, sum(delta) AS stock, min(balance) AS lowest,
-            sum(delta) FILTER (WHERE reason IN ('initial', 'receipt', 'edit')) AS put_in
+            sum(delta) FILTER (WHERE reason IN ('{StockReason.INITIAL}', '{StockReason.RECEIPT}', '{StockReason.EDIT}')) AS put_in
         FROM movement GROUP BY product_id
     ), sold AS (
         SELECT d.product_id, sum(d.quantity - d.returned_quantity) AS quantity
         FROM order_details d JOIN orders o ON o.id_key = d.order_id
-        WHERE o.status <> 4 GROUP BY d.product_id
+        WHERE o.status <> {OrderStatus.CANCELED:d} GROUP BY d.product_id
     ), compared AS (
         SELECT p.id_key, p.stock, coalesce(ledger.stock, 0) AS ledger, coalesce(ledger.lowest, 0) AS lowest,
             coalesce(ledger.put_in, 0) AS put_in, coalesce(sold.quantity, 0) AS sold
@@ -33,7 +35,7 @@ _STOCK = text("""
     SELECT id_key, stock, ledger, lowest, put_in, sold FROM compared
     WHERE stock < 0 OR lowest < 0 OR stock <> ledger OR put_in <> stock + sold
     ORDER BY id_key LIMIT :limit
-""")
+""")  # noqa: S608
 
 _TOTALS = text("""
     WITH summed AS (

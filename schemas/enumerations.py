@@ -17,15 +17,16 @@ from models.order import OrderStatus as _OrderStatus
 from models.stock_movement import StockReason as _StockReason
 from schemas.field_types import refusal, whole
 
-_KINDS: tuple[type[Enum], ...] = (_OrderStatus, _DeliveryMethod, _PaymentType, _BillKind, _StockReason)
 VARNAMES = "x-enum-varnames"
+# Those that `_on_the_wire` has made.
+_kinds: list[type[Enum]] = []
 # What a schema says of the enumeration, wherever it is used; it may say more of the place.
 OF_COMPONENT = frozenset({"title", "type", "enum", VARNAMES})
 
 
 def components() -> dict[str, dict[str, Any]]:
     """The schemas of all enumerations, by name."""
-    return {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _KINDS}
+    return {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _kinds}
 
 
 def schema_of(kind: type[Enum]) -> dict[str, Any]:
@@ -73,15 +74,17 @@ def _read(values: dict[Any, Any], texts: dict[str, Any], wanted: str, value: Any
     return found
 
 
-def _taken(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
+def _on_the_wire(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
+    """What makes a field of the enumeration, which becomes a component."""
+    _kinds.append(kind)
     return BeforeValidator(member_reader(list(kind))), WithJsonSchema(schema_of(kind))
 
 
-OrderStatus = Annotated[int, *_taken(_OrderStatus)]
-DeliveryMethod = Annotated[int, *_taken(_DeliveryMethod)]
-PaymentType = Annotated[str, *_taken(_PaymentType)]
-BillKind = Annotated[str, *_taken(_BillKind)]
-StockReason = Annotated[str, *_taken(_StockReason)]
+OrderStatus = Annotated[int, *_on_the_wire(_OrderStatus)]
+DeliveryMethod = Annotated[int, *_on_the_wire(_DeliveryMethod)]
+PaymentType = Annotated[str, *_on_the_wire(_PaymentType)]
+BillKind = Annotated[str, *_on_the_wire(_BillKind)]
+StockReason = Annotated[str, *_on_the_wire(_StockReason)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

@@ -21,13 +21,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infrastructure.embedded.file_lock import FileLock
+from infrastructure.server import http_methods
 from infrastructure.server.connection_guard import Closed
 
 log = logging.getLogger("shop.metrics")
 
 # What is outside of the known methods and routes is counted as this, so that nobody can make a shop count without bound.
 OTHER = "other"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER)
+METHODS = (*http_methods.METHODS, OTHER)
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 CLOSED = tuple(why.value for why in Closed)
 # The upper bounds of the classes of times, in seconds. What takes longer is in one more class.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar, cast
 
 from infrastructure.cache.lru_cache import LruCache
+from infrastructure.server.http_methods import READS
 
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
@@ -22,7 +23,6 @@ _OBJECTS_BYTES, _COPIES, _PART_BYTES = 900, 5, 220
 
 _END = b"\r\n\r\n"
 _OF_THE_LINE = ("method", "path", "raw_path", "query_string")
-_METHODS = frozenset(("GET", "HEAD"))
 # With one of these a request may have a body, or its connection another end than others.
 _SPECIAL = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"proxy-connection", b"trailer")
@@ -88,7 +88,7 @@ def _weight(text: bytes) -> int:
 
 def _is_plain(scope: MutableMapping[str, Any]) -> bool:
     return (
-        scope["method"] in _METHODS
+        scope["method"] in READS
         and scope["http_version"] == "1.1"
         and all(name not in _SPECIAL or (name, value.lower()) == _KEEP_ALIVE for name, value in scope["headers"])
     )

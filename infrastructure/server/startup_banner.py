@@ -6,8 +6,7 @@ import sys
 from contextlib import suppress
 
 from config.settings import Settings
-
-HEALTH_PATH = "/health_check"
+from infrastructure.server.health_paths import REPORT
 
 
 def web_address(host: str, port: int) -> str:
@@ -62,7 +61,7 @@ def say(text: str) -> None:
 def startup_banner(settings: Settings, address: str, external: str | None) -> str:
     """The lines with the URLs of the shop at `address`, for somebody at a terminal."""
     shop, prefix = f"http://{address}", settings.api_prefix
-    lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{HEALTH_PATH}"]
+    lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{REPORT}"]
     if external:
         lines.append(f"        http://{external}{prefix} for other machines, if nothing is in the way")
     return "".join(f"{line}\n" for line in lines)

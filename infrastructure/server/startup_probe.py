@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from config.settings import PROJECT_ROOT, Settings
+from infrastructure.server.health_paths import REPORT
 from infrastructure.server.startup_banner import (
-    HEALTH_PATH,
     connectable,
     external_address,
     say,
@@ -70,7 +70,7 @@ class StartupProbe:
     def _ask(self) -> socket.socket | None:
         """A connection on which the request is sent; None when nobody accepts it."""
         self._asked_at = time.monotonic()
-        request = f"GET {HEALTH_PATH} HTTP/1.1\r\nHost: {self._address}\r\nConnection: close\r\n\r\n"
+        request = f"GET {REPORT} HTTP/1.1\r\nHost: {self._address}\r\nConnection: close\r\n\r\n"
         try:
             connection = socket.create_connection(self._listening_on, _CONNECT_SECONDS)
         except OSError:
