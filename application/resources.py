@@ -30,7 +30,7 @@ from services.idempotency import PURGE_BATCH, purge
 log = logging.getLogger("shop.lifecycle")
 
 PURGE_SECONDS = 600.0
-NOTE_SECONDS = 1.0
+RECORD_SECONDS = 1.0
 
 
 class AppResources:
@@ -59,7 +59,7 @@ class AppResources:
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
-            jobs = [self._purge_old_replies(), self._note_state(), self.change_listener.listen()]
+            jobs = [self._purge_old_replies(), self._record_state(), self.change_listener.listen()]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
                 jobs.append(report_start(self.database, self.gateway, redis_uri(self.settings)))
@@ -96,15 +96,15 @@ class AppResources:
             except Exception:
                 log.exception("Old Idempotency-Keys could not be removed")
 
-    async def _note_state(self) -> None:
+    async def _record_state(self) -> None:
         """Keep the state of this worker up to date for the others: any of them may be asked for /metrics."""
         while True:
-            self.note_state()
-            await asyncio.sleep(NOTE_SECONDS)
+            self.record_state()
+            await asyncio.sleep(RECORD_SECONDS)
 
-    def note_state(self) -> None:
+    def record_state(self) -> None:
         """Write the state of this worker for /metrics."""
         usage = self.database.usage().values()
-        self.metrics.note_state(
+        self.metrics.record_state(
             db_pool_size=sum(pool.size for pool in usage), db_pool_checked_out=sum(pool.in_use for pool in usage)
         )

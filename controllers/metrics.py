@@ -40,7 +40,7 @@ class MetricsController:
         """What all workers have counted since the start."""
         worker = request.app.state.resources
         # This worker tells how it is now; the others did, a second ago at most.
-        worker.note_state()
+        worker.record_state()
         # In a thread, because it reads files, and the first scrape imports a library.
         return Response(await asyncio.to_thread(_rendered, worker.metrics), headers=_HEADERS)
 

@@ -21,9 +21,9 @@ from infrastructure.observability.log_lines import (
     ShopHandler,
     json_line,
     request_id,
-    text_of_trace,
     timestamp,
     trace_id,
+    trace_suffix,
 )
 from infrastructure.observability.redaction import escape, redact
 from infrastructure.observability.token_bucket import TokenBucket
@@ -43,13 +43,13 @@ _SEARCHED_LENGTH = 2 * PATH_LENGTH
 REFUSAL_BURST = 100
 REFUSALS_PER_SECOND = 1.0
 # How often, in seconds, the others are told of.
-TELL_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 
 _PHRASES = {status.value: f" {status.phrase}" for status in HTTPStatus}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class AnsweredRequest(NamedTuple):
+class AccessLogEntry(NamedTuple):
     """What the log says of a request.
 
     `moment` is when it was answered, in seconds since 1970; `path` is as it was sent, `client` the address it counts
@@ -70,7 +70,7 @@ class AccessLog:
     """Logs the answered requests of one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: list[AnsweredRequest] = []
+        self._entries: list[AccessLogEntry] = []
         self._refusals = TokenBucket(REFUSAL_BURST, REFUSALS_PER_SECOND)
         self._unlisted: Counter[int] = Counter()
 
@@ -86,19 +86,19 @@ class AccessLog:
     ) -> None:
         """Have a request logged, within GATHER_SECONDS."""
         if 400 <= status < 500 and not self._refusals.take():
-            self._note_unlisted(status)
+            self._count_unlisted(status)
             return
-        if not self._waiting:
+        if not self._entries:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.write)
         if len(path) > _SEARCHED_LENGTH:
             path = path[:_SEARCHED_LENGTH]
-        self._waiting.append(
-            AnsweredRequest(time.time(), request_id, method, path, status, milliseconds, client, trace_id)
+        self._entries.append(
+            AccessLogEntry(time.time(), request_id, method, path, status, milliseconds, client, trace_id)
         )
 
     def write(self) -> None:
         """Write the lines of all requests that wait."""
-        requests, self._waiting = self._waiting, []
+        requests, self._entries = self._entries, []
         if not requests or not log.isEnabledFor(logging.INFO):
             return
         handlers = logging.root.handlers
@@ -117,21 +117,21 @@ class AccessLog:
     def close(self) -> None:
         """Write what waits, and tell of the requests that got no line."""
         self.write()
-        self._tell_unlisted()
+        self._report_unlisted()
 
-    def _note_unlisted(self, status: int) -> None:
+    def _count_unlisted(self, status: int) -> None:
         if not self._unlisted:
-            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_unlisted)
+            asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report_unlisted)
         self._unlisted[status] += 1
 
-    def _tell_unlisted(self) -> None:
+    def _report_unlisted(self) -> None:
         unlisted, self._unlisted = self._unlisted, Counter()
         if unlisted:
             counts = ", ".join(f"{count} x {status}" for status, count in sorted(unlisted.items()))
             log.warning("%d more refused requests have no line of their own: %s", unlisted.total(), counts)
 
 
-def access_message(request: AnsweredRequest) -> str:
+def access_message(request: AccessLogEntry) -> str:
     """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms) 203.0.113.7`.
 
     It holds no secrets. Spaces in the path are shown as %20, so that a path cannot look like another status.
@@ -139,7 +139,7 @@ def access_message(request: AnsweredRequest) -> str:
     return _message(_safe_id(request.request_id), _safe_path(request.path), request)
 
 
-def _message(safe_id: str, safe_path: str, request: AnsweredRequest) -> str:
+def _message(safe_id: str, safe_path: str, request: AccessLogEntry) -> str:
     client = f" {request.client}" if request.client else ""
     return (
         f"[{safe_id}] {request.method} {safe_path} - "
@@ -147,11 +147,11 @@ def _message(safe_id: str, safe_path: str, request: AnsweredRequest) -> str:
     )
 
 
-def _text_line(request: AnsweredRequest) -> str:
-    return f"{timestamp(request.moment)} INFO {log.name} {access_message(request)}{text_of_trace(request.trace_id)}"
+def _text_line(request: AccessLogEntry) -> str:
+    return f"{timestamp(request.moment)} INFO {log.name} {access_message(request)}{trace_suffix(request.trace_id)}"
 
 
-def _json_line(request: AnsweredRequest) -> str:
+def _json_line(request: AccessLogEntry) -> str:
     safe_id, safe_path = _safe_id(request.request_id), _safe_path(request.path)
     return json_line(
         {

@@ -6,7 +6,15 @@ from itertools import accumulate, product
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from infrastructure.observability.metrics import CLOSED, METHODS, STATUS_CLASSES, TIME_BOUNDS, Counts, Metrics, Page
+from infrastructure.observability.metrics import (
+    CLOSED,
+    METHODS,
+    STATUS_CLASSES,
+    TIME_BOUNDS,
+    Counts,
+    Metrics,
+    WorkerMetrics,
+)
 
 
 def exposition(metrics: Metrics) -> bytes:
@@ -43,20 +51,20 @@ def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
     yield CounterMetricFamily("shop_rate_limited", "Requests refused with 429", totals.rate_limited)
 
     closed = CounterMetricFamily("shop_connections_closed", "Connections not served any longer", labels=("reason",))
-    for why, count in zip(CLOSED, totals.closed, strict=True):
-        closed.add_metric((why,), count)
+    for reason, count in zip(CLOSED, totals.closed, strict=True):
+        closed.add_metric((reason,), count)
     yield closed
 
 
-def _states(workers: dict[int, Page]) -> Iterator[Metric]:
+def _states(workers: dict[int, WorkerMetrics]) -> Iterator[Metric]:
     yield GaugeMetricFamily("shop_workers", "Worker processes that serve", len(workers))
     memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", labels=("worker",))
     size = GaugeMetricFamily("shop_db_pool_size", "Database connections that requests can use", labels=("worker",))
     used = GaugeMetricFamily("shop_db_pool_checked_out", "Database connections in use", labels=("worker",))
-    for number, page in workers.items():
+    for number, block in workers.items():
         worker = (str(number),)
-        if page.resident_bytes:
-            memory.add_metric(worker, page.resident_bytes)
-        size.add_metric(worker, page.db_pool_size)
-        used.add_metric(worker, page.db_pool_checked_out)
+        if block.resident_bytes:
+            memory.add_metric(worker, block.resident_bytes)
+        size.add_metric(worker, block.db_pool_size)
+        used.add_metric(worker, block.db_pool_checked_out)
     yield from (memory, size, used)

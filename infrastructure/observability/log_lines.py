@@ -106,7 +106,7 @@ def render_text(line: Line) -> str:
         message = f"[{line.request_id}] {message}"
     source = f"{line.logger}:{line.place}" if line.place else line.logger
     text = escape(redact(f"{logging.getLevelName(line.level)} {source} {message}"))
-    text += text_of_trace(line.trace_id)
+    text += trace_suffix(line.trace_id)
     if line.extra:
         text += f" {json_line(line.extra)}"
     if line.exception is not None:
@@ -115,7 +115,7 @@ def render_text(line: Line) -> str:
     return f"{timestamp(line.moment)} {text}"
 
 
-def text_of_trace(trace_id: str | None) -> str:
+def trace_suffix(trace_id: str | None) -> str:
     """How a line of text ends that belongs to a trace."""
     return "" if trace_id is None else f" trace_id={trace_id}"
 

@@ -195,16 +195,16 @@ class BackgroundHandler(QueueHandler):
         self._writer = writer
         self._dropped = 0
         # What the lines take that wait, which the queue itself does not tell.
-        self.waiting_bytes = 0
-        self._weighing = threading.Lock()
+        self.queued_bytes = 0
+        self._bytes_lock = threading.Lock()
         self._listener: _BatchListener | None = _BatchListener(lines, self._write)
-        self._born_after = _forks.count
+        self._forks_before = _forks.count
         self._listener.start()
 
     @property
     def runs_here(self) -> bool:
         """Whether the writing thread runs, in this process."""
-        return self._listener is not None and self._born_after == _forks.count
+        return self._listener is not None and self._forks_before == _forks.count
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -216,20 +216,20 @@ class BackgroundHandler(QueueHandler):
         """Have `line` written, with all others in their order; a text, which is no error, as it is."""
         if not self.runs_here:
             self._writer.write([line])
-        elif self._lines.qsize() < QUEUE_LINES and self.waiting_bytes < QUEUE_BYTES:
-            self._weigh(_size(line))
+        elif self._lines.qsize() < QUEUE_LINES and self.queued_bytes < QUEUE_BYTES:
+            self._add_bytes(_size(line))
             self._lines.put(line)
         else:
             self._dropped += 1
 
-    def _weigh(self, more: int) -> None:
-        with self._weighing:
-            self.waiting_bytes += more
+    def _add_bytes(self, more: int) -> None:
+        with self._bytes_lock:
+            self.queued_bytes += more
 
     def _write(self, batch: Sequence[Line | str]) -> None:
         # An error that escaped would end the thread, and with it the log of this process.
         try:
-            self._weigh(-sum(map(_size, batch)))
+            self._add_bytes(-sum(map(_size, batch)))
             self._writer.write(batch)
             if self._dropped and self._lines.qsize() < QUEUE_LINES // 2:
                 dropped, self._dropped = self._dropped, 0

@@ -30,16 +30,16 @@ log = logging.getLogger("shop.metrics")
 OTHER = "other"
 METHODS = (*http_methods.METHODS, OTHER)
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-CLOSED = tuple(why.value for why in Closed)
+CLOSED = tuple(reason.value for reason in Closed)
 # The upper bounds of the classes of times, in seconds. What takes longer is in one more class.
 TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 _NANOSECONDS = 1_000_000_000
 # A page has room for so many routes, those that are OTHER included.
-_ROUTES_AT_MOST = 32
-_OF_A_ROUTE = len(METHODS) * len(STATUS_CLASSES)
-_FIRST_OF_METHOD = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
-_FIRST_OF_OTHERS = _FIRST_OF_METHOD[OTHER]
+_MAX_ROUTES = 32
+_CELLS_PER_ROUTE = len(METHODS) * len(STATUS_CLASSES)
+_METHOD_OFFSETS = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
+_OTHER_METHOD_OFFSET = _METHOD_OFFSETS[OTHER]
 _TOO_MANY_REQUESTS = 429
 # A file system in memory, where a write never waits for a disk.
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nothing is expected there: a new folder is made)
@@ -59,7 +59,7 @@ class Counts(ctypes.Structure):
     rate_limited: int
 
     _fields_ = [
-        ("requests", ctypes.c_int64 * (_ROUTES_AT_MOST * _OF_A_ROUTE)),
+        ("requests", ctypes.c_int64 * (_MAX_ROUTES * _CELLS_PER_ROUTE)),
         ("times", ctypes.c_int64 * (len(TIME_BOUNDS) + 1)),
         ("closed", ctypes.c_int64 * len(CLOSED)),
         ("nanoseconds", ctypes.c_int64),
@@ -69,7 +69,7 @@ class Counts(ctypes.Structure):
     ]
 
 
-class Page(ctypes.Structure):
+class WorkerMetrics(ctypes.Structure):
     """What one worker counted, and how it was when it last looked at itself."""
 
     counts: Counts
@@ -85,7 +85,7 @@ class Page(ctypes.Structure):
     ]
 
 
-PAGE_BYTES = ctypes.sizeof(Page)
+BLOCK_BYTES = ctypes.sizeof(WorkerMetrics)
 
 
 class Metrics:
@@ -96,26 +96,26 @@ class Metrics:
 
     def __init__(self, routes: Sequence[str] = (), prefix: str = "") -> None:
         self.routes = (*routes, OTHER)
-        if len(self.routes) > _ROUTES_AT_MOST:
-            raise ValueError(f"{len(routes)} routes cannot be counted: a page has room for {_ROUTES_AT_MOST - 1}")
-        self._first_of_route = {route: row * _OF_A_ROUTE for row, route in enumerate(self.routes)}
-        self._first_of_others = self._first_of_route[OTHER]
-        self._start_of_route = len(prefix) + 1
+        if len(self.routes) > _MAX_ROUTES:
+            raise ValueError(f"{len(routes)} routes cannot be counted: there is room for {_MAX_ROUTES - 1}")
+        self._route_offsets = {route: row * _CELLS_PER_ROUTE for row, route in enumerate(self.routes)}
+        self._other_route_offset = self._route_offsets[OTHER]
+        self._route_start = len(prefix) + 1
         # That of this worker: no other that lives has the same in the folder.
         self.number = 0
         self._folder: Path | None = None
-        self._write_to(Page())
+        self._write_to(WorkerMetrics())
 
-    def _write_to(self, page: Page) -> None:
-        self._page, self._counts = page, page.counts
+    def _write_to(self, block: WorkerMetrics) -> None:
+        self._block, self._counts = block, block.counts
         # Views of the same memory: looking them up for every request would cost as much as counting.
-        self._requests, self._times = page.counts.requests, page.counts.times
+        self._requests, self._times = block.counts.requests, block.counts.times
 
     def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request that was answered with `status` after `seconds`."""
-        route = path[self._start_of_route :].partition("/")[0]
-        of_route = self._first_of_route.get(route, self._first_of_others)
-        self._requests[of_route + _FIRST_OF_METHOD.get(method, _FIRST_OF_OTHERS) + status // 100 - 1] += 1
+        route = path[self._route_start :].partition("/")[0]
+        of_route = self._route_offsets.get(route, self._other_route_offset)
+        self._requests[of_route + _METHOD_OFFSETS.get(method, _OTHER_METHOD_OFFSET) + status // 100 - 1] += 1
         self._times[bisect_left(TIME_BOUNDS, seconds)] += 1
         self._counts.nanoseconds += int(seconds * _NANOSECONDS)
         if status == _TOO_MANY_REQUESTS:
@@ -128,27 +128,29 @@ class Metrics:
         else:
             self._counts.cache_misses += 1
 
-    def count_closed(self, why: Closed) -> None:
+    def count_closed(self, reason: Closed) -> None:
         """Count a connection that was closed for this reason."""
-        self._counts.closed[CLOSED.index(why.value)] += 1
+        self._counts.closed[CLOSED.index(reason.value)] += 1
 
-    def note_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
+    def record_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
         """Let the others know how this worker is now."""
-        self._page.resident_bytes = resident_bytes()
-        self._page.db_pool_size = db_pool_size
-        self._page.db_pool_checked_out = db_pool_checked_out
+        self._block.resident_bytes = resident_bytes()
+        self._block.db_pool_size = db_pool_size
+        self._block.db_pool_checked_out = db_pool_checked_out
 
     def totals(self) -> Counts:
         """The sums over all workers, also those that have ended."""
-        pages = [self._page] if self._folder is None else [page for _, page in _read_pages(self._folder)]
-        numbers = (memoryview(page.counts).cast("B").cast("q") for page in pages)
+        blocks = [self._block] if self._folder is None else [block for _, block in _read_blocks(self._folder)]
+        numbers = (memoryview(block.counts).cast("B").cast("q") for block in blocks)
         return Counts.from_buffer(array("q", map(sum, zip(*numbers, strict=True))))
 
-    def workers(self) -> dict[int, Page]:
+    def workers(self) -> dict[int, WorkerMetrics]:
         """The pages of the workers that live, by their numbers, which start at 0."""
         if self._folder is None:
-            return {0: self._page}
-        return {_number_of(path): page for path, page in sorted(_read_pages(self._folder)) if not _is_abandoned(path)}
+            return {0: self._block}
+        return {
+            _number_of(path): block for path, block in sorted(_read_blocks(self._folder)) if not _is_abandoned(path)
+        }
 
     @contextmanager
     def shared(self, folder: Path | None) -> Iterator[None]:
@@ -160,14 +162,14 @@ class Metrics:
             if lock is not None:
                 # The page may belong to somebody else from now on.
                 self._folder = None
-                self._write_to(Page.from_buffer_copy(self._page))
+                self._write_to(WorkerMetrics.from_buffer_copy(self._block))
                 lock.close()
 
     def _join(self, folder: Path) -> FileLock | None:
         """Count in a page in `folder`. The lock on it, or None where the folder cannot be used."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path, lock = _free_page(folder)
+            path, lock = _free_block(folder)
             self._write_to(_mapped(path))
         except OSError as error:
             log.warning("METRICS_DIR cannot be used, so /metrics speaks for one worker only: %s", error)
@@ -233,7 +235,7 @@ def resident_bytes() -> int:
     return int(fields[1]) * mmap.PAGESIZE
 
 
-def _free_page(folder: Path) -> tuple[Path, FileLock]:
+def _free_block(folder: Path) -> tuple[Path, FileLock]:
     for number in itertools.count():
         path = folder / f"worker.{number}"
         lock = FileLock(path)
@@ -247,21 +249,21 @@ def _number_of(path: Path) -> int:
     return int(path.suffix[1:])
 
 
-def _mapped(path: Path) -> Page:
-    if path.stat().st_size != PAGE_BYTES:
+def _mapped(path: Path) -> WorkerMetrics:
+    if path.stat().st_size != BLOCK_BYTES:
         # Written, and not only made longer: a full file system says so here, and not by ending the process when
         # it counts for the first time.
-        path.write_bytes(bytes(PAGE_BYTES))
+        path.write_bytes(bytes(BLOCK_BYTES))
     with path.open("r+b") as file:
-        return Page.from_buffer(mmap.mmap(file.fileno(), PAGE_BYTES))
+        return WorkerMetrics.from_buffer(mmap.mmap(file.fileno(), BLOCK_BYTES))
 
 
-def _read_pages(folder: Path) -> Iterator[tuple[Path, Page]]:
+def _read_blocks(folder: Path) -> Iterator[tuple[Path, WorkerMetrics]]:
     for path in folder.glob("worker.*"):
         content = path.read_bytes()
         # A page that was made this moment is still empty.
-        if len(content) == PAGE_BYTES:
-            yield path, Page.from_buffer_copy(content)
+        if len(content) == BLOCK_BYTES:
+            yield path, WorkerMetrics.from_buffer_copy(content)
 
 
 def _is_abandoned(path: Path) -> bool:

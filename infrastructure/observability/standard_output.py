@@ -14,7 +14,7 @@ class StandardOutput:
 
     def __init__(self) -> None:
         self._closed_descriptor: int | None = None
-        self._patience = STALL_MILLISECONDS
+        self._timeout = STALL_MILLISECONDS
 
     def write(self, texts: Sequence[str]) -> None:
         """Write lines. Those that nobody takes are left out; the files have them."""
@@ -38,11 +38,11 @@ class StandardOutput:
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
         for start in range(0, len(block), select.PIPE_BUF):
-            if not poll.poll(self._patience):
+            if not poll.poll(self._timeout):
                 # It has had its time; from now on it is only asked whether it takes lines again.
-                self._patience = 0
+                self._timeout = 0
                 return
-            self._patience = STALL_MILLISECONDS
+            self._timeout = STALL_MILLISECONDS
             os.write(descriptor, block[start : start + select.PIPE_BUF])
 
     def _write_to_object(self, texts: Sequence[str]) -> None:

@@ -9,19 +9,19 @@ class TokenBucket:
 
     def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst, self._per_second, self._clock = burst, per_second, clock
-        self._left = float(burst)
+        self._tokens = float(burst)
         self._filled_at = clock()
         self.refused = 0
 
     def take(self) -> bool:
         """Whether one more is allowed now."""
         now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._filled_at) * self._per_second)
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
-        if self._left < 1:
+        if self._tokens < 1:
             self.refused += 1
             return False
-        self._left -= 1
+        self._tokens -= 1
         return True
 
     def take_refused(self) -> int:

@@ -15,7 +15,7 @@ from infrastructure.observability.access_log import (
     PATH_LENGTH,
     REFUSAL_BURST,
     AccessLog,
-    AnsweredRequest,
+    AccessLogEntry,
     access_message,
 )
 from infrastructure.observability.log_lines import ShopHandler
@@ -50,8 +50,8 @@ def alone(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 def answered(
     path: str = "/products", request_id: str = "abc-123", status: int = 200, client: str = ""
-) -> AnsweredRequest:
-    return AnsweredRequest(0.0, request_id, "GET", path, status, 45.4, client)
+) -> AccessLogEntry:
+    return AccessLogEntry(0.0, request_id, "GET", path, status, 45.4, client)
 
 
 def test_messages_look_as_specified() -> None:

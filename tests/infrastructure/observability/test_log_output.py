@@ -172,7 +172,7 @@ def test_long_lines_that_wait_have_a_bound_in_bytes(
     written = [line for line in capsys.readouterr().out.splitlines() if len(line) >= 2250]
     # One batch may have been taken before the gate.
     assert 8 <= len(written) <= 24
-    assert handler.waiting_bytes == 0
+    assert handler.queued_bytes == 0
 
 
 def test_an_error_of_a_line_is_not_the_end_of_the_log(

@@ -26,7 +26,7 @@ metrics = Metrics()
 with metrics.shared(Path(sys.argv[1])):
     for _ in range(5):
         metrics.count_read(hit=True)
-    metrics.note_state(db_pool_size=6, db_pool_checked_out=2)
+    metrics.record_state(db_pool_size=6, db_pool_checked_out=2)
     print("counted", flush=True)
     sys.stdin.readline()
 """
@@ -113,7 +113,7 @@ class TestOneWorker:
 
     def test_it_tells_how_it_is(self) -> None:
         metrics = Metrics()
-        metrics.note_state(db_pool_size=6, db_pool_checked_out=4)
+        metrics.record_state(db_pool_size=6, db_pool_checked_out=4)
         ((number, page),) = metrics.workers().items()
         assert (number, page.db_pool_size, page.db_pool_checked_out) == (0, 6, 4)
         # A Python process holds more than 5 MB, and these tests do not fill 5 GB.
@@ -134,8 +134,8 @@ class TestSeveralWorkers:
     def test_each_is_published_by_itself(self, tmp_path: Path) -> None:
         one, other = Metrics(), Metrics()
         with one.shared(tmp_path), other.shared(tmp_path):
-            one.note_state(db_pool_size=1, db_pool_checked_out=0)
-            other.note_state(db_pool_size=2, db_pool_checked_out=0)
+            one.record_state(db_pool_size=1, db_pool_checked_out=0)
+            other.record_state(db_pool_size=2, db_pool_checked_out=0)
             assert {number: page.db_pool_size for number, page in one.workers().items()} == {0: 1, 1: 2}
         assert one.workers().keys() == {0}
 
