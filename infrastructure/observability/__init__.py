@@ -1,1 +1,1 @@
-"""What operations see: the log and its redaction, the access log, counters and their exposition."""
+"""The log, its redaction, the access log, and metrics."""

@@ -1,11 +1,11 @@
-"""The access log: a line for every answered request.
+"""The access log: one line for every request.
 
-A request only leaves a few values behind. The lines of many requests are made at once, because a loop over a hundred
-takes a fifth of the time of a hundred single ones between other work; and by the event loop, because a thread that
-computes makes the event loop wait for its turn at every step. The thread of the log has the text only to write.
+A request only leaves its values. The lines of many requests are rendered in one batch, which takes a fifth of the time
+of single ones; and in the event loop, because a thread that computes would compete with the loop for the interpreter.
+The log's own thread only writes the text.
 
-Requests that were refused (4xx) have a line each only up to a number: a flood of them must not rotate away what the
-files hold of the day. The rest is counted, and told by one line from time to time.
+Refused requests (4xx) have lines of their own only up to a rate: a flood of them must not rotate the day's lines out of
+the files. The others are counted, and one line from time to time reports their number.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ from infrastructure.observability.token_bucket import TokenBucket
 
 log = logging.getLogger("shop.access")
 
-# So long, in seconds, requests gather before their lines are made.
+# Seconds between the first entry of a batch and its rendering.
 GATHER_SECONDS = 0.05
 
-# Characters of a path that are shown. Where a longer one is cut, a secret may be cut as well: so it is searched first,
-# in a piece that is long enough to know the secret by.
+# Characters of a path in a line. A cut could leave half a secret that redaction does not find: so a longer piece is
+# redacted first, and cut after that.
 PATH_LENGTH = 512
 _SEARCHED_LENGTH = 2 * PATH_LENGTH
 
-# Lines for refused requests: so many at once, then so many a second. At their longest these are 60 MB in a day, which
-# is what the files hold.
+# Lines for refused requests: the burst, and the rate after it. At the greatest length these are 60 MB in a day, which is
+# the size of the files.
 REFUSAL_BURST = 100
 REFUSALS_PER_SECOND = 1.0
-# How often, in seconds, the others are told of.
+# Seconds between two reports of the others.
 REPORT_SECONDS = 10.0
 
 _PHRASES = {status.value: f" {status.phrase}" for status in HTTPStatus}
@@ -50,10 +50,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{1
 
 
 class AccessLogEntry(NamedTuple):
-    """What the log says of a request.
+    """The values of one line.
 
-    `moment` is when it was answered, in seconds since 1970; `path` is as it was sent, `client` the address it counts
-    for, `trace_id` the trace that it belongs to, if the client named one.
+    `moment` is the time of the response in seconds since 1970; `path` is as the client sent it, `client` the address
+    that limits count, `trace_id` the client's trace, if it has one.
     """
 
     moment: float
@@ -67,7 +67,7 @@ class AccessLogEntry(NamedTuple):
 
 
 class AccessLog:
-    """Logs the answered requests of one event loop."""
+    """Logs the requests of one event loop."""
 
     def __init__(self) -> None:
         self._entries: list[AccessLogEntry] = []
@@ -84,7 +84,7 @@ class AccessLog:
         client: str = "",
         trace_id: str | None = None,
     ) -> None:
-        """Have a request logged, within GATHER_SECONDS."""
+        """Log a request within GATHER_SECONDS."""
         if 400 <= status < 500 and not self._refusals.take():
             self._count_unlisted(status)
             return
@@ -97,7 +97,7 @@ class AccessLog:
         )
 
     def write(self) -> None:
-        """Write the lines of all requests that wait."""
+        """Write the lines of all entries."""
         requests, self._entries = self._entries, []
         if not requests or not log.isEnabledFor(logging.INFO):
             return
@@ -107,7 +107,7 @@ class AccessLog:
             for request in requests:
                 handlers[0].put(line_of(request))
         else:
-            # Somebody else listens too, and knows records only.
+            # Another handler is there, which takes records only.
             for request in requests:
                 tokens = request_id.set(request.request_id), trace_id.set(request.trace_id)
                 log.info("%s", access_message(request))
@@ -115,7 +115,7 @@ class AccessLog:
                 trace_id.reset(tokens[1])
 
     def close(self) -> None:
-        """Write what waits, and tell of the requests that got no line."""
+        """Write all entries, and report the requests without a line."""
         self.write()
         self._report_unlisted()
 
@@ -132,7 +132,7 @@ class AccessLog:
 
 
 def access_message(request: AccessLogEntry) -> str:
-    """The message for an answered request, such as `[abc-123] GET /products - 200 OK (45ms) 203.0.113.7`.
+    """The message for a request, such as `[abc-123] GET /products - 200 OK (45ms) 203.0.113.7`.
 
     It holds no secrets. Spaces in the path are shown as %20, so that a path cannot look like another status.
     """
@@ -171,7 +171,7 @@ def _json_line(request: AccessLogEntry) -> str:
 
 
 def _safe_id(request_id: str) -> str:
-    # Ids that the shop gave, which most are, hold no secret.
+    # Most ids are made by the shop, and hold no secret.
     return request_id if _UUID.fullmatch(request_id) else redact(request_id)
 
 

@@ -1,4 +1,4 @@
-"""The counters of all workers as text, as Prometheus reads it."""
+"""Exposition: the metrics of all workers in the text format of Prometheus."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, product
@@ -18,7 +18,7 @@ from infrastructure.observability.metrics import (
 
 
 def exposition(metrics: Metrics) -> bytes:
-    """The sums over all workers, and how each of those that live is."""
+    """The sums over all workers, and the state of each running worker."""
     registry = CollectorRegistry()
     registry.register(_Collector(metrics))
     return generate_latest(registry)
@@ -35,7 +35,7 @@ class _Collector:
 
 def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
     requests = CounterMetricFamily("shop_http_requests", "Answered requests", labels=("route", "method", "status"))
-    # The page has room for more routes than there are.
+    # There is room for more routes than there are.
     for labels, count in zip(product(routes, METHODS, STATUS_CLASSES), totals.requests, strict=False):
         if count:
             requests.add_metric(labels, count)

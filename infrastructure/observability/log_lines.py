@@ -1,9 +1,9 @@
-"""The shop's log: text or JSON lines on standard output and in files, with request ids, without secrets.
+"""Log lines: records become text or JSON, with request ids, and without secrets.
 
     logger.info(…) → Line → queue → thread → text, redacted and escaped → standard output, app.log, error.log
 
-Answered requests come from `infrastructure.observability.access_log`, which has the text ready. `config.logging_config`
-sets it up once per process.
+`infrastructure.observability.access_log` renders the lines of requests itself. `config.logging_config` sets the log up
+once per process.
 """
 
 import logging
@@ -20,22 +20,19 @@ from infrastructure.observability.redaction import cut, escape, kind_of_secret, 
 
 log = logging.getLogger("shop.logging")
 
-# The id of the request that is being served, set by the middleware; copied with the context into worker threads.
+# The id of the current request, set by the middleware; it is copied with the context into worker threads.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-# The trace over several services that it belongs to, where the client named one; likewise.
+# The id of the client's trace over several services, if it has one; likewise.
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
-# What every record has. The rest came by `extra=`; `color_message` is uvicorn's text for terminals.
+# The attributes of every record. Others come from `extra=`; `color_message` is uvicorn's text for terminals.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
 _INDENT = "    "
 
 
 class ShopHandler(BackgroundHandler):
-    """A `BackgroundHandler` that remembers the settings it was made for.
-
-    `options` are the level, the format, the folder, and whether SQL is shown.
-    """
+    """A `BackgroundHandler` that knows its settings: `options` are the level, the format, the folder, and whether SQL is shown."""
 
     def __init__(self, writer: LineWriter, options: tuple[object, ...]) -> None:
         super().__init__(writer, line_of)
@@ -43,12 +40,12 @@ class ShopHandler(BackgroundHandler):
 
     @property
     def writes_text(self) -> bool:
-        """Whether lines are made for people, not for programs."""
+        """Whether lines are text for people, not JSON."""
         return self.options[1] == "text"
 
 
 def line_of(record: logging.LogRecord) -> Line:
-    """What is to be logged of a record, taken down at once: its arguments may change, or belong to a session."""
+    """The line of a record. The arguments are rendered at once: they may change later, or belong to a session."""
     return Line(
         moment=record.created,
         level=record.levelno,
@@ -74,12 +71,12 @@ def _message(record: logging.LogRecord) -> str:
             return str(record.msg) % named
         return str(record.msg) % tuple(map(_argument, arguments)) if arguments else str(record.msg)
     except Exception as error:
-        # A message that does not fit its arguments is a mistake in the code; what it was about is not lost.
+        # The message does not fit its arguments, which is a mistake in the code; the line shows both.
         return f"{record.msg} {arguments} ({type(error).__name__} in the call of the log)"
 
 
 def _argument(value: object) -> object:
-    """Nested data is searched name by name, which finds more than a search of its text."""
+    """Redact nested data name by name, which finds more than a search in its text."""
     return redact_value(value) if isinstance(value, dict | list) else value
 
 
@@ -101,7 +98,7 @@ def render_text(line: Line) -> str:
     in lines of its own, each indented, so that no line of it looks like an entry.
     """
     message = line.message
-    # A message of `infrastructure.observability.access_log` names its request itself.
+    # A message of the access log has the id of its request already.
     if line.request_id is not None and not message.startswith(f"[{line.request_id}] "):
         message = f"[{line.request_id}] {message}"
     source = f"{line.logger}:{line.place}" if line.place else line.logger
@@ -116,7 +113,7 @@ def render_text(line: Line) -> str:
 
 
 def trace_suffix(trace_id: str | None) -> str:
-    """How a line of text ends that belongs to a trace."""
+    """The end of a text line that belongs to a trace."""
     return "" if trace_id is None else f" trace_id={trace_id}"
 
 
@@ -131,7 +128,7 @@ def render_json(line: Line) -> str:
         members["request_id"] = escape(redact(line.request_id))
     if line.trace_id is not None:
         members["trace_id"] = line.trace_id
-    # Escaped before it is JSON, too: a reader that prints the message alone shows one line as well.
+    # Escaped before it becomes JSON: a reader that prints the message alone shows one line as well.
     members["message"] = escape(redact(line.message))
     if line.exception is not None:
         members["exception"] = escape(redact(line.exception), keep_lines=True)

@@ -1,8 +1,8 @@
-"""Where log lines go: standard output and two files that all workers share.
+"""Log output: a queue and a thread that writes to standard output and to two files that all workers share.
 
-A request only puts its line into a queue. A thread of its own turns lines into text and writes them
-many at a time: `concurrent-log-handler` takes a lock between processes for each write, about 30 µs,
-which for a batch of 50 is less than 1 µs a line. The lock is what makes rotation safe with several workers.
+A request only puts its line into the queue. The thread renders and writes lines in batches: `concurrent-log-handler`
+takes a lock between processes for each write, about 30 µs, which for a batch of 50 is less than 1 µs a line. The lock
+makes rotation safe with several workers.
 """
 
 import contextlib
@@ -23,28 +23,27 @@ from infrastructure.observability.standard_output import StandardOutput
 
 FILE_BYTES = 10 * 1024 * 1024
 FILE_BACKUPS = 5
-# Paths and addresses in them are nobody's business but the shop's and its group's.
+# Only the shop's user and group may read the paths and addresses in them.
 FILE_MODE = 0o640
 
-# Lines that wait to be written. More than these are counted and dropped: a full disk or a stalled
-# terminal must not stop the shop, nor fill its memory.
+# The bounds of the queue. Lines beyond them are counted and dropped: a full disk or a stalled terminal must not stop the
+# shop, nor fill its memory.
 QUEUE_LINES = 10_000
 QUEUE_BYTES = 16 * 1024 * 1024
 BATCH_LINES = 500
-# The writer lets lines gather this long, in seconds: waking it for each would cost more than the writing.
+# Seconds that the writer waits for more lines: to wake it for each would cost more than the writing.
 GATHER_SECONDS = 0.02
-# How long the last lines may take at the end, in seconds.
+# Seconds for the last lines at the end.
 FLUSH_SECONDS = 5.0
 
-# What a line takes beside its texts.
+# The bytes of a line without its texts.
 _LINE_BYTES = 1000
 
 
 class Line(NamedTuple):
-    """What is kept of a log record: nothing that refers to the request or to an error's frames.
+    """The data of a log record, without references to the request or to the frames of an error.
 
-    `place` is the function and the line that logged it, as `function:line`, or empty. `trace_id` is the trace that the
-    request belongs to.
+    `place` is the function and the line of the call, as `function:line`, or empty. `trace_id` is that of the request.
     """
 
     moment: float
@@ -59,7 +58,7 @@ class Line(NamedTuple):
 
 
 def _size(line: Line | str) -> int:
-    """What a line takes while it waits, in bytes, reckoned from above."""
+    """An upper bound of the bytes of a line in the queue."""
     if isinstance(line, str):
         return sys.getsizeof(line)
     texts = (line.message, line.exception or "", *map(str, line.extra.values()))
@@ -67,9 +66,9 @@ def _size(line: Line | str) -> int:
 
 
 class _Forks:
-    """How often this process was forked from another since the program began.
+    """Counts the forks between the start of the program and this process.
 
-    Asked for with every line, where asking the system for the number of the process would cost too much.
+    It is read with every line, where a system call for the pid would cost too much.
     """
 
     def __init__(self) -> None:
@@ -113,18 +112,18 @@ def _shared_file(path: Path) -> ConcurrentRotatingFileHandler:
         chmod=FILE_MODE,
         unicode_error_policy="replace",
     )
-    # The handler opens its files at the first line; that they can be opened is to be known now.
+    # The handler opens its files at the first line; an error is to be raised now.
     for needed in (path, Path(file.lockFilename)):
         descriptor = os.open(needed, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE)
         with contextlib.suppress(OSError):
-            # Somebody else's file can be written, but not have its mode changed.
+            # The mode of another user's file cannot be changed, but the file may be writable.
             os.fchmod(descriptor, FILE_MODE)
         os.close(descriptor)
     return file
 
 
 class LineWriter:
-    """Turns lines into text and writes them everywhere."""
+    """Renders lines, and writes them to the files and to standard output."""
 
     def __init__(self, render: Callable[[Line], str], files: LogFiles | None) -> None:
         self._render = render
@@ -151,7 +150,7 @@ class LineWriter:
 
 
 class _BatchListener(QueueListener):
-    """The writing thread: takes what has gathered in the queue and writes it at once."""
+    """The writing thread: takes lines from the queue, and writes them in batches."""
 
     def __init__(self, queue: "SimpleQueue[Line | str | None]", write: Callable[[Sequence[Line | str]], None]) -> None:
         super().__init__(queue)
@@ -173,7 +172,7 @@ class _BatchListener(QueueListener):
         self._write(batch)
 
     def stop(self) -> None:
-        """Write what is left, but do not wait for ever."""
+        """Write the lines in the queue, for FLUSH_SECONDS at most."""
         self.enqueue_sentinel()
         assert isinstance(self._thread, threading.Thread)
         self._thread.join(FLUSH_SECONDS)
@@ -183,8 +182,8 @@ class _BatchListener(QueueListener):
 class BackgroundHandler(QueueHandler):
     """The root logger's handler. It never blocks: lines go through a bounded queue to a thread.
 
-    Once stopped, and in a process forked from its own (which has no such thread, and may end without
-    notice), lines are written at once by whoever logs.
+    After `stop`, and in a forked process (which has no such thread, and may end at any moment), the calling thread
+    writes lines at once.
     """
 
     def __init__(self, writer: LineWriter, to_line: Callable[[logging.LogRecord], Line]) -> None:
@@ -194,7 +193,7 @@ class BackgroundHandler(QueueHandler):
         self._to_line = to_line
         self._writer = writer
         self._dropped = 0
-        # What the lines take that wait, which the queue itself does not tell.
+        # The bytes of the lines in the queue, which the queue itself does not count.
         self.queued_bytes = 0
         self._bytes_lock = threading.Lock()
         self._listener: _BatchListener | None = _BatchListener(lines, self._write)
@@ -213,7 +212,7 @@ class BackgroundHandler(QueueHandler):
             self.handleError(record)
 
     def put(self, line: Line | str) -> None:
-        """Have `line` written, with all others in their order; a text, which is no error, as it is."""
+        """Write `line` in its order; a text is written as it is, and counts as no error."""
         if not self.runs_here:
             self._writer.write([line])
         elif self._lines.qsize() < QUEUE_LINES and self.queued_bytes < QUEUE_BYTES:
@@ -227,7 +226,7 @@ class BackgroundHandler(QueueHandler):
             self.queued_bytes += more
 
     def _write(self, batch: Sequence[Line | str]) -> None:
-        # An error that escaped would end the thread, and with it the log of this process.
+        # An uncaught error would end the thread, and with it the log of this process.
         try:
             self._add_bytes(-sum(map(_size, batch)))
             self._writer.write(batch)
@@ -239,8 +238,8 @@ class BackgroundHandler(QueueHandler):
             self.handleError(logging.makeLogRecord({"msg": "log lines could not be written"}))
 
     def stop(self) -> None:
-        """Write all lines that wait, and end the thread."""
-        # `emit` runs under the same lock: nothing enters the queue after the listener is taken away.
+        """Write all lines in the queue, and end the thread."""
+        # `emit` runs under the same lock: no line enters the queue after the listener is removed.
         self.acquire()
         listener, self._listener = (self._listener if self.runs_here else None), None
         self.release()

@@ -1,10 +1,10 @@
-"""What the workers of a shop count: requests and their times, the cache's hits, and how full each worker is.
+"""Metrics: the counters of the workers for requests, their times and cache hits, and the state of each worker.
 
-A worker counts in a page of memory that it alone writes: without a lock, in about a microsecond per request. With
-METRICS_DIR, which the launcher sets, the pages are files there that the workers map, so that each of them can tell
-the sum of all. A page is locked while its worker lives. Whoever starts takes over a page whose worker has ended,
-however that came about, and counts on from there: nothing is lost, nothing is counted twice, and there are never more
-pages than there were workers at once.
+A worker counts in a block of memory that it alone writes: without a lock, in about a microsecond per request. With
+METRICS_DIR, which the launcher sets, the blocks are files there that the workers map, so that each worker can read the
+sum of all. A block is locked while its worker runs. A new worker takes over the block of one that has ended, for
+whatever reason, and counts on from there: no count is lost, none is added twice, and there are never more blocks than
+there were workers at once.
 """
 
 import ctypes
@@ -26,16 +26,16 @@ from infrastructure.server.connection_guard import Closed
 
 log = logging.getLogger("shop.metrics")
 
-# What is outside of the known methods and routes is counted as this, so that nobody can make a shop count without bound.
+# All unknown methods and routes are counted as this one, so that clients cannot add counters without bound.
 OTHER = "other"
 METHODS = (*http_methods.METHODS, OTHER)
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 CLOSED = tuple(reason.value for reason in Closed)
-# The upper bounds of the classes of times, in seconds. What takes longer is in one more class.
+# The upper bounds of the histogram's buckets, in seconds. Longer times are in one more bucket.
 TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 _NANOSECONDS = 1_000_000_000
-# A page has room for so many routes, those that are OTHER included.
+# A block has room for this number of routes, OTHER included.
 _MAX_ROUTES = 32
 _CELLS_PER_ROUTE = len(METHODS) * len(STATUS_CLASSES)
 _METHOD_OFFSETS = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
@@ -48,7 +48,7 @@ _LAUNCHER = "launcher"
 
 
 class Counts(ctypes.Structure):
-    """Numbers that only grow: `requests` by route, method and status class, `times` by class of time, `closed` by reason."""
+    """Counters: `requests` by route, method and status class, `times` by bucket, `closed` by reason."""
 
     requests: "ctypes.Array[ctypes.c_int64]"
     times: "ctypes.Array[ctypes.c_int64]"
@@ -70,7 +70,7 @@ class Counts(ctypes.Structure):
 
 
 class WorkerMetrics(ctypes.Structure):
-    """What one worker counted, and how it was when it last looked at itself."""
+    """The counters of one worker, and its last recorded state."""
 
     counts: Counts
     resident_bytes: int
@@ -89,9 +89,9 @@ BLOCK_BYTES = ctypes.sizeof(WorkerMetrics)
 
 
 class Metrics:
-    """The counters of one worker, and those of its siblings inside `shared`.
+    """The counters of one worker, and of all workers inside `shared`.
 
-    `routes` are the first parts of the paths below `prefix` that are counted by name; the siblings have the same.
+    `routes` are the first parts of the paths below `prefix` that are counted by name; all workers have the same.
     """
 
     def __init__(self, routes: Sequence[str] = (), prefix: str = "") -> None:
@@ -101,18 +101,18 @@ class Metrics:
         self._route_offsets = {route: row * _CELLS_PER_ROUTE for row, route in enumerate(self.routes)}
         self._other_route_offset = self._route_offsets[OTHER]
         self._route_start = len(prefix) + 1
-        # That of this worker: no other that lives has the same in the folder.
+        # The number of this worker; no other running worker has the same in the folder.
         self.number = 0
         self._folder: Path | None = None
         self._write_to(WorkerMetrics())
 
     def _write_to(self, block: WorkerMetrics) -> None:
         self._block, self._counts = block, block.counts
-        # Views of the same memory: looking them up for every request would cost as much as counting.
+        # Views of the same memory: to look them up for every request would cost as much as counting.
         self._requests, self._times = block.counts.requests, block.counts.times
 
     def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered with `status` after `seconds`."""
+        """Count a request with its status and its duration."""
         route = path[self._route_start :].partition("/")[0]
         of_route = self._route_offsets.get(route, self._other_route_offset)
         self._requests[of_route + _METHOD_OFFSETS.get(method, _OTHER_METHOD_OFFSET) + status // 100 - 1] += 1
@@ -122,30 +122,30 @@ class Metrics:
             self._counts.rate_limited += 1
 
     def count_read(self, *, hit: bool) -> None:
-        """Count a read that the cache answered, or could have answered."""
+        """Count a cache hit, or a miss."""
         if hit:
             self._counts.cache_hits += 1
         else:
             self._counts.cache_misses += 1
 
     def count_closed(self, reason: Closed) -> None:
-        """Count a connection that was closed for this reason."""
+        """Count a connection that the guard has closed."""
         self._counts.closed[CLOSED.index(reason.value)] += 1
 
     def record_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
-        """Let the others know how this worker is now."""
+        """Write the state of this worker, which the other workers read."""
         self._block.resident_bytes = resident_bytes()
         self._block.db_pool_size = db_pool_size
         self._block.db_pool_checked_out = db_pool_checked_out
 
     def totals(self) -> Counts:
-        """The sums over all workers, also those that have ended."""
+        """The sums over all workers, including those that have ended."""
         blocks = [self._block] if self._folder is None else [block for _, block in _read_blocks(self._folder)]
         numbers = (memoryview(block.counts).cast("B").cast("q") for block in blocks)
         return Counts.from_buffer(array("q", map(sum, zip(*numbers, strict=True))))
 
     def workers(self) -> dict[int, WorkerMetrics]:
-        """The pages of the workers that live, by their numbers, which start at 0."""
+        """The metrics of the running workers by their numbers, which start at 0."""
         if self._folder is None:
             return {0: self._block}
         return {
@@ -154,19 +154,19 @@ class Metrics:
 
     @contextmanager
     def shared(self, folder: Path | None) -> Iterator[None]:
-        """Count for the duration of a block where all with the same `folder` see it; without one, alone."""
+        """For the duration of a `with` block, count in `folder`, which all workers read; without a folder, alone."""
         lock = None if folder is None else self._join(folder)
         try:
             yield
         finally:
             if lock is not None:
-                # The page may belong to somebody else from now on.
+                # Another worker may take over the block from now on.
                 self._folder = None
                 self._write_to(WorkerMetrics.from_buffer_copy(self._block))
                 lock.close()
 
     def _join(self, folder: Path) -> FileLock | None:
-        """Count in a page in `folder`. The lock on it, or None where the folder cannot be used."""
+        """Count in a block in `folder`; its lock, or None when the folder cannot be used."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path, lock = _free_block(folder)
@@ -180,9 +180,9 @@ class Metrics:
 
 @contextmanager
 def metrics_folder(given: Path | None) -> Iterator[Path | None]:
-    """The folder for the pages of the workers: `given`, or else a new one, gone after the block.
+    """The folder for the blocks of the workers: `given`, or a new one, which is removed at the end.
 
-    None where there is no place for a new one.
+    None when no new one can be made.
     """
     if given is not None:
         yield given
@@ -198,19 +198,19 @@ def metrics_folder(given: Path | None) -> Iterator[Path | None]:
     try:
         yield folder
     finally:
-        # A worker that ends a moment later keeps what it has mapped.
+        # A worker that ends later keeps its mapped memory.
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
 
 
 def _new_folder(parent: Path) -> tuple[Path, FileLock]:
-    """A folder that is locked while its launcher lives; those that killed launchers left are removed."""
+    """A folder that is locked while its launcher runs; the folders of killed launchers are removed."""
     for left in parent.glob(f"{_FOLDER}*"):
-        # Another user's is not ours to touch, and another launcher may be removing the same one.
+        # Folders of other users are not removed, and another launcher may be removing the same one.
         with suppress(OSError):
             if left.stat().st_uid == os.getuid():
                 _remove_abandoned(left)
-    # It has its name only when it is locked: until then nobody takes it for abandoned.
+    # It gets its name when it is locked: so no other launcher takes it for abandoned.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}", dir=parent))
     lock = FileLock(unnamed / _LAUNCHER)
     lock.acquire()
@@ -227,7 +227,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def resident_bytes() -> int:
-    """The memory that this process holds; 0 where the system does not tell as Linux does."""
+    """The resident memory of this process; 0 on systems without /proc."""
     try:
         fields = Path("/proc/self/statm").read_text().split()
     except OSError:
@@ -251,8 +251,7 @@ def _number_of(path: Path) -> int:
 
 def _mapped(path: Path) -> WorkerMetrics:
     if path.stat().st_size != BLOCK_BYTES:
-        # Written, and not only made longer: a full file system says so here, and not by ending the process when
-        # it counts for the first time.
+        # Written, not only extended: a full file system raises here, and does not kill the process at its first count.
         path.write_bytes(bytes(BLOCK_BYTES))
     with path.open("r+b") as file:
         return WorkerMetrics.from_buffer(mmap.mmap(file.fileno(), BLOCK_BYTES))
@@ -261,7 +260,7 @@ def _mapped(path: Path) -> WorkerMetrics:
 def _read_blocks(folder: Path) -> Iterator[tuple[Path, WorkerMetrics]]:
     for path in folder.glob("worker.*"):
         content = path.read_bytes()
-        # A page that was made this moment is still empty.
+        # A new block is empty for a moment.
         if len(content) == BLOCK_BYTES:
             yield path, WorkerMetrics.from_buffer_copy(content)
 

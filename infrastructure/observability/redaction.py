@@ -1,14 +1,14 @@
-"""Makes text safe to log: secrets are replaced, control characters escaped, endless text cut.
+"""Redaction: makes text safe to log. Secrets are replaced, control characters escaped, long text cut.
 
-`redact` finds secrets in running text (messages, URLs, headers, JSON, reprs), `redact_value` in
-nested data; `escape` keeps what came from outside on its one line.
+`redact` finds secrets in text (messages, URLs, headers, JSON, reprs), `redact_value` in nested data; `escape` keeps
+text from clients on one line.
 
-A secret may be written in many ways: encoded for a URL, once or more often, or in other forms of its characters. Text
-in which one is found only after it was decoded is shown decoded.
+A secret may be encoded for a URL, once or several times, or written in other Unicode forms. When a secret is found only
+in the decoded text, the decoded text is shown.
 
-Every pattern takes time linear in the text: what may repeat is bounded or possessive (`++` never gives back what it
-took), and nothing that can fail follows a long run. Only single characters repeat possessively: of groups, Python
-before 3.11.4 keeps what a last attempt took before it failed.
+Every pattern takes time linear in the text: repetitions are bounded or possessive (`++` never gives characters back),
+and no part that can fail follows a long run. Only single characters repeat possessively: for groups, Python before
+3.11.4 keeps what a failed last attempt has matched.
 """
 
 import re
@@ -19,15 +19,15 @@ from urllib.parse import unquote
 PASSWORD, TOKEN, API_KEY = "[PASSWORD_REDACTED]", "[TOKEN_REDACTED]", "[API_KEY_REDACTED]"
 CARD, SSN = "[CARD_REDACTED]", "[SSN_REDACTED]"
 
-# Longer text is cut before it is searched: nobody reads it, and a request must not make the log work for long.
+# Longer text is cut before the search: nobody reads it, and one request must not keep the log busy.
 MAX_LENGTH = 16_384
 # Deeper data is logged as "…", well before Python's recursion limit.
 MAX_DEPTH = 8
 
 _FLAGS = re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL
 
-# A name is sensitive by its end, so that POSTGRES_PASSWORD, x-api-key and accessToken are found, too. The shortest
-# ones are names only where a URL has its parameters.
+# The end of a name makes it sensitive, so that POSTGRES_PASSWORD, x-api-key and accessToken are found, too. The shortest
+# names count only among the parameters of a URL.
 _NAME = r"""
   (?: (?P<api_key> (?: api | secret | access | private ) [ _-]? key )
     | (?P<token> token | jwt | cookie | (?P<authorization> authorization )
@@ -71,7 +71,7 @@ _BEARER = re.compile(
     r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8} ) (?! token\b | [ +] | %20 ) [\w.~+/=-]++", _FLAGS
 )
 
-# Where a word begins, also behind the escape of a URL.
+# The start of a word, also behind an escape in a URL.
 _START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
 _JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}", re.VERBOSE | re.ASCII)
 _ISSUED_KEY = re.compile(
@@ -86,8 +86,8 @@ _GAP = r"(?: [ +-] | %20 )?"
 _OTHER_GAP = r"[._/]?"
 # Not within a word or a decimal fraction, and not after the + of a telephone number.
 _DIGITS_START = r"(?: (?<! [0-9A-Za-z%] ) (?<! \d[.-] ) (?<! \W\+ ) (?<! \A\+ ) | (?<= % [0-9A-Fa-f]{2} ) )"
-# No area 000, 666 or 9xx, no group 00 and no serial 0000 was ever given: with spaces or dots, three numbers side by
-# side look alike.
+# With spaces or dots, any three numbers look alike: so areas 000, 666 and 9xx, group 00 and serial 0000, which were never
+# issued, do not count.
 _SSN = re.compile(
     rf"""{_DIGITS_START} (?: \d{{3}}-\d{{2}}-\d{{4}}
       | (?! 000 | 666 | 9 ) \d{{3}} (?P<gap> [ .] ) (?! 00 ) \d{{2}} (?P=gap) (?! 0000 ) \d{{4}} ) (?! [\w] | [.-]\d )""",
@@ -98,13 +98,13 @@ _MAYBE_CARD = re.compile(
       | (?= (?P<digits> [2-6]\d{{3}} (?: (?: {_GAP} \d ){{9,15}} | (?: {_OTHER_GAP} \d ){{9,15}} ) ) ) \d{{4}} )""",
     re.VERBOSE | re.ASCII,
 )
-# Nobody but a card writes its digits like this, whatever its check digit says: people mistype.
+# Only card numbers are written like this, also with a wrong check digit: people mistype.
 _GROUPED_CARD = re.compile(
     r"(?<! [\w.-] ) \d{4} (?P<gap> [ ._/+-]{1,2} ) \d{4} (?P=gap) \d{4} (?P=gap) \d{4} (?! \w | [.-]\d )",
     re.VERBOSE | re.ASCII,
 )
-# Only the prefixes and lengths that card issuers use: of any other long numbers (times in
-# milliseconds, barcodes, ids) one in ten has the right check digit as well.
+# Only the prefixes and lengths of card issuers: one in ten of other long numbers (times in milliseconds, barcodes, ids)
+# has a right check digit as well.
 _ISSUED = re.compile(
     r"""4 (?: \d{12} | \d{15} | \d{18} ) | 5\d{15} | 2[2-7]\d{14} | 3[47]\d{13} | 3 (?: 0[0-5] | [689]\d ) \d{11}
       | (?: 35 | 6\d ) \d{14,17}""",
@@ -112,7 +112,7 @@ _ISSUED = re.compile(
 )
 _CARD_LENGTHS = range(19, 12, -1)
 
-# An ordinary line has none of these: one look at it is enough.
+# An ordinary line has none of these, and one search is enough.
 _WORDS = re.compile(
     r"pass|pwd|secret|token|jwt|cookie|auth|bearer|ssn|credential|(?:api|access|private)[ _-]?key|eyj|sk-|k_live_|k_test_"
     r"|akia|aiza|gh[opsu]_|github_pat_|glpat-|npm_|xox|whsec_|(?<![a-z])(?:psw|pw|pin|cv[vc]|csc|sid|sess|sig|otp|tok)"
@@ -121,14 +121,14 @@ _WORDS = re.compile(
 _MANY_DIGITS = re.compile(r"[0-9][0-9 ._/+%-]{10}")
 
 _WITHOUT_GAPS = str.maketrans("", "", " ._/+-")
-# Text that was encoded more often is nothing that anybody reads.
+# Text is decoded so many times; nobody reads text that was encoded more often.
 _MOST_ENCODINGS = 4
 _JSON_CODE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _WITHOUT_INVISIBLE = dict.fromkeys([0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
-# Line ends, terminal escapes, marks that reverse the reading direction, and halves of characters, which
-# no file can hold. Each is written the way Python writes it in a string.
+# Line ends, terminal escapes, marks that reverse the reading direction, and lone surrogates, which no file can hold. Each
+# is written as in a Python string.
 _ESCAPES = {
     code: chr(code).encode("unicode_escape").decode()
     for codes in (
@@ -145,9 +145,9 @@ _ESCAPES_IN_LINES = {code: text for code, text in _ESCAPES.items() if code != or
 
 
 def escape(text: str, *, keep_lines: bool = False) -> str:
-    r"""`text` on one line, without characters that a terminal or a file obeys: a line feed becomes `\n`.
+    r"""`text` on one line, without control characters: a line feed becomes `\n`.
 
-    With `keep_lines` line feeds stay, for text whose every line will be indented.
+    With `keep_lines` line feeds stay, for text whose lines will all be indented.
     """
     if text.isprintable():
         return text
@@ -155,9 +155,9 @@ def escape(text: str, *, keep_lines: bool = False) -> str:
 
 
 def cut(text: str) -> str:
-    """`text`, or its beginning and its end where it is longer than MAX_LENGTH characters.
+    """`text`, or its beginning and its end if it is longer than MAX_LENGTH characters.
 
-    Cuts at spaces where there are some, lest half a secret stays that is not known for one any more.
+    It is cut at spaces if possible: half a secret would not be found.
     """
     if len(text) <= MAX_LENGTH:
         return text
@@ -169,7 +169,7 @@ def cut(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """`text` with every secret replaced by what kind of secret it was."""
+    """`text` with every secret replaced by its kind."""
     shown = _without_secrets(text)
     if "%" not in shown and "\\u00" not in shown and shown.isascii():
         return shown
@@ -179,7 +179,7 @@ def redact(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """`text` without the codes of URLs and JSON, and with the usual form of every character."""
+    """`text` without the escapes of URLs and JSON, in the Unicode form NFKC, without invisible characters."""
     for _ in range(_MOST_ENCODINGS):
         plain = _JSON_CODE.sub(lambda code: chr(int(code[1], 16)), unquote(text))
         if plain == text:
@@ -208,7 +208,7 @@ def redact_value(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        # A card number that is a number is still one; and JSON's readers take whole numbers of 64 bits.
+        # A card number may be an integer; and readers of JSON take integers of 64 bits at most.
         text = str(value)
         return value if redact(text) == text and abs(value) < 2**63 else redact(text)
     if isinstance(value, str):
@@ -226,7 +226,7 @@ def redact_value(value: object, depth: int = 0) -> object:
 
 
 def kind_of_secret(name: str) -> str | None:
-    """What replaces a value of this name, or None where the name tells of no secret."""
+    """The replacement for a value of this name; None if the name is not sensitive."""
     match = _SENSITIVE_NAME.search(name[-64:])
     return _replacement(match) if match else None
 
@@ -245,7 +245,7 @@ def _without_value(match: re.Match[str]) -> str:
 
 
 def _without_url_password(match: re.Match[str]) -> str:
-    """What follows `://` up to the next space or quote: user:password@host/path?query."""
+    """Redact the text from `://` to the next space or quote: user:password@host/path?query."""
     credentials, at, rest = match[0].rpartition("@")
     user, colon, password = credentials.partition(":")
     # http://host:8000/@me and http://host/a:b@c name no password.
@@ -255,7 +255,7 @@ def _without_url_password(match: re.Match[str]) -> str:
 
 
 def _without_cards(text: str) -> str:
-    """A number that is no card may overlap one that begins inside it, so every beginning is tried."""
+    """Redact card numbers. Another number may overlap a card number that begins inside it, so every start is tried."""
     done, start = [], 0
     for match in _MAYBE_CARD.finditer(text):
         if match["digits"] is None or match.start() < start:
@@ -268,7 +268,7 @@ def _without_cards(text: str) -> str:
 
 
 def _end_of_card(text: str, start: int, stop: int) -> int | None:
-    """Where the card number ends that begins at `start`; a security code may follow it before `stop`."""
+    """The end of the card number that begins at `start`, if there is one; a security code may follow it before `stop`."""
     written = text[start:stop].replace("%20", "   ")
     digits = written.translate(_WITHOUT_GAPS)
     for length in _CARD_LENGTHS:
@@ -280,6 +280,6 @@ def _end_of_card(text: str, start: int, stop: int) -> int | None:
 
 
 def _has_check_digit(digits: str) -> bool:
-    """Luhn's check: every second digit from the right counts double, the digits of that added up."""
+    """Luhn's check: every second digit from the right is doubled, and all digits are added up."""
     codes = digits.encode("ascii")
     return (sum(codes[::-2]) + sum(codes[-2::-2].translate(_DOUBLED)) - len(codes) * ord("0")) % 10 == 0

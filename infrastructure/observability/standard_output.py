@@ -1,23 +1,23 @@
-"""Standard output as the log uses it: whole lines, which several workers may write at once, and no waiting for readers."""
+"""Standard output for the log: whole lines, also with several workers, and no long waits for a slow reader."""
 
 import os
 import select
 import sys
 from collections.abc import Sequence
 
-# How long standard output may be full before lines are left out there, in milliseconds.
+# When standard output is full for this long, in milliseconds, lines are dropped there.
 STALL_MILLISECONDS = 500
 
 
 class StandardOutput:
-    """Writes to what `sys.stdout` is at the moment, and never waits long for whoever reads it."""
+    """Writes to the current `sys.stdout`, and never waits long for its reader."""
 
     def __init__(self) -> None:
         self._closed_descriptor: int | None = None
         self._timeout = STALL_MILLISECONDS
 
     def write(self, texts: Sequence[str]) -> None:
-        """Write lines. Those that nobody takes are left out; the files have them."""
+        """Write lines. When the reader is too slow, they are dropped; the files have them."""
         try:
             descriptor = sys.stdout.fileno()
         except (AttributeError, OSError, ValueError):
@@ -31,7 +31,7 @@ class StandardOutput:
         except BlockingIOError:
             return
         except OSError:
-            # The pipe's reader has gone, or the terminal: nobody is there to be told.
+            # The reader of the pipe, or the terminal, is gone.
             self._closed_descriptor = descriptor
 
     def _write_block(self, descriptor: int, block: bytes) -> None:
@@ -39,21 +39,21 @@ class StandardOutput:
         poll.register(descriptor, select.POLLOUT)
         for start in range(0, len(block), select.PIPE_BUF):
             if not poll.poll(self._timeout):
-                # It has had its time; from now on it is only asked whether it takes lines again.
+                # From now on it is only polled, without a wait, until it takes lines again.
                 self._timeout = 0
                 return
             self._timeout = STALL_MILLISECONDS
             os.write(descriptor, block[start : start + select.PIPE_BUF])
 
     def _write_to_object(self, texts: Sequence[str]) -> None:
-        """Standard output that is no file: a test's or a notebook's, closed, or none at all."""
+        """Write to an object that is no file: that of a test or a notebook, a closed one, or none."""
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.write("\n".join([*texts, ""]))
             sys.stdout.flush()
 
 
 def _blocks(texts: Sequence[str]) -> list[bytes]:
-    """Whole lines, gathered up to the size that a pipe takes in one piece.
+    """Whole lines in blocks of the size that a pipe takes atomically.
 
     Workers share the pipe: a larger block could have another worker's line in its middle.
     """

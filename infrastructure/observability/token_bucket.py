@@ -1,11 +1,11 @@
-"""Token bucket: how many log lines of one kind may be written, so that nobody can fill the log with them."""
+"""Token bucket: limits the log lines of one kind, so that clients cannot fill the log with them."""
 
 import time
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """Allows `burst` at once, and `per_second` more as time goes by; what it refuses is counted in `refused`."""
+    """Allows `burst` lines at once, and `per_second` more after that; `refused` counts the others."""
 
     def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst, self._per_second, self._clock = burst, per_second, clock
@@ -14,7 +14,7 @@ class TokenBucket:
         self.refused = 0
 
     def take(self) -> bool:
-        """Whether one more is allowed now."""
+        """Whether one more line is allowed now."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
@@ -25,6 +25,6 @@ class TokenBucket:
         return True
 
     def take_refused(self) -> int:
-        """How many were refused since this was last asked."""
+        """How many lines were refused since the last call."""
         refused, self.refused = self.refused, 0
         return refused
