@@ -19,12 +19,12 @@ from controllers.checkout import CheckoutController
 from controllers.client import ClientController
 from controllers.health import HealthController
 from controllers.metrics import MetricsController
-from controllers.openapi.docs_ui import add_pages
+from controllers.openapi.docs_ui import add_docs_ui
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.product import ProductController
 from controllers.review import ReviewController
-from controllers.site_root import add_root
+from controllers.site_root import add_site_root
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
 from middleware.body_limit import BodyLimit
@@ -81,8 +81,8 @@ def assemble(settings: Settings) -> FastAPI:
         app.router.routes.extend(controller(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
     app.router.routes.extend(MetricsController(settings.api_prefix).routes())
-    add_pages(app)
-    add_root(
+    add_docs_ui(app)
+    add_site_root(
         app,
         {resource: f"{settings.api_prefix}/{resource}" for resource in _resource_names()},
         settings.security_contact,

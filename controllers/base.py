@@ -19,7 +19,7 @@ from controllers.pagination import Params, complete_page, rendered_page, rendere
 from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
-from controllers.responses import as_response, rendered_content, row_reply
+from controllers.responses import as_response, rendered_fields, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.entries import Entry, page_entry
 from infrastructure.cache.keys import build_key
@@ -62,7 +62,7 @@ class BaseController(EntityRoutes):
                 one,
                 self.get_row,
                 f"get_{self.singular}",
-                answer=self.shown_schema,
+                response_schema=self.shown_schema,
                 cached=self.is_cached,
                 query=self.query_schema,
             ),
@@ -92,22 +92,22 @@ class BaseController(EntityRoutes):
 
         `X-Total-Count` counts all of them, and `Link` leads to the other pages.
         """
-        return await self.show(request, self.list_read(request, parse_query(request, self.query_schema)))
+        return await self.respond(request, self.list_read(request, parse_query(request, self.query_schema)))
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
         """The row as it is stored now, or those of its `fields` that were asked for."""
         query = parse_query(request, self.query_schema)
 
-        def answer(row: Sequence[Any]) -> RenderedResponse:
-            return rendered_content(dict(zip(self.fields, row, strict=True)), query)
+        def rendered(row: Sequence[Any]) -> RenderedResponse:
+            return rendered_fields(dict(zip(self.fields, row, strict=True)), query)
 
-        reading = self.service.row_query(id_key, self.fields).map(answer)
+        row_query = self.service.row_query(id_key, self.fields).map(rendered)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
-            return await self.show(request, FreshRead(executor_of(request), reading, self.cache_control))
-        key = build_key(resource, "id", id_key, **_asked_fields(query))
+            return await self.respond(request, FreshRead(executor_of(request), row_query, self.cache_control))
+        key = build_key(resource, "id", id_key, **_selected_fields(query))
         entry = Entry(key, (row_tag(resource, id_key),), caching.ttl)
-        return await self.show(request, CachedRead(executor_of(request), entry, reading, self.cache_control))
+        return await self.respond(request, CachedRead(executor_of(request), entry, row_query, self.cache_control))
 
     async def create_row(self, request: Request, body: Any) -> Response:
         """The answer is the stored row, with its key and all that the server has put in."""
@@ -121,7 +121,7 @@ class BaseController(EntityRoutes):
         keyed = await keyed_request(request)
         # The answer is kept under a key by the transaction that makes it, which is several statements.
         single_statement = self.service.single_statement(body.sent()) if keyed is None else None
-        return await self.write_shortly(request, single_statement, created, work, keyed)
+        return await self.write_single_statement(request, single_statement, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
@@ -146,25 +146,25 @@ class BaseController(EntityRoutes):
 
     def list_read(self, request: Request, query: ListQuery) -> AnyRead:
         """How the page that `query` asks for is read."""
-        given = self.given(request, query)
+        params = self.link_params(request, query)
 
-        def answer(page: Page) -> RenderedResponse:
-            return rendered_page(page, self.fields, query, self.path, given)
+        def rendered(page: Page) -> RenderedResponse:
+            return rendered_page(page, self.fields, query, self.path, params)
 
         def work(session: Session) -> RenderedResponse:
-            return answer(self.service(session).page(query, self.fields))
+            return rendered(self.service(session).page(query, self.fields))
 
         executor, caching = executor_of(request), self.service.caching
         is_plain = query.sort is None and not query.filters()
         if caching is None:
-            fresh = self.service.page_query(query, self.fields).map(answer) if is_plain else work
+            fresh = self.service.page_query(query, self.fields).map(rendered) if is_plain else work
             return FreshRead(executor, fresh, self.cache_control)
         if is_plain:
-            return self._cached_page(executor, query, given)
+            return self._cached_page(executor, query, params)
         entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
         return CachedRead(executor, entry, work, self.cache_control)
 
-    def _cached_page(self, executor: Executor, query: ListQuery, given: Params) -> CachedPage:
+    def _cached_page(self, executor: Executor, query: ListQuery, params: Params) -> CachedPage:
         def rows(found: Sequence[Any]) -> RenderedResponse:
             return rendered_rows([dict(zip(self.fields, row, strict=True)) for row in found], query)
 
@@ -185,14 +185,14 @@ class BaseController(EntityRoutes):
                 Entry(build_key(resource, "size"), (size_tag(resource),), ttl),
                 self.service.size_query().map(size),
             ),
-            partial(complete_page, query=query, path=self.path, given=given),
+            partial(complete_page, query=query, path=self.path, params=params),
         )
 
     @staticmethod
-    def given(request: Request, query: ListQuery) -> list[tuple[str, str]]:
+    def link_params(request: Request, query: ListQuery) -> list[tuple[str, str]]:
         """The parameters of a list as the client wrote them, for the links between its pages."""
-        known, given = type(query).model_fields, request.query_params.multi_items()
-        return [(name, text.strip()) for name, text in given if name in known and not is_blank(text)]
+        known, sent = type(query).model_fields, request.query_params.multi_items()
+        return [(name, text.strip()) for name, text in sent if name in known and not is_blank(text)]
 
     def list_key(self, query: ListQuery) -> str:
         """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for.
@@ -203,16 +203,16 @@ class BaseController(EntityRoutes):
         if query.after is not None:
             paging = {"after": query.after, "limit": query.limit}
         order = {} if query.sort is None else {"sort": query.sort}
-        asked = {**paging, **order, **_asked_fields(query), **query.filters()}
+        asked = {**paging, **order, **_selected_fields(query), **query.filters()}
         below = {} if self.path == f"/{self.service.resource}" else {"path": self.path}
         return build_key(self.service.resource, "list", **asked, **below)
 
     @staticmethod
-    async def show(request: Request, read: AnyRead) -> Response:
+    async def respond(request: Request, read: AnyRead) -> Response:
         """What `read` answers; later requests of the same target are answered by it without this controller."""
-        answer, hit = await read.answer()
+        response, hit = await read.answer()
         register(request.scope, read)
-        return await conditional_response(request.scope, answer, hit, cache_control=read.cache_control)
+        return await conditional_response(request.scope, response, hit, cache_control=read.cache_control)
 
     async def write(self, request: Request, work: Callable[[Session], Reply]) -> Response:
         """The reply of `work` after its commit; a POST with an Idempotency-Key does its work once."""
@@ -224,17 +224,17 @@ class BaseController(EntityRoutes):
         return as_response(preferred(await executor_of(request).write(work, keyed), request))
 
     @staticmethod
-    async def write_shortly(
+    async def write_single_statement(
         request: Request,
         single_statement: SingleStatement[T] | None,
-        replied: Callable[[T], Reply],
+        to_reply: Callable[[T], Reply],
         work: Callable[[Session], Reply],
         keyed: KeyedRequest | None,
     ) -> Response:
         """The reply to what came of `single_statement`; where that is not to be had, the reply of `work` after its commit."""
         executor = executor_of(request)
         result = None if single_statement is None else await executor.single_statement(single_statement)
-        reply = await executor.write(work, keyed) if result is None else replied(result)
+        reply = await executor.write(work, keyed) if result is None else to_reply(result)
         return as_response(preferred(reply, request))
 
     def location(self, row_id: int | str) -> str:
@@ -242,7 +242,7 @@ class BaseController(EntityRoutes):
         return f"{self.path}/{row_id}"
 
 
-def _asked_fields(query: ListQuery) -> dict[str, Sequence[str]]:
+def _selected_fields(query: ListQuery) -> dict[str, Sequence[str]]:
     """What the key of a cached answer says of the fields that it shows: nothing where it shows all."""
     return {"fields": query.fields} if query.fields else {}
 

@@ -29,7 +29,7 @@ from services.idempotency import Reply
 
 
 @dataclass(frozen=True)
-class CheckedLater:
+class ValidatedByEndpoint:
     """Marks a body that is documented as what `adapter` takes, and that the endpoint itself holds against it."""
 
     adapter: TypeAdapter[Any]
@@ -62,7 +62,7 @@ class BulkController(BaseController):
                 summary=f"Create many {things}, all or none",
                 row=self.create_schema,
                 body_example=[self.body_example("POST")],
-                answer=operation.list_of(self.read_schema),
+                response_schema=operation.list_of(self.read_schema),
                 example=[self.row_example()],
                 refusals=creation(self.service),
             ),
@@ -74,7 +74,7 @@ class BulkController(BaseController):
                 summary=f"Change many {things}, all or none",
                 row=self.bulk_update_schema,
                 body_example=[{"id_key": 1, **self.body_example("PATCH")}],
-                answer=operation.list_of(self.read_schema),
+                response_schema=operation.list_of(self.read_schema),
                 example=[self.row_example()],
                 refusals=change(self.service, by_the_thousand=True),
             ),
@@ -85,7 +85,7 @@ class BulkController(BaseController):
                 f"delete_{self.plural}_in_bulk",
                 summary=f"Delete many {things}, all or none",
                 row=BulkDelete,
-                body_example=[{"id_key": 1}, {"id_key": 2, "updated_at": operation.STORED["updated_at"]}],
+                body_example=[{"id_key": 1}, {"id_key": 2, "updated_at": operation.STORED_FIELDS["updated_at"]}],
                 status=204,
                 refusals=deletion(self.service, by_the_thousand=True),
             ),
@@ -137,7 +137,7 @@ class BulkController(BaseController):
         rows: TypeAdapter[Any] = TypeAdapter(
             Annotated[operation.list_of(row), bounds]  # type: ignore[arg-type]
         )
-        body = Annotated[Any, CheckedLater(rows), Body()]
+        body = Annotated[Any, ValidatedByEndpoint(rows), Body()]
         route = self.route(method, path, endpoint, operation_id, body=body, **options)
         route.reads_rows = True
         return route
@@ -147,14 +147,14 @@ def _refuse_repeated(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raise 422 for rows that were named before: which of them is meant, nobody could say."""
     seen: set[int] = set()
     repeated = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         key = row.get("id_key")
         if key in seen:
-            repeated.append(place)
+            repeated.append(index)
         elif key is not None:
             seen.add(key)
     if repeated:
         message = "The same id_key stands twice in this request"
         raise RequestValidationError(
-            [{"type": "value_error", "loc": ("body", place, "id_key"), "msg": message} for place in first_few(repeated)]
+            [{"type": "value_error", "loc": ("body", index, "id_key"), "msg": message} for index in first_few(repeated)]
         )

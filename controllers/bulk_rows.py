@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from controllers.idempotency import key_of, under_key
-from controllers.request_body import not_json, with_end
+from controllers.request_body import not_json, with_cut_off
 from schemas.base import Body
 from schemas.error_limits import MAX_ERRORS
 from schemas.json_codec import MalformedJson, TooManyValues
@@ -25,7 +25,7 @@ from services.idempotency import KeyedRequest
 
 MAX_BULK = 10_000
 # After so many seconds others have their turn.
-_TURN = 0.002
+_SLICE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ async def read_rows(request: Request, body: deque[bytes], schema: type[Body]) ->
     """The rows of the request, each of which has to be what `schema` takes. Raises 422 with what is wrong with them."""
     key = key_of(request)
     fingerprint = None if key is None else RowsFingerprint(request.method, request.scope["path"])
-    reading = _Reading(schema, fingerprint)
-    await reading.read(body)
-    if reading.errors:
-        raise RequestValidationError(reading.errors)
+    reader = _RowReader(schema, fingerprint)
+    await reader.read(body)
+    if reader.errors:
+        raise RequestValidationError(reader.errors)
     if key is None or fingerprint is None:
-        return BulkRows(reading.sent, None)
-    return BulkRows(reading.sent, under_key(request, key, fingerprint.digest()))
+        return BulkRows(reader.sent, None)
+    return BulkRows(reader.sent, under_key(request, key, fingerprint.digest()))
 
 
-class _Reading:
+class _RowReader:
     """What was read so far of the rows of one request."""
 
     def __init__(self, schema: type[Body], fingerprint: RowsFingerprint | None) -> None:
@@ -65,7 +65,7 @@ class _Reading:
         except NotAnArray:
             self._add_error("list_type", "Input should be a valid list")
         except TooManyValues as error:
-            self.errors += with_end(self._problems(error.first), error)
+            self.errors += with_cut_off(self._problems(error.first), error)
         except MalformedJson as error:
             self.errors.append(not_json(error))
         else:
@@ -73,7 +73,7 @@ class _Reading:
                 self._add_error("too_short", "List should have at least 1 item after validation, not 0")
 
     async def _read(self, body: deque[bytes]) -> None:
-        turn_ends = time.perf_counter() + _TURN
+        slice_ends = time.perf_counter() + _SLICE_SECONDS
         for rows in JsonRows(body):
             if self._fingerprint is not None:
                 self._fingerprint.add(rows)
@@ -84,9 +84,9 @@ class _Reading:
                 self._add(row)
                 if len(self.errors) > MAX_ERRORS:
                     return
-                if time.perf_counter() > turn_ends:
+                if time.perf_counter() > slice_ends:
                     await asyncio.sleep(0)
-                    turn_ends = time.perf_counter() + _TURN
+                    slice_ends = time.perf_counter() + _SLICE_SECONDS
 
     def _add(self, row: Any) -> None:
         try:

@@ -46,11 +46,11 @@ class CheckoutController(OrderController):
                 summary="Place an order: bill, order and details in one transaction",
                 body=Checkout,
                 body_example=_EXAMPLE,
-                answer=PlacedOrderRead,
+                response_schema=PlacedOrderRead,
                 example=self.row_example()
                 | {
-                    "order_details": [operation.STORED | self.details.example],
-                    "bill": operation.STORED | self.bills.example,
+                    "order_details": [operation.STORED_FIELDS | self.details.example],
+                    "bill": operation.STORED_FIELDS | self.bills.example,
                 },
                 refusals=refusals_of(CheckoutService.place),
             )
@@ -63,7 +63,7 @@ class CheckoutController(OrderController):
             return self._placed(CheckoutService(session).place(body))
 
         keyed = await keyed_request(request)
-        return await self.write_shortly(
+        return await self.write_single_statement(
             request, single_statement(body, keyed, self.location("")), self._placed, work, keyed
         )
 

@@ -45,7 +45,7 @@ class EntityRoutes:
         *,
         summary: str | None = None,
         body: Any = None,
-        answer: Any = None,
+        response_schema: Any = None,
         status: int | None = None,
         cached: bool = False,
         example: Any = None,
@@ -59,10 +59,10 @@ class EntityRoutes:
         (see `services.declared_errors`).
         """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
-        shown = None if status == 204 else answer or self.read_schema
+        shown = None if status == 204 else response_schema or self.read_schema
 
-        def about() -> dict[str, Any]:
-            answers = shown is not None
+        def openapi_options() -> dict[str, Any]:
+            response_has_body = shown is not None
             return {
                 "responses": operation.responses(
                     method,
@@ -73,7 +73,9 @@ class EntityRoutes:
                     refusals=refusals,
                     cached=cached,
                 ),
-                "openapi_extra": self._request_extra(method, path, body, body_example, query, answers=answers),
+                "openapi_extra": self._request_extra(
+                    method, path, body, body_example, query, response_has_body=response_has_body
+                ),
             }
 
         return self._named_route(
@@ -81,7 +83,7 @@ class EntityRoutes:
             path,
             _with_body(endpoint, body),
             operation_id,
-            about=about,
+            openapi_options=openapi_options,
             query_fields=frozenset() if query is None else query.of_one_row,
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
@@ -94,21 +96,21 @@ class EntityRoutes:
         operation_id: str,
         summary: str,
         query: type[ListQuery] | None = None,
-        answer: Any = None,
+        response_schema: Any = None,
         example: Any = None,
         sortable: Sequence[str] = (),
     ) -> ShopRoute:
-        """A documented route that answers a page of rows. It is one of the entity unless `answer` is another's."""
+        """A documented route that answers a page of rows. It is one of the entity unless `response_schema` is another's."""
         asked = query or self.query_schema
 
-        def about() -> dict[str, Any]:
-            fields = (answer or self.read_schema).model_fields
+        def openapi_options() -> dict[str, Any]:
+            fields = (response_schema or self.read_schema).model_fields
             columns = [name for name in sortable or self.service.repository_type.sortable() if name in fields]
             return {
                 "responses": operation.responses(
                     "GET",
                     200,
-                    operation.list_of(answer or self.shown_schema or self.read_schema),
+                    operation.list_of(response_schema or self.shown_schema or self.read_schema),
                     [example or self.row_example()],
                     row_in_path="{" in path,
                     cached=self.is_cached and path == self.path,
@@ -123,7 +125,13 @@ class EntityRoutes:
 
         query_fields = asked.model_fields.keys()
         return self._named_route(
-            "GET", path, endpoint, operation_id, about=about, query_fields=query_fields, summary=summary
+            "GET",
+            path,
+            endpoint,
+            operation_id,
+            openapi_options=openapi_options,
+            query_fields=query_fields,
+            summary=summary,
         )
 
     def _named_route(self, method: str, path: str, endpoint: Endpoint, operation_id: str, **options: Any) -> ShopRoute:
@@ -139,17 +147,26 @@ class EntityRoutes:
         )
 
     def _request_extra(
-        self, method: str, path: str, body: Any, body_example: Any, query: type[ListQuery] | None, *, answers: bool
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        body_example: Any,
+        query: type[ListQuery] | None,
+        *,
+        response_has_body: bool,
     ) -> dict[str, Any]:
         example = body_example or self.body_example(method)
-        extra = operation.request_extra(method, body, example, row_in_path="{" in path, answers=answers)
+        extra = operation.request_extra(
+            method, body, example, row_in_path="{" in path, response_has_body=response_has_body
+        )
         if query is not None:
             extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
         return extra
 
     def row_example(self) -> dict[str, Any]:
         """The example of a stored row."""
-        return {**operation.STORED, **self.example}
+        return {**operation.STORED_FIELDS, **self.example}
 
     def body_example(self, method: str) -> dict[str, Any]:
         """The example of a body: a whole one to create a row, one field of it to change a row."""

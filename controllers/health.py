@@ -7,9 +7,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controllers.openapi.errors import error_answer
-from controllers.openapi.headers import OF_EVERY_ANSWER, referred_to
-from controllers.openapi.operation import Responses, answers_of_service
+from controllers.openapi.errors import error_response
+from controllers.openapi.headers import EVERY_RESPONSE_HEADERS, header_references
+from controllers.openapi.operation import Responses, service_responses
 from controllers.responses import json_response
 from infrastructure.server.health_paths import LIVE, READY, REPORT
 from infrastructure.server.media_types import JSON
@@ -52,23 +52,23 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _DATABASE_DOWN: dict[str, Any] = {
     "description": "The database is down",
     "model": HealthReport,
-    "headers": referred_to(["Retry-After", *OF_EVERY_ANSWER]),
+    "headers": header_references(["Retry-After", *EVERY_RESPONSE_HEADERS]),
     "content": {JSON: {"example": {**_EXAMPLE, "status": "critical"}}},
 }
 
 
-def _answers(
+def _responses(
     description: str, model: type[BaseModel], example: Any, unavailable: dict[str, Any] | None = None
 ) -> Responses:
     success = {"description": description, "model": model, "content": {JSON: {"example": example}}}
     others: Responses = {} if unavailable is None else {503: unavailable}
-    return answers_of_service(success, (400, 413, 500), tuple(OF_EVERY_ANSWER), others)
+    return service_responses(success, (400, 413, 500), tuple(EVERY_RESPONSE_HEADERS), others)
 
 
-_NOT_READY = error_answer(
+_NOT_READY = error_response(
     503,
     [CODES[503]],
-    headers=OF_EVERY_ANSWER,
+    headers=EVERY_RESPONSE_HEADERS,
     description="Not now: the database is away, or the process is about to stop",
 )
 
@@ -83,21 +83,21 @@ class HealthController:
             self.report,
             operation_id="health_check",
             summary="The state of the shop and of what it depends on",
-            responses=_answers("It serves", HealthReport, _EXAMPLE, _DATABASE_DOWN),
+            responses=_responses("It serves", HealthReport, _EXAMPLE, _DATABASE_DOWN),
         )
         router.add_api_route(
             LIVE,
             self.live,
             operation_id="health_live",
             summary="Whether the process runs",
-            responses=_answers("It runs", Alive, {"status": "alive"}),
+            responses=_responses("It runs", Alive, {"status": "alive"}),
         )
         router.add_api_route(
             READY,
             self.ready,
             operation_id="health_ready",
             summary="Whether it can serve",
-            responses=_answers("It can", Ready, {"status": "ready"}, _NOT_READY),
+            responses=_responses("It can", Ready, {"status": "ready"}, _NOT_READY),
         )
         return [route for route in router.routes if isinstance(route, APIRoute)]
 
@@ -113,9 +113,9 @@ class HealthController:
 
     async def ready(self, request: Request) -> Response:
         """The database is there with its tables, and the process is not about to stop."""
-        missing = await _health(request).not_ready(draining=request.app.state.resources.draining)
-        if missing:
-            headers, extra = _NO_STORE | {"Retry-After": "1"}, {"not_ready": missing}
+        reasons = await _health(request).not_ready(draining=request.app.state.resources.draining)
+        if reasons:
+            headers, extra = _NO_STORE | {"Retry-After": "1"}, {"not_ready": reasons}
             return problem(request.scope, 503, "Not ready to serve", headers=headers, extra=extra)
         return json_response({"status": "ready"}, headers=_NO_STORE)
 

@@ -13,7 +13,7 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 # The fingerprint of a longer body takes so long that others should not wait for it.
-_SHORT = 32 * 1024
+_INLINE_BYTES = 32 * 1024
 
 
 async def keyed_request(request: Request) -> KeyedRequest | None:
@@ -22,9 +22,11 @@ async def keyed_request(request: Request) -> KeyedRequest | None:
     if key is None:
         return None
     body = await request.json() if await request.body() else None
-    given = (request.method, request.scope.get("path", ""), body)
-    is_short = len(await request.body()) < _SHORT
-    return under_key(request, key, fingerprint(*given) if is_short else await asyncio.to_thread(fingerprint, *given))
+    arguments = (request.method, request.scope.get("path", ""), body)
+    is_short = len(await request.body()) < _INLINE_BYTES
+    return under_key(
+        request, key, fingerprint(*arguments) if is_short else await asyncio.to_thread(fingerprint, *arguments)
+    )
 
 
 def key_of(request: Request) -> str | None:

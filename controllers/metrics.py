@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from controllers.openapi.operation import LIMITED, answers_of_service
+from controllers.openapi.operation import LIMITED_HEADERS, service_responses
 from infrastructure.observability.metrics import Metrics
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,17 +32,17 @@ class MetricsController:
             operation_id="metrics",
             summary="The counters, for Prometheus",
             response_class=Response,
-            responses=answers_of_service(success, (400, 413, 429, 500), LIMITED),
+            responses=service_responses(success, (400, 413, 429, 500), LIMITED_HEADERS),
         )
         return [route for route in router.routes if isinstance(route, APIRoute)]
 
     async def scrape(self, request: Request) -> Response:
         """What all workers have counted since the start."""
-        worker = request.app.state.resources
+        resources = request.app.state.resources
         # This worker tells how it is now; the others did, a second ago at most.
-        worker.record_state()
+        resources.record_state()
         # In a thread, because it reads files, and the first scrape imports a library.
-        return Response(await asyncio.to_thread(_rendered, worker.metrics), headers=_HEADERS)
+        return Response(await asyncio.to_thread(_rendered, resources.metrics), headers=_HEADERS)
 
 
 def _rendered(metrics: Metrics) -> bytes:

@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
-from controllers.pagination import Params, list_answer, list_headers
+from controllers.pagination import Params, list_headers, rendered_list
 from controllers.reads import FreshRead
-from controllers.responses import as_dict, long_answer, rendered_content, row_reply
+from controllers.responses import as_dict, rendered_fields, row_reply, tagged_row
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed_response import StreamedResponse
 from infrastructure.cache.rendered_response import RenderedResponse
@@ -39,7 +39,7 @@ from services.returns import ReturnService
 
 
 @dataclass(frozen=True, slots=True)
-class LongPage:
+class StreamedPage:
     """A page of orders with so much inside that it is sent in pieces."""
 
     orders: ExpandedOrders
@@ -96,7 +96,7 @@ class OrderController(BaseController):
                 summary="Return goods of an order",
                 body=Return,
                 body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
-                answer=BillRead,
+                response_schema=BillRead,
                 example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
                 refusals=refusals_of(ReturnService.return_items),
             ),
@@ -114,25 +114,25 @@ class OrderController(BaseController):
     async def list_rows(self, request: Request) -> Response:
         """A page of the orders that all the filters fit, each with what `expand` asks for inside it."""
         query: OrderQuery = parse_query(request, OrderQuery)
-        given = self.given(request, query)
+        params = self.link_params(request, query)
 
-        def work(session: Session) -> RenderedResponse | LongPage:
+        def work(session: Session) -> RenderedResponse | StreamedPage:
             page = OrderService(session).page(query, self.fields)
-            return self._page(session, query, page, self.path, given)
+            return self._page(session, query, page, self.path, params)
 
-        return await self._show_page(request, query, work)
+        return await self._respond_with_page(request, query, work)
 
     async def list_of_client(self, request: Request, id_key: RowId) -> Response:
         """As the list of orders, within those of the client."""
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
-        path, given = f"{self.prefix}/clients/{id_key}/orders", self.given(request, query)
+        path, params = f"{self.prefix}/clients/{id_key}/orders", self.link_params(request, query)
 
-        def work(session: Session) -> RenderedResponse | LongPage:
+        def work(session: Session) -> RenderedResponse | StreamedPage:
             ClientService(session).read(id_key, ("id_key",))
             page = OrderService(session).page(query, self.fields, client_id=id_key)
-            return self._page(session, query, page, path, given)
+            return self._page(session, query, page, path, params)
 
-        return await self._show_page(request, query, work)
+        return await self._respond_with_page(request, query, work)
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
         """The order as it is stored now, with what `expand` asks for inside it."""
@@ -142,40 +142,40 @@ class OrderController(BaseController):
 
         def work(session: Session) -> RenderedResponse:
             row = OrderService(session).read(id_key, self.fields)
-            inside = single_statement(session, [row], query.expand)
-            if inside is not None:
-                return rendered_content(as_dict(row, self.fields) | inside[0], query)
-            return long_answer(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
+            expanded = single_statement(session, [row], query.expand)
+            if expanded is not None:
+                return rendered_fields(as_dict(row, self.fields) | expanded[0], query)
+            return tagged_row(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
 
-        return await self.show(request, FreshRead(executor_of(request), work))
+        return await self.respond(request, FreshRead(executor_of(request), work))
 
     def _page(
-        self, session: Session, query: ClientOrdersQuery, page: Page, path: str, given: Params
-    ) -> RenderedResponse | LongPage:
-        inside = single_statement(session, page.rows, query.expand)
-        if inside is None:
-            return LongPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, given))
-        content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, inside, strict=True)]
-        return list_answer(content, page, query, path, given)
+        self, session: Session, query: ClientOrdersQuery, page: Page, path: str, params: Params
+    ) -> RenderedResponse | StreamedPage:
+        expanded = single_statement(session, page.rows, query.expand)
+        if expanded is None:
+            return StreamedPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, params))
+        content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, expanded, strict=True)]
+        return rendered_list(content, page, query, path, params)
 
     def _in_pieces(self, session: Session, query: ClientOrdersQuery, orders: Sequence[Any]) -> ExpandedOrders:
         return in_pieces(session, orders, [query.shown(as_dict(row, self.fields)) for row in orders], query.expand)
 
-    async def _show_page(
-        self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], RenderedResponse | LongPage]
+    async def _respond_with_page(
+        self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], RenderedResponse | StreamedPage]
     ) -> Response:
         executor = executor_of(request)
         if "order_details" not in query.expand:
-            return await self.show(request, FreshRead(executor, cast(Callable[[Session], RenderedResponse], work)))
+            return await self.respond(request, FreshRead(executor, cast(Callable[[Session], RenderedResponse], work)))
         # Nobody remembers how it is read, which would only do for answers that are whole.
-        found = await executor.read(work)
-        if isinstance(found, RenderedResponse):
-            return await conditional_response(request.scope, found)
+        page = await executor.read(work)
+        if isinstance(page, RenderedResponse):
+            return await conditional_response(request.scope, page)
 
         async def next_piece(place: Place) -> tuple[bytes, Place | None]:
-            return await executor.read(partial(found.orders.piece, place=place))
+            return await executor.read(partial(page.orders.piece, place=place))
 
-        return StreamedResponse(executor, next_piece, Place(), found.headers)
+        return StreamedResponse(executor, next_piece, Place(), page.headers)
 
     # -- writing -----------------------------------------------------------------------------------
 

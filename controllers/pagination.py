@@ -17,25 +17,25 @@ _LONGEST_LINKS = 6000
 Params = Sequence[tuple[str, str]]
 
 
-def rendered_page(page: Page, fields: Sequence[str], query: ListQuery, path: str, given: Params) -> RenderedResponse:
-    """A page of rows as a JSON array; `path` and `given`, the parameters of the request, make its links."""
+def rendered_page(page: Page, fields: Sequence[str], query: ListQuery, path: str, params: Params) -> RenderedResponse:
+    """A page of rows as a JSON array; `path` and `params`, the parameters of the request, make its links."""
     # By position: access by name costs three times as much, and the last column is the count.
-    return list_answer([dict(zip(fields, row, strict=False)) for row in page.rows], page, query, path, given)
+    return rendered_list([dict(zip(fields, row, strict=False)) for row in page.rows], page, query, path, params)
 
 
-def list_answer(
-    content: list[dict[str, Any]], page: Page, query: ListQuery, path: str, given: Params
+def rendered_list(
+    content: list[dict[str, Any]], page: Page, query: ListQuery, path: str, params: Params
 ) -> RenderedResponse:
     """A JSON array with the count and the links of `page`."""
     rows = rendered_rows(content, query)
-    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, given)
+    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, params)
 
 
-def list_headers(page: Page, query: ListQuery, path: str, given: Params) -> Mapping[str, str]:
+def list_headers(page: Page, query: ListQuery, path: str, params: Params) -> Mapping[str, str]:
     """The count and the links of a page whose rows are sent in pieces."""
     last_key = page.rows[-1].id_key if len(page.rows) == query.limit else None
     rows = RenderedResponse(b"", "", complete_to=last_key)
-    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, given).headers
+    return complete_page(rows, rendered_size(page.total, page.estimated), query, path, params).headers
 
 
 def rendered_rows(content: list[dict[str, Any]], query: ListQuery) -> RenderedResponse:
@@ -54,12 +54,12 @@ def rendered_size(total: int, estimated: bool) -> RenderedResponse:
 
 
 def complete_page(
-    rows: RenderedResponse, size: RenderedResponse, query: ListQuery, path: str, given: Params
+    rows: RenderedResponse, size: RenderedResponse, query: ListQuery, path: str, params: Params
 ) -> RenderedResponse:
-    """The page that `rows` and `size` make together; `path` and `given`, the parameters of the request, make its links."""
+    """The page that `rows` and `size` make together; `path` and `params`, the parameters of the request, make its links."""
     total, estimated = int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers
     page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
-    links = _links(page, query, path, given, rows.complete_to)
+    links = _links(page, query, path, params, rows.complete_to)
     etag = digest(f"{rows.etag} {links}".encode())
     headers = {**size.headers, "Link": links} if links else size.headers
     return RenderedResponse(rows.body, f'"{etag}"', headers, coded=rows.coded)
@@ -75,10 +75,10 @@ def _seen_to(rows: RenderedResponse, query: ListQuery) -> int:
     return 0 if rows.body == _NO_ROWS else query.skip + 1
 
 
-def _links(page: Page, query: ListQuery, path: str, given: Params, last_key: int | None) -> str:
+def _links(page: Page, query: ListQuery, path: str, params: Params, last_key: int | None) -> str:
     targets = _links_by_key(last_key) if query.after is not None else _links_by_offset(query, page)
     start = "skip" if query.after is None else "after"
-    kept = [(name, value) for name, value in given if name not in ("skip", "after", "limit")]
+    kept = [(name, value) for name, value in params if name not in ("skip", "after", "limit")]
     target = f"{path}?{urlencode(kept, safe=',')}&{start}=" if kept else f"{path}?{start}="
     links = {
         relation: f'<{target}{place}&limit={query.limit}>; rel="{relation}"' for relation, place in targets.items()

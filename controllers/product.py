@@ -77,7 +77,7 @@ class ProductController(BulkController):
                 "list_product_stock_movements",
                 "List the stock movements of a product",
                 query=StockMovementQuery,
-                answer=StockMovementRead,
+                response_schema=StockMovementRead,
                 example=_LEDGER_EXAMPLE,
                 sortable=ProductService.ledger_type.sortable(),
             ),
@@ -95,10 +95,10 @@ class ProductController(BulkController):
     async def list_movements(self, request: Request, id_key: RowId) -> Response:
         """Every change of the stock; together they add up to it."""
         query = parse_query(request, StockMovementQuery)
-        path, given = f"{self.location(id_key)}/stock_movements", self.given(request, query)
+        path, params = f"{self.location(id_key)}/stock_movements", self.link_params(request, query)
 
         def work(session: Session) -> RenderedResponse:
             page = ProductService(session).ledger(id_key, query, _LEDGER_FIELDS)
-            return rendered_page(page, _LEDGER_FIELDS, query, path, given)
+            return rendered_page(page, _LEDGER_FIELDS, query, path, params)
 
-        return await self.show(request, FreshRead(executor_of(request), work))
+        return await self.respond(request, FreshRead(executor_of(request), work))

@@ -61,7 +61,7 @@ def not_json(error: MalformedJson) -> dict[str, Any]:
     return {"type": "json_invalid", "loc": ("body",), "msg": f"The body is not valid JSON: {error}"}
 
 
-def with_end(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> list[dict[str, Any]]:
+def with_cut_off(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> list[dict[str, Any]]:
     """The errors of a value of which perhaps only the beginning was looked at: what it lacks may have come later."""
     if cut_off is None:
         return errors

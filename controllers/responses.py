@@ -20,12 +20,12 @@ def as_dict(row: Any, fields: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in fields}
 
 
-def row_answer(row: Any, fields: Sequence[str]) -> RenderedResponse:
+def rendered_row(row: Any, fields: Sequence[str]) -> RenderedResponse:
     """One row as JSON, tagged with its version."""
-    return rendered_content(as_dict(row, fields))
+    return rendered_fields(as_dict(row, fields))
 
 
-def rendered_content(content: dict[str, Any], query: ListQuery | None = None) -> RenderedResponse:
+def rendered_fields(content: dict[str, Any], query: ListQuery | None = None) -> RenderedResponse:
     """One row as JSON, tagged with its version; of `query`, the fields that were asked for are shown.
 
     What is not the whole row, or is more than that, has a tag of its own: the row's version, a dot, and a digest.
@@ -35,11 +35,11 @@ def rendered_content(content: dict[str, Any], query: ListQuery | None = None) ->
     body = json_body(shown)
     if query is None or query.shows_rows:
         return RenderedResponse(body, f'"{version(content["id_key"], content["updated_at"])}"')
-    return long_answer(body, content["id_key"], content["updated_at"])
+    return tagged_row(body, content["id_key"], content["updated_at"])
 
 
-def long_answer(body: bytes, id_key: int, updated_at: datetime) -> RenderedResponse:
-    """One row with others inside, which is rendered already: as `rendered_content` tags it."""
+def tagged_row(body: bytes, id_key: int, updated_at: datetime) -> RenderedResponse:
+    """One row with others inside, which is rendered already: as `rendered_fields` tags it."""
     return RenderedResponse(body, f'"{version(id_key, updated_at)}.{digest(body)}"')
 
 
@@ -50,15 +50,15 @@ def digest(body: bytes) -> str:
 
 def row_reply(status: int, row: Any, fields: Sequence[str], location: str | None = None) -> Reply:
     """The reply to a write that ends with one row."""
-    return reply(status, row_answer(row, fields), location)
+    return reply(status, rendered_row(row, fields), location)
 
 
-def reply(status: int, answer: RenderedResponse, location: str | None = None) -> Reply:
+def reply(status: int, rendered: RenderedResponse, location: str | None = None) -> Reply:
     """The reply with this answer; `location` is the path of what was made."""
-    headers = {"Content-Type": JSON, "ETag": answer.etag}
+    headers = {"Content-Type": JSON, "ETag": rendered.etag}
     if location is not None:
         headers["Location"] = location
-    return Reply(status, answer.body, headers)
+    return Reply(status, rendered.body, headers)
 
 
 def as_response(reply: Reply) -> Response:

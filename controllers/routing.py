@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope, Send
 
-from controllers.request_body import MISSING, StrictRequest, with_end
+from controllers.request_body import MISSING, StrictRequest, with_cut_off
 from schemas.base import ListQuery
 from schemas.error_limits import first_few
 from schemas.query_types import MAX_VALUES
@@ -55,7 +55,7 @@ class ShopRoute(APIRoute):
     dependencies, forms, response models. So the route asks the endpoint itself.
 
     `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
-    that `reads_rows` gets the chunks of its body. `about` gives the options of FastAPI that only document the route.
+    that `reads_rows` gets the chunks of its body. `openapi_options` gives the options of FastAPI that only document the route.
     """
 
     reads_rows = False
@@ -65,17 +65,17 @@ class ShopRoute(APIRoute):
         path: str,
         endpoint: Callable[..., Any],
         *,
-        about: Callable[[], dict[str, Any]],
+        openapi_options: Callable[[], dict[str, Any]],
         query_fields: Set[str] = frozenset(),
         **options: Any,
     ) -> None:
         super().__init__(path, endpoint, **options)
-        self._options, self._about, self._query_fields = options, about, query_fields
+        self._options, self._openapi_options, self._query_fields = options, openapi_options, query_fields
         self.app = self._serve
 
     def documented(self) -> APIRoute:
         """The route with all that OpenAPI tells of it. Not made before it is asked for: a start need not wait for it."""
-        return APIRoute(self.path, self.endpoint, **self._options, **self._about())
+        return APIRoute(self.path, self.endpoint, **self._options, **self._openapi_options())
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = StrictRequest(scope, receive)
@@ -92,7 +92,7 @@ class ShopRoute(APIRoute):
         """What the endpoint takes beside the request. Raises 422 with everything that is wrong with any of it."""
         arguments: dict[str, Any] = {}
         errors: list[dict[str, Any]] = []
-        for field, place, value in self._given(request):
+        for field, place, value in self._inputs(request):
             if value is not MISSING:
                 arguments[field.name], problems = field.validate(value, loc=place)
                 errors += problems
@@ -100,12 +100,12 @@ class ShopRoute(APIRoute):
                 errors.append({"type": "missing", "loc": place, "msg": "Field required"})
             else:
                 arguments[field.name] = field.default
-        errors = with_end(errors, request.cut_off)
+        errors = with_cut_off(errors, request.cut_off)
         if errors:
             raise RequestValidationError(errors)
         return arguments
 
-    def _given(self, request: StrictRequest) -> Iterator[tuple[Any, tuple[str, ...], Any]]:
+    def _inputs(self, request: StrictRequest) -> Iterator[tuple[Any, tuple[str, ...], Any]]:
         """What the endpoint takes, where that is in the request, and what is there."""
         for field in self.dependant.path_params:
             yield field, ("path", field.alias), request.path_params[field.alias]
@@ -146,18 +146,18 @@ async def refuse_body(request: StrictRequest) -> None:
 def parse_query(request: Request, schema: type[ListQuery]) -> Any:
     """The query of a list as an object of `schema`. Raises 422 that names what is wrong."""
     if not request.scope["query_string"]:
-        return _nothing_asked(schema)
-    given: dict[str, list[str]] = {}
+        return _empty_query(schema)
+    params: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if name in schema.model_fields:
-            given.setdefault(name, []).append(value)
+            params.setdefault(name, []).append(value)
     try:
-        return schema.model_validate(given)
+        return schema.model_validate(params)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in problems]) from None
 
 
 @cache
-def _nothing_asked(schema: type[ListQuery]) -> ListQuery:
+def _empty_query(schema: type[ListQuery]) -> ListQuery:
     return schema()

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from controllers.openapi.headers import referred_to
-from controllers.openapi.operation import LIMITED, answers_of_service
+from controllers.openapi.headers import header_references
+from controllers.openapi.operation import LIMITED_HEADERS, service_responses
 from controllers.responses import json_response
 from infrastructure.server.health_paths import REPORT
 from infrastructure.server.media_types import JSON
@@ -33,7 +33,7 @@ _SECURITY_DAYS = 180
 _LONGEST_ACCEPT = 1000
 
 
-def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str]) -> None:
+def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str]) -> None:
     """Add these routes to `app`. `resources` are the paths of its resources by name."""
     index = {
         "name": app.title,
@@ -54,7 +54,7 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
             return RedirectResponse("/docs", headers=varying)
         return json_response(index, headers=varying)
 
-    async def answer(response: Response, request: Request) -> Response:
+    async def fixed(response: Response, request: Request) -> Response:
         return response
 
     async def security(request: Request) -> Response:
@@ -69,7 +69,7 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
     }
     to_pages = {
         "description": "A browser is sent to the documentation",
-        "headers": referred_to(["Location", "Vary", *LIMITED]),
+        "headers": header_references(["Location", "Vary", *LIMITED_HEADERS]),
     }
     app.add_api_route(
         "/",
@@ -78,10 +78,10 @@ def add_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequ
         tags=["service"],
         summary="Where things are",
         response_class=Response,
-        responses=answers_of_service(success, (400, 413, 429, 500), LIMITED, {307: to_pages}),
+        responses=service_responses(success, (400, 413, 429, 500), LIMITED_HEADERS, {307: to_pages}),
     )
-    app.add_route("/favicon.ico", partial(answer, icon), include_in_schema=False)
-    app.add_route("/robots.txt", partial(answer, robots), include_in_schema=False)
+    app.add_route("/favicon.ico", partial(fixed, icon), include_in_schema=False)
+    app.add_route("/robots.txt", partial(fixed, robots), include_in_schema=False)
     app.add_route("/.well-known/security.txt", security, include_in_schema=False)
 
 

@@ -41,27 +41,27 @@ _PAGE = {
 _LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
 
 
-class Rendered:
+class LazyResponse:
     """An answer that is rendered in a thread when somebody first asks for it, and then kept."""
 
     def __init__(self, render: Callable[[], tuple[bytes, dict[str, str]]]) -> None:
         self._render = render
         self._rendering = SingleFlight()
-        self._answer: RenderedResponse | None = None
+        self._response: RenderedResponse | None = None
 
-    async def answer(self) -> RenderedResponse:
-        if self._answer is None:
-            await self._rendering.result("answer", self._make)
-            assert self._answer is not None
-        return self._answer
+    async def response(self) -> RenderedResponse:
+        if self._response is None:
+            await self._rendering.result("response", self._make)
+            assert self._response is not None
+        return self._response
 
     async def respond(self, request: Request) -> Response:
         """The endpoint of the answer."""
-        return await conditional_response(request.scope, await self.answer(), cache_control=PRIVATE)
+        return await conditional_response(request.scope, await self.response(), cache_control=PRIVATE)
 
     async def _make(self) -> None:
         body, headers = await asyncio.to_thread(self._render)
-        self._answer = RenderedResponse(body, f'"{_digest(body)}"', headers)
+        self._response = RenderedResponse(body, f'"{_digest(body)}"', headers)
 
 
 class Assets:
@@ -69,7 +69,7 @@ class Assets:
 
     def __init__(self, folder: Path) -> None:
         self._files = {path.name: path for path in folder.iterdir() if path.is_file()}
-        self._rendered = {name: Rendered(partial(_read, path)) for name, path in self._files.items()}
+        self._rendered = {name: LazyResponse(partial(_read, path)) for name, path in self._files.items()}
 
     def url(self, name: str) -> str:
         """The path of the file below the digest of its content. It reads the file."""
@@ -80,15 +80,15 @@ class Assets:
         name, digest = request.path_params["name"], request.path_params.get("digest")
         if name not in self._rendered:
             raise HTTPException(404)
-        answer = await self._rendered[name].answer()
+        response = await self._rendered[name].response()
         if digest is None:
-            return await conditional_response(request.scope, answer, cache_control=PUBLIC)
-        if answer.etag != f'"{digest}"':
+            return await conditional_response(request.scope, response, cache_control=PUBLIC)
+        if response.etag != f'"{digest}"':
             raise HTTPException(404)
-        return await conditional_response(request.scope, answer, cache_control=IMMUTABLE)
+        return await conditional_response(request.scope, response, cache_control=IMMUTABLE)
 
 
-def add_pages(app: FastAPI) -> None:
+def add_docs_ui(app: FastAPI) -> None:
     """Add the documentation pages to `app`, whose routes must all be there."""
     assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
@@ -116,7 +116,7 @@ def add_pages(app: FastAPI) -> None:
         return json_body(app.openapi()), {"Content-Type": JSON}
 
     for path, render in (("/docs", swagger_ui), ("/redoc", redoc), (OPENAPI, openapi)):
-        app.add_route(path, Rendered(render).respond, include_in_schema=False)
+        app.add_route(path, LazyResponse(render).respond, include_in_schema=False)
     for path in (f"{ASSETS}/{{name}}", f"{ASSETS}/{{digest}}/{{name}}"):
         app.add_route(path, assets.respond, include_in_schema=False)
 

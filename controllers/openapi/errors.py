@@ -7,7 +7,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
-from controllers.openapi.headers import referred_to
+from controllers.openapi.headers import header_references
 from schemas.problem import (
     CODES,
     MalformedProblem,
@@ -49,8 +49,8 @@ _DESCRIPTIONS = {
 _HEADERS = {415: ["Accept", "Accept-Encoding"], 409: ["Retry-After"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 # What the layers around the routes can say to any request, and 422 to an unknown query parameter.
-_OF_ALL = (400, 413, 422, 429, 500, 503)
-_OF_BODIES = (408, 415)
+_ANY_REQUEST = (400, 413, 422, 429, 500, 503)
+_REQUESTS_WITH_BODY = (408, 415)
 
 
 # -- Which there can be ----------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_p
     if method == "POST":
         possible |= {errors.RequestInProgress, errors.KeyReused}
     codes: dict[int, set[str]] = defaultdict(set)
-    for status in (*_OF_ALL, *(_OF_BODIES if method in ("POST", "PUT", "PATCH") else ())):
+    for status in (*_ANY_REQUEST, *(_REQUESTS_WITH_BODY if method in ("POST", "PUT", "PATCH") else ())):
         codes[status].add(CODES[status])
     for error in possible:
         codes[error.status].add(error.code)
@@ -76,22 +76,24 @@ def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_p
 # -- How they are told -----------------------------------------------------------------------------
 
 
-def error_answer(status: int, codes: Iterable[str], *, headers: Iterable[str], description: str = "") -> dict[str, Any]:
+def error_response(
+    status: int, codes: Iterable[str], *, headers: Iterable[str], description: str = ""
+) -> dict[str, Any]:
     """The OpenAPI answer for the errors of this status with these codes. `headers` are those of every answer."""
     names = sorted(codes)
     return {
         "description": f"{description or _DESCRIPTIONS[status]}. `code`: {', '.join(f'`{name}`' for name in names)}",
-        "headers": referred_to([*_HEADERS.get(status, ()), *headers]),
+        "headers": header_references([*_HEADERS.get(status, ()), *headers]),
         "content": {PROBLEM_JSON: {"examples": {name: {"$ref": f"#/components/examples/{name}"} for name in names}}},
         _CODES: names,
     }
 
 
-def any_other_error(headers: Iterable[str]) -> dict[str, Any]:
+def other_errors(headers: Iterable[str]) -> dict[str, Any]:
     """The OpenAPI answer for what may come from between client and shop, or with a later version."""
     return {
         "description": "Any other error",
-        "headers": referred_to(headers),
+        "headers": header_references(headers),
         "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMAS.format(model=Problem.__name__)}}},
     }
 
@@ -100,7 +102,7 @@ def name_problems(document: dict[str, Any]) -> None:
     """Give every answer for errors the schema that lists its codes; equal ones share it."""
     schemas = document["components"]["schemas"]
     schemas |= _schema_of(Problem)
-    for status, operation_id, answer in _error_answers(document):
+    for status, operation_id, answer in _error_responses(document):
         codes = tuple(answer.pop(_CODES))
         name = _name_of(codes, status, operation_id)
         if name not in schemas:
@@ -109,7 +111,7 @@ def name_problems(document: dict[str, Any]) -> None:
     document["components"]["examples"] = _examples()
 
 
-def _error_answers(document: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _error_responses(document: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
     for operations in document["paths"].values():
         for operation in operations.values():
             for status, answer in operation["responses"].items():
@@ -148,7 +150,7 @@ class _Example:
     members: Mapping[str, Any] = field(default_factory=dict)
 
 
-_OF_LAYERS = (
+_LAYER_EXAMPLES = (
     _Example(400, "The Host header is missing or malformed"),
     _Example(408, "The body of the request did not come in time"),
     _Example(413, "The body is larger than 1048576 bytes"),
@@ -162,7 +164,7 @@ _OF_LAYERS = (
     _Example(500, "Internal server error", {"error_id": "1f2e3d4c"}),
     _Example(503, "The database is not available, try again later"),
 )
-_OF_RULES: tuple[ShopError, ...] = (
+_RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.NotFound("Product", 7),
     errors.CrossOrigin(),
     errors.RuleBroken("Address 3 is not one of client 1"),
@@ -187,11 +189,11 @@ _OF_RULES: tuple[ShopError, ...] = (
 def _examples() -> dict[str, Any]:
     """An example of every error, by its code."""
     of_layers = {
-        CODES[one.status]: _example(one.status, CODES[one.status], one.detail, one.members) for one in _OF_LAYERS
+        CODES[one.status]: _example(one.status, CODES[one.status], one.detail, one.members) for one in _LAYER_EXAMPLES
     }
     of_rules = {
         error.code: _example(error.status, error.code, error.detail, {"message": error.message, **error.members})
-        for error in _OF_RULES
+        for error in _RULE_EXAMPLES
     }
     return of_layers | of_rules
 

@@ -20,7 +20,7 @@ def _one_text(description: str, text: str) -> dict[str, Any]:
 
 
 # While requests are limited, on every answer below the prefix of the API.
-OF_THE_LIMIT = {
+RATE_LIMIT_HEADERS = {
     "X-RateLimit-Limit": _header("Requests that a window allows", 100, required=False, type="integer", minimum=1),
     "X-RateLimit-Remaining": _header("Requests that are left", 99, required=False, type="integer", minimum=0),
     "X-RateLimit-Reset": _header("Seconds until the window ends", 42, required=False, type="integer", minimum=0),
@@ -31,7 +31,7 @@ OF_THE_LIMIT = {
         "Requests (`q`) that a window of `w` seconds allows", '"default";q=100;w=60', required=False
     ),
 }
-OF_EVERY_ANSWER = {
+EVERY_RESPONSE_HEADERS = {
     "X-Request-ID": _header(
         "The id of the request: yours, if you sent one, and what the log has",
         "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
@@ -42,8 +42,8 @@ OF_EVERY_ANSWER = {
     "Cache-Control": _header("What caches may do with the answer", "private, no-cache"),
 }
 HEADERS = {
-    **OF_EVERY_ANSWER,
-    **OF_THE_LIMIT,
+    **EVERY_RESPONSE_HEADERS,
+    **RATE_LIMIT_HEADERS,
     "ETag": _header("The version of what is answered", '"1-643a1b2c3d4e5"', type="string", pattern='^"[^"]+"$'),
     "Location": _header("The path of the row that was made", "/products/1", type="string", pattern="^/"),
     "Link": _header(
@@ -70,7 +70,7 @@ HEADERS = {
 }
 
 
-def referred_to(names: Iterable[str]) -> dict[str, Any]:
+def header_references(names: Iterable[str]) -> dict[str, Any]:
     """These headers of answers, as references."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
@@ -91,7 +91,7 @@ IF_NONE_MATCH = _parameter(
     "Entity tags of what the client has already: the answer to them is 304",
     '"1-643a1b2c3d4e5"',
 )
-NONE_OF_THESE = _parameter(
+IF_NONE_MATCH_OF_CHANGE = _parameter(
     "If-None-Match", "Entity tags, none of which the row may have, else 412; `*` for any", '"1-643a1b2c3d4e5"'
 )
 IF_MATCH = _parameter(

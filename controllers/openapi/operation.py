@@ -4,27 +4,27 @@ from collections.abc import Iterable
 from types import GenericAlias
 from typing import Any
 
-from controllers.openapi.errors import any_other_error, error_answer, possible_codes
+from controllers.openapi.errors import error_response, other_errors, possible_codes
 from controllers.openapi.headers import (
+    EVERY_RESPONSE_HEADERS,
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
-    NONE_OF_THESE,
-    OF_EVERY_ANSWER,
-    OF_THE_LIMIT,
+    IF_NONE_MATCH_OF_CHANGE,
     PREFER,
-    referred_to,
+    RATE_LIMIT_HEADERS,
+    header_references,
 )
 from infrastructure.server.media_types import JSON
 from schemas.problem import CODES
 from services.errors import ShopError
 
-STORED = {
+STORED_FIELDS = {
     "id_key": 1,
     "created_at": "2026-11-16T10:00:00.123456Z",
     "updated_at": "2026-11-16T10:00:00.123456Z",
 }
-LIMITED = (*OF_EVERY_ANSWER, *OF_THE_LIMIT)
+LIMITED_HEADERS = (*EVERY_RESPONSE_HEADERS, *RATE_LIMIT_HEADERS)
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -37,7 +37,7 @@ def list_of(schema: Any) -> Any:
 def responses(
     method: str,
     status: int,
-    answer: Any,
+    schema: Any,
     example: Any,
     *,
     row_in_path: bool,
@@ -45,42 +45,45 @@ def responses(
     cached: bool = False,
 ) -> Responses:
     """The OpenAPI answers of an operation: its success, and every error it can give."""
-    headers = _success_headers(method, status, isinstance(answer, GenericAlias), cached)
+    headers = _success_headers(method, status, isinstance(schema, GenericAlias), cached)
     success: dict[str, Any] = {
         "description": {201: "Stored", 204: "Deleted"}.get(status, "Success"),
-        "headers": referred_to([*headers, *LIMITED]),
+        "headers": header_references([*headers, *LIMITED_HEADERS]),
     }
-    if answer is not None:
-        success |= {"model": answer, "content": {JSON: {"example": example}}}
+    if schema is not None:
+        success |= {"model": schema, "content": {JSON: {"example": example}}}
     documented: Responses = {status: success}
     if method == "GET":
         unchanged = [name for name in headers if name in ("ETag", "X-Cache-Hit")]
-        documented[304] = {"description": "The client has it already", "headers": referred_to([*unchanged, *LIMITED])}
+        documented[304] = {
+            "description": "The client has it already",
+            "headers": header_references([*unchanged, *LIMITED_HEADERS]),
+        }
     return documented | _errors(method, possible_codes(method, refusals, row_in_path=row_in_path))
 
 
-def answers_of_service(
-    answer: dict[str, Any], statuses: Iterable[int], headers: Iterable[str], others: Responses | None = None
+def service_responses(
+    response: dict[str, Any], statuses: Iterable[int], headers: Iterable[str], others: Responses | None = None
 ) -> Responses:
-    """The OpenAPI answers of an operation about the service itself: `answer` is its success.
+    """The OpenAPI answers of an operation about the service itself: `response` is its success.
 
     `statuses` are those of the errors of the layers around it, `headers` those of every answer.
     """
-    errors: Responses = {status: error_answer(status, [CODES[status]], headers=headers) for status in statuses}
-    success = {**answer, "headers": referred_to(headers)}
-    return {200: success, **errors, **(others or {}), "default": any_other_error(headers)}
+    errors: Responses = {status: error_response(status, [CODES[status]], headers=headers) for status in statuses}
+    success = {**response, "headers": header_references(headers)}
+    return {200: success, **errors, **(others or {}), "default": other_errors(headers)}
 
 
 def _errors(method: str, codes: dict[int, set[str]]) -> Responses:
     documented: Responses = {}
     for status in sorted(codes):
-        headers = list(LIMITED)
+        headers = list(LIMITED_HEADERS)
         if method == "POST" and status in (400, 404, 409):
             headers.append("Idempotent-Replayed")
-        documented[status] = error_answer(status, codes[status], headers=headers)
+        documented[status] = error_response(status, codes[status], headers=headers)
     if method == "PATCH":
-        documented[415]["headers"] = referred_to(["Accept", "Accept-Patch", "Accept-Encoding", *LIMITED])
-    return documented | {"default": any_other_error(LIMITED)}
+        documented[415]["headers"] = header_references(["Accept", "Accept-Patch", "Accept-Encoding", *LIMITED_HEADERS])
+    return documented | {"default": other_errors(LIMITED_HEADERS)}
 
 
 def _success_headers(method: str, status: int, is_list: bool, cached: bool) -> list[str]:
@@ -96,7 +99,9 @@ def _success_headers(method: str, status: int, is_list: bool, cached: bool) -> l
     return [*headers, "X-Cache-Hit"] if cached else headers
 
 
-def request_extra(method: str, body: Any, example: Any, *, row_in_path: bool, answers: bool) -> dict[str, Any]:
+def request_extra(
+    method: str, body: Any, example: Any, *, row_in_path: bool, response_has_body: bool
+) -> dict[str, Any]:
     """The OpenAPI parts of a request that FastAPI does not know of: headers and the example of the body.
 
     `answers` tells whether there is a body in the answer, which the client may prefer to be left out.
@@ -107,8 +112,8 @@ def request_extra(method: str, body: Any, example: Any, *, row_in_path: bool, an
         headers = [IDEMPOTENCY_KEY]
     else:
         # What is about many rows is at no version; the rows in its body say theirs.
-        headers = [IF_MATCH, NONE_OF_THESE] if row_in_path else []
-    if method != "GET" and answers:
+        headers = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE] if row_in_path else []
+    if method != "GET" and response_has_body:
         headers.append(PREFER)
     extra: dict[str, Any] = {"parameters": headers}
     if body is not None:

@@ -61,7 +61,7 @@ COUNTS: ConnectionCounts = ConnectionCounts()
 OF_THE_SHOP = {
     "config.settings.get_settings",
     "infrastructure.database.migrations._revisions",
-    "controllers.routing._nothing_asked",
+    "controllers.routing._empty_query",
     "schemas.base._several",
     "infrastructure.observability.log_lines._second",
     "middleware.cache_control.lines_about_caches",

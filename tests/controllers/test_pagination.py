@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controllers.pagination import Params, list_answer, rendered_page
+from controllers.pagination import Params, rendered_list, rendered_page
 from schemas.base import ListQuery, Page
 
 pytestmark = pytest.mark.unit
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 def links(page: Page, keys: Sequence[int], given: Params = (), **query: Any) -> dict[str, str]:
     """The targets in the Link header, by relation."""
     content = [{"id_key": key} for key in keys]
-    header = list_answer(content, page, ListQuery(**query), "/things", given).headers["Link"]
+    header = rendered_list(content, page, ListQuery(**query), "/things", given).headers["Link"]
     targets = {}
     for link in header.split(", "):
         target, relation = link.split("; ")
@@ -25,9 +25,9 @@ def links(page: Page, keys: Sequence[int], given: Params = (), **query: Any) -> 
 def test_a_list_is_tagged_with_its_rows_and_links() -> None:
     query = ListQuery()
     tags = {
-        list_answer([{"id_key": 1}], Page([], 1), query, "/things", ()).etag,
-        list_answer([{"id_key": 2}], Page([], 1), query, "/things", ()).etag,
-        list_answer([{"id_key": 1}], Page([], 500), query, "/things", ()).etag,
+        rendered_list([{"id_key": 1}], Page([], 1), query, "/things", ()).etag,
+        rendered_list([{"id_key": 2}], Page([], 1), query, "/things", ()).etag,
+        rendered_list([{"id_key": 1}], Page([], 500), query, "/things", ()).etag,
     }
     assert len(tags) == 3
 
@@ -65,7 +65,7 @@ def test_from_behind_the_end_the_previous_page_is_the_last_with_rows() -> None:
 def test_an_estimate_is_marked_and_has_no_last_page() -> None:
     page = Page([], 20_000, estimated=True)
     assert "last" not in links(page, [1], skip=0, limit=10)
-    assert list_answer([], page, ListQuery(), "/things", ()).headers["X-Total-Count-Estimated"] == "true"
+    assert rendered_list([], page, ListQuery(), "/things", ()).headers["X-Total-Count-Estimated"] == "true"
 
 
 def test_an_estimate_that_is_too_low_does_not_end_the_way_through_the_links() -> None:

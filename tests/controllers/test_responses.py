@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from controllers.preconditions import versions_in
-from controllers.responses import rendered_content, row_answer, row_reply
+from controllers.responses import rendered_fields, rendered_row, row_reply
 from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.conditional_response import ConditionalResponse, conditional_response
 from models.base import version
@@ -35,7 +35,7 @@ def response_to(scope: Scope, answer: RenderedResponse, hit: bool | None = None)
 
 
 def test_a_row_is_tagged_with_its_version() -> None:
-    answer = row_answer(ROW, ("id_key", "name", "updated_at"))
+    answer = rendered_row(ROW, ("id_key", "name", "updated_at"))
     assert answer.body == b'{"id_key":7,"name":"Lamp","updated_at":"2026-11-16T10:00:00.123456Z"}\n'
     assert answer.etag == TAG
 
@@ -48,7 +48,7 @@ def test_two_versions_within_a_microsecond_of_each_other_differ() -> None:
 def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
     row = {"id_key": 7, "updated_at": CHANGED}
     query = OrderQuery.model_validate({"expand": "bill"})
-    one, other = (rendered_content(row | {"bill": {"total": total}}, query).etag for total in (1, 2))
+    one, other = (rendered_fields(row | {"bill": {"total": total}}, query).etag for total in (1, 2))
     assert one != other
     # And still with the version of the row: what was read expanded can be changed under If-Match.
     assert versions_in([one]) == versions_in([other]) == versions_in([TAG])
@@ -56,11 +56,11 @@ def test_an_expanded_row_is_tagged_with_what_is_inside_too() -> None:
 
 def test_some_fields_of_a_row_are_an_answer_with_a_tag_of_its_own() -> None:
     row = {"id_key": 7, "total": 5, "status": 1, "updated_at": CHANGED}
-    answers = [rendered_content(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
+    answers = [rendered_fields(row, OrderQuery.model_validate({"fields": name})) for name in ("total", "status")]
     assert [answer.body for answer in answers] == [b'{"id_key":7,"total":5}\n', b'{"id_key":7,"status":1}\n']
     assert len({TAG, *(answer.etag for answer in answers)}) == 3
     assert versions_in([answers[0].etag]) == versions_in([TAG])
-    assert rendered_content(row, OrderQuery()).etag == TAG
+    assert rendered_fields(row, OrderQuery()).etag == TAG
 
 
 @pytest.mark.parametrize("header", ['"a"', 'W/"a"', '"x", "a"', '"x",W/"a"', '"a-gzip"', 'W/"a-zstd"', "*"])

@@ -8,7 +8,13 @@ import jsonschema_rs
 
 PROBLEM = "application/problem+json"
 # Not marked as required, because a shop may limit nobody.
-OF_THE_LIMIT = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy")
+RATE_LIMIT_HEADERS = (
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "RateLimit",
+    "RateLimit-Policy",
+)
 # The kinds of numbers that headers are.
 _NUMBERS = {"integer": int, "number": float}
 
@@ -105,7 +111,7 @@ class Document:
 
     def _check_headers(self, response: httpx.Response, answer: dict[str, Any], what: str) -> None:
         assert response.request.url.path.startswith("/health") or all(
-            name in response.headers for name in OF_THE_LIMIT
+            name in response.headers for name in RATE_LIMIT_HEADERS
         ), what
         for name, reference in answer.get("headers", {}).items():
             header = self.resolved(reference)
