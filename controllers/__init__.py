@@ -1,1 +1,1 @@
-"""HTTP only: routes, their parameters, and answers made of what the services return."""
+"""HTTP only: routes, their parameters, and responses made of the results of services."""

@@ -1,7 +1,7 @@
 """The routes that every entity has, built from the class attributes of its controller.
 
-A subclass names its service and its schemas; it adds routes of its own by extending `routes`. Every
-endpoint hands a function of a session to the executor and turns what comes back into an answer.
+A subclass names its service and its schemas; it adds routes of its own by extending `routes`. Every endpoint gives the
+executor a function of a session, and makes a response of its result.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class BaseController(EntityRoutes):
     """List, get, create, change and delete the rows of one entity over HTTP."""
 
-    # What caches on the way may do with its rows and lists.
+    # The Cache-Control header of its rows and lists.
     cache_control: ClassVar[bytes] = PRIVATE
 
     def routes(self) -> list[APIRoute]:
@@ -119,7 +119,7 @@ class BaseController(EntityRoutes):
             return created(self.service(session).create(body.sent()))
 
         keyed = await keyed_request(request)
-        # The answer is kept under a key by the transaction that makes it, which is several statements.
+        # With an Idempotency-Key the transaction also keeps the reply, so that it has several statements.
         single_statement = self.service.single_statement(body.sent()) if keyed is None else None
         return await self.write_single_statement(request, single_statement, created, work, keyed)
 
@@ -145,7 +145,7 @@ class BaseController(EntityRoutes):
     # -- for subclasses ----------------------------------------------------------------------------
 
     def list_read(self, request: Request, query: ListQuery) -> AnyRead:
-        """How the page that `query` asks for is read."""
+        """The read of the page for `query`."""
         params = self.link_params(request, query)
 
         def rendered(page: Page) -> RenderedResponse:
@@ -190,14 +190,14 @@ class BaseController(EntityRoutes):
 
     @staticmethod
     def link_params(request: Request, query: ListQuery) -> list[tuple[str, str]]:
-        """The parameters of a list as the client wrote them, for the links between its pages."""
+        """The parameters of a list as the client sent them, for the links between its pages."""
         known, sent = type(query).model_fields, request.query_params.multi_items()
         return [(name, text.strip()) for name, text in sent if name in known and not is_blank(text)]
 
     def list_key(self, query: ListQuery) -> str:
-        """The cache key of a list: `products:list:skip:0:limit:100`, then whatever else was asked for.
+        """The cache key of a list: `products:list:skip:0:limit:100`, then the other parameters.
 
-        Below a prefix the path too, because its links lead there: shops with several prefixes may share one Redis.
+        With a prefix the path is part of it, because links contain it: shops with several prefixes may share one Redis.
         """
         paging = {"skip": query.skip, "limit": query.limit}
         if query.after is not None:
@@ -209,7 +209,7 @@ class BaseController(EntityRoutes):
 
     @staticmethod
     async def respond(request: Request, read: AnyRead) -> Response:
-        """What `read` answers; later requests of the same target are answered by it without this controller."""
+        """The response of `read`, which is registered for later requests of the same target: they skip this controller."""
         response, hit = await read.answer()
         register(request.scope, read)
         return await conditional_response(request.scope, response, hit, cache_control=read.cache_control)
@@ -220,7 +220,7 @@ class BaseController(EntityRoutes):
 
     @staticmethod
     async def write_keyed(request: Request, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Response:
-        """As `write`, where it is known whether the request has a key."""
+        """As `write`, for a caller that has read the key already."""
         return as_response(preferred(await executor_of(request).write(work, keyed), request))
 
     @staticmethod
@@ -231,7 +231,7 @@ class BaseController(EntityRoutes):
         work: Callable[[Session], Reply],
         keyed: KeyedRequest | None,
     ) -> Response:
-        """The reply to what came of `single_statement`; where that is not to be had, the reply of `work` after its commit."""
+        """The reply to the result of `single_statement`; without a result, the reply of `work` after its commit."""
         executor = executor_of(request)
         result = None if single_statement is None else await executor.single_statement(single_statement)
         reply = await executor.write(work, keyed) if result is None else to_reply(result)
@@ -243,7 +243,7 @@ class BaseController(EntityRoutes):
 
 
 def _selected_fields(query: ListQuery) -> dict[str, Sequence[str]]:
-    """What the key of a cached answer says of the fields that it shows: nothing where it shows all."""
+    """The fields as part of a cache key; nothing when all are shown."""
     return {"fields": query.fields} if query.fields else {}
 
 

@@ -30,7 +30,7 @@ from services.idempotency import Reply
 
 @dataclass(frozen=True)
 class ValidatedByEndpoint:
-    """Marks a body that is documented as what `adapter` takes, and that the endpoint itself holds against it."""
+    """Marks a body that is documented by the schema of `adapter`, and that the endpoint validates itself."""
 
     adapter: TypeAdapter[Any]
 
@@ -144,7 +144,7 @@ class BulkController(BaseController):
 
 
 def _refuse_repeated(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raise 422 for rows that were named before: which of them is meant, nobody could say."""
+    """Raise 422 for rows whose `id_key` stands twice in the request."""
     seen: set[int] = set()
     repeated = []
     for index, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Reads the rows of a bulk request: parsed, put into its fingerprint and validated, one after the other.
+"""Rows of a bulk request: parsed, added to the fingerprint and validated, one after the other.
 
-Between two of them others have their turn, and at the first error too many to be told the rest is left alone. So
-16 MiB of whatever hold nobody up, and take little more memory than what was sent of good rows.
+Between two rows the event loop serves other requests, and when there are more errors than a response lists the rest is
+not read. So a body of 16 MiB blocks nobody, and takes little more memory than its valid rows.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from services.fingerprint import RowsFingerprint
 from services.idempotency import KeyedRequest
 
 MAX_BULK = 10_000
-# After so many seconds others have their turn.
+# Seconds of work before the event loop serves other requests.
 _SLICE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class BulkRows:
-    """What was sent of each row, and the request, if it is one under an Idempotency-Key."""
+    """The fields sent of each row, and the keyed request, if it has an Idempotency-Key."""
 
     sent: list[dict[str, Any]]
     keyed: KeyedRequest | None
 
 
 async def read_rows(request: Request, body: deque[bytes], schema: type[Body]) -> BulkRows:
-    """The rows of the request, each of which has to be what `schema` takes. Raises 422 with what is wrong with them."""
+    """The rows of the request, validated by `schema`. Raises 422 with their errors."""
     key = key_of(request)
     fingerprint = None if key is None else RowsFingerprint(request.method, request.scope["path"])
     reader = _RowReader(schema, fingerprint)
@@ -50,7 +50,7 @@ async def read_rows(request: Request, body: deque[bytes], schema: type[Body]) ->
 
 
 class _RowReader:
-    """What was read so far of the rows of one request."""
+    """Reads the rows of one request, and collects the valid ones and the errors."""
 
     def __init__(self, schema: type[Body], fingerprint: RowsFingerprint | None) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class _RowReader:
         self._count = 0
 
     async def read(self, body: deque[bytes]) -> None:
-        """Read until the end, or until nothing has to be known any more."""
+        """Read to the end, or to the first error beyond the limit."""
         try:
             await self._read(body)
         except NotAnArray:

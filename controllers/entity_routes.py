@@ -1,4 +1,4 @@
-"""How the routes of an entity are made and documented, from the class attributes of its controller."""
+"""The routes of an entity and their documentation, made from the class attributes of its controller."""
 
 import inspect
 import re
@@ -24,9 +24,9 @@ class EntityRoutes:
     update_schema: ClassVar[type[Update]]
     read_schema: ClassVar[type[Read]]
     query_schema: ClassVar[type[ListQuery]]
-    # What GET shows, where that can be more than a row.
+    # The schema of GET, if that can be more than a row.
     shown_schema: ClassVar[type[Read] | None] = None
-    # Requests and answers shown in the documentation.
+    # The example of requests and responses in the documentation.
     example: ClassVar[dict[str, Any]]
 
     def __init__(self, prefix: str = "") -> None:
@@ -53,10 +53,10 @@ class EntityRoutes:
         query: type[ListQuery] | None = None,
         refusals: Errors = frozenset(),
     ) -> ShopRoute:
-        """A documented route. What is not given follows from the method and the entity.
+        """A documented route. Defaults follow from the method and the entity.
 
-        Of `query` it takes the parameters that hold for a single row. `refusals` are those that the services declare
-        (see `services.declared_errors`).
+        Of `query` it takes the parameters that hold for a single row. `refusals` are the errors that the services
+        declare (see `services.declared_errors`).
         """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else response_schema or self.read_schema
@@ -100,7 +100,7 @@ class EntityRoutes:
         example: Any = None,
         sortable: Sequence[str] = (),
     ) -> ShopRoute:
-        """A documented route that answers a page of rows. It is one of the entity unless `response_schema` is another's."""
+        """A documented route for a page of rows: of the entity, unless `response_schema` is that of another one."""
         asked = query or self.query_schema
 
         def openapi_options() -> dict[str, Any]:
@@ -182,7 +182,7 @@ class EntityRoutes:
 
 
 def _with_body(endpoint: Endpoint, body: Any) -> Endpoint:
-    """The endpoint with its `body` declared as `body`: FastAPI reads the schema from the annotation."""
+    """The endpoint with `body` as the annotation of its body, from which FastAPI takes the schema."""
     if body is None:
         return endpoint
 

@@ -1,4 +1,4 @@
-"""What operations poll: the whole report, whether the process lives, and whether it can serve."""
+"""Health routes: the whole report, whether the process lives, and whether it can serve."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reads the Idempotency-Key of a request."""
+"""The Idempotency-Key of a request, and the fingerprint of its body."""
 
 import asyncio
 import re
@@ -12,12 +12,12 @@ from services.idempotency import KeyedRequest
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
-# The fingerprint of a longer body takes so long that others should not wait for it.
+# The fingerprint of a longer body is computed in a thread, so that other requests need not wait for it.
 _INLINE_BYTES = 32 * 1024
 
 
 async def keyed_request(request: Request) -> KeyedRequest | None:
-    """The keyed request, or None when it is no POST or carries no key. Raises 422 for a key that is none."""
+    """The keyed request; None if it is no POST or has no key. Raises 422 for an invalid key."""
     key = key_of(request)
     if key is None:
         return None
@@ -30,11 +30,11 @@ async def keyed_request(request: Request) -> KeyedRequest | None:
 
 
 def key_of(request: Request) -> str | None:
-    """The key of a POST, if it carries one. Raises 422 for a key that is none."""
+    """The key of a POST, if it has one. Raises 422 for an invalid key."""
     lines = request.headers.getlist("idempotency-key")
     if request.method != "POST" or not lines:
         return None
-    # Several lines are one value to HTTP, and so are no key: nobody can tell which of them a repetition will carry.
+    # In HTTP several lines are one value with commas, which is no valid key.
     key = ", ".join(lines)
     if not _VISIBLE_ASCII.fullmatch(key):
         raise RequestValidationError(

@@ -1,4 +1,4 @@
-"""What monitoring scrapes: the counters of all workers, in the text format of Prometheus."""
+"""The metrics route: the counters of all workers, in the text format of Prometheus."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _EXAMPLE = 'shop_requests_total{method="GET",status="200"} 42.0'
 
 
 class MetricsController:
-    """Below the prefix and limited, like all that is not health."""
+    """Below the prefix, and limited, unlike the health routes."""
 
     def __init__(self, prefix: str = "") -> None:
         self._path = f"{prefix}/metrics"
@@ -39,7 +39,7 @@ class MetricsController:
     async def scrape(self, request: Request) -> Response:
         """What all workers have counted since the start."""
         resources = request.app.state.resources
-        # This worker tells how it is now; the others did, a second ago at most.
+        # This worker records its state now; the others did so a second ago at most.
         resources.record_state()
         # In a thread, because it reads files, and the first scrape imports a library.
         return Response(await asyncio.to_thread(_rendered, resources.metrics), headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""Routes of orders: beside the usual ones, their status, their returns, and what hangs on them."""
+"""Routes of orders: the usual ones, with expanded objects inside, and those for status and returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from services.returns import ReturnService
 
 @dataclass(frozen=True, slots=True)
 class StreamedPage:
-    """A page of orders with so much inside that it is sent in pieces."""
+    """A page of orders that is too large for one response body, and is sent in pieces."""
 
     orders: ExpandedOrders
     headers: Mapping[str, str]
@@ -167,7 +167,7 @@ class OrderController(BaseController):
         executor = executor_of(request)
         if "order_details" not in query.expand:
             return await self.respond(request, FreshRead(executor, cast(Callable[[Session], RenderedResponse], work)))
-        # Nobody remembers how it is read, which would only do for answers that are whole.
+        # Not registered for later requests: a streamed page is no complete response.
         page = await executor.read(work)
         if isinstance(page, RenderedResponse):
             return await conditional_response(request.scope, page)

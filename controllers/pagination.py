@@ -1,4 +1,4 @@
-"""Pages of lists: the rows as JSON, `X-Total-Count`, `Link`, and the entity tag of the page."""
+"""Pagination: the rows of a page as JSON, `X-Total-Count`, `Link`, and the entity tag of the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from schemas.json_codec import json_body
 
 _NO_ROWS = json_body([])
 
-# All links of a page have so many characters: proxies take some 8 kB of headers.
+# The greatest length of the Link header: proxies accept about 8 kB of headers.
 _LONGEST_LINKS = 6000
 
 Params = Sequence[tuple[str, str]]
@@ -19,7 +19,7 @@ Params = Sequence[tuple[str, str]]
 
 def rendered_page(page: Page, fields: Sequence[str], query: ListQuery, path: str, params: Params) -> RenderedResponse:
     """A page of rows as a JSON array; `path` and `params`, the parameters of the request, make its links."""
-    # By position: access by name costs three times as much, and the last column is the count.
+    # By position: access by name costs three times as much. The last column is the count.
     return rendered_list([dict(zip(fields, row, strict=False)) for row in page.rows], page, query, path, params)
 
 
@@ -39,14 +39,14 @@ def list_headers(page: Page, query: ListQuery, path: str, params: Params) -> Map
 
 
 def rendered_rows(content: list[dict[str, Any]], query: ListQuery) -> RenderedResponse:
-    """The rows of a page by themselves. A full page in the order of the keys is complete up to its last row."""
+    """The rows of a page without count and links. A full page in the order of the keys is complete to its last row."""
     is_full = len(content) == query.limit
     body = json_body([query.shown(row) for row in content] if query.fields else content)
     return RenderedResponse(body, digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 
 def rendered_size(total: int, estimated: bool) -> RenderedResponse:
-    """How many rows a list has in all, by itself."""
+    """The total count of a list, without rows."""
     headers = {"X-Total-Count": str(total)}
     if estimated:
         headers["X-Total-Count-Estimated"] = "true"
@@ -56,7 +56,7 @@ def rendered_size(total: int, estimated: bool) -> RenderedResponse:
 def complete_page(
     rows: RenderedResponse, size: RenderedResponse, query: ListQuery, path: str, params: Params
 ) -> RenderedResponse:
-    """The page that `rows` and `size` make together; `path` and `params`, the parameters of the request, make its links."""
+    """The page with `rows` and the count `size`; its links have `path` and `params`, the parameters of the request."""
     total, estimated = int(size.headers["X-Total-Count"]), "X-Total-Count-Estimated" in size.headers
     page = Page((), max(total, _seen_to(rows, query)) if estimated else total, estimated)
     links = _links(page, query, path, params, rows.complete_to)
@@ -66,9 +66,9 @@ def complete_page(
 
 
 def _seen_to(rows: RenderedResponse, query: ListQuery) -> int:
-    """How many rows there are at least, by this page of them: a full one may have others behind it.
+    """The least number of rows by this page: after a full page there may be others.
 
-    Without that, an estimate that is too low would end the way through the links before the rows do.
+    Otherwise the links would end too early when the estimate is too low.
     """
     if rows.complete_to is not None:
         return query.skip + query.limit + 1
@@ -83,7 +83,7 @@ def _links(page: Page, query: ListQuery, path: str, params: Params, last_key: in
     links = {
         relation: f'<{target}{place}&limit={query.limit}>; rel="{relation}"' for relation, place in targets.items()
     }
-    # Clients and proxies refuse answers with long headers; what is needed least goes first.
+    # Clients and proxies refuse responses with long headers; the least needed links are dropped first.
     for relation in ("last", "first", "prev", "next"):
         if sum(map(len, links.values())) > _LONGEST_LINKS:
             links.pop(relation, None)

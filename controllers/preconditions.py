@@ -1,4 +1,4 @@
-"""Reads `If-Match` and `If-None-Match` of a request that would change a row."""
+"""Preconditions: `If-Match` and `If-None-Match` of a request that would change a row."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from services.preconditions import Preconditions
 
 
 def preconditions_of(request: Request) -> Preconditions:
-    """What the request asks of the version of the row."""
+    """The preconditions of the request on the version of the row."""
     if_none_match = request.headers.getlist("if-none-match")
     if not if_none_match:
         return Preconditions(versions_in(request.headers.getlist("if-match")))
@@ -19,9 +19,9 @@ def preconditions_of(request: Request) -> Preconditions:
 
 
 def versions_in(if_match: Sequence[str]) -> frozenset[str] | None:
-    """The versions that the lines of If-Match accept, which are one list; None when any will do.
+    """The versions that the lines of If-Match accept; None when any version is accepted.
 
-    The tags of all forms of a row, plain or compressed, alone or with others inside, name the version of the row.
+    The tags of all forms of a row, plain or compressed, alone or expanded, contain the version of the row.
     """
     joined = ",".join(if_match)
     if not if_match or joined.strip() == "*":

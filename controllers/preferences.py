@@ -1,4 +1,4 @@
-"""`Prefer` (RFC 7240): whether a client wants to see what it has just written."""
+"""The header `Prefer` (RFC 7240): whether the client wants the written row in the response."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,14 +8,14 @@ from fastapi import Request
 
 from services.idempotency import Reply
 
-# Longer ones are not read: a preference may be ignored, and time belongs to others.
+# A longer header is ignored, as RFC 7240 allows.
 _LONGEST = 1000
 
 
 def preferred(reply: Reply, request: Request) -> Reply:
-    """The reply as the request prefers it: `return=minimal` leaves out the body of a success.
+    """The reply by the preference of the request: `return=minimal` leaves out the body of a success.
 
-    What is kept under an Idempotency-Key is whole, so that each repeat has what it prefers itself.
+    The reply kept under an Idempotency-Key is complete, so that each repeat has its own preference.
     """
     lines = request.headers.getlist("prefer")
     wanted = _return_preference(lines) if lines else None
@@ -29,7 +29,7 @@ def preferred(reply: Reply, request: Request) -> Reply:
 
 
 def _return_preference(lines: Sequence[str]) -> str | None:
-    """Which of the two values of `return` is asked for; of several the first one counts."""
+    """The value of `return`; of several the first one counts."""
     joined = ",".join(lines)
     for preference in parse_http_list(joined) if len(joined) <= _LONGEST else ():
         name, _, value = preference.partition(";")[0].partition("=")

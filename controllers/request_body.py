@@ -1,4 +1,4 @@
-"""Reads the bodies of requests: JSON and nothing else, not compressed, and not too large to be looked through."""
+"""Request bodies: JSON only, not compressed, and with a limited number of values."""
 
 from collections import deque
 from email.message import Message
@@ -13,27 +13,27 @@ from infrastructure.cache.lru_cache import lru_cached_of_short
 from infrastructure.server.media_types import ACCEPT_PATCH, JSON
 from schemas.json_codec import MalformedJson, TooManyValues, from_json
 
-# What stands for a value that the request does not have; null is one that it has.
+# Stands for an absent value; null is a value.
 MISSING: Any = object()
 
-# Nobody remembers what a longer Content-Type means.
+# The result for a longer Content-Type is not cached.
 _LONGEST_TYPE = 200
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read by `schemas.json_codec`."""
+    """A request whose JSON is parsed by `schemas.json_codec`."""
 
-    # What was sent: the value of its JSON, or the bytes of it, in chunks, where the endpoint reads that itself.
+    # The parsed body, or its chunks of bytes if the endpoint parses them itself.
     sent: Any = MISSING
-    # Set where `sent` is only the beginning.
+    # The error, if `sent` is only the beginning of the body.
     cut_off: TooManyValues | None = None
 
     async def json(self) -> Any:
-        """What was sent; None also where nothing was."""
+        """The body; None if there is none."""
         return None if self.sent is MISSING else self.sent
 
     async def read(self, *, parse: bool) -> None:
-        """Read the body, and parse it if that is asked for. Raises 415 for other media, and 422 for what is not JSON."""
+        """Read the body, and parse it if `parse` is true. Raises 415 for other media types, and 422 for invalid JSON."""
         body = await self.body() if parse else deque([chunk async for chunk in self.stream() if chunk])
         if not body:
             return
@@ -50,19 +50,19 @@ class StrictRequest(Request):
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             raise HTTPException(415, "The body must not be compressed", {"Accept-Encoding": "identity"})
         if not _is_json(self.headers.get("content-type", "")):
-            # Both for a PATCH: clients look for the one or the other.
+            # A PATCH gets both headers: clients read one or the other.
             patch = {"Accept-Patch": ACCEPT_PATCH} if self.method == "PATCH" else {}
             accepted = {"Accept": JSON, **patch}
             raise HTTPException(415, f"The body must be JSON: send Content-Type: {JSON}", accepted)
 
 
 def not_json(error: MalformedJson) -> dict[str, Any]:
-    """The error of a malformed request that says why its body cannot be read."""
+    """The error for a body that is not valid JSON."""
     return {"type": "json_invalid", "loc": ("body",), "msg": f"The body is not valid JSON: {error}"}
 
 
 def with_cut_off(errors: list[dict[str, Any]], cut_off: TooManyValues | None) -> list[dict[str, Any]]:
-    """The errors of a value of which perhaps only the beginning was looked at: what it lacks may have come later."""
+    """The errors of a value that may be cut off: then fields that seem missing may have come later."""
     if cut_off is None:
         return errors
     return [*(error for error in errors if error["type"] != "missing"), not_json(cut_off)]

@@ -1,4 +1,4 @@
-"""Responses made of one row: JSON bytes, entity tags, and the replies to writes."""
+"""Responses for one row: JSON bytes, entity tags, and the replies to writes."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ def rendered_row(row: Any, fields: Sequence[str]) -> RenderedResponse:
 
 
 def rendered_fields(content: dict[str, Any], query: ListQuery | None = None) -> RenderedResponse:
-    """One row as JSON, tagged with its version; of `query`, the fields that were asked for are shown.
+    """One row as JSON, tagged with its version, with the fields that `query` asks for.
 
-    What is not the whole row, or is more than that, has a tag of its own: the row's version, a dot, and a digest.
-    `If-Match` looks at the part before the dot, so that this tag too protects a change of the row.
+    A part of a row, or an expanded row, has a tag of its own: the row's version, a dot, and a digest. `If-Match` compares
+    the part before the dot, so that this tag protects a change of the row too.
     """
     shown = content if query is None else query.shown(content)
     body = json_body(shown)
@@ -39,7 +39,7 @@ def rendered_fields(content: dict[str, Any], query: ListQuery | None = None) -> 
 
 
 def tagged_row(body: bytes, id_key: int, updated_at: datetime) -> RenderedResponse:
-    """One row with others inside, which is rendered already: as `rendered_fields` tags it."""
+    """A row that is rendered already, tagged with its version and a digest, as by `rendered_fields`."""
     return RenderedResponse(body, f'"{version(id_key, updated_at)}.{digest(body)}"')
 
 
@@ -54,7 +54,7 @@ def row_reply(status: int, row: Any, fields: Sequence[str], location: str | None
 
 
 def reply(status: int, rendered: RenderedResponse, location: str | None = None) -> Reply:
-    """The reply with this answer; `location` is the path of what was made."""
+    """The reply with this rendered row; `location` is the path of a new row."""
     headers = {"Content-Type": JSON, "ETag": rendered.etag}
     if location is not None:
         headers["Location"] = location

@@ -1,4 +1,4 @@
-"""Routes as the contract wants them: strict JSON, no unknown query parameter, ids that are plain digits."""
+"""Routing: strict JSON, no unknown query parameters, and ids of plain digits."""
 
 import re
 from collections.abc import Callable, Iterator, Set
@@ -43,16 +43,16 @@ RowId = Annotated[
 ]
 
 
-# A query that is full of parameters takes long to be taken apart. All values of one filter may be in it, and others.
+# A query with very many parameters takes long to parse. This allows all values of one filter, and some others.
 MAX_PARAMETERS = MAX_VALUES + 100
 
 
 class ShopRoute(APIRoute):
     """A route that refuses query parameters it does not know, and bodies that are not strict JSON.
 
-    FastAPI documents it, and finds out what the endpoint takes beside the request: keys in the path, a body. Its own
-    way to collect them costs more than many an endpoint, because it is ready for what no endpoint here has:
-    dependencies, forms, response models. So the route asks the endpoint itself.
+    FastAPI documents it, and finds the arguments of the endpoint: keys in the path, a body. FastAPI's own way to collect
+    them costs more than many endpoints, because it handles dependencies, forms and response models, which no endpoint
+    here has. So the route collects them itself.
 
     `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
     that `reads_rows` gets the chunks of its body. `openapi_options` gives the options of FastAPI that only document the route.
@@ -74,7 +74,7 @@ class ShopRoute(APIRoute):
         self.app = self._serve
 
     def documented(self) -> APIRoute:
-        """The route with all that OpenAPI tells of it. Not made before it is asked for: a start need not wait for it."""
+        """The route with its OpenAPI options. They are made at the first use, so that a start does not wait for them."""
         return APIRoute(self.path, self.endpoint, **self._options, **self._openapi_options())
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +89,7 @@ class ShopRoute(APIRoute):
         await response(scope, receive, send)
 
     def _arguments(self, request: StrictRequest) -> dict[str, Any]:
-        """What the endpoint takes beside the request. Raises 422 with everything that is wrong with any of it."""
+        """The arguments of the endpoint beside the request. Raises 422 with all their errors."""
         arguments: dict[str, Any] = {}
         errors: list[dict[str, Any]] = []
         for field, place, value in self._inputs(request):
@@ -106,7 +106,7 @@ class ShopRoute(APIRoute):
         return arguments
 
     def _inputs(self, request: StrictRequest) -> Iterator[tuple[Any, tuple[str, ...], Any]]:
-        """What the endpoint takes, where that is in the request, and what is there."""
+        """Each field that the endpoint takes, its location in the request, and its value."""
         for field in self.dependant.path_params:
             yield field, ("path", field.alias), request.path_params[field.alias]
         if self.body_field is not None:
@@ -114,9 +114,9 @@ class ShopRoute(APIRoute):
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:
-    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which others add, are let through.
+    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which browsers and campaigns add, are ignored.
 
-    Also for more than `MAX_PARAMETERS`, of which only the first are looked at.
+    Also for more than `MAX_PARAMETERS`, of which only the first are checked.
     """
     query = request.scope["query_string"]
     is_long = query.count(b"&") >= MAX_PARAMETERS
@@ -135,7 +135,7 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
 
 
 async def refuse_body(request: StrictRequest) -> None:
-    """Raise 422 for a body with anything in it: the route takes none."""
+    """Raise 422 for a body that is not empty: the route takes none."""
     body = await request.json()
     if body is not None and body != {}:
         raise RequestValidationError(
@@ -144,7 +144,7 @@ async def refuse_body(request: StrictRequest) -> None:
 
 
 def parse_query(request: Request, schema: type[ListQuery]) -> Any:
-    """The query of a list as an object of `schema`. Raises 422 that names what is wrong."""
+    """The query of a list as an object of `schema`. Raises 422 with its errors."""
     if not request.scope["query_string"]:
         return _empty_query(schema)
     params: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""What is asked of any site, outside the prefix: `/`, the icon, what robots may read, whom to tell of a weakness."""
+"""The root of the site, outside the prefix: `/`, favicon.ico, robots.txt and .well-known/security.txt."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
-# The documentation may be found; the rows are for those who ask for them.
+# Search engines may index the documentation, and no rows.
 _ROBOTS = """\
 User-agent: *
 Allow: /docs
@@ -27,14 +27,14 @@ Allow: /redoc
 Allow: /openapi.json
 Disallow: /
 """
-# RFC 9116 recommends less than a year. The file is made anew with every request, so that it never expires.
+# RFC 9116 recommends less than a year. The file is rendered for every request, so that it never expires.
 _SECURITY_DAYS = 180
-# An Accept that is longer is not read: whoever sends it gets JSON.
+# For a longer Accept header the response is JSON.
 _LONGEST_ACCEPT = 1000
 
 
 def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str]) -> None:
-    """Add these routes to `app`. `resources` are the paths of its resources by name."""
+    """Add these routes to `app`. `resources` has the path of each resource by its name."""
     index = {
         "name": app.title,
         "version": app.version,
@@ -86,19 +86,19 @@ def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts:
 
 
 def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:
-    """The text of RFC 9116. Its end is a midnight, so that it is the same all day."""
+    """The text of RFC 9116. It expires at midnight, so that it is the same all day."""
     expires = (now + dt.timedelta(days=_SECURITY_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     lines = [*(f"Contact: {contact}" for contact in contacts), f"Expires: {expires}", "Preferred-Languages: en"]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _prefers_html(accept: str) -> bool:
-    """Whether this is the Accept of a browser, which wants HTML more than JSON."""
+    """Whether HTML is preferred to JSON, as by browsers."""
     return len(accept) <= _LONGEST_ACCEPT and _quality(accept, "text/html") > _quality(accept, "application/json")
 
 
 def _quality(accept: str, media_type: str) -> float:
-    """How much a media type is wanted, from 0 to 1, by the range of `accept` that fits it best."""
+    """The quality of a media type, from 0 to 1, by the range of `accept` that fits it best."""
     fitting = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     best, quality = len(fitting), 0.0
     for item in accept.split(","):

@@ -1,4 +1,4 @@
-"""Answers that are too large to be held: made piece by piece, each when the client has taken the one before it."""
+"""Streamed response: a body too large for memory, made piece by piece, each when the client has read the one before."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ log = logging.getLogger("shop.streamed")
 
 P = TypeVar("P")
 
-# Makes the piece at a place, and says where the next one begins; None behind the last one.
+# Makes the piece at a place, and returns it with the place of the next one; None after the last.
 NextPiece = Callable[[P], Awaitable[tuple[bytes, P | None]]]
 
 
@@ -25,8 +25,8 @@ class StreamedResponse(Response, Generic[P]):
     """A 200 whose body is made by `next_piece`, from the place `first` on.
 
     It has no entity tag, which would have to be known before the body. Between two pieces it holds no thread and no
-    connection of the database. What fails before the first piece is there is answered like any other refusal; after
-    that the answer is cut off, and the client learns it from the missing end.
+    database connection. A failure before the first piece is a normal error response; later the response is cut off, and
+    the client notices the missing end.
     """
 
     def __init__(self, executor: Executor, next_piece: NextPiece[P], first: P, headers: Mapping[str, str]) -> None:
@@ -43,7 +43,7 @@ class StreamedResponse(Response, Generic[P]):
             while place is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if asks_for_head(scope):
-                    # The first piece tells the layers around what GET would be told; nothing of it is sent.
+                    # The middleware needs the first piece for the headers of GET; it is not sent.
                     piece = b""
                     break
                 if await client.is_disconnected():
@@ -51,7 +51,7 @@ class StreamedResponse(Response, Generic[P]):
                 try:
                     piece, place = await self._next_piece(place)
                 except ShopError as error:
-                    # The server closes the connection of an answer that has no end.
+                    # The server closes the connection of an incomplete response.
                     log.warning("A long answer was cut off: %s", error.code)
                     return
             await send({"type": "http.response.body", "body": piece})

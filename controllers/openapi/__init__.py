@@ -1,1 +1,1 @@
-"""The documentation of the API: the OpenAPI document, what it says of each route, and the pages that show it."""
+"""The documentation of the API: the OpenAPI document, its parts for each route, and the pages that show it."""

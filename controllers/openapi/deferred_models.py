@@ -1,6 +1,6 @@
-"""FastAPI's models of the OpenAPI document, built when somebody asks for the document and not at every start.
+"""FastAPI's models of the OpenAPI document, built at the first request of the document and not at every start.
 
-They are 37, and to build their validators takes a tenth of what importing the application does.
+To build the validators of these 37 models takes a tenth of the import of the application.
 """
 
 from importlib import import_module
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 def import_openapi_models() -> None:
-    """Import them such that pydantic builds each at its first use. To be called before anybody imports FastAPI."""
+    """Import them so that pydantic builds each at its first use. Must be called before FastAPI is imported."""
     BaseModel.model_config["defer_build"] = True
     try:
         import_module("fastapi.openapi.models")

@@ -1,6 +1,6 @@
-"""/docs, /redoc and /openapi.json, with every script and style served from here: no network is needed.
+"""Docs UI: /docs, /redoc and /openapi.json, with all scripts and styles served by the shop: no network is needed.
 
-All of it is rendered when somebody first asks for it, and then kept with its compressed forms: some four megabytes.
+Each is rendered at its first request, and then kept with its compressed forms: about four megabytes in all.
 """
 
 import asyncio
@@ -29,20 +29,20 @@ from schemas.json_codec import json_body
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
 
-# The pages start their scripts inline and show images from data: URLs. Part of the answer, because 304 has to say the
-# same: browsers take its headers for those of the page that they have kept.
+# The pages have inline scripts, and images in data: URLs. These headers are part of the response, because 304 must have
+# the same: browsers use its headers for the page that they have cached.
 _PAGE = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'",
 }
-# ReDoc shows its maker's logo from another server, which the policy of the pages forbids: every visit would be an error
-# in the console. It leaves out what is no image.
+# ReDoc loads its maker's logo from another server, which the policy of the pages forbids: every visit would log an error
+# in the console. An empty data: URL shows nothing.
 _LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
 
 
 class LazyResponse:
-    """An answer that is rendered in a thread when somebody first asks for it, and then kept."""
+    """A response that is rendered in a thread at its first request, and then kept."""
 
     def __init__(self, render: Callable[[], tuple[bytes, dict[str, str]]]) -> None:
         self._render = render
@@ -56,7 +56,7 @@ class LazyResponse:
         return self._response
 
     async def respond(self, request: Request) -> Response:
-        """The endpoint of the answer."""
+        """The endpoint of the response."""
         return await conditional_response(request.scope, await self.response(), cache_control=PRIVATE)
 
     async def _make(self) -> None:
@@ -65,18 +65,18 @@ class LazyResponse:
 
 
 class Assets:
-    """The files of a folder. Below a digest of its content a file may be kept for good."""
+    """The files of a folder. Below a digest of its content, a file may be cached for ever."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {path.name: path for path in folder.iterdir() if path.is_file()}
         self._rendered = {name: LazyResponse(partial(_read, path)) for name, path in self._files.items()}
 
     def url(self, name: str) -> str:
-        """The path of the file below the digest of its content. It reads the file."""
+        """The path of the file below the digest of its content, for which it reads the file."""
         return f"{ASSETS}/{_digest(_content(self._files[name]))}/{name}"
 
     async def respond(self, request: Request) -> Response:
-        """The endpoint of all files, by the path parameters `name` and, not always, `digest`."""
+        """The endpoint of all files, by the path parameters `name` and, optionally, `digest`."""
         name, digest = request.path_params["name"], request.path_params.get("digest")
         if name not in self._rendered:
             raise HTTPException(404)
@@ -89,7 +89,7 @@ class Assets:
 
 
 def add_docs_ui(app: FastAPI) -> None:
-    """Add the documentation pages to `app`, whose routes must all be there."""
+    """Add the documentation pages to `app`, after all its routes."""
     assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
     def swagger_ui() -> tuple[bytes, dict[str, str]]:
@@ -120,7 +120,7 @@ def add_docs_ui(app: FastAPI) -> None:
     for path in (f"{ASSETS}/{{name}}", f"{ASSETS}/{{digest}}/{{name}}"):
         app.add_route(path, assets.respond, include_in_schema=False)
 
-    # FastAPI's own way to replace the document: whoever asks the application for it gets this one too.
+    # FastAPI's own way to replace the document.
     app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]
 
 

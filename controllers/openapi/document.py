@@ -1,4 +1,4 @@
-"""The OpenAPI document of the whole shop: what is told once on top, and what FastAPI leaves out."""
+"""The OpenAPI document of the shop: its description, tags and components, and the parts that FastAPI leaves out."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ _TAGS = {
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of `app`, whose routes must all be there."""
+    """The OpenAPI document of `app`, which must have all its routes."""
     routes = [route.documented() if isinstance(route, ShopRoute) else route for route in app.routes]
     document = get_openapi(
         title=app.title,
@@ -77,7 +77,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         contact=app.contact,
         license_info=app.license_info,
     )
-    # Nobody has to say who he is.
+    # No operation needs authentication.
     document["security"] = []
     components = document.setdefault("components", {})
     components["headers"] = HEADERS
@@ -98,7 +98,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 
 def _referring_to_enumerations(value: Any) -> Any:
-    """`value` with a reference in the place of every enumeration that has names: clients make one type of each."""
+    """`value` with a reference for every enumeration that has names: generated clients then have one type for each."""
     if isinstance(value, list):
         return [_referring_to_enumerations(item) for item in value]
     if not isinstance(value, dict):
@@ -110,7 +110,7 @@ def _referring_to_enumerations(value: Any) -> Any:
 
 
 def _restore_examples(operation: dict[str, Any], route: APIRoute) -> None:
-    """Put the examples back as they were given: FastAPI drops every `null` in them."""
+    """Restore the examples: FastAPI drops every `null` in them."""
     given = {str(status): response for status, response in route.responses.items()}
     for status, response in operation["responses"].items():
         _copy_examples(given.get(status, {}), response)
@@ -125,7 +125,7 @@ def _copy_examples(source: dict[str, Any], target: dict[str, Any]) -> None:
 
 
 def _link_to_row(paths: dict[str, Any], operation: dict[str, Any], route: APIRoute) -> None:
-    """Say which operations take the key of the row that this one makes."""
+    """Add links to the operations that take the key of the created row."""
     of_row = paths.get(f"{route.path_format}/{{id_key}}", {})
     if "201" in operation["responses"] and of_row:
         operation["responses"]["201"]["links"] = {

@@ -1,4 +1,4 @@
-"""What OpenAPI tells of errors: for each operation and status which codes there can be, with their shape and examples."""
+"""Errors in OpenAPI: the possible codes of each operation and status, their schemas and examples."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,10 +20,10 @@ from services import errors
 from services.errors import ShopError
 
 PROBLEM_JSON = "application/problem+json"
-# Where an answer for errors keeps its codes until `name_problems` has named the schema that lists them.
+# The member of an error response with its codes, until `name_problems` replaces it by the schema that lists them.
 _CODES = "x-codes"
 _SCHEMAS = "#/components/schemas/{model}"
-# A schema with more codes than these is named by its operation instead.
+# A schema with more codes is named after its operation.
 _MOST_CODES_IN_A_NAME = 2
 
 _MODELS: Mapping[int, type[Problem]] = {
@@ -48,16 +48,16 @@ _DESCRIPTIONS = {
 }
 _HEADERS = {415: ["Accept", "Accept-Encoding"], 409: ["Retry-After"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
-# What the layers around the routes can say to any request, and 422 to an unknown query parameter.
+# The errors of the middleware for any request, and 422 for an unknown query parameter.
 _ANY_REQUEST = (400, 413, 422, 429, 500, 503)
 _REQUESTS_WITH_BODY = (408, 415)
 
 
-# -- Which there can be ----------------------------------------------------------------------------
+# -- Possible codes --------------------------------------------------------------------------------
 
 
 def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_path: bool) -> dict[int, set[str]]:
-    """The codes that there can be by status, where the services declare these refusals."""
+    """The possible codes by status; `refusals` are the errors that the services declare."""
     possible = set(refusals)
     if row_in_path:
         possible.add(errors.NotFound)
@@ -73,13 +73,13 @@ def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_p
     return codes
 
 
-# -- How they are told -----------------------------------------------------------------------------
+# -- Responses -------------------------------------------------------------------------------------
 
 
 def error_response(
     status: int, codes: Iterable[str], *, headers: Iterable[str], description: str = ""
 ) -> dict[str, Any]:
-    """The OpenAPI answer for the errors of this status with these codes. `headers` are those of every answer."""
+    """The OpenAPI response for the errors of this status with these codes. `headers` are those of every response."""
     names = sorted(codes)
     return {
         "description": f"{description or _DESCRIPTIONS[status]}. `code`: {', '.join(f'`{name}`' for name in names)}",
@@ -90,7 +90,7 @@ def error_response(
 
 
 def other_errors(headers: Iterable[str]) -> dict[str, Any]:
-    """The OpenAPI answer for what may come from between client and shop, or with a later version."""
+    """The OpenAPI response for errors of proxies, or of a later release."""
     return {
         "description": "Any other error",
         "headers": header_references(headers),
@@ -99,24 +99,24 @@ def other_errors(headers: Iterable[str]) -> dict[str, Any]:
 
 
 def name_problems(document: dict[str, Any]) -> None:
-    """Give every answer for errors the schema that lists its codes; equal ones share it."""
+    """Give every error response the schema that lists its codes; equal ones share it."""
     schemas = document["components"]["schemas"]
     schemas |= _schema_of(Problem)
-    for status, operation_id, answer in _error_responses(document):
-        codes = tuple(answer.pop(_CODES))
+    for status, operation_id, response in _error_responses(document):
+        codes = tuple(response.pop(_CODES))
         name = _name_of(codes, status, operation_id)
         if name not in schemas:
             schemas |= _schema_of(_MODELS.get(status, Problem), name, codes)
-        answer["content"][PROBLEM_JSON]["schema"] = {"$ref": _SCHEMAS.format(model=name)}
+        response["content"][PROBLEM_JSON]["schema"] = {"$ref": _SCHEMAS.format(model=name)}
     document["components"]["examples"] = _examples()
 
 
 def _error_responses(document: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
     for operations in document["paths"].values():
         for operation in operations.values():
-            for status, answer in operation["responses"].items():
-                if _CODES in answer:
-                    yield int(status), operation["operationId"], answer
+            for status, response in operation["responses"].items():
+                if _CODES in response:
+                    yield int(status), operation["operationId"], response
 
 
 def _name_of(codes: tuple[str, ...], status: int, operation_id: str) -> str:
@@ -143,7 +143,7 @@ def _schema_of(model: type[Problem], name: str = Problem.__name__, codes: tuple[
 
 @dataclass(frozen=True)
 class _Example:
-    """An error of the layers around the routes."""
+    """An error of the middleware."""
 
     status: int
     detail: Any

@@ -1,4 +1,4 @@
-"""What OpenAPI tells of headers: those that requests may have, and those of answers."""
+"""Headers in OpenAPI: of requests and of responses."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ def _one_text(description: str, text: str) -> dict[str, Any]:
     return _header(description, text, required=False, type="string", const=text)
 
 
-# While requests are limited, on every answer below the prefix of the API.
+# With the rate limit, on every response below the prefix of the API.
 RATE_LIMIT_HEADERS = {
     "X-RateLimit-Limit": _header("Requests that a window allows", 100, required=False, type="integer", minimum=1),
     "X-RateLimit-Remaining": _header("Requests that are left", 99, required=False, type="integer", minimum=0),
@@ -71,7 +71,7 @@ HEADERS = {
 
 
 def header_references(names: Iterable[str]) -> dict[str, Any]:
-    """These headers of answers, as references."""
+    """References to these response headers."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 

@@ -1,4 +1,4 @@
-"""What the routes say of themselves in OpenAPI: their answers, and what FastAPI does not know of their requests."""
+"""The OpenAPI description of one operation: its responses, and the parts of its request that FastAPI does not know."""
 
 from collections.abc import Iterable
 from types import GenericAlias
@@ -44,7 +44,7 @@ def responses(
     refusals: Iterable[type[ShopError]] = (),
     cached: bool = False,
 ) -> Responses:
-    """The OpenAPI answers of an operation: its success, and every error it can give."""
+    """The OpenAPI responses of an operation: its success, and every possible error."""
     headers = _success_headers(method, status, isinstance(schema, GenericAlias), cached)
     success: dict[str, Any] = {
         "description": {201: "Stored", 204: "Deleted"}.get(status, "Success"),
@@ -65,9 +65,9 @@ def responses(
 def service_responses(
     response: dict[str, Any], statuses: Iterable[int], headers: Iterable[str], others: Responses | None = None
 ) -> Responses:
-    """The OpenAPI answers of an operation about the service itself: `response` is its success.
+    """The OpenAPI responses of an operation about the service itself: `response` is its success.
 
-    `statuses` are those of the errors of the layers around it, `headers` those of every answer.
+    `statuses` are those of the errors of the middleware, `headers` those of every response.
     """
     errors: Responses = {status: error_response(status, [CODES[status]], headers=headers) for status in statuses}
     success = {**response, "headers": header_references(headers)}
@@ -102,16 +102,16 @@ def _success_headers(method: str, status: int, is_list: bool, cached: bool) -> l
 def request_extra(
     method: str, body: Any, example: Any, *, row_in_path: bool, response_has_body: bool
 ) -> dict[str, Any]:
-    """The OpenAPI parts of a request that FastAPI does not know of: headers and the example of the body.
+    """The OpenAPI parts of a request that FastAPI does not know: headers and the example of the body.
 
-    `answers` tells whether there is a body in the answer, which the client may prefer to be left out.
+    If `response_has_body`, the client may prefer a response without it.
     """
     if method == "GET":
         headers = [IF_NONE_MATCH]
     elif method == "POST":
         headers = [IDEMPOTENCY_KEY]
     else:
-        # What is about many rows is at no version; the rows in its body say theirs.
+        # A bulk request has no single version; the rows in its body have theirs.
         headers = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE] if row_in_path else []
     if method != "GET" and response_has_body:
         headers.append(PREFER)

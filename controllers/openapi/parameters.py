@@ -1,4 +1,4 @@
-"""How the parameters of a query are documented in OpenAPI."""
+"""Query parameters in OpenAPI."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from schemas.query_types import names_schema
 
 
 def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parameters of a list with this query, which can be ordered by the columns `sortable`; `row` is an example."""
+    """The parameters of a list with this query, which can be sorted by the columns `sortable`; `row` is an example."""
     column = f"-?({'|'.join(sortable)})"
     sort = {"type": "string", "pattern": f"^({column}(,{column}){{0,9}})?$"}
     parameters = _parameters(query, row)
@@ -17,7 +17,7 @@ def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mappin
 
 
 def row_parameters(query: type[ListQuery]) -> list[dict[str, Any]]:
-    """Those parameters of the list that hold for a single row as well."""
+    """The parameters of the list that hold for a single row too."""
     return [parameter for name, parameter in _parameters(query, {}).items() if name in query.of_one_row]
 
 
@@ -28,7 +28,7 @@ def _parameters(query: type[ListQuery], row: Mapping[str, Any]) -> dict[str, dic
 
 
 def _parameter(name: str, property_: dict[str, Any], value: Any) -> dict[str, Any]:
-    """The parameter with a value as its example, where the type has none of its own."""
+    """The parameter, with `value` as its example if the type has none."""
     schema = _schema(property_)
     is_array = schema.get("type") == "array"
     (example,) = schema.pop("examples", [[value] if is_array else value])
@@ -40,12 +40,13 @@ def _parameter(name: str, property_: dict[str, Any], value: Any) -> dict[str, An
         "schema": schema,
         "example": example,
     }
-    # Both ways of writing several values are understood; filters are documented as repeated, names with commas.
+    # Several values may be repeated parameters or separated by commas; filters are documented as the first, names as the
+    # second.
     return parameter | {"style": "form", "explode": "maxItems" in schema} if is_array else parameter
 
 
 def _schema(property_: dict[str, Any]) -> dict[str, Any]:
-    # A query cannot say null: an optional parameter is one that may be left out.
+    # A query has no null: an optional parameter may be left out.
     options = [option for option in property_.get("anyOf", ()) if option.get("type") != "null"]
     schema = {name: value for name, value in property_.items() if name not in ("anyOf", "title")}
     if len(options) == 1:
