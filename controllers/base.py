@@ -110,7 +110,7 @@ class BaseController(EntityRoutes):
         return await self.respond(request, CachedRead(executor_of(request), entry, row_query, self.cache_control))
 
     async def create_row(self, request: Request, body: Any) -> Response:
-        """The answer is the stored row, with its key and all that the server has put in."""
+        """The response is the stored row, with its key and everything that the server has set."""
 
         def created(row: Any) -> Reply:
             return row_reply(201, row, self.fields, self.location(row.id_key))

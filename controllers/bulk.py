@@ -104,7 +104,7 @@ class BulkController(BaseController):
     async def update_rows(self, request: Request, body: Any) -> Response:
         """Up to 10,000 rows in up to 16 MiB, each by its `id_key`, which may come once. Only the fields sent change.
 
-        The answer has the rows in the order of the request. A unique value must be free before the request: two rows
+        The response has the rows in the order of the request. A unique value must be free before the request: two rows
         do not exchange theirs. An error says in `loc` which row is in the way.
         """
         changes = await read_rows(request, body, self.bulk_update_schema)

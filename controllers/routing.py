@@ -114,7 +114,7 @@ class ShopRoute(APIRoute):
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:
-    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which browsers and campaigns add, are ignored.
+    """Raise 422 for a query parameter outside `known`; `_` and `utm_*`, which libraries and campaigns add, are ignored.
 
     Also for more than `MAX_PARAMETERS`, of which only the first are checked.
     """

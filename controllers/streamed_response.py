@@ -52,6 +52,6 @@ class StreamedResponse(Response, Generic[P]):
                     piece, place = await self._next_piece(place)
                 except ShopError as error:
                     # The server closes the connection of an incomplete response.
-                    log.warning("A long answer was cut off: %s", error.code)
+                    log.warning("A streamed response was cut off: %s", error.code)
                     return
             await send({"type": "http.response.body", "body": piece})

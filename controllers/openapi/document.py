@@ -15,7 +15,7 @@ from schemas import enumerations
 _DESCRIPTION = """
 **Rows.** Every resource has the same calls. `id_key` is the key. Money is a JSON number with two decimals, never
 rounded. Times are UTC, RFC 3339. `PUT` and `PATCH` are the same: only the fields sent change, and a fetched row can be
-changed and sent back whole. `Prefer: return=minimal` saves the body of the answer to a write: it is then 201 without a
+changed and sent back whole. `Prefer: return=minimal` leaves out the body of the response to a write: it is then 201 without a
 body, or 204. Unknown fields and unknown query parameters are refused.
 
 **Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
@@ -25,27 +25,27 @@ body, or 204. Unknown fields and unknown query parameters are refused.
 an empty parameter is as if left out. A time may be a plain date: `date_from` counts from its beginning, `date_to` to its
 end, both in UTC.
 
-**Fields.** `fields=name,price` shows only these fields of every row, and always `id_key`. The schemas of answers are
-those of whole rows.
+**Fields.** `fields=name,price` shows only these fields of every row, and always `id_key`. The schemas of responses
+are those of whole rows.
 
-**Versions.** Every row has an `ETag`. `If-None-Match` saves a repeated answer (304); `If-Match`, or the `updated_at`
+**Versions.** Every row has an `ETag`. `If-None-Match` saves a repeated response (304); `If-Match`, or the `updated_at`
 in a body, keeps a change from undoing somebody else's (412, 409). `If-None-Match` with one of the row's tags, or `*`,
 refuses a change (412).
 
-**Compression.** Answers of more than 1 KB are compressed with zstd or gzip, as `Accept-Encoding` asks, and carry `Vary`.
+**Compression.** Responses of more than 1 KB are compressed with zstd or gzip, as `Accept-Encoding` asks, and carry `Vary`.
 Each form has an `ETag` of its own; `If-Match` and `If-None-Match` take any of them. `Cache-Control` is `no-cache` for
 the catalog and `private, no-cache` for everything else.
 
-**Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first answer with
+**Repeats.** A `POST` with an `Idempotency-Key` takes effect once; a repeat gets the first response with
 `Idempotent-Replayed: true`, for at least 24 hours.
 
 **Errors** have one shape, `application/problem+json` (RFC 9457); `code` names them for programs, and each operation
-lists the ones that it can answer; `message` says in one sentence for people what is wrong.
+lists its possible ones; `message` says in one sentence for people what is wrong.
 
-**Every answer** carries `X-Request-ID` (yours, if you send one), `X-Response-Time` in milliseconds, and, while
+**Every response** carries `X-Request-ID` (yours, if you send one), `X-Response-Time` in milliseconds, and, while
 requests are limited, `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (seconds until the window
 ends), and the same as `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). A `traceparent` (W3C
-Trace Context) is answered with one of the same trace. `HEAD` and `OPTIONS` work everywhere.
+Trace Context) gets one of the same trace. `HEAD` and `OPTIONS` work everywhere.
 """
 
 _TAGS = {

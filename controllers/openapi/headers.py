@@ -38,13 +38,13 @@ EVERY_RESPONSE_HEADERS = {
         type="string",
         pattern="^[A-Za-z0-9._-]{1,128}$",
     ),
-    "X-Response-Time": _header("Milliseconds that the answer took", 1.52, type="number", minimum=0),
-    "Cache-Control": _header("What caches may do with the answer", "private, no-cache"),
+    "X-Response-Time": _header("Milliseconds that the response took", 1.52, type="number", minimum=0),
+    "Cache-Control": _header("What caches may do with the response", "private, no-cache"),
 }
 HEADERS = {
     **EVERY_RESPONSE_HEADERS,
     **RATE_LIMIT_HEADERS,
-    "ETag": _header("The version of what is answered", '"1-643a1b2c3d4e5"', type="string", pattern='^"[^"]+"$'),
+    "ETag": _header("The version of the response", '"1-643a1b2c3d4e5"', type="string", pattern='^"[^"]+"$'),
     "Location": _header("The path of the row that was made", "/products/1", type="string", pattern="^/"),
     "Link": _header(
         "The pages `first`, `prev`, `next` and `last` (RFC 8288), except for those that a very long query makes too long",
@@ -53,8 +53,8 @@ HEADERS = {
     ),
     "X-Total-Count": _header("How many rows match the filters", 42, type="integer", minimum=0),
     "X-Total-Count-Estimated": _flag("`true` when that is an estimate: with more than 10,000 rows"),
-    "X-Cache-Hit": _header("Whether the cache had the answer", "true", type="string", enum=["true", "false"]),
-    "Idempotent-Replayed": _flag("`true` on the kept answer to the first request with this Idempotency-Key"),
+    "X-Cache-Hit": _header("Whether the cache had the response", "true", type="string", enum=["true", "false"]),
+    "Idempotent-Replayed": _flag("`true` on the kept response to the first request with this Idempotency-Key"),
     "Preference-Applied": _header(
         "Which of the two values of `return` was followed, where `Prefer` asked for one",
         "return=minimal",
@@ -66,7 +66,7 @@ HEADERS = {
     "Accept-Patch": _one_text("The media types that bodies may have", ACCEPT_PATCH),
     "Accept-Encoding": _one_text("Bodies must not be compressed", "identity"),
     "Retry-After": _header("Seconds to wait", 1, required=False, type="integer", minimum=1),
-    "Vary": _header("The headers of the request that the answer depends on", "Accept", required=False),
+    "Vary": _header("The headers of the request that the response depends on", "Accept", required=False),
 }
 
 
@@ -88,7 +88,7 @@ def _parameter(name: str, description: str, example: str, **schema: Any) -> dict
 
 IF_NONE_MATCH = _parameter(
     "If-None-Match",
-    "Entity tags of what the client has already: the answer to them is 304",
+    "Entity tags of what the client has already: the response to them is 304",
     '"1-643a1b2c3d4e5"',
 )
 IF_NONE_MATCH_OF_CHANGE = _parameter(
@@ -99,7 +99,7 @@ IF_MATCH = _parameter(
 )
 IDEMPOTENCY_KEY = _parameter(
     "Idempotency-Key",
-    "Makes a repeat of the request harmless: it gets the answer of the first",
+    "Makes a repeat of the request harmless: it gets the response to the first",
     "5f0c3f0e-6b0f-4f0e-9d3a-2f6f1f1b7c11",
     minLength=1,
     maxLength=255,
@@ -107,7 +107,7 @@ IDEMPOTENCY_KEY = _parameter(
 )
 PREFER = _parameter(
     "Prefer",
-    "`return=minimal` leaves out the body of the answer (RFC 7240): it is then 201, or 204 in the place of 200. "
+    "`return=minimal` leaves out the body of the response (RFC 7240): it is then 201, or 204 in the place of 200. "
     "Preferences that are not known are ignored",
     "return=minimal",
 )
