@@ -21,7 +21,7 @@ from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON
 from schemas.base import Body as BodySchema
 from schemas.base import BulkDelete, bulk_update_of
-from schemas.error_limits import first_few
+from schemas.error_limits import first_errors
 from schemas.json_codec import json_array, to_json
 from services.bulk import BulkService
 from services.declared_errors import change, creation, deletion
@@ -156,5 +156,8 @@ def _refuse_repeated(rows: Sequence[Mapping[str, Any]]) -> None:
     if repeated:
         message = "The same id_key stands twice in this request"
         raise RequestValidationError(
-            [{"type": "value_error", "loc": ("body", index, "id_key"), "msg": message} for index in first_few(repeated)]
+            [
+                {"type": "value_error", "loc": ("body", index, "id_key"), "msg": message}
+                for index in first_errors(repeated)
+            ]
         )

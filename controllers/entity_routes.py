@@ -84,7 +84,7 @@ class EntityRoutes:
             _with_body(endpoint, body),
             operation_id,
             openapi_options=openapi_options,
-            query_fields=frozenset() if query is None else query.of_one_row,
+            query_fields=frozenset() if query is None else query.single_row_parameters,
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
         )

@@ -33,7 +33,7 @@ def rendered_fields(content: dict[str, Any], query: ListQuery | None = None) -> 
     """
     shown = content if query is None else query.shown(content)
     body = json_body(shown)
-    if query is None or query.shows_rows:
+    if query is None or query.shows_whole_rows:
         return RenderedResponse(body, f'"{version(content["id_key"], content["updated_at"])}"')
     return tagged_row(body, content["id_key"], content["updated_at"])
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from controllers.request_body import MISSING, StrictRequest, with_cut_off
 from schemas.base import ListQuery
-from schemas.error_limits import first_few
+from schemas.error_limits import first_errors
 from schemas.query_types import MAX_VALUES
 
 _DIGITS = re.compile(r"-?(0|[1-9][0-9]{0,3999})", re.ASCII)
@@ -123,7 +123,7 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
     if is_long:
         first = b"&".join(query.split(b"&", MAX_PARAMETERS)[:MAX_PARAMETERS])
         request = Request({**request.scope, "query_string": first})
-    unknown = first_few(
+    unknown = first_errors(
         name for name in request.query_params if name not in known and name != "_" and not name.startswith("utm_")
     )
     errors = [{"type": "extra_forbidden", "loc": ("query", name), "msg": "Unknown query parameter"} for name in unknown]

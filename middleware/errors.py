@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infrastructure.server.media_types import ACCEPT_PATCH
-from schemas.problem import problem_json, told
+from schemas.problem import listed_errors, problem_json
 from services.errors import ShopError
 from services.refusal_log import log_refusal
 
@@ -58,7 +58,7 @@ def refusal_of(error: ShopError, scope: Scope) -> Response:
 
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
     """422 with FastAPI's list of errors, without the input, which may hold a secret; of many, the first."""
-    detail, has_more = told(errors)
+    detail, has_more = listed_errors(errors)
     return problem(scope, 422, detail, extra={"more_errors": True} if has_more else None)
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by, reference, same_by
+from models.base import Row, list_index, reference, text_key_index
 
 
 class Address(Row):
@@ -15,9 +15,9 @@ class Address(Row):
     client_id: Mapped[int] = mapped_column(reference("clients.id_key", ondelete="CASCADE"))
 
     __table_args__ = (
-        listed_by("addresses", "client_id"),
-        listed_by("addresses", "created_at"),
-        listed_by("addresses", "street"),
-        listed_by("addresses", "city"),
-        same_by("addresses", "city"),
+        list_index("addresses", "client_id"),
+        list_index("addresses", "created_at"),
+        list_index("addresses", "street"),
+        list_index("addresses", "city"),
+        text_key_index("addresses", "city"),
     )

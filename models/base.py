@@ -81,7 +81,7 @@ def version(id_key: int, updated_at: datetime | FarDatetime) -> str:
     return f"{id_key:x}-{int(updated_at.timestamp()) * 1_000_000 + updated_at.microsecond:x}"
 
 
-def is_a_number(column: str) -> CheckConstraint:
+def not_nan(column: str) -> CheckConstraint:
     """That an amount is no NaN, which PostgreSQL takes for larger than any number."""
     return CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_is_a_number")
 
@@ -98,17 +98,17 @@ def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
     return ForeignKey(column, ondelete=ondelete)
 
 
-def listed_by(table: str, column: str) -> Index:
+def list_index(table: str, column: str) -> Index:
     """An index for lists filtered or sorted by `column`; the key behind it keeps pages in order without a sort."""
     return Index(f"ix_{table}_{column}", column, "id_key")
 
 
-def same_by(table: str, column: str) -> Index:
+def text_key_index(table: str, column: str) -> Index:
     """An index for lists filtered by `column`, in whatever writing (see `models.text_key`)."""
     return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
 
 
-def unique_by(
+def unique_text_index(
     table: str, column: str, name: str = "", form: Callable[[str], str] = text_key, kept_in: str | None = None
 ) -> Index:
     """The index that lets no two rows have `column` the same, in whatever writing (see `models.unique_fields`)."""
@@ -116,7 +116,7 @@ def unique_by(
     return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={UNIQUE_TEXT: unique})
 
 
-def ranged_by(table: str, name: str, value: str | TextClause) -> Index:
+def range_index(table: str, name: str, value: str | TextClause) -> Index:
     """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.query.lists`).
 
     It needs the extension btree_gist. Every node of it knows between which values its keys lie; of numbers and dates

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, is_a_number, known, listed_by, ranged_by, reference, unique_by
+from models.base import Base, Money, Row, not_nan, known, list_index, range_index, reference, unique_text_index
 from models.text_key import text_key
 
 _SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
@@ -52,20 +52,20 @@ class Bill(Row):
     __table_args__ = (
         CheckConstraint("discount >= 0", name="discount_not_negative"),
         CheckConstraint("total >= 0", name="total_not_negative"),
-        is_a_number("discount"),
-        is_a_number("total"),
+        not_nan("discount"),
+        not_nan("total"),
         known("payment_type", PaymentType),
         known("kind", BillKind),
         CheckConstraint(f"(kind = '{BillKind.CREDIT}') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
-        listed_by("bills", "client_id"),
-        listed_by("bills", "created_at"),
-        listed_by("bills", "date"),
-        listed_by("bills", "payment_type"),
-        listed_by("bills", "refunds_bill_id"),
+        list_index("bills", "client_id"),
+        list_index("bills", "created_at"),
+        list_index("bills", "date"),
+        list_index("bills", "payment_type"),
+        list_index("bills", "refunds_bill_id"),
         # By moments, of which the last stands for every later date: to enter a row beside a date of infinity, an index
         # of dates would subtract the two, and fail.
-        ranged_by("bills", "date", text("(LEAST(date, '294276-12-31'::date)::timestamp without time zone)")),
-        unique_by("bills", "bill_number"),
+        range_index("bills", "date", text("(LEAST(date, '294276-12-31'::date)::timestamp without time zone)")),
+        unique_text_index("bills", "bill_number"),
     )
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by, unique_by
+from models.base import Row, list_index, unique_text_index
 
 
 class Category(Row):
@@ -12,6 +12,6 @@ class Category(Row):
     name: Mapped[str] = mapped_column(String(100), unique=True)
 
     __table_args__ = (
-        listed_by("categories", "created_at"),
-        unique_by("categories", "name"),
+        list_index("categories", "created_at"),
+        unique_text_index("categories", "name"),
     )

@@ -3,7 +3,7 @@
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by, same_by, unique_by
+from models.base import Row, list_index, text_key_index, unique_text_index
 from models.text_key import email_key as form_of_email
 
 
@@ -18,11 +18,11 @@ class Client(Row):
     telephone: Mapped[str | None] = mapped_column(String(21))
 
     __table_args__ = (
-        listed_by("clients", "created_at"),
-        listed_by("clients", "email"),
-        listed_by("clients", "name"),
-        listed_by("clients", "lastname"),
-        same_by("clients", "name"),
-        same_by("clients", "lastname"),
-        unique_by("clients", "email", "uq_clients_email", form_of_email, kept_in="email_key"),
+        list_index("clients", "created_at"),
+        list_index("clients", "email"),
+        list_index("clients", "name"),
+        list_index("clients", "lastname"),
+        text_key_index("clients", "name"),
+        text_key_index("clients", "lastname"),
+        unique_text_index("clients", "email", "uq_clients_email", form_of_email, kept_in="email_key"),
     )

@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, is_a_number, known, listed_by, ranged_by, reference
+from models.base import Money, Row, not_nan, known, list_index, range_index, reference
 
 
 class OrderStatus(IntEnum):
@@ -17,7 +17,7 @@ class OrderStatus(IntEnum):
     DELIVERED = 3
     CANCELED = 4
 
-    def may_become(self, other: "OrderStatus") -> bool:
+    def can_change_to(self, other: "OrderStatus") -> bool:
         return other in _MOVES[self]
 
     @property
@@ -58,17 +58,17 @@ class Order(Row):
     __table_args__ = (
         CheckConstraint("total >= 0", name="total_not_negative"),
         CheckConstraint("returned_total >= 0", name="returned_total_not_negative"),
-        is_a_number("total"),
-        is_a_number("returned_total"),
+        not_nan("total"),
+        not_nan("returned_total"),
         known("delivery_method", DeliveryMethod),
         known("status", OrderStatus),
-        listed_by("orders", "created_at"),
-        listed_by("orders", "date"),
-        listed_by("orders", "delivery_method"),
-        listed_by("orders", "status"),
-        listed_by("orders", "client_id"),
-        listed_by("orders", "address_id"),
-        ranged_by("orders", "date", "date"),
+        list_index("orders", "created_at"),
+        list_index("orders", "date"),
+        list_index("orders", "delivery_method"),
+        list_index("orders", "status"),
+        list_index("orders", "client_id"),
+        list_index("orders", "address_id"),
+        range_index("orders", "date", "date"),
     )
 
     @property

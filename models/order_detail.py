@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, is_a_number, listed_by, reference
+from models.base import Money, Row, list_index, not_nan, reference
 
 
 class OrderDetail(Row):
@@ -18,9 +18,9 @@ class OrderDetail(Row):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("price > 0", name="price_positive"),
-        is_a_number("price"),
+        not_nan("price"),
         CheckConstraint("returned_quantity BETWEEN 0 AND quantity", name="returned_within_quantity"),
-        listed_by("order_details", "created_at"),
-        listed_by("order_details", "order_id"),
-        listed_by("order_details", "product_id"),
+        list_index("order_details", "created_at"),
+        list_index("order_details", "order_id"),
+        list_index("order_details", "product_id"),
     )

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, is_a_number, listed_by, ranged_by, reference, unique_by
+from models.base import Money, Row, list_index, not_nan, range_index, reference, unique_text_index
 
 # What a search looks at: the words of name, code and description, as the function `search_text` writes them. With the
 # brackets that PostgreSQL shows, by which Alembic tells that it is the same.
@@ -33,15 +33,15 @@ class Product(Row):
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price > 0", name="price_positive"),
-        is_a_number("price"),
-        listed_by("products", "active"),
-        listed_by("products", "category_id"),
-        listed_by("products", "created_at"),
-        listed_by("products", "in_stock"),
-        listed_by("products", "price"),
-        listed_by("products", "name"),
-        ranged_by("products", "cents", text("((price * 100)::bigint)")),
-        unique_by("products", "sku"),
+        not_nan("price"),
+        list_index("products", "active"),
+        list_index("products", "category_id"),
+        list_index("products", "created_at"),
+        list_index("products", "in_stock"),
+        list_index("products", "price"),
+        list_index("products", "name"),
+        range_index("products", "cents", text("((price * 100)::bigint)")),
+        unique_text_index("products", "sku"),
         Index(
             "ix_products_search_name",
             "search_name",

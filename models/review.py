@@ -5,7 +5,7 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, Numeric, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, listed_by, reference
+from models.base import Row, list_index, reference
 
 
 class Review(Row):
@@ -17,7 +17,7 @@ class Review(Row):
 
     __table_args__ = (
         CheckConstraint("rating >= 0 AND rating <= 5", name="rating_range"),
-        listed_by("reviews", "created_at"),
-        listed_by("reviews", "product_id"),
-        listed_by("reviews", "rating"),
+        list_index("reviews", "created_at"),
+        list_index("reviews", "product_id"),
+        list_index("reviews", "rating"),
     )

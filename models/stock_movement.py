@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, known, listed_by, reference
+from models.base import Base, known, list_index, reference
 
 
 class StockReason(StrEnum):
@@ -38,5 +38,5 @@ class StockMovement(Base):
     __table_args__ = (
         CheckConstraint("delta <> 0", name="delta_not_zero"),
         known("reason", StockReason),
-        listed_by("stock_movements", "product_id"),
+        list_index("stock_movements", "product_id"),
     )

@@ -32,8 +32,8 @@ _PLAIN = r"[!-~]+( [!-~]+)*"
 
 _plain = re.compile(_PLAIN)
 _steps = [(re.compile(pattern), by) for pattern, by in _STEPS]
-# One sign of one class: of alternatives that overlap, a long text would be divided up in all ways there are.
-_seen = re.compile(rf"[^\s{_SPACES[1:-2]}{_HIDDEN[1:-2]}\u200C\u200D\U000E0020-\U000E007F]")
+# One character of one class: of alternatives that overlap, a long text would be divided up in all ways there are.
+_visible = re.compile(rf"[^\s{_SPACES[1:-2]}{_HIDDEN[1:-2]}\u200C\u200D\U000E0020-\U000E007F]")
 
 
 def text_key(text: str) -> str:
@@ -49,7 +49,7 @@ def text_key(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of the text can be seen."""
-    return _seen.search(text) is None
+    return _visible.search(text) is None
 
 
 def email_key(email: str) -> str:
@@ -78,10 +78,10 @@ def text_key_sql() -> str:
     """The statement that makes the function `text_key(text)` of PostgreSQL."""
     common: list[tuple[str, str]] = []
     rare: list[tuple[str, str]] = []
-    for sign in map(chr, range(0x80, sys.maxunicode + 1)):
-        folded = "\u00df" if sign == "\u1e9e" else sign.casefold()
-        if folded != sign and len(folded) == 1 and unicodedata.normalize("NFKD", sign) == sign:
-            (common if sign < "\u0530" else rare).append((sign, folded))
+    for char in map(chr, range(0x80, sys.maxunicode + 1)):
+        folded = "\u00df" if char == "\u1e9e" else char.casefold()
+        if folded != char and len(folded) == 1 and unicodedata.normalize("NFKD", char) == char:
+            (common if char < "\u0530" else rare).append((char, folded))
     steps = "\n    ".join(f"key := regexp_replace(key, '{pattern}', '{by}', 'g');" for pattern, by in _STEPS)
     return f"""
 CREATE FUNCTION text_key(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -103,7 +103,7 @@ $$
 
 def _folding(pairs: list[tuple[str, str]]) -> str:
     capitals, folded = map("".join, zip(*pairs, strict=True))
-    # Without a look first, every sign would be compared with the whole table.
+    # Without a look first, every character would be compared with the whole table.
     return f"""IF key ~ '[{capitals}\u00df]' THEN
         key := replace(translate(key, '{capitals}', '{folded}'), '\u00df', 'ss');
     END IF;"""

@@ -21,17 +21,17 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.text_key import is_blank
-from schemas.error_limits import MAX_ERRORS, without_most_unknown
+from schemas.error_limits import MAX_ERRORS, limit_unknown_fields
 from schemas.field_types import Key, Reference, refusal
 from schemas.json_schema import MAX_KEY, without_default
-from schemas.query_types import QueryCount, QueryKey, QueryKeys, some_of
+from schemas.query_types import QueryCount, QueryKey, QueryKeys, subset_of
 from schemas.time_types import OR_FAR, Timestamp
 
 # More rows than this are counted by estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
 MAX_PAGE = 1000
 # What stands behind the name of a filter when it is by several values.
-SEVERAL = "_in"
+IN_SUFFIX = "_in"
 
 # What every row shows and nobody writes, by its type.
 READ_ONLY: Mapping[str, Any] = {"id_key": Key, "created_at": datetime, "updated_at": datetime}
@@ -69,7 +69,7 @@ class Body(BaseModel):
             return data
         writable = {name: value for name, value in data.items() if name not in cls.read_only}
         if len(writable) > MAX_ERRORS:
-            return without_most_unknown(writable, cls.model_fields)
+            return limit_unknown_fields(writable, cls.model_fields)
         return writable
 
     def sent(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def update_of(create: type[Create]) -> type[Update]:
     """
     fields: dict[str, Any] = {
         name: (
-            Annotated[(info.annotation, *info.metadata, *_also(info), Field(description=info.description))],
+            Annotated[(info.annotation, *info.metadata, *_extra_validators(info), Field(description=info.description))],
             LEFT_OUT,
         )
         for name, info in create.model_fields.items()
@@ -115,7 +115,7 @@ def update_of(create: type[Create]) -> type[Update]:
     return schema
 
 
-def _also(info: FieldInfo) -> list[Any]:
+def _extra_validators(info: FieldInfo) -> list[Any]:
     return [OR_FAR] if info.annotation in (date, datetime) else []
 
 
@@ -147,7 +147,7 @@ class Read(BaseModel):
     updated_at: datetime
 
 
-def _reachable(skip: int) -> int:
+def _bounded_offset(skip: int) -> int:
     # OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
     return min(skip, MAX_KEY)
 
@@ -164,9 +164,9 @@ class ListQuery(BaseModel):
     row: ClassVar[type[BaseModel]] = Read
     # What shapes the answer without choosing rows; and what of that holds for a single row as well.
     shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort", "fields"})
-    of_one_row: ClassVar[frozenset[str]] = frozenset({"fields"})
+    single_row_parameters: ClassVar[frozenset[str]] = frozenset({"fields"})
 
-    skip: Annotated[QueryCount, AfterValidator(_reachable)] = Field(
+    skip: Annotated[QueryCount, AfterValidator(_bounded_offset)] = Field(
         default=0, ge=0, description="How many rows to pass over", examples=[0]
     )
     limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show", examples=[20])
@@ -195,7 +195,7 @@ class ListQuery(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _one_or_several(cls, texts: Any, info: ValidationInfo) -> Any:
-        if not isinstance(texts, list) or info.field_name in _several(cls):
+        if not isinstance(texts, list) or info.field_name in _array_parameters(cls):
             return texts
         if len(texts) > 1:
             raise refusal("must be given once")
@@ -206,7 +206,7 @@ class ListQuery(BaseModel):
     def _known_fields(cls, texts: Any) -> tuple[str, ...]:
         """The fields that were asked for and the key, in the order of the row; none where that is all of them."""
         known = tuple(cls.row.model_fields)
-        chosen = {"id_key", *some_of(known)(texts)}
+        chosen = {"id_key", *subset_of(known)(texts)}
         return tuple(name for name in known if name in chosen) if len(chosen) < len(known) else ()
 
     @model_validator(mode="after")
@@ -216,7 +216,7 @@ class ListQuery(BaseModel):
         return self
 
     @property
-    def shows_rows(self) -> bool:
+    def shows_whole_rows(self) -> bool:
         """Whether rows are shown as they are: whole, and with nothing inside."""
         return not self.fields
 
@@ -228,7 +228,7 @@ class ListQuery(BaseModel):
         return {name: value for name, value in row.items() if name in chosen}
 
     def filters(self) -> dict[str, Any]:
-        """The filters that were asked for, by name. One by several values has `SEVERAL` behind its name."""
+        """The filters that were asked for, by name. One by several values has `IN_SUFFIX` behind its name."""
         asked: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -239,7 +239,7 @@ class ListQuery(BaseModel):
             elif len(value) == 1:
                 asked[name] = value[0]
             else:
-                asked[f"{name}{SEVERAL}"] = value
+                asked[f"{name}{IN_SUFFIX}"] = value
         return asked
 
     def sort_keys(self) -> tuple[tuple[str, bool], ...]:
@@ -250,7 +250,7 @@ class ListQuery(BaseModel):
 
 
 @cache
-def _several(query: type[ListQuery]) -> frozenset[str]:
+def _array_parameters(query: type[ListQuery]) -> frozenset[str]:
     """The parameters that take several values."""
     return frozenset(name for name, info in query.model_fields.items() if get_origin(info.annotation) is tuple)
 

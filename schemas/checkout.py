@@ -8,7 +8,7 @@ from pydantic import Field
 from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.enumerations import DeliveryMethod, PaymentType
-from schemas.error_limits import InPieces
+from schemas.error_limits import InChunks
 from schemas.field_types import Amount, BillNumber, OrNull, Price, Quantity, Reference, Text2000
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
@@ -36,7 +36,7 @@ class Checkout(Body):
     client_id: Reference
     delivery_method: DeliveryMethod
     payment_type: PaymentType
-    lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES), InPieces(MAX_LINES)]
+    lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES), InChunks(MAX_LINES)]
     discount: Amount = NO_MONEY
     bill_number: BillNumber = LEFT_OUT
     date: Moment = LEFT_OUT
@@ -65,5 +65,5 @@ class ReturnLine(Body):
 class Return(Body):
     """Goods of an order that come back."""
 
-    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InPieces(MAX_LINES)]
+    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InChunks(MAX_LINES)]
     reason: OrNull[Text2000] = None

@@ -15,13 +15,13 @@ from models.bill import PaymentType as _PaymentType
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.stock_movement import StockReason as _StockReason
-from schemas.field_types import refusal, whole
+from schemas.field_types import as_integer, refusal
 
 VARNAMES = "x-enum-varnames"
-# Those that `_on_the_wire` has made.
+# Those that `_field_type` has made.
 _kinds: list[type[Enum]] = []
 # What a schema says of the enumeration, wherever it is used; it may say more of the place.
-OF_COMPONENT = frozenset({"title", "type", "enum", VARNAMES})
+COMPONENT_KEYS = frozenset({"title", "type", "enum", VARNAMES})
 
 
 def components() -> dict[str, dict[str, Any]]:
@@ -53,43 +53,43 @@ def _labels(members: Sequence[Enum]) -> list[str]:
     return [f"{it.value} ({it.name})" if isinstance(it.value, int) else str(it.value) for it in members]
 
 
-def member_reader(members: Sequence[Enum], *, digits: bool = False) -> Callable[[Any], Any]:
+def member_parser(members: Sequence[Enum], *, digits: bool = False) -> Callable[[Any], Any]:
     """What finds the value of one of `members`; with `digits` also from a number that is written in a text."""
     values = {member.value: member.value for member in members}
     texts = {member.name.lower(): member.value for member in members}
     texts |= {str(value): value for value in values if digits or isinstance(value, str)}
-    wanted = f"must be one of {', '.join(_labels(members))}"
-    return partial(_read, values, texts, wanted)
+    message = f"must be one of {', '.join(_labels(members))}"
+    return partial(_parse_member, values, texts, message)
 
 
-def _read(values: dict[Any, Any], texts: dict[str, Any], wanted: str, value: Any) -> Any:
-    given = whole(value)
-    found = None
+def _parse_member(values: dict[Any, Any], texts: dict[str, Any], message: str, value: Any) -> Any:
+    given = as_integer(value)
+    member = None
     if isinstance(given, str):
-        found = texts.get(given.strip().lower())
+        member = texts.get(given.strip().lower())
     elif type(given) is int:
-        found = values.get(given)
-    if found is None:
-        raise refusal(wanted)
-    return found
+        member = values.get(given)
+    if member is None:
+        raise refusal(message)
+    return member
 
 
-def _on_the_wire(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
+def _field_type(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
     """What makes a field of the enumeration, which becomes a component."""
     _kinds.append(kind)
-    return BeforeValidator(member_reader(list(kind))), WithJsonSchema(schema_of(kind))
+    return BeforeValidator(member_parser(list(kind))), WithJsonSchema(schema_of(kind))
 
 
-OrderStatus = Annotated[int, *_on_the_wire(_OrderStatus)]
-DeliveryMethod = Annotated[int, *_on_the_wire(_DeliveryMethod)]
-PaymentType = Annotated[str, *_on_the_wire(_PaymentType)]
-BillKind = Annotated[str, *_on_the_wire(_BillKind)]
-StockReason = Annotated[str, *_on_the_wire(_StockReason)]
+OrderStatus = Annotated[int, *_field_type(_OrderStatus)]
+DeliveryMethod = Annotated[int, *_field_type(_DeliveryMethod)]
+PaymentType = Annotated[str, *_field_type(_PaymentType)]
+BillKind = Annotated[str, *_field_type(_BillKind)]
+StockReason = Annotated[str, *_field_type(_StockReason)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)
 StockReasonByHand = Annotated[
     str,
-    BeforeValidator(member_reader(_BY_HAND)),
+    BeforeValidator(member_parser(_BY_HAND)),
     WithJsonSchema({"allOf": [schema_of(_StockReason)], "enum": [reason.value for reason in _BY_HAND]}),
 ]

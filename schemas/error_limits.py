@@ -15,22 +15,22 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, Pyd
 MAX_ERRORS = 100
 
 # Lists are validated in pieces of so many items.
-_PIECE = 20
+_CHUNK = 20
 
 
-def first_few(errors: Iterable[Any]) -> list[Any]:
+def first_errors(errors: Iterable[Any]) -> list[Any]:
     """The errors that are told, and one more if there is one: by that it is known that there are more."""
     return list(islice(errors, MAX_ERRORS + 1))
 
 
-def without_most_unknown(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def limit_unknown_fields(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """The members of `data` that are `known`, and as many of the others as are told."""
-    told = frozenset(first_few(name for name in data if name not in known))
-    return {name: value for name, value in data.items() if name in known or name in told}
+    listed = frozenset(first_errors(name for name in data if name not in known))
+    return {name: value for name, value in data.items() if name in known or name in listed}
 
 
 @dataclass(frozen=True)
-class InPieces:
+class InChunks:
     """Validates a list of at most `longest` items piece by piece, and ends when there are enough errors to be told."""
 
     longest: int
@@ -39,18 +39,18 @@ class InPieces:
         return core_schema.no_info_wrap_validator_function(self._validated, handler(source))
 
     def _validated(self, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-        if not isinstance(value, list) or len(value) <= _PIECE:
+        if not isinstance(value, list) or len(value) <= _CHUNK:
             return handler(value)
         if len(value) > self.longest:
             bound = {"field_type": "List", "max_length": self.longest, "actual_length": len(value)}
             raise PydanticKnownError("too_long", bound)
         items: list[Any] = []
         errors: list[InitErrorDetails] = []
-        for start in range(0, len(value), _PIECE):
+        for start in range(0, len(value), _CHUNK):
             try:
-                items += handler(value[start : start + _PIECE])
+                items += handler(value[start : start + _CHUNK])
             except ValidationError as error:
-                errors += _moved(error, start)
+                errors += _shifted(error, start)
                 if len(errors) > MAX_ERRORS:
                     break
         if errors:
@@ -58,7 +58,7 @@ class InPieces:
         return items
 
 
-def _moved(error: ValidationError, by: int) -> list[InitErrorDetails]:
+def _shifted(error: ValidationError, by: int) -> list[InitErrorDetails]:
     """The errors of a piece of a list, where they are in the whole of it."""
     return [
         InitErrorDetails(

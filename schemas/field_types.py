@@ -54,7 +54,7 @@ def without_nul(text: str) -> str:
     return text
 
 
-def _seen(text: str) -> str:
+def _not_blank(text: str) -> str:
     if is_blank(text):
         raise refusal("must not be blank: nothing of it can be seen")
     return text
@@ -119,7 +119,7 @@ class Trimmed(GroupedMetadata):
         yield StringConstraints(strict=True, strip_whitespace=True, min_length=self.shortest, max_length=self.longest)
         yield AfterValidator(without_nul)
         if self.shortest:
-            yield AfterValidator(_seen)
+            yield AfterValidator(_not_blank)
         yield text_schema(self.shortest, self.longest)
 
 
@@ -204,7 +204,7 @@ Rating = Annotated[
 ]
 
 
-def whole(value: Any) -> Any:
+def as_integer(value: Any) -> Any:
     """A whole number as an integer: for JSON, as for JavaScript, 2.0 and 2 are one and the same."""
     if isinstance(value, Decimal) and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value():
         return int(value)
@@ -213,14 +213,19 @@ def whole(value: Any) -> Any:
 
 # A number beyond all keys is that of no row, which is for the services to say.
 Reference = Annotated[
-    int, Field(strict=True), BeforeValidator(whole), WithJsonSchema({"type": "integer", "format": "int64"})
+    int, Field(strict=True), BeforeValidator(as_integer), WithJsonSchema({"type": "integer", "format": "int64"})
 ]
 Quantity = Annotated[
-    int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(whole), integer_schema(1, MAX_QUANTITY)
+    int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(as_integer), integer_schema(1, MAX_QUANTITY)
 ]
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(whole), integer_schema(0, MAX_STOCK)]
+Stock = Annotated[
+    int, Field(strict=True, ge=0, le=MAX_STOCK), BeforeValidator(as_integer), integer_schema(0, MAX_STOCK)
+]
 StockDelta = Annotated[
-    int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK), BeforeValidator(whole), integer_schema(-MAX_STOCK, MAX_STOCK)
+    int,
+    Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK),
+    BeforeValidator(as_integer),
+    integer_schema(-MAX_STOCK, MAX_STOCK),
 ]
 Flag = Annotated[bool, Field(strict=True)]
 

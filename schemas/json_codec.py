@@ -66,20 +66,20 @@ def from_json(body: bytes) -> Any:
     except UnicodeError:
         raise MalformedJson("the text is not valid Unicode") from None
     # A shorter text has no room for them.
-    if len(text) > MAX_VALUES and values_in(text) > MAX_VALUES:
+    if len(text) > MAX_VALUES and count_values(text) > MAX_VALUES:
         first = first_members(text[:MAX_VALUES])
         raise TooManyValues(f"the text has more than {MAX_VALUES} values", first)
-    value, end = value_at(text, after_space(text, 0))
-    rest = after_space(text, end)
+    value, end = parse_value(text, skip_spaces(text, 0))
+    rest = skip_spaces(text, end)
     if rest != len(text):
         raise MalformedJson(f"Extra data at position {rest}")
     return value
 
 
-def value_at(text: str, start: int, passed: int = 0) -> tuple[Any, int]:
+def parse_value(text: str, start: int, offset: int = 0) -> tuple[Any, int]:
     """The JSON value that begins at `start`, and the place behind it. Raises `MalformedJson`.
 
-    `passed` is how many characters there were before the text.
+    `offset` is how many characters there were before the text.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -88,7 +88,7 @@ def value_at(text: str, start: int, passed: int = 0) -> tuple[Any, int]:
     except MalformedJson:
         raise
     except json.JSONDecodeError as error:
-        raise CutOff(f"{error.msg} at position {passed + error.pos}") from None
+        raise CutOff(f"{error.msg} at position {offset + error.pos}") from None
     except UnicodeError:
         raise MalformedJson("the text is not valid Unicode") from None
     except RecursionError:
@@ -98,14 +98,14 @@ def value_at(text: str, start: int, passed: int = 0) -> tuple[Any, int]:
     return value, end
 
 
-def after_space(text: str, start: int) -> int:
+def skip_spaces(text: str, start: int) -> int:
     """The place of what comes next but for spaces."""
     match = _SPACE.match(text, start)
     assert match is not None, "it matches also nothing"
     return match.end()
 
 
-def values_in(text: str) -> int:
+def count_values(text: str) -> int:
     """How many values the JSON text has at most: each stands behind a comma or the beginning of an array or object."""
     return text.count(",") + text.count("[") + text.count("{")
 
@@ -113,38 +113,38 @@ def values_in(text: str) -> int:
 def first_members(text: str) -> dict[str, Any]:
     """The first members of the object that `text` begins with, wherever it is cut off; none of another value."""
     members: dict[str, Any] = {}
-    place = _behind(text, 0, "{")
+    place = _after(text, 0, "{")
     while place is not None and len(members) < _FIRST_MEMBERS:
         try:
-            name, end = value_at(text, after_space(text, place))
-            begin = _behind(text, end, ":")
+            name, end = parse_value(text, skip_spaces(text, place))
+            begin = _after(text, end, ":")
             if not isinstance(name, str) or begin is None:
                 break
-            value, end = value_at(text, after_space(text, begin))
+            value, end = parse_value(text, skip_spaces(text, begin))
         except MalformedJson:
             break
         members[name] = value
-        place = _behind(text, end, ",")
+        place = _after(text, end, ",")
     return members
 
 
-def _behind(text: str, start: int, sign: str) -> int | None:
-    """The place behind `sign`, if that comes next but for spaces."""
-    place = after_space(text, start)
-    return place + 1 if text.startswith(sign, place) else None
+def _after(text: str, start: int, char: str) -> int | None:
+    """The place behind `char`, if that comes next but for spaces."""
+    place = skip_spaces(text, start)
+    return place + 1 if text.startswith(char, place) else None
 
 
 def to_json(value: Any) -> bytes:
     """Compact UTF-8 JSON. Times end in `Z`; a `Decimal` becomes a JSON number with its own digits."""
-    return b"%b" % _written(value)
+    return b"%b" % _dumps(value)
 
 
 def json_body(value: Any) -> bytes:
     """The JSON of an answer, which ends with a line break, so that it stands by itself in a terminal and in a file."""
-    return _written(value) + b"\n"
+    return _dumps(value) + b"\n"
 
 
-def _written(value: Any) -> bytes:
+def _dumps(value: Any) -> bytes:
     """The JSON in an object that takes up to fourteen times as much memory: orjson keeps the room that it wrote into.
 
     Whoever keeps it has to make a copy of it.

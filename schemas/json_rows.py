@@ -9,7 +9,15 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.json_codec import CutOff, MalformedJson, TooManyValues, after_space, first_members, value_at, values_in
+from schemas.json_codec import (
+    CutOff,
+    MalformedJson,
+    TooManyValues,
+    count_values,
+    first_members,
+    parse_value,
+    skip_spaces,
+)
 
 # A row may have so many characters, with the spaces around it, and so many values (see `json_codec.MAX_VALUES`).
 MAX_ROW = 1024 * 1024
@@ -19,7 +27,7 @@ _PIECE = 16 * 1024
 # How much more of a row is decoded when it has turned out to be cut off.
 _GROWTH = 4
 
-_BEHIND_A_ROW = frozenset((",", "]", " ", "\t", "\n", "\r"))
+_AFTER_A_ROW = frozenset((",", "]", " ", "\t", "\n", "\r"))
 
 
 class NotAnArray(ValueError):
@@ -39,30 +47,30 @@ class JsonRows:
         self._chunk, self._decoded = b"", 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         # What is decoded and not done with: `_text` from `_place` on. So many characters were before the text.
-        self._text, self._place, self._passed = "", 0, 0
+        self._text, self._place, self._offset = "", 0, 0
         # Whether it may be possible to parse what is decoded up to the end of the last row in one go.
         self._ends_with_a_row = False
 
     def __iter__(self) -> Iterator[list[Any]]:
-        if self._next_sign() != "[":
+        if self._next_char() != "[":
             raise NotAnArray
         self._place += 1
-        sign = self._next_sign()
-        while sign != "]":
+        char = self._next_char()
+        while char != "]":
             yield self._whole_rows() or [self._row()]
-            sign = self._next_sign()
-            if sign == ",":
+            char = self._next_char()
+            if char == ",":
                 self._place += 1
-            elif sign != "]":
-                raise CutOff(f"Expecting ',' delimiter at position {self._passed + self._place}")
+            elif char != "]":
+                raise CutOff(f"Expecting ',' delimiter at position {self._offset + self._place}")
         self._place += 1
-        if self._next_sign():
-            raise MalformedJson(f"Extra data at position {self._passed + self._place}")
+        if self._next_char():
+            raise MalformedJson(f"Extra data at position {self._offset + self._place}")
 
-    def _next_sign(self) -> str:
+    def _next_char(self) -> str:
         """The next character that is no space, which `_place` is then at; nothing at the end of the body."""
         for _ in range(MAX_ROW // _PIECE):
-            self._place = after_space(self._text, self._place)
+            self._place = skip_spaces(self._text, self._place)
             if self._place < len(self._text) or not self._decode(_PIECE):
                 return self._text[self._place : self._place + 1]
         raise MalformedJson(f"more than {MAX_ROW} spaces follow each other")
@@ -74,7 +82,7 @@ class JsonRows:
             return []
         try:
             # If this is an array, then no row and no text goes on behind it.
-            rows: list[Any] = value_at(f"[{self._text[self._place : end]}]", 0)[0]
+            rows: list[Any] = parse_value(f"[{self._text[self._place : end]}]", 0)[0]
         except MalformedJson:
             self._ends_with_a_row = False
             return []
@@ -84,13 +92,13 @@ class JsonRows:
     def _row(self) -> Any:
         while True:
             try:
-                value, end = value_at(self._text, after_space(self._text, self._place), self._passed)
+                value, end = parse_value(self._text, skip_spaces(self._text, self._place), self._offset)
             except CutOff:
                 if not self._decode_more_of_the_row():
                     raise
                 continue
             # A number may go on behind what is decoded.
-            if self._text[end : end + 1] in _BEHIND_A_ROW or not self._decode_more_of_the_row():
+            if self._text[end : end + 1] in _AFTER_A_ROW or not self._decode_more_of_the_row():
                 self._place = end
                 return value
 
@@ -99,26 +107,26 @@ class JsonRows:
         row = self._text[self._place :]
         if len(row) > MAX_ROW:
             raise TooManyValues(f"a row has more than {MAX_ROW} characters", first_members(row[:MAX_ROW_VALUES]))
-        if values_in(row) > MAX_ROW_VALUES:
+        if count_values(row) > MAX_ROW_VALUES:
             raise TooManyValues(f"a row has more than {MAX_ROW_VALUES} values", first_members(row[:MAX_ROW_VALUES]))
         return self._decode(min(max(_GROWTH * len(row), _PIECE), MAX_ROW + 1))
 
     def _decode(self, wanted: int) -> bool:
         """Decode until there are so many characters behind `_place`, or more values than in any row; whether there were."""
         pieces = [self._text[self._place :]]
-        length, values = len(pieces[0]), values_in(pieces[0])
-        while length < wanted and values <= MAX_ROW_VALUES and (piece := self._next_piece()):
+        length, values = len(pieces[0]), count_values(pieces[0])
+        while length < wanted and values <= MAX_ROW_VALUES and (piece := self._next_text()):
             pieces.append(piece)
             length += len(piece)
-            values += values_in(piece)
+            values += count_values(piece)
         if len(pieces) == 1:
             return False
-        self._passed += self._place
+        self._offset += self._place
         self._text, self._place = "".join(pieces), 0
         self._ends_with_a_row = True
         return True
 
-    def _next_piece(self) -> str:
+    def _next_text(self) -> str:
         """What comes next of the text; nothing at its end."""
         piece, is_end = "", False
         while not piece and not is_end:

@@ -19,7 +19,7 @@ from schemas.query_types import (
     QueryReferences,
     QueryTo,
     names_schema,
-    some_of,
+    subset_of,
 )
 from schemas.time_types import Moment
 
@@ -72,7 +72,7 @@ class ExpandedOrderRead(OrderRead):
 
 Expand = Annotated[
     tuple[str, ...],
-    BeforeValidator(some_of(EXPANDABLE)),
+    BeforeValidator(subset_of(EXPANDABLE)),
     WithJsonSchema(names_schema(EXPANDABLE)),
 ]
 
@@ -81,7 +81,7 @@ class ClientOrdersQuery(ListQuery):
     """Filters of the orders of one client."""
 
     shaping: ClassVar[frozenset[str]] = ListQuery.shaping | {"expand"}
-    of_one_row: ClassVar[frozenset[str]] = ListQuery.of_one_row | {"expand"}
+    single_row_parameters: ClassVar[frozenset[str]] = ListQuery.single_row_parameters | {"expand"}
     row: ClassVar[type[BaseModel]] = OrderRead
 
     expand: Expand = Field(default=(), description="Objects to show inside each order, with commas between")
@@ -93,8 +93,8 @@ class ClientOrdersQuery(ListQuery):
     date_to: QueryTo | None = None
 
     @property
-    def shows_rows(self) -> bool:
-        return super().shows_rows and not self.expand
+    def shows_whole_rows(self) -> bool:
+        return super().shows_whole_rows and not self.expand
 
 
 class OrderQuery(ClientOrdersQuery):

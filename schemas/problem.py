@@ -66,7 +66,7 @@ def problem_json(
         return json_body(_printable(body))
 
 
-def told(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+def listed_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
     """As much of the errors of a malformed request as is told, as `{loc, msg, type}`, and whether there are more."""
     listed: list[dict[str, Any]] = []
     size = 0
@@ -84,12 +84,12 @@ def told(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], boo
 def _summary(errors: Sequence[Mapping[str, Any]], *, has_more: bool) -> str:
     """One sentence about the errors of a malformed request: how many, and which is the first."""
     if has_more:
-        said = f"The request is malformed; only the first {len(errors)} errors are listed, there are more"
+        text = f"The request is malformed; only the first {len(errors)} errors are listed, there are more"
     elif len(errors) > 1:
-        said = f"The request is malformed in {len(errors)} places"
+        text = f"The request is malformed in {len(errors)} places"
     else:
-        said = "The request is malformed"
-    return _shortened(f"{said}: {_place(errors[0]['loc'])}: {errors[0]['msg']}" if errors else said, _LONGEST_MESSAGE)
+        text = "The request is malformed"
+    return _shortened(f"{text}: {_place(errors[0]['loc'])}: {errors[0]['msg']}" if errors else text, _LONGEST_MESSAGE)
 
 
 def _place(loc: Sequence[str | int]) -> str:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 from models.bill import PaymentType
 from models.order import DeliveryMethod, OrderStatus
 from models.stock_movement import StockReason
-from schemas.enumerations import member_reader, schema_of
+from schemas.enumerations import member_parser, schema_of
 from schemas.field_types import refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
 from schemas.time_types import end_of, moment_schema, start_of
@@ -59,48 +59,48 @@ def _flag(value: Any) -> Any:
 # -- Several values: the parameter is repeated, or they stand with commas between ------------------
 
 
-def _each(value: Any) -> Iterator[str]:
+def _split(value: Any) -> Iterator[str]:
     for text in value if isinstance(value, list | tuple) else (value,):
         yield from (part.strip() for part in text.split(","))
 
 
-def _all_of(value: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+def _parse_all(value: Any, parse: Callable[[Any], Any]) -> tuple[Any, ...]:
     """The values, each once and in order, so that two writings of one filter are one to the cache."""
-    texts = list(islice(_each(value), MAX_VALUES + 1))
+    texts = list(islice(_split(value), MAX_VALUES + 1))
     if len(texts) > MAX_VALUES:
         raise refusal(f"must be at most {MAX_VALUES} values")
-    return tuple(sorted({read(text) for text in texts}))
+    return tuple(sorted({parse(text) for text in texts}))
 
 
 def _keys(value: Any) -> tuple[int, ...]:
-    keys = tuple(key for key in _all_of(value, _integer) if 1 <= key <= MAX_KEY)
+    keys = tuple(key for key in _parse_all(value, _integer) if 1 <= key <= MAX_KEY)
     return keys or (_NO_KEY,)
 
 
 def _members(kind: type[Enum]) -> BeforeValidator:
-    read = member_reader(list(kind), digits=True)
-    return BeforeValidator(lambda value: _all_of(value, read))
+    parse = member_parser(list(kind), digits=True)
+    return BeforeValidator(lambda value: _parse_all(value, parse))
 
 
-def _several(schema: dict[str, Any], description: str) -> WithJsonSchema:
+def _array_schema(schema: dict[str, Any], description: str) -> WithJsonSchema:
     description += "; several may stand with commas between"
     return WithJsonSchema({"type": "array", "items": schema, "maxItems": MAX_VALUES, "description": description})
 
 
 def _enum_schema(kind: type[Enum]) -> WithJsonSchema:
-    return _several(schema_of(kind), "Only rows with one of these values")
+    return _array_schema(schema_of(kind), "Only rows with one of these values")
 
 
-def some_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
+def subset_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
     """What reads names of which all are `allowed`: each once, in the order of those."""
 
-    def read(value: Any) -> tuple[str, ...]:
-        names = set(_each(value))
+    def parse(value: Any) -> tuple[str, ...]:
+        names = set(_split(value))
         if not names <= set(allowed):
             raise refusal(f"must name some of {', '.join(allowed)}")
         return tuple(name for name in allowed if name in names)
 
-    return read
+    return parse
 
 
 def names_schema(allowed: Sequence[str]) -> dict[str, Any]:
@@ -111,12 +111,12 @@ def names_schema(allowed: Sequence[str]) -> dict[str, Any]:
 QueryKeys = Annotated[
     tuple[int, ...],
     BeforeValidator(_keys),
-    _several(_KEY_SCHEMA, "Only rows with one of these keys"),
+    _array_schema(_KEY_SCHEMA, "Only rows with one of these keys"),
 ]
 QueryReferences = Annotated[
     tuple[int, ...],
     BeforeValidator(_keys),
-    _several(_KEY_SCHEMA, "Only rows that point to one of these keys"),
+    _array_schema(_KEY_SCHEMA, "Only rows that point to one of these keys"),
 ]
 QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_schema(OrderStatus)]
 QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]

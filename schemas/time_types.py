@@ -17,28 +17,28 @@ _NO_DATE = "must be a date such as 2026-11-16"
 _NO_MOMENT = f"{_NO_TIME}, or a date such as 2026-11-16"
 
 
-def _rfc3339(value: Any, wanted: str = _NO_TIME) -> dt.datetime:
+def _rfc3339(value: Any, message: str = _NO_TIME) -> dt.datetime:
     if isinstance(value, dt.datetime):
         return value
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
-        raise refusal(wanted)
+        raise refusal(message)
     try:
         moment = dt.datetime.fromisoformat(value.upper())
         # A time without offset is UTC; the year must survive the way there.
         return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     except (ValueError, OverflowError):
-        raise refusal(wanted) from None
+        raise refusal(message) from None
 
 
-def _iso_date(value: Any, wanted: str = _NO_DATE) -> dt.date:
+def _iso_date(value: Any, message: str = _NO_DATE) -> dt.date:
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
     if not isinstance(value, str) or not _DATE.fullmatch(value):
-        raise refusal(wanted)
+        raise refusal(message)
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        raise refusal(wanted) from None
+        raise refusal(message) from None
 
 
 def start_of(value: Any) -> dt.datetime:

@@ -113,7 +113,7 @@ class OrderService(BaseService[Order]):
 
     def _leave_for(self, row: Order, status: OrderStatus) -> None:
         current = OrderStatus(row.status)
-        if not current.may_become(status):
+        if not current.can_change_to(status):
             raise StatusConflict(row.id_key, current.name, status.name)
         if status is OrderStatus.CANCELED:
             details = self.details.of_order(row.id_key)

@@ -104,7 +104,7 @@ def _referring_to_enumerations(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if enumerations.VARNAMES in value:
-        here = {name: item for name, item in value.items() if name not in enumerations.OF_COMPONENT}
+        here = {name: item for name, item in value.items() if name not in enumerations.COMPONENT_KEYS}
         return {"$ref": f"#/components/schemas/{value['title']}", **here}
     return {name: _referring_to_enumerations(item) for name, item in value.items()}
 

@@ -18,7 +18,7 @@ def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mappin
 
 def row_parameters(query: type[ListQuery]) -> list[dict[str, Any]]:
     """The parameters of the list that hold for a single row too."""
-    return [parameter for name, parameter in _parameters(query, {}).items() if name in query.of_one_row]
+    return [parameter for name, parameter in _parameters(query, {}).items() if name in query.single_row_parameters]
 
 
 def _parameters(query: type[ListQuery], row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, bindparam, func
 
-from schemas.base import SEVERAL
+from schemas.base import IN_SUFFIX
 
 
 def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:
@@ -16,6 +16,6 @@ def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:
     """
     one = {name: column == bindparam(name) for name, column in columns.items()}
     return one | {
-        f"{name}{SEVERAL}": column == func.any(bindparam(f"{name}{SEVERAL}", type_=ARRAY(column.type)))
+        f"{name}{IN_SUFFIX}": column == func.any(bindparam(f"{name}{IN_SUFFIX}", type_=ARRAY(column.type)))
         for name, column in columns.items()
     }

@@ -144,7 +144,7 @@ def _has_two_ends(listed: type[ListedTable], shape: ListShape) -> bool:
 
 
 def _key(listed: type[ListedTable], shape: ListShape) -> Any:
-    """The key as the index has it that is to be taken: `models.base.ranged_by` says why there are two."""
+    """The key as the index has it that is to be taken: `models.base.range_index` says why there are two."""
     key = listed.model.id_key
     return key + literal_column("0") if _only_ranges(listed, shape) else key
 

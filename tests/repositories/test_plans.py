@@ -17,7 +17,7 @@ from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from repositories.product import ProductRepository, StockMovementRepository
 from repositories.review import ReviewRepository
-from schemas.base import SEVERAL, ListQuery
+from schemas.base import IN_SUFFIX, ListQuery
 from tests.repositories.statements import OF_RESOURCES, Query, Repository, statements_of
 
 pytestmark = pytest.mark.integration
@@ -153,7 +153,7 @@ def test_every_filter_is_looked_at() -> None:
         (repository, name)
         for repository in REPOSITORIES
         for name in repository.filters
-        if name not in ("id_key", "reason") and not name.endswith(SEVERAL)
+        if name not in ("id_key", "reason") and not name.endswith(IN_SUFFIX)
     }
 
 
@@ -161,7 +161,7 @@ BY_SEVERAL = [
     (repository, name, (5, 7))
     for repository in REPOSITORIES
     for name in repository.filters
-    if name.endswith(("id" + SEVERAL, "id_key" + SEVERAL))
+    if name.endswith(("id" + IN_SUFFIX, "id_key" + IN_SUFFIX))
 ]
 
 
@@ -171,7 +171,7 @@ def test_several_values_are_looked_up_in_an_index(session: Session, case: tuple[
     plans = plans_of(session, lambda: repository(session).page(Query(wanted={name: values}), FIELDS))
     assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
     found = [condition for plan in plans for condition in conditions(plan)]
-    assert any(f"{name.removesuffix(SEVERAL)} = ANY" in condition for condition in found), json.dumps(plans, indent=1)
+    assert any(f"{name.removesuffix(IN_SUFFIX)} = ANY" in condition for condition in found), json.dumps(plans, indent=1)
 
 
 def test_however_many_values_there_are_the_statement_is_the_same(session: Session) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.base import Body
-from schemas.error_limits import MAX_ERRORS, InPieces
+from schemas.error_limits import MAX_ERRORS, InChunks
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,7 @@ class Line(Body):
     count: int = 0
 
 
-LINES: TypeAdapter[list[Line]] = TypeAdapter(Annotated[list[Line], Field(min_length=1, max_length=500), InPieces(500)])
+LINES: TypeAdapter[list[Line]] = TypeAdapter(Annotated[list[Line], Field(min_length=1, max_length=500), InChunks(500)])
 
 
 def problems(value: Any) -> list[dict[str, Any]]:

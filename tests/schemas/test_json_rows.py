@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import json_rows
-from schemas.json_codec import MAX_VALUES, MalformedJson, TooManyValues, from_json, value_at, values_in
+from schemas.json_codec import MAX_VALUES, MalformedJson, TooManyValues, count_values, from_json, parse_value
 from schemas.json_rows import MAX_ROW, MAX_ROW_VALUES, JsonRows, NotAnArray
 
 pytestmark = pytest.mark.unit
@@ -134,7 +134,7 @@ def test_the_values_of_a_text_are_never_more_than_are_counted(value: Any) -> Non
         inside = of.values() if isinstance(of, dict) else of if isinstance(of, list) else ()
         return 1 + sum(map(size, inside))
 
-    assert size(value) <= values_in(json.dumps(value)) + 1
+    assert size(value) <= count_values(json.dumps(value)) + 1
 
 
 class TestAsMuchAsIsReadInOneGo:
@@ -178,9 +178,9 @@ def test_rows_are_read_together_and_none_of_them_again_and_again(monkeypatch: py
     def counted(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        return value_at(*arguments)
+        return parse_value(*arguments)
 
-    monkeypatch.setattr(json_rows, "value_at", counted)
+    monkeypatch.setattr(json_rows, "parse_value", counted)
     rows = [{"name": f"Shelf {n}"} for n in range(2000)]
     assert list(rows_of(json.dumps(rows, separators=(",", ":")).encode())) == rows
     together, calls = calls, 0

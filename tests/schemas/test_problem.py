@@ -5,7 +5,7 @@ import json
 import pytest
 
 from schemas.error_limits import MAX_ERRORS
-from schemas.problem import Problem, problem_json, told
+from schemas.problem import Problem, listed_errors, problem_json
 
 pytestmark = pytest.mark.unit
 
@@ -47,14 +47,14 @@ def errors(count: int, name: str = "field", message: str = "wrong") -> list[dict
 
 @pytest.mark.parametrize(("count", "has_more"), [(1, False), (MAX_ERRORS, False), (MAX_ERRORS + 1, True), (9999, True)])
 def test_so_many_errors_are_told_and_whether_there_are_more(count: int, has_more: bool) -> None:
-    listed, more = told(errors(count))
+    listed, more = listed_errors(errors(count))
     assert listed[0] == {"loc": ["body", 0, "field"], "msg": "wrong", "type": "value_error"}
     assert (len(listed), more) == (min(count, MAX_ERRORS), has_more)
 
 
 @pytest.mark.parametrize("sign", ["x", "\x01", "\N{CJK UNIFIED IDEOGRAPH-4E00}", "\N{GRINNING FACE}", "\ud800", '"'])
 def test_an_answer_stays_small_whatever_is_in_it(sign: str) -> None:
-    listed, more = told(errors(MAX_ERRORS + 1, sign * 100_000, sign * 100_000))
+    listed, more = listed_errors(errors(MAX_ERRORS + 1, sign * 100_000, sign * 100_000))
     assert more
     assert len(listed) > 5
     body = problem_json(422, listed, instance="/%20" * 30_000, request_id="x" * 128, extra={"more_errors": True})
