@@ -1,4 +1,4 @@
-"""Where a client lives; it goes when the client goes."""
+"""An address of a client, deleted with the client."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column

@@ -1,4 +1,4 @@
-"""What every table shares: the key, the timestamps, the names of constraints, the column types used twice."""
+"""What all tables share: key, timestamps, naming convention of constraints, column types, and indexes."""
 
 import hashlib
 from collections.abc import Callable
@@ -30,10 +30,10 @@ Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
 
 def next_version(updated_at: str) -> str:
-    """The SQL of what follows the version in the column `updated_at`.
+    """The SQL expression for the next version of the column `updated_at`.
 
-    It moves with every change, even when two changes fall into one microsecond, and from a time far in the future,
-    behind which there may be no other, back to this one.
+    It changes with every change of the row, even for two changes in one microsecond. From a time far in the future, after
+    which there may be no other, it goes back to the present.
     """
     later = f"GREATEST(clock_timestamp(), {updated_at} + interval '1 microsecond')"
     return f"CASE WHEN {updated_at} < '9999-01-01' THEN {later} ELSE clock_timestamp() END"
@@ -54,9 +54,9 @@ class Base(DeclarativeBase):
 
 
 class Row(Base):
-    """A table whose rows have a key of the database's and remember when they were made and changed.
+    """A table whose rows have a generated key, and the times of their creation and last change.
 
-    Every such table has the trigger `move_version`, for changes by others than the shop that leave `updated_at` alone.
+    Every such table has the trigger `move_version`, for SQL changes by other programs that do not set `updated_at`.
     """
 
     __abstract__ = True
@@ -82,7 +82,7 @@ def version(id_key: int, updated_at: datetime | FarDatetime) -> str:
 
 
 def not_nan(column: str) -> CheckConstraint:
-    """That an amount is no NaN, which PostgreSQL takes for larger than any number."""
+    """The constraint that an amount is not NaN, which PostgreSQL sorts above all numbers."""
     return CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_is_a_number")
 
 
@@ -94,24 +94,24 @@ def known(column: str, kind: type[Enum]) -> CheckConstraint:
 
 
 def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
-    """A foreign key to `table.column`; RESTRICT unless the row dies with the one it points to."""
+    """A foreign key to `table.column`; RESTRICT unless the row is deleted with the one it refers to."""
     return ForeignKey(column, ondelete=ondelete)
 
 
 def list_index(table: str, column: str) -> Index:
-    """An index for lists filtered or sorted by `column`; the key behind it keeps pages in order without a sort."""
+    """An index for lists filtered or sorted by `column`; with the key behind it, pages need no sort."""
     return Index(f"ix_{table}_{column}", column, "id_key")
 
 
 def text_key_index(table: str, column: str) -> Index:
-    """An index for lists filtered by `column`, in whatever writing (see `models.text_key`)."""
+    """An index for lists filtered by the text key of `column` (see `models.text_key`)."""
     return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
 
 
 def unique_text_index(
     table: str, column: str, name: str = "", form: Callable[[str], str] = text_key, kept_in: str | None = None
 ) -> Index:
-    """The index that lets no two rows have `column` the same, in whatever writing (see `models.unique_fields`)."""
+    """A unique index on the text key of `column` (see `models.unique_fields`)."""
     key, unique = text(f"text_key({column})"), UniqueText(column, form, kept_in)
     return Index(name or f"uq_{table}_{column}_key", key, unique=True, info={UNIQUE_TEXT: unique})
 
@@ -119,8 +119,8 @@ def unique_text_index(
 def range_index(table: str, name: str, value: str | TextClause) -> Index:
     """An index for lists filtered by a range of `value` in the order of the keys (see `repositories.query.lists`).
 
-    It needs the extension btree_gist. Every node of it knows between which values its keys lie; of numbers and dates
-    of fixed size that costs little, of `numeric` much. It holds the key as a sum, because PostgreSQL would otherwise
-    take it for the primary key when it looks for a single row.
+    It needs the extension btree_gist. Every node holds the range of its values, which costs little for numbers and dates
+    of fixed size, and much for `numeric`. The key is indexed as a sum, because PostgreSQL would otherwise use the index
+    instead of the primary key for a single row.
     """
     return Index(f"ix_{table}_key_{name}", text("(id_key + 0)"), value, postgresql_using="gist")

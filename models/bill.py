@@ -1,4 +1,4 @@
-"""What is to be paid, and the counter that numbers bills without gaps."""
+"""Bills, and the counter that numbers them without gaps."""
 
 import datetime as dt
 import re
@@ -33,7 +33,7 @@ class PaymentType(StrEnum):
 
 
 def is_server_number(bill_number: str) -> bool:
-    """Whether the number has the form that the server alone gives, in whatever writing."""
+    """Whether the number has the form that is reserved for the server, by its text key."""
     return _SERVER_NUMBER.fullmatch(text_key(bill_number)) is not None
 
 
@@ -62,8 +62,8 @@ class Bill(Row):
         list_index("bills", "date"),
         list_index("bills", "payment_type"),
         list_index("bills", "refunds_bill_id"),
-        # By moments, of which the last stands for every later date: to enter a row beside a date of infinity, an index
-        # of dates would subtract the two, and fail.
+        # As timestamps, of which the last stands for every later date: an index of dates would subtract two dates when it
+        # inserts a row, and fail for infinity.
         range_index("bills", "date", text("(LEAST(date, '294276-12-31'::date)::timestamp without time zone)")),
         unique_text_index("bills", "bill_number"),
     )

@@ -1,4 +1,4 @@
-"""The shelves of the catalog."""
+"""Categories of products."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column

@@ -1,4 +1,4 @@
-"""People who buy."""
+"""Clients: the people who buy."""
 
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,7 +13,7 @@ class Client(Row):
     name: Mapped[str] = mapped_column(String(100))
     lastname: Mapped[str] = mapped_column(String(100))
     email: Mapped[str] = mapped_column(String(320))
-    # A trigger fills it for those who write past the shop.
+    # A trigger sets it for other programs that write by SQL.
     email_key: Mapped[str] = mapped_column(Text, unique=True)
     telephone: Mapped[str | None] = mapped_column(String(21))
 

@@ -1,4 +1,4 @@
-"""Answers given to requests that carried an Idempotency-Key, kept so that a repeat gets the same one."""
+"""Replies to requests with an Idempotency-Key, kept so that a repeat gets the same reply."""
 
 import datetime as dt
 from typing import Any
@@ -11,7 +11,7 @@ from models.base import Base
 
 
 class IdempotencyKey(Base):
-    """`fingerprint` is the SHA-256 of method, route and canonical body of the request that came first."""
+    """`fingerprint` is the SHA-256 of method, path and canonical body of the first request."""
 
     __tablename__ = "idempotency_keys"
 

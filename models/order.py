@@ -1,4 +1,4 @@
-"""What a client bought in one go, and the way it takes to the client."""
+"""Orders, their statuses and their methods of delivery."""
 
 import datetime as dt
 from enum import IntEnum
@@ -22,7 +22,7 @@ class OrderStatus(IntEnum):
 
     @property
     def next(self) -> "OrderStatus | None":
-        """The step forward, or None at the end of the way."""
+        """The next status on the way to DELIVERED; None at the end."""
         return _STEPS.get(self)
 
 
@@ -73,5 +73,5 @@ class Order(Row):
 
     @property
     def is_open(self) -> bool:
-        """Whether goods are still on their way: only then may lines change, and stock come back by a deletion."""
+        """Whether the order is neither delivered nor canceled: only then may lines change, or a deletion return stock."""
         return self.status in (OrderStatus.PENDING, OrderStatus.IN_PROGRESS)

@@ -1,4 +1,4 @@
-"""One line of an order: how many of a product, at the price it was sold for."""
+"""Order details, the lines of orders: a product, its quantity, and the price it was sold for."""
 
 from sqlalchemy import CheckConstraint, Integer
 from sqlalchemy.orm import Mapped, mapped_column

@@ -1,15 +1,15 @@
-"""What is sold: its price now, and how much of it is left."""
+"""Products, with their current price and stock, and the indexes of the search."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Money, Row, list_index, not_nan, range_index, reference, unique_text_index
 
-# What a search looks at: the words of name, code and description, as the function `search_text` writes them. With the
-# brackets that PostgreSQL shows, by which Alembic tells that it is the same.
+# The searched text: the words of name, sku and description, normalized by the SQL function `search_text`. With the
+# brackets that PostgreSQL adds, so that Alembic sees no difference.
 SEARCHED_TEXT = "search_text((((name || ' ') || coalesce(sku, '')) || ' ') || coalesce(description, ''), false)"
 SEARCHED_WORDS = f"string_to_array(btrim({SEARCHED_TEXT}), ' ')"
-# The code as it begins, whatever stands between its letters.
+# The sku without the separators between its parts, for a search by its beginning.
 SEARCHED_SKU = "replace(search_text(sku, false), ' ', '')"
 
 
@@ -24,10 +24,10 @@ class Product(Row):
     category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
     image: Mapped[str | None] = mapped_column(String(500))
     active: Mapped[bool] = mapped_column(server_default=true())
-    # A column of its own, because an index over `stock` itself would have to follow every sale.
+    # A column of its own, because an index on `stock` itself would change with every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
-    # The name as searches compare it: its words in ASCII, so that pg_trgm knows letters of all scripts in every locale.
-    # A trigger writes it.
+    # The name for similarity search: its words in ASCII, so that pg_trgm handles all scripts in every locale. A trigger
+    # writes it.
     search_name: Mapped[str] = mapped_column(Text, FetchedValue(), deferred=True)
 
     __table_args__ = (
@@ -54,6 +54,6 @@ class Product(Row):
             func.replace(func.search_text(sku, false()), " ", "").label("sku_start"),
             postgresql_ops={"sku_start": "text_pattern_ops"},
         ),
-        # Room in every page for what sales write anew, so that they need not touch the indexes.
+        # Free space in every page of the table, so that sales update rows without touching the indexes (HOT).
         {"postgresql_with": {"fillfactor": 85}},
     )

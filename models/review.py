@@ -1,4 +1,4 @@
-"""What people say of a product; it goes when the product goes."""
+"""Reviews of a product, deleted with the product."""
 
 from decimal import Decimal
 

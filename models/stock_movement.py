@@ -1,4 +1,4 @@
-"""The ledger of the stock: every change of a product's stock is a row here, written in the same transaction."""
+"""Ledger of the stock: every change of a product's stock is a row, written in the same transaction."""
 
 import datetime as dt
 from enum import StrEnum
@@ -21,9 +21,9 @@ class StockReason(StrEnum):
 
 
 class StockMovement(Base):
-    """One change. Rows are never updated; they leave only with their product.
+    """One change. Rows are never updated, and deleted only with their product.
 
-    `order_detail_id` is kept after its detail was deleted, hence no foreign key.
+    `order_detail_id` is kept after its detail was deleted, so it is no foreign key.
     """
 
     __tablename__ = "stock_movements"

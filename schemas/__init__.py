@@ -1,1 +1,1 @@
-"""What goes over the wire: bodies, queries and answers of every resource, and their JSON."""
+"""What goes over the wire: bodies, queries and responses of every resource, and their JSON."""

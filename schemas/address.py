@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of addresses."""
+"""Bodies, responses and filters of addresses."""
 
 from typing import ClassVar
 

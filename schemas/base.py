@@ -1,4 +1,4 @@
-"""What the schemas of all entities share: bodies, answers, list queries and pages."""
+"""What the schemas of all entities share: bodies, responses, list queries and pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ from schemas.json_schema import MAX_KEY, without_default
 from schemas.query_types import QueryCount, QueryKey, QueryKeys, subset_of
 from schemas.time_types import OR_FAR, Timestamp
 
-# More rows than this are counted by estimate: an exact count would have to visit them all.
+# More rows are counted by an estimate: an exact count would have to visit them all.
 EXACT_COUNT_LIMIT = 10_000
 MAX_PAGE = 1000
-# What stands behind the name of a filter when it is by several values.
+# The suffix of the name of a filter with several values.
 IN_SUFFIX = "_in"
 
-# What every row shows and nobody writes, by its type.
+# The fields of every row that clients cannot write, with their types.
 READ_ONLY: Mapping[str, Any] = {"id_key": Key, "created_at": datetime, "updated_at": datetime}
 
 
-# The default of a field that may be left out and must not be null: what was left out is never read
-# (see `Body.sent`), so it has no value of its own.
+# The default of a field that may be left out and must not be null. The value of such a field is never used (see
+# `Body.sent`).
 LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
-# Money that may be left out and then is nothing; for JSON the default is a number.
+# The default of an amount that may be left out: zero, which is a number in JSON.
 NO_MONEY: Any = Field(default=Decimal("0.00"), json_schema_extra={"default": 0})
 
 
-# The `updated_at` of a row as its sender had read it.
+# The `updated_at` of the row that the client has read.
 ReadVersion = Annotated[Timestamp, OR_FAR, Field(description="The version that was read; any other is 409")]
 
 
@@ -59,7 +59,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_show_read_only)
 
-    # Each with its type, which is only documented.
+    # Each field with its type, for the documentation only.
     read_only: ClassVar[Mapping[str, Any]] = {}
 
     @model_validator(mode="before")
@@ -84,7 +84,7 @@ class Create(Body):
 
 
 def without_version(read_only: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of the fields that a change of a row ignores: it may say which version was read."""
+    """The fields that a change of a row ignores; `updated_at`, the version that was read, is not one of them."""
     return {name: kind for name, kind in read_only.items() if name != "updated_at"}
 
 
@@ -139,7 +139,7 @@ class BulkDelete(Body):
 class Read(BaseModel):
     """An answer: every field is always there. Its fields are the columns that a query selects."""
 
-    # Rows are rendered and never validated: only the documentation ever asks for what pydantic would build here.
+    # Rows are rendered and never validated: only the documentation needs the validators that pydantic would build.
     model_config = ConfigDict(defer_build=True)
 
     id_key: Key
@@ -148,7 +148,7 @@ class Read(BaseModel):
 
 
 def _bounded_offset(skip: int) -> int:
-    # OFFSET is a 64-bit number for PostgreSQL; nothing lies behind it.
+    # OFFSET of PostgreSQL has 64 bits; there are no rows behind it.
     return min(skip, MAX_KEY)
 
 
@@ -162,7 +162,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     row: ClassVar[type[BaseModel]] = Read
-    # What shapes the answer without choosing rows; and what of that holds for a single row as well.
+    # Parameters that shape the response and filter no rows; and those of them that a single row has too.
     shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort", "fields"})
     single_row_parameters: ClassVar[frozenset[str]] = frozenset({"fields"})
 
@@ -184,7 +184,7 @@ class ListQuery(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What was asked for, all values of a parameter in one list."""
+        """The parameters, each with a list of its values that are not blank."""
         asked = {}
         for name, value in given.items():
             asked[name] = [value] if isinstance(value, str) else value
@@ -204,7 +204,7 @@ class ListQuery(BaseModel):
     @field_validator("fields", mode="before")
     @classmethod
     def _known_fields(cls, texts: Any) -> tuple[str, ...]:
-        """The fields that were asked for and the key, in the order of the row; none where that is all of them."""
+        """The selected fields and the key, in the order of the row; empty if all are selected."""
         known = tuple(cls.row.model_fields)
         chosen = {"id_key", *subset_of(known)(texts)}
         return tuple(name for name in known if name in chosen) if len(chosen) < len(known) else ()
@@ -217,18 +217,18 @@ class ListQuery(BaseModel):
 
     @property
     def shows_whole_rows(self) -> bool:
-        """Whether rows are shown as they are: whole, and with nothing inside."""
+        """Whether rows are shown complete, and without expanded objects."""
         return not self.fields
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What there is to show of the row. What it holds beside its own fields was asked for by name."""
+        """The selected fields of the row, and the expanded objects in it."""
         if not self.fields:
             return row
         chosen = {*self.fields, *row.keys() - self.row.model_fields}
         return {name: value for name, value in row.items() if name in chosen}
 
     def filters(self) -> dict[str, Any]:
-        """The filters that were asked for, by name. One by several values has `IN_SUFFIX` behind its name."""
+        """The filters by name. A filter with several values has `IN_SUFFIX` behind its name."""
         asked: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -243,7 +243,7 @@ class ListQuery(BaseModel):
         return asked
 
     def sort_keys(self) -> tuple[tuple[str, bool], ...]:
-        """The columns to order by, each with whether it descends."""
+        """The columns to sort by, each with whether it descends."""
         if self.sort is None:
             return ()
         return tuple((key.removeprefix("-"), key.startswith("-")) for key in self.sort.split(","))
@@ -257,7 +257,7 @@ def _array_parameters(query: type[ListQuery]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a list, and how many there are in all."""
+    """Some rows of a list, and the total count."""
 
     rows: Sequence[Any]
     total: int

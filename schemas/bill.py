@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of bills."""
+"""Bodies, responses and filters of bills."""
 
 import datetime as dt
 from collections.abc import Mapping

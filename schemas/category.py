@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of categories."""
+"""Bodies, responses and filters of categories."""
 
 from typing import ClassVar
 

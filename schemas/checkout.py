@@ -1,4 +1,4 @@
-"""Bodies and answers of placing an order and of returning goods."""
+"""Bodies and responses of placing an order and of returning goods."""
 
 from decimal import Decimal
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of clients."""
+"""Bodies, responses and filters of clients."""
 
 from typing import Annotated, ClassVar
 

@@ -1,6 +1,6 @@
-"""Enumerations on the wire: numbers or words with names, one component of OpenAPI each, and how they are read.
+"""Enumerations on the wire: numbers or words with names, each a component of OpenAPI, and their parsing.
 
-Answers hold the value. Bodies and filters take the value, or its name in upper or lower case.
+Responses hold the value. Bodies and filters take the value, or its name in upper or lower case.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ from models.stock_movement import StockReason as _StockReason
 from schemas.field_types import as_integer, refusal
 
 VARNAMES = "x-enum-varnames"
-# Those that `_field_type` has made.
+# The enumerations with a component, registered by `_field_type`.
 _kinds: list[type[Enum]] = []
-# What a schema says of the enumeration, wherever it is used; it may say more of the place.
+# The keys of the schema that belong to the enumeration; other keys belong to the place where it is used.
 COMPONENT_KEYS = frozenset({"title", "type", "enum", VARNAMES})
 
 
@@ -49,12 +49,12 @@ def _description(kind: type[Enum]) -> str:
 
 
 def _labels(members: Sequence[Enum]) -> list[str]:
-    """The members as people are told of them."""
+    """The members as messages show them."""
     return [f"{it.value} ({it.name})" if isinstance(it.value, int) else str(it.value) for it in members]
 
 
 def member_parser(members: Sequence[Enum], *, digits: bool = False) -> Callable[[Any], Any]:
-    """What finds the value of one of `members`; with `digits` also from a number that is written in a text."""
+    """A parser for the value of one of `members`; with `digits` also from a number written as text."""
     values = {member.value: member.value for member in members}
     texts = {member.name.lower(): member.value for member in members}
     texts |= {str(value): value for value in values if digits or isinstance(value, str)}
@@ -75,7 +75,7 @@ def _parse_member(values: dict[Any, Any], texts: dict[str, Any], message: str, v
 
 
 def _field_type(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
-    """What makes a field of the enumeration, which becomes a component."""
+    """The annotations of a field of the enumeration, which becomes a component."""
     _kinds.append(kind)
     return BeforeValidator(member_parser(list(kind))), WithJsonSchema(schema_of(kind))
 

@@ -1,6 +1,6 @@
-"""How much of what is wrong with a request is looked for: as much as its answer tells, and one more.
+"""Limits of errors: validation of a request stops at one more error than the response lists.
 
-The answer to a request that has little else than errors would be larger than the request, and cost more than to obey it.
+Otherwise the response to a request full of errors would be larger than the request, and cost more than a valid one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,27 +11,27 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
-# An answer tells so many errors.
+# The number of errors in a response.
 MAX_ERRORS = 100
 
-# Lists are validated in pieces of so many items.
+# Lists are validated in chunks of this number of items.
 _CHUNK = 20
 
 
 def first_errors(errors: Iterable[Any]) -> list[Any]:
-    """The errors that are told, and one more if there is one: by that it is known that there are more."""
+    """The errors that the response lists, and one more if there is one, which shows that there are more."""
     return list(islice(errors, MAX_ERRORS + 1))
 
 
 def limit_unknown_fields(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of `data` that are `known`, and as many of the others as are told."""
+    """The members of `data` that are `known`, and as many unknown ones as a response lists."""
     listed = frozenset(first_errors(name for name in data if name not in known))
     return {name: value for name, value in data.items() if name in known or name in listed}
 
 
 @dataclass(frozen=True)
 class InChunks:
-    """Validates a list of at most `longest` items piece by piece, and ends when there are enough errors to be told."""
+    """Validates a list of at most `longest` items in chunks, and stops when there are more errors than are listed."""
 
     longest: int
 
@@ -59,7 +59,7 @@ class InChunks:
 
 
 def _shifted(error: ValidationError, by: int) -> list[InitErrorDetails]:
-    """The errors of a piece of a list, where they are in the whole of it."""
+    """The errors of a chunk, with their positions in the whole list."""
     return [
         InitErrorDetails(
             type=PydanticCustomError(one["type"], one["msg"]),

@@ -1,4 +1,4 @@
-"""The field types that schemas share. Each takes JSON values only of its own kind: a number is not a text."""
+"""Field types of bodies and responses. Each takes JSON values of its own kind only: a number is not a text."""
 
 import re
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ T = TypeVar("T")
 MAX_MONEY = Decimal("9999999999.99")
 MAX_RATING = Decimal(5)
 MAX_QUANTITY = 1_000_000
-# What JSON readers that use binary floats can still tell apart.
+# The largest integer that is exact for JSON readers with binary floats.
 MAX_STOCK = 2**53 - 1
-# Of so many digits at most: 1e999999999 would fill the memory, and 1e3999 takes 3 ms each.
+# Digits of an integer at most: 1e999999999 would fill the memory, and 1e3999 takes 3 ms.
 _LONGEST_INTEGER = 400
 
 _CENT = Decimal("0.01")
-# Nothing before the @ that has a rule of its own; the other part is the domain.
+# A local part without special rules; the group is the domain.
 _PLAIN_EMAIL = re.compile(r"(?=[^@]{1,64}@)[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@([A-Za-z0-9.-]+)", re.ASCII)
 _TELEPHONE = re.compile(r"\+?[1-9][0-9]{6,19}", re.ASCII)
 _URL = TypeAdapter(AnyHttpUrl)
@@ -35,12 +35,12 @@ _NO_EMAIL = "must be an e-mail address such as ada@example.com"
 _NO_TELEPHONE = "must be a telephone number: international, digits only, such as +442071234567"
 _NO_URL = "must be an http or https URL such as https://example.com/lamp.jpg"
 
-# Addresses below .test or .local cannot be reached from everywhere, but they are well-formed, and people have them.
+# Addresses below .test or .local are not reachable from everywhere, but they are well-formed, and in use.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 def refusal(words: str) -> PydanticCustomError:
-    """The error that says in words what is wanted instead of a value."""
+    """The error whose message says which values are accepted."""
     return PydanticCustomError("value_error", "{words}", {"words": words})
 
 
@@ -48,7 +48,7 @@ def refusal(words: str) -> PydanticCustomError:
 
 
 def without_nul(text: str) -> str:
-    """The text itself. PostgreSQL keeps none with NUL in it."""
+    """The text itself; with NUL in it PostgreSQL cannot store it."""
     if "\x00" in text:
         raise refusal("must not contain NUL")
     return text
@@ -64,12 +64,12 @@ def _null_if_blank(value: Any) -> Any:
     return None if isinstance(value, str) and is_blank(value) else value
 
 
-# An optional text. Forms send an empty one for what was not filled in, and that is null, as is a blank one.
+# An optional text. Forms send an empty text for an empty field: a blank text is null.
 OrNull = Annotated[T | None, BeforeValidator(_null_if_blank)]
 
 
 def _email(text: str) -> str:
-    # Most addresses are plain, and end in one of few domains.
+    # Most addresses are plain, and have one of few domains.
     plain = _PLAIN_EMAIL.fullmatch(text)
     return text if plain is not None and _is_domain(plain[1]) else _checked_email(text)
 
@@ -100,7 +100,7 @@ def _telephone(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    # Checked, but kept as it was written: a parser would change it.
+    # Checked, and kept as it was sent: the parser would change it.
     try:
         _URL.validate_python(text)
     except ValueError:
@@ -110,7 +110,7 @@ def _url(text: str) -> str:
 
 @dataclass(frozen=True)
 class Trimmed(GroupedMetadata):
-    """Text that is trimmed, has `shortest` to `longest` characters, and holds no NUL; unless it may be empty, it is seen."""
+    """Trimmed text of `shortest` to `longest` characters, without NUL; if `shortest` is above 0, it must not be blank."""
 
     longest: int
     shortest: int = 0
@@ -173,11 +173,11 @@ def _number(value: Any) -> Any:
 
 
 def _cents(value: Decimal) -> Decimal:
-    # It is finite and not too large to be rounded: the bounds were checked.
+    # The bounds were checked: it is finite, and not too large to be rounded.
     cents = value.quantize(_CENT)
     if cents != value:
         raise refusal("must have at most two decimals, such as 9.99")
-    # All that the bounds let through below zero is -0.00, and one number has one writing.
+    # The only negative value within the bounds is -0.00, which becomes 0.00.
     return abs(cents)
 
 
@@ -205,13 +205,13 @@ Rating = Annotated[
 
 
 def as_integer(value: Any) -> Any:
-    """A whole number as an integer: for JSON, as for JavaScript, 2.0 and 2 are one and the same."""
+    """A whole number as an integer: in JSON, as in JavaScript, 2.0 and 2 are the same."""
     if isinstance(value, Decimal) and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value():
         return int(value)
     return value
 
 
-# A number beyond all keys is that of no row, which is for the services to say.
+# A number beyond all keys refers to no row, for which the services raise an error.
 Reference = Annotated[
     int, Field(strict=True), BeforeValidator(as_integer), WithJsonSchema({"type": "integer", "format": "int64"})
 ]
@@ -230,7 +230,7 @@ StockDelta = Annotated[
 Flag = Annotated[bool, Field(strict=True)]
 
 
-# -- What answers hold: never validated, only documented -------------------------------------------
+# -- Types of responses: never validated, only documented ------------------------------------------
 
 Key = Annotated[int, integer_schema(1, MAX_KEY)]
 Pieces = Annotated[int, integer_schema(0, MAX_STOCK)]

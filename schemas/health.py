@@ -1,4 +1,4 @@
-"""What operations are told about the state of the shop."""
+"""The responses of the health routes."""
 
 from datetime import datetime
 from typing import Annotated, Literal

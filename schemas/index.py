@@ -1,4 +1,4 @@
-"""What `/` tells of the service."""
+"""The response of `/`: the index of the service."""
 
 from pydantic import BaseModel, Field
 

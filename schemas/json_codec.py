@@ -1,7 +1,7 @@
-"""JSON on the wire: read strictly, written exactly.
+"""JSON codec: strict parsing and exact rendering.
 
-Money never becomes a binary float: a number with a fraction is read as `Decimal`, and a `Decimal`
-is written digit by digit (`999.90`, not `999.9000000000001`).
+Money never becomes a binary float: a number with a fraction is parsed as `Decimal`, and a `Decimal` is rendered with its
+own digits (`999.90`, not `999.9000000000001`).
 """
 
 import json
@@ -12,17 +12,17 @@ from typing import Any, NoReturn
 
 import orjson
 
-# So many values (a key counts with its value) a body of one row may have: to make them takes some 30 ms, in which
-# nobody else is served. An order of 6,800 lines, which fills 1 MiB, can be sent back whole.
+# The number of values in a body of one row (a key counts with its value). To parse them takes about 30 ms, in which the
+# worker serves no other request. An order of 6,800 lines, which fills 1 MiB, can be sent back complete.
 MAX_VALUES = 60_000
 
-# Longer integers take a time that grows with the square of their digits, both ways.
+# For longer integers the time of parsing and rendering grows with the square of the digits.
 MAX_DIGITS = 1000
 
-# An escaped lone surrogate is the one kind of text that parses and cannot be stored or sent back.
+# An escaped lone surrogate can be parsed, but neither stored nor rendered.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\n\r]*")
-# What is wrong with a request that has more members than these is told without the rest of them.
+# The errors of a request that is cut off are those of this number of its members.
 _FIRST_MEMBERS = 1000
 
 
@@ -35,7 +35,7 @@ class CutOff(MalformedJson):
 
 
 class TooManyValues(MalformedJson):
-    """The text has more values than would be read. `first` are the first members of the object that it is, if any."""
+    """The text has too many values. If it is an object, `first` has its first members."""
 
     def __init__(self, message: str, first: dict[str, Any]) -> None:
         super().__init__(message)
@@ -77,9 +77,9 @@ def from_json(body: bytes) -> Any:
 
 
 def parse_value(text: str, start: int, offset: int = 0) -> tuple[Any, int]:
-    """The JSON value that begins at `start`, and the place behind it. Raises `MalformedJson`.
+    """The JSON value that begins at `start`, and the position after it. Raises `MalformedJson`.
 
-    `offset` is how many characters there were before the text.
+    `offset` is the number of characters before the text, for the positions in messages.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -99,19 +99,19 @@ def parse_value(text: str, start: int, offset: int = 0) -> tuple[Any, int]:
 
 
 def skip_spaces(text: str, start: int) -> int:
-    """The place of what comes next but for spaces."""
+    """The position of the next character that is no space."""
     match = _SPACE.match(text, start)
     assert match is not None, "it matches also nothing"
     return match.end()
 
 
 def count_values(text: str) -> int:
-    """How many values the JSON text has at most: each stands behind a comma or the beginning of an array or object."""
+    """An upper bound of the values in the JSON text: each stands after a comma or the start of an array or object."""
     return text.count(",") + text.count("[") + text.count("{")
 
 
 def first_members(text: str) -> dict[str, Any]:
-    """The first members of the object that `text` begins with, wherever it is cut off; none of another value."""
+    """The first complete members of the object that `text` begins with; it may be cut off. Empty for other values."""
     members: dict[str, Any] = {}
     place = _after(text, 0, "{")
     while place is not None and len(members) < _FIRST_MEMBERS:
@@ -129,7 +129,7 @@ def first_members(text: str) -> dict[str, Any]:
 
 
 def _after(text: str, start: int, char: str) -> int | None:
-    """The place behind `char`, if that comes next but for spaces."""
+    """The position after `char`, if that is the next character that is no space."""
     place = skip_spaces(text, start)
     return place + 1 if text.startswith(char, place) else None
 
@@ -140,14 +140,14 @@ def to_json(value: Any) -> bytes:
 
 
 def json_body(value: Any) -> bytes:
-    """The JSON of an answer, which ends with a line break, so that it stands by itself in a terminal and in a file."""
+    """The JSON of a response, with a line break at its end, for terminals and files."""
     return _dumps(value) + b"\n"
 
 
 def _dumps(value: Any) -> bytes:
-    """The JSON in an object that takes up to fourteen times as much memory: orjson keeps the room that it wrote into.
+    """The JSON in a bytes object that takes up to fourteen times its length: orjson does not shrink its buffer.
 
-    Whoever keeps it has to make a copy of it.
+    A caller that keeps it must copy it.
     """
     return orjson.dumps(value, default=_write_exactly, option=orjson.OPT_UTC_Z)
 
@@ -155,7 +155,7 @@ def _dumps(value: Any) -> bytes:
 def json_array(elements: Iterable[bytes]) -> bytes:
     """As `json_body` of a list whose elements, one or some at a time, are JSON already.
 
-    They are made one after the other, so that other threads have their turns.
+    They are rendered one after the other, so that other threads can run in between.
     """
     return b"".join((b"[", b",".join(elements), b"]\n"))
 

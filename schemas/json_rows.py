@@ -1,7 +1,7 @@
-"""The rows of a bulk request, read one after the other: a body of 16 MiB is neither parsed nor held as a whole.
+"""Streaming parser for the rows of a bulk request: a body of 16 MiB is never parsed as a whole.
 
-To parse it in one go would keep everybody else waiting for as long as that takes, in whatever thread, because the
-parser does not let go of the interpreter; and it could take thirty times the memory of the body.
+To parse it at once would block all other requests, in any thread, because the parser holds the interpreter lock; and it
+could take thirty times the memory of the body.
 """
 
 import codecs
@@ -19,12 +19,12 @@ from schemas.json_codec import (
     skip_spaces,
 )
 
-# A row may have so many characters, with the spaces around it, and so many values (see `json_codec.MAX_VALUES`).
+# The limits of a row: its characters, with the spaces around it, and its values (see `json_codec.MAX_VALUES`).
 MAX_ROW = 1024 * 1024
 MAX_ROW_VALUES = 10_000
-# So many bytes are decoded at a time.
+# Bytes that are decoded at a time.
 _PIECE = 16 * 1024
-# How much more of a row is decoded when it has turned out to be cut off.
+# When a row is cut off, this multiple of its length is decoded next.
 _GROWTH = 4
 
 _AFTER_A_ROW = frozenset((",", "]", " ", "\t", "\n", "\r"))
@@ -35,20 +35,20 @@ class NotAnArray(ValueError):
 
 
 class JsonRows:
-    """Iterates, once, over the elements of a JSON array, a few at a time, without a look at what comes behind them.
+    """Iterates once over the elements of a JSON array, a few at a time, without parsing the rest of it.
 
-    `chunks` are its bytes, as they came. They are taken away one by one, so that they need not be held beside the rows.
+    `chunks` are its bytes as received. They are removed one by one, so that memory holds them or the rows, and not both.
     Raises `NotAnArray`, `TooManyValues` at a row that is too large, and `MalformedJson` where `from_json` would.
     """
 
     def __init__(self, chunks: deque[bytes]) -> None:
         self._chunks = chunks
-        # The chunk that is being decoded, and how much of it is.
+        # The chunk that is being decoded, and the number of its decoded bytes.
         self._chunk, self._decoded = b"", 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        # What is decoded and not done with: `_text` from `_place` on. So many characters were before the text.
+        # The decoded text that is not parsed yet begins at `_place`. `_offset` is the number of characters before `_text`.
         self._text, self._place, self._offset = "", 0, 0
-        # Whether it may be possible to parse what is decoded up to the end of the last row in one go.
+        # Whether the decoded text may be parsed in one step, up to the end of its last row.
         self._ends_with_a_row = False
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -68,7 +68,7 @@ class JsonRows:
             raise MalformedJson(f"Extra data at position {self._offset + self._place}")
 
     def _next_char(self) -> str:
-        """The next character that is no space, which `_place` is then at; nothing at the end of the body."""
+        """The next character that is no space, to which `_place` moves; empty at the end of the body."""
         for _ in range(MAX_ROW // _PIECE):
             self._place = skip_spaces(self._text, self._place)
             if self._place < len(self._text) or not self._decode(_PIECE):
@@ -76,12 +76,12 @@ class JsonRows:
         raise MalformedJson(f"more than {MAX_ROW} spaces follow each other")
 
     def _whole_rows(self) -> list[Any]:
-        """All rows that what is decoded holds to their ends; none where that is not easily found out."""
+        """All complete rows of the decoded text; none if one attempt does not find them."""
         end = self._text.rfind("},", self._place, self._place + _PIECE) + 1
         if not end or not self._ends_with_a_row:
             return []
         try:
-            # If this is an array, then no row and no text goes on behind it.
+            # If this parses as an array, no row or text continues after it.
             rows: list[Any] = parse_value(f"[{self._text[self._place : end]}]", 0)[0]
         except MalformedJson:
             self._ends_with_a_row = False
@@ -97,13 +97,13 @@ class JsonRows:
                 if not self._decode_more_of_the_row():
                     raise
                 continue
-            # A number may go on behind what is decoded.
+            # A number may continue after the decoded text.
             if self._text[end : end + 1] in _AFTER_A_ROW or not self._decode_more_of_the_row():
                 self._place = end
                 return value
 
     def _decode_more_of_the_row(self) -> bool:
-        """Decode more of the row at `_place`, all of which was too little; whether there was any. Raises `TooManyValues`."""
+        """Decode more of the incomplete row at `_place`; False at the end of the body. Raises `TooManyValues`."""
         row = self._text[self._place :]
         if len(row) > MAX_ROW:
             raise TooManyValues(f"a row has more than {MAX_ROW} characters", first_members(row[:MAX_ROW_VALUES]))
@@ -112,7 +112,7 @@ class JsonRows:
         return self._decode(min(max(_GROWTH * len(row), _PIECE), MAX_ROW + 1))
 
     def _decode(self, wanted: int) -> bool:
-        """Decode until there are so many characters behind `_place`, or more values than in any row; whether there were."""
+        """Decode until `wanted` characters, or too many values for a row, are after `_place`; False at the end of the body."""
         pieces = [self._text[self._place :]]
         length, values = len(pieces[0]), count_values(pieces[0])
         while length < wanted and values <= MAX_ROW_VALUES and (piece := self._next_text()):
@@ -127,7 +127,7 @@ class JsonRows:
         return True
 
     def _next_text(self) -> str:
-        """What comes next of the text; nothing at its end."""
+        """The next piece of the text; empty at its end."""
         piece, is_end = "", False
         while not piece and not is_end:
             part = self._next_bytes()
@@ -139,7 +139,7 @@ class JsonRows:
         return piece
 
     def _next_bytes(self) -> bytes:
-        """At most `_PIECE` bytes; none at the end."""
+        """The next bytes, at most `_PIECE`; empty at the end."""
         if self._decoded >= len(self._chunk):
             self._chunk, self._decoded = self._chunks.popleft() if self._chunks else b"", 0
         start, self._decoded = self._decoded, self._decoded + _PIECE

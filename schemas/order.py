@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of orders."""
+"""Bodies, responses and filters of orders."""
 
 import datetime as dt
 from collections.abc import Mapping

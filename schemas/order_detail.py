@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of order details."""
+"""Bodies, responses and filters of order details."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

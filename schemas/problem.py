@@ -1,4 +1,4 @@
-"""The error body, after RFC 9457: one shape for every refusal, and what some of them add to it."""
+"""Problem details (RFC 9457): the body of every error, and the members that some errors add."""
 
 import json
 import re
@@ -27,11 +27,11 @@ CODES = {
 }
 
 
-# Of a path, of the name of a field, and of a message so many characters are told.
+# The lengths of a path, of the name of a field, and of a message in a response.
 _LONGEST_PATH = 2000
 _LONGEST_NAME = 100
 _LONGEST_MESSAGE = 500
-# The list of what is malformed has at most so many bytes; the whole answer stays below 64 KiB.
+# Bytes of the list of errors at most; the whole response stays below 64 KiB.
 _LARGEST_LIST = 48 * 1024
 
 _CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?$")
@@ -62,18 +62,18 @@ def problem_json(
     try:
         return json_body(body)
     except (TypeError, ValueError):
-        # A lone surrogate from the request: say it escaped rather than not at all.
+        # A lone surrogate from the request is shown escaped.
         return json_body(_printable(body))
 
 
 def listed_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
-    """As much of the errors of a malformed request as is told, as `{loc, msg, type}`, and whether there are more."""
+    """The errors of a malformed request that the response lists, as `{loc, msg, type}`, and whether there are more."""
     listed: list[dict[str, Any]] = []
     size = 0
     for error in errors[:MAX_ERRORS]:
         loc = [_shortened(part, _LONGEST_NAME) if isinstance(part, str) else part for part in error["loc"]]
         entry = {"loc": loc, "msg": _shortened(error["msg"], _LONGEST_MESSAGE), "type": error["type"]}
-        # With every character escaped that is not ASCII: never less than what is sent.
+        # An upper bound of the bytes: here all characters beyond ASCII are escaped.
         size += len(json.dumps(entry))
         if size > _LARGEST_LIST:
             break
@@ -82,7 +82,7 @@ def listed_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, A
 
 
 def _summary(errors: Sequence[Mapping[str, Any]], *, has_more: bool) -> str:
-    """One sentence about the errors of a malformed request: how many, and which is the first."""
+    """One sentence about the errors of a malformed request: their number, and the first one."""
     if has_more:
         text = f"The request is malformed; only the first {len(errors)} errors are listed, there are more"
     elif len(errors) > 1:

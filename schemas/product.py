@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of products, and of the changes of their stock."""
+"""Bodies, responses and filters of products, and of the changes of their stock."""
 
 from datetime import datetime
 from typing import ClassVar

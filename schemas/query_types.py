@@ -1,4 +1,4 @@
-"""The field types of queries, whose values are always text. The types of lists take several values."""
+"""Field types of queries, whose values are always text. Tuple types take several values."""
 
 import datetime as dt
 import re
@@ -18,16 +18,16 @@ from schemas.field_types import refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
 from schemas.time_types import end_of, moment_schema, start_of
 
-# So many values one filter takes.
+# The number of values that one filter takes.
 MAX_VALUES = 1000
-# The key of no row, which is what a filter by impossible keys alone is after.
+# The key of no row: the value of a filter that has impossible keys only.
 _NO_KEY = 0
 
 _INTEGER = re.compile(r"-?[0-9]{1,100}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _FLAGS = {"true": True, "false": False}
 _KEY_SCHEMA = {"type": "integer", "format": "int64"}
-# More digits than the pattern lets through: nothing is rounded.
+# More digits than the pattern allows: nothing is rounded.
 _ALL_DIGITS = Context(prec=200)
 
 
@@ -43,7 +43,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
             raise refusal("must be a number such as 9.99")
-        # One number has one writing, and so one place in the cache: 5, 5.00 and 5e0; 0 and -0.0.
+        # All spellings of a number (5, 5.00 and 5e0; 0 and -0.0) share one cache key.
         return _ALL_DIGITS.normalize(Decimal(value)) or Decimal(0)
     return value
 
@@ -56,7 +56,7 @@ def _flag(value: Any) -> Any:
     return value
 
 
-# -- Several values: the parameter is repeated, or they stand with commas between ------------------
+# -- Several values: the parameter is repeated, or they are separated by commas --------------------
 
 
 def _split(value: Any) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _split(value: Any) -> Iterator[str]:
 
 
 def _parse_all(value: Any, parse: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """The values, each once and in order, so that two writings of one filter are one to the cache."""
+    """The values, each once and sorted, so that equal filters share one cache key."""
     texts = list(islice(_split(value), MAX_VALUES + 1))
     if len(texts) > MAX_VALUES:
         raise refusal(f"must be at most {MAX_VALUES} values")
@@ -92,7 +92,7 @@ def _enum_schema(kind: type[Enum]) -> WithJsonSchema:
 
 
 def subset_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
-    """What reads names of which all are `allowed`: each once, in the order of those."""
+    """A parser for names that must all be in `allowed`; it returns each once, in the order of `allowed`."""
 
     def parse(value: Any) -> tuple[str, ...]:
         names = set(_split(value))
@@ -104,7 +104,7 @@ def subset_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
 
 
 def names_schema(allowed: Sequence[str]) -> dict[str, Any]:
-    """How a parameter is documented that names some of `allowed`."""
+    """The schema of a parameter with names from `allowed`."""
     return {"type": "array", "items": {"type": "string", "enum": list(allowed)}, "examples": [list(allowed[-2:])]}
 
 

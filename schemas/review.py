@@ -1,4 +1,4 @@
-"""Bodies, answers and filters of reviews."""
+"""Bodies, responses and filters of reviews."""
 
 from typing import ClassVar
 

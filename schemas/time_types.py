@@ -1,4 +1,4 @@
-"""The field types of dates and times. All times are UTC; one that names no offset is taken for UTC."""
+"""Field types of dates and times. All times are UTC; a time without an offset counts as UTC."""
 
 import datetime as dt
 import re
@@ -24,7 +24,7 @@ def _rfc3339(value: Any, message: str = _NO_TIME) -> dt.datetime:
         raise refusal(message)
     try:
         moment = dt.datetime.fromisoformat(value.upper())
-        # A time without offset is UTC; the year must survive the way there.
+        # A time without offset is UTC; the conversion raises if the year is out of range.
         return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         raise refusal(message) from None
@@ -42,21 +42,21 @@ def _iso_date(value: Any, message: str = _NO_DATE) -> dt.date:
 
 
 def start_of(value: Any) -> dt.datetime:
-    """The first moment that a date or time names, in UTC."""
+    """The time itself, or the start of the date, in UTC."""
     if isinstance(value, str) and _DATE.fullmatch(value):
         return dt.datetime.combine(_iso_date(value, _NO_MOMENT), dt.time.min, dt.UTC)
     return _rfc3339(value, _NO_MOMENT)
 
 
 def end_of(value: Any) -> dt.datetime:
-    """The last moment (to the microsecond) that a date or time names, in UTC."""
+    """The time itself, or the last microsecond of the date, in UTC."""
     if isinstance(value, str) and _DATE.fullmatch(value):
         return dt.datetime.combine(_iso_date(value, _NO_MOMENT), dt.time.max, dt.UTC)
     return _rfc3339(value, _NO_MOMENT)
 
 
 def moment_schema(description: str) -> WithJsonSchema:
-    """How a time is documented for which a plain date may stand."""
+    """The schema of a time that may also be a plain date."""
     kinds = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
     return WithJsonSchema({"anyOf": kinds, "description": description, "examples": ["2026-11-16"]})
 
@@ -66,7 +66,7 @@ def _far_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(value) if far is None else far
 
 
-# What a row may show although no client can set it: it is accepted in the body of a change, where it can be no change.
+# A far time, which a row may show although no client can set it: the body of a change may repeat it unchanged.
 OR_FAR = WrapValidator(_far_or)
 
 Timestamp = Annotated[dt.datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
