@@ -36,7 +36,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, Runner, 
 from benchmarks.buyer import HOST, Buyer
 from benchmarks.load_report import Run, cache_reads, http_client, sum_up
 from benchmarks.purchases import Ledger, create_catalog
-from benchmarks.visitor import USUAL_WRITES, Visitor, look_around
+from benchmarks.visitor import USUAL_WRITES, Visitor, prepare_shop
 
 RATE_LIMITED = (
     "The API limits the requests of this machine (429): the test measures the limiter, not the shop. Start the "
@@ -113,7 +113,7 @@ def set_up(environment: Environment, **_: Any) -> None:
     run = Run()
     try:
         with http_client(environment) as http:
-            Visitor.shop = look_around(http)
+            Visitor.shop = prepare_shop(http)
             if Buyer in environment.user_classes:
                 prepare_buyers(environment, http)
             if not isinstance(environment.runner, WorkerRunner):
@@ -140,7 +140,7 @@ def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
 
 
 @listen(events.init)
-def heed_ctrl_c(environment: Environment, **_: Any) -> None:
+def handle_ctrl_c(environment: Environment, **_: Any) -> None:
     """Let Ctrl-C end a run as the end of its time does, and not wherever in the program it happens to strike."""
     assert environment.parsed_options is not None
     if isinstance(environment.runner, WorkerRunner) and environment.parsed_options.processes:
@@ -163,7 +163,7 @@ def quit_at_ctrl_c(runner: Runner) -> None:
 
 
 @listen(events.init)
-def watch_answers(environment: Environment, **_: Any) -> None:
+def watch_responses(environment: Environment, **_: Any) -> None:
     listen(environment.events.request)(partial(watch, environment))
     if environment.runner is not None and not isinstance(environment.runner, WorkerRunner):
         environment.runner.register_message("ledger", receive_ledger)

@@ -17,9 +17,9 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.http_client import Connection, Reply
+from benchmarks.http_client import Connection, Response
 from benchmarks.production_shop import Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 
 TARGET = 5_000
 _PROBE_SECONDS = 0.005
@@ -88,9 +88,9 @@ def _key() -> dict[str, str]:
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
-def _require_all(reply: Reply, rows: int) -> None:
-    if reply.status != 201 or len(reply.json()) != rows:
-        raise SystemExit(f"the shop answered {reply.status}: {reply.body[:300]!r}")
+def _require_all(response: Response, rows: int) -> None:
+    if response.status != 201 or len(response.json()) != rows:
+        raise SystemExit(f"the shop answered {response.status}: {response.body[:300]!r}")
 
 
 async def _ask_for_health(shop: Shop, waits: list[float]) -> None:
@@ -116,7 +116,7 @@ def main() -> int:
         figures = uvloop.run(measure_routes(shop, options.rows, options.rounds))
     for path, figure in figures.items():
         print(f"{path:20} {figure['rows_per_second']:8,.0f} rows/s   longest wait {figure['longest_wait_ms']:6.1f} ms")
-    keep("bulk", vars(options), figures)
+    save("bulk", vars(options), figures)
     return 0 if all(figure["rows_per_second"] >= TARGET for figure in figures.values()) else 1
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from locust import FastHttpUser, between, task
 from locust.contrib.fasthttp import ResponseContextManager
 
-from benchmarks.purchases import Catalog, Ledger, tells_what_happened
+from benchmarks.purchases import Catalog, Ledger, is_conclusive
 
 HOST = "http://127.0.0.1:8000"
 LINES = 3
@@ -36,14 +36,14 @@ class Buyer(FastHttpUser):
         if random.random() < REPEATS:
             self._repeat(key, body, answer)
         if answer.status_code == HTTPStatus.CREATED:
-            self._think_again(answer.json())
+            self._change_order(answer.json())
 
     @task(1)
     def change_a_price(self) -> None:
         product_id, price = self.ledger.catalog.price_change()
         self.client.put(f"/products/{product_id}", json={"price": price}, name="/products/{id}")
 
-    def _think_again(self, order: dict[str, Any]) -> None:
+    def _change_order(self, order: dict[str, Any]) -> None:
         dice = random.random()
         path, name = f"/orders/{order['id_key']}", "/orders/{id}"
         if dice < CANCELLATIONS:
@@ -57,14 +57,14 @@ class Buyer(FastHttpUser):
         """Send it once. Without an answer it stays pending in the ledger, to be resolved at the end."""
         key = self.ledger.begin(path, body)
         answer = self._send(path, body, key, name)
-        if tells_what_happened(answer.status_code, answer.headers or {}):
+        if is_conclusive(answer.status_code, answer.headers or {}):
             self.ledger.settle(key, answer.status_code, answer.json())
         return key, answer
 
     def _repeat(self, key: str, body: Any, first: ResponseContextManager) -> None:
         again = self._send("/checkout", body, key, "/checkout (repeated)")
         answers = [(answer.status_code, answer.content) for answer in (first, again)]
-        told = all(tells_what_happened(answer.status_code, answer.headers or {}) for answer in (first, again))
+        told = all(is_conclusive(answer.status_code, answer.headers or {}) for answer in (first, again))
         if told and answers[0] != answers[1]:
             self.ledger.contradictions.append(f"key {key} was answered {answers[0]}, then {answers[1]}")
 

@@ -23,9 +23,9 @@ from typing import Any
 import psycopg2
 import uvloop
 
-from benchmarks.http_client import Connection, Reply, percentile
+from benchmarks.http_client import Connection, Response, percentile
 from benchmarks.production_shop import Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 from config.settings import PROJECT_ROOT
 
 RETRY_SECONDS = 0.1
@@ -83,34 +83,34 @@ class Buyer:
             ],
         }
         started = time.perf_counter()
-        reply = await self._until_answered(body, key)
+        response = await self._until_answered(body, key)
         self.tally.seconds.append(time.perf_counter() - started)
-        if reply.status != 201:
-            self.tally.refused[reply.status] += 1
+        if response.status != 201:
+            self.tally.refused[response.status] += 1
         else:
-            await self._note_order(key, body, reply)
+            await self._note_order(key, body, response)
         if random.random() < self.mix.repeats:
-            await self._repeat(key, body, reply)
+            await self._repeat(key, body, response)
 
     def _product(self) -> dict[str, Any]:
         return self.catalog[0] if random.random() < self.mix.hot else random.choice(self.catalog)
 
-    async def _until_answered(self, body: dict[str, Any], key: str) -> Reply:
+    async def _until_answered(self, body: dict[str, Any], key: str) -> Response:
         """The first answer that says what happened. A broken connection or a 503 does not: the key is repeated."""
         for _ in range(MAX_TRIES):
             try:
-                reply = await self.connection.request("POST", "/checkout", body, {"Idempotency-Key": key})
+                response = await self.connection.request("POST", "/checkout", body, {"Idempotency-Key": key})
             except ConnectionError:
                 self.tally.unknown += 1
             else:
-                if reply.status != 503 and not (reply.status == 409 and b"retry-after" in reply.headers):
-                    return reply
-                self.tally.unknown += reply.status == 503
+                if response.status != 503 and not (response.status == 409 and b"retry-after" in response.headers):
+                    return response
+                self.tally.unknown += response.status == 503
             await asyncio.sleep(RETRY_SECONDS)
         raise SystemExit("the shop did not answer any more")
 
-    async def _note_order(self, key: str, body: dict[str, Any], reply: Reply) -> None:
-        order = reply.json()
+    async def _note_order(self, key: str, body: dict[str, Any], response: Response) -> None:
+        order = response.json()
         self.tally.orders[key] = order["id_key"]
         dice = random.random()
         if dice < self.mix.cancellations:
@@ -120,7 +120,7 @@ class Buyer:
             line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}
             await self._post(f"/orders/{order['id_key']}/returns", {"lines": [line]})
 
-    async def _repeat(self, key: str, body: dict[str, Any], first: Reply) -> None:
+    async def _repeat(self, key: str, body: dict[str, Any], first: Response) -> None:
         again = await self._until_answered(body, key)
         self.tally.replays += 1
         if (again.status, again.body) != (first.status, first.body):
@@ -214,7 +214,7 @@ def main() -> int:
     print(", ".join(f"{name} {count}" for name, count in verdict.items()))
     for contradiction in tally.contradictions[:10]:
         print(contradiction)
-    keep("checkout", vars(options), figures)
+    save("checkout", vars(options), figures)
     return 0 if sound and not any(verdict.values()) else 1
 
 

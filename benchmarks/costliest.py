@@ -22,7 +22,7 @@ from benchmarks.cores import cpu_seconds
 from benchmarks.hostile import forget_peak, peak_megabytes, probing, send
 from benchmarks.hostile_bodies import Hostile
 from benchmarks.production_shop import Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 
 _DETAILS = 1000
 _PRODUCTS = 5000
@@ -44,7 +44,7 @@ _FILL = """
     ANALYZE
 """
 
-DEAREST = {
+COSTLIEST = {
     "a list with everything inside": "/orders?limit=1000&expand=order_details,bill,client",
     "one order with everything inside": "/orders/1?expand=order_details,bill,client",
     "a page of long rows": "/products?limit=1000",
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cpu = max(bare["worker"] + bare["postgres"], 1e-6)
         print("| request | answer | time | CPU | of it PostgreSQL | memory | longest wait of others |")
         print("|---|---|---|---|---|---|---|")
-        for name, path in DEAREST.items():
+        for name, path in COSTLIEST.items():
             cost = figures[name] = measured(shop, worker, path)
             both = cost["worker"] + cost["postgres"]
             print(
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"| {cost['wait_ms']:.0f} ms |",
                 flush=True,
             )
-    keep("costliest", vars(options), {"bare": bare, **figures})
+    save("costliest", vars(options), {"bare": bare, **figures})
     return 0
 
 

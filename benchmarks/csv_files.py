@@ -28,14 +28,14 @@ import psycopg2
 
 from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import pin
-from benchmarks.record import keep
+from benchmarks.record import save
 from config.settings import PROJECT_ROOT, read_settings
 from infrastructure.database.migrations import migrate
 from infrastructure.embedded.servers import running_servers
 
 TARGET = 50_000
-YARDSTICK_SECONDS = 3.0
-YARDSTICK_CONNECTIONS = 64
+BASELINE_SECONDS = 3.0
+BASELINE_CONNECTIONS = 64
 SHELVES = 10
 COLUMNS = ("sku", "name", "description", "price", "stock", "category_id")
 
@@ -103,27 +103,27 @@ def _megabytes(usage: resource.struct_rusage) -> float:
     return usage.ru_maxrss / 1024
 
 
-def yardstick() -> float:
+def baseline() -> float:
     """Requests a second of the bare route on one core, asked for by another."""
     cores = sorted(os.sched_getaffinity(0))
     with bare_server() as (process, port):
         pin(process, cores[0])
         os.sched_setaffinity(0, cores[1:2] or cores)
         try:
-            return bare_requests_per_second(port, YARDSTICK_SECONDS, YARDSTICK_CONNECTIONS)
+            return bare_requests_per_second(port, BASELINE_SECONDS, BASELINE_CONNECTIONS)
         finally:
             os.sched_setaffinity(0, cores)
 
 
 def measure(rows: int) -> dict[str, float]:
     """The figures for so many rows."""
-    bare_before = yardstick()
+    bare_before = baseline()
     with empty_shop() as (url, settings, folder):
         path = folder / "products.csv"
         write_products(path, rows)
         copied = plain_copy(url, path)
         imported, exported = run("import_csv", path, settings), run("export_csv", folder / "out.csv", settings)
-    bare = (bare_before + yardstick()) / 2
+    bare = (bare_before + baseline()) / 2
     return {
         "rows": rows,
         "bare_requests_per_second": round(bare),
@@ -144,7 +144,7 @@ def main() -> int:
     figures = [measure(rows) for rows in options.rows]
     for figure in figures:
         print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in figure.items()))
-    keep("csv-files", vars(options), figures)
+    save("csv-files", vars(options), figures)
     fastest = ("import_rows_per_second", "export_rows_per_second")
     return 0 if all(figures[-1][name] >= TARGET for name in fastest) else 1
 

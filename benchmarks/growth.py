@@ -32,7 +32,7 @@ from benchmarks.growth_data import Size, fill
 from benchmarks.growth_requests import TARGETS, Case, cases, checkout_body
 from benchmarks.http_client import Connection
 from benchmarks.production_shop import Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 
 SMALL = Size(products=1000, clients=200, orders=1000)
 LARGE = Size(products=1_000_000, clients=200_000, orders=1_000_000)
@@ -93,10 +93,10 @@ class Pair:
         started = time.perf_counter()
         if case.group == "checkout":
             body, key = checkout_body(size, self._dice), {"Idempotency-Key": uuid.uuid4().hex}
-            reply = await connection.request("POST", path, body, key)
+            response = await connection.request("POST", path, body, key)
         else:
-            reply = await connection.request("GET", path)
-        return time.perf_counter() - started, reply.status
+            response = await connection.request("GET", path)
+        return time.perf_counter() - started, response.status
 
 
 def main() -> int:
@@ -111,7 +111,7 @@ def main() -> int:
     for row in missed:
         print(line(row))
     if options.only is None and options.scale == 1:
-        keep("growth", {"repeats": options.repeats}, [{**asdict(row), "ratio": round(row.ratio, 2)} for row in rows])
+        save("growth", {"repeats": options.repeats}, [{**asdict(row), "ratio": round(row.ratio, 2)} for row in rows])
     return 1 if missed else 0
 
 

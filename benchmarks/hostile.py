@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.cores import cpu_seconds
 from benchmarks.hostile_bodies import MEBIBYTE, Hostile, shapes
 from benchmarks.production_shop import Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 
 LONGEST_WAIT_MS = 50
 LARGEST_REFUSAL = 64 * 1024
@@ -140,7 +140,7 @@ def main() -> int:
                 f"{cost.wait_ms:7.1f} ms {cost.cpu_ms:6.0f} ms CPU {cost.megabytes:6.1f} MB  {'; '.join(faults)}",
                 flush=True,
             )
-    keep("hostile", vars(options), figures)
+    save("hostile", vars(options), figures)
     return 1 if failed else 0
 
 

@@ -30,7 +30,7 @@ from benchmarks.http_paths import PATHS, Catalog, Path, fill
 from benchmarks.load_generators import Load, generator_for, run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import Scenario
-from benchmarks.record import keep
+from benchmarks.record import save
 
 WARM_SECONDS = 1.0
 BARE_SECONDS = 1.5
@@ -120,7 +120,7 @@ def main() -> int:
         if row.load_core_busy > SATURATED:
             print(f"{row.title}: the core of the load was saturated, the shop may be faster than this")
     if options.only is None:
-        keep("http-paths", vars(options), [asdict(row) for row in rows])
+        save("http-paths", vars(options), [asdict(row) for row in rows])
     return 1 if any(row.fails for row in rows) else 0
 
 

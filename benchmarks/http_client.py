@@ -12,7 +12,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """A whole answer; header names are in lower case."""
 
     status: int
@@ -44,12 +44,14 @@ class Connection:
             self._streams[1].close()
             self._streams = None
 
-    async def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+    async def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Response:
         """The answer. Raises `ConnectionError` when the connection breaks before it is whole."""
         try:
             reader, writer = await self._open()
             writer.write(self._encoded(method, path, body, headers or {}))
-            return await self._answer(reader, method)
+            return await self._response(reader, method)
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             raise ConnectionError(str(error)) from error
@@ -67,7 +69,7 @@ class Connection:
             lines += [b"content-type: application/json", b"content-length: %d" % len(content)]
         return b"\r\n".join(lines) + b"\r\n\r\n" + content
 
-    async def _answer(self, reader: asyncio.StreamReader, method: str) -> Reply:
+    async def _response(self, reader: asyncio.StreamReader, method: str) -> Response:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head[:-4].split(b"\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)}
@@ -75,7 +77,7 @@ class Connection:
         body = await reader.readexactly(length) if length else b""
         if headers.get(b"connection") == b"close":
             self.close()
-        return Reply(int(first[9:12]), headers, body)
+        return Response(int(first[9:12]), headers, body)
 
 
 def percentile(sorted_values: list[float], share: float) -> float:

@@ -45,10 +45,10 @@ async def fill(shop: Shop) -> Catalog:
     async with Connection(shop.host, shop.port) as connection:
 
         async def store(resource: str, rows: list[dict[str, Any]]) -> list[int]:
-            reply = await connection.request("POST", f"/{resource}/bulk", rows)
-            if reply.status != 201:
-                raise SystemExit(f"POST /{resource}/bulk was answered {reply.status}: {reply.body[:200]!r}")
-            return [row["id_key"] for row in reply.json()]
+            response = await connection.request("POST", f"/{resource}/bulk", rows)
+            if response.status != 201:
+                raise SystemExit(f"POST /{resource}/bulk was answered {response.status}: {response.body[:200]!r}")
+            return [row["id_key"] for row in response.json()]
 
         categories = await store("categories", [{"name": f"Category {number}"} for number in range(CATEGORIES)])
         products = await store(
@@ -56,7 +56,7 @@ async def fill(shop: Shop) -> Catalog:
         )
         clients = await store("clients", [_client(f"{number}") for number in range(CLIENTS)])
         replies = [await connection.request("GET", f"/products/{product}") for product in products]
-    return Catalog(products, categories, clients, [reply.headers[b"etag"].decode() for reply in replies])
+    return Catalog(products, categories, clients, [response.headers[b"etag"].decode() for response in replies])
 
 
 def _product(number: str, category: int) -> dict[str, Any]:

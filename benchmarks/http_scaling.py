@@ -17,7 +17,7 @@ from benchmarks.cores import busy_and_total, busy_share, cpu_seconds
 from benchmarks.http_paths import PATHS, Catalog, Path, fill
 from benchmarks.load_generators import run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
-from benchmarks.record import keep
+from benchmarks.record import save
 
 TARGET = 1.7
 _WARM_SECONDS = 1.0
@@ -93,7 +93,7 @@ def report(chosen: Sequence[Path], workers: int, rounds: int, seconds: float, co
     with _bench(1, cores[:1]) as one, _bench(workers, cores[:workers]) as several:
         comparisons = [_compare(path, one, several, rounds, seconds, connections) for path in paths]
     if is_whole:
-        keep(
+        save(
             "http-workers",
             {"workers": workers, "seconds": seconds, "connections": connections, "rounds": rounds},
             [{**asdict(comparison), "ratio": comparison.ratio} for comparison in comparisons],

@@ -24,7 +24,7 @@ from benchmarks.raw_requests import MARK, Scenario, first_number
 
 _WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
 # What an answer may take before it counts as an error.
-_PATIENCE_SECONDS = 10
+_TIMEOUT_SECONDS = 10
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _WITHOUT_BODY = frozenset({204, 304})
 
@@ -60,10 +60,10 @@ def _run_wrk(scenario: Scenario, url: str, seconds: float, connections: int) -> 
     with tempfile.NamedTemporaryFile(prefix="requests-") as file:
         file.write(b"\0".join(scenario.requests))
         file.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", f"--timeout={_PATIENCE_SECONDS}s"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", f"--timeout={_TIMEOUT_SECONDS}s"]
         statuses = ",".join(map(str, sorted(scenario.expected)))
         arguments = ["-s", str(_WRK_SCRIPT), url, "--", file.name, str(first_number()), statuses]
-        timeout = seconds + 3 * _PATIENCE_SECONDS
+        timeout = seconds + 3 * _TIMEOUT_SECONDS
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=timeout, check=True)
     return Load(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -155,6 +155,6 @@ async def _run_here(scenario: Scenario, host: str, port: int, seconds: float, co
     ends = [loop.create_future() for _ in range(connections)]
     for end in ends:
         await loop.create_connection(partial(_Sender, run, end), host, port)
-    _, silent = await asyncio.wait(ends, timeout=seconds + _PATIENCE_SECONDS)
+    _, silent = await asyncio.wait(ends, timeout=seconds + _TIMEOUT_SECONDS)
     run.errors += len(silent)
     return run.load()

@@ -20,7 +20,7 @@ from benchmarks.http_paths import PATHS, Catalog, fill
 from benchmarks.load_generators import run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import MARK, Scenario, raw_request
-from benchmarks.record import keep
+from benchmarks.record import save
 
 TARGET_MEGABYTES = 110
 # What may come on top in the second half, as a share of what was held in the first.
@@ -79,7 +79,7 @@ def main() -> int:
     print("flat" if flat else f"not flat: more than {TOLERANCE:.0%} came on top in the second half")
     errors += more_errors
     figures = {"after_mix_mb": after_mix, "samples": samples, "flat": flat, "errors": errors}
-    keep("memory", vars(options), figures)
+    save("memory", vars(options), figures)
     return 0 if flat and after_mix <= TARGET_MEGABYTES and not errors else 1
 
 

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 CANCELED = 4
 PAGE_ROWS = 200
 RETRY_SECONDS = 0.2
-PATIENCE_SECONDS = 30.0
+RESOLVE_SECONDS = 30.0
 PRODUCTS = 100
 STOCK = 1_000
 HOT_STOCK = 100
@@ -133,7 +133,7 @@ class Unresolved(Exception):
     """The shop does not tell what became of a request, so nothing can be judged."""
 
 
-def tells_what_happened(status: int, headers: Container[str]) -> bool:
+def is_conclusive(status: int, headers: Container[str]) -> bool:
     """Whether this is the answer to a POST. A broken connection (status 0), a 5xx or "not now" is none."""
     in_flight = status == HTTPStatus.CONFLICT and "Retry-After" in headers
     return 0 < status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS and not in_flight
@@ -178,7 +178,7 @@ def judge(http: httpx.Client, ledger: Ledger) -> Verdict:
 
 def _resolve(http: httpx.Client, ledger: Ledger) -> None:
     """Repeat every request without an answer under its key, until there is one."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + RESOLVE_SECONDS
     while ledger.pending:
         key, (path, body) = next(iter(ledger.pending.items()))
         try:
@@ -186,7 +186,7 @@ def _resolve(http: httpx.Client, ledger: Ledger) -> None:
         except httpx.TransportError as error:
             said = str(error)
         else:
-            if tells_what_happened(answer.status_code, answer.headers):
+            if is_conclusive(answer.status_code, answer.headers):
                 ledger.settle(key, answer.status_code, answer.json())
                 continue
             said = f"{answer.status_code}"

@@ -9,7 +9,7 @@ from typing import Any
 _RESULTS = Path(__file__).parent / "results"
 
 
-def keep(name: str, options: Mapping[str, Any], figures: Any) -> None:
+def save(name: str, options: Mapping[str, Any], figures: Any) -> None:
     """Write NAME.json; `options` are what the benchmark was called with."""
     _RESULTS.mkdir(exist_ok=True)
     record = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "options": dict(options), "figures": figures}

@@ -93,7 +93,7 @@ def new_client() -> dict[str, Any]:
     return {"name": "Load", "lastname": "Test", "email": f"load-test-{uuid.uuid4().hex}@example.com"}
 
 
-def look_around(http: httpx.Client) -> Shop:
+def prepare_shop(http: httpx.Client) -> Shop:
     """Look at the shop, and put in what the visitors need where it is empty. Raises `httpx.HTTPError`."""
     categories = _rows(http, "/categories")
     if not categories:

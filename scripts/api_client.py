@@ -29,15 +29,15 @@ PAGE_ROWS = 1000
 BULK_ROWS = 1000
 """Rows sent in one bulk request: large enough to be quick, small enough to be repeated at little cost."""
 
-NOT_NOW = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 MOST_ATTEMPTS = 20
 
 
-class _LostAnswer(Exception):
+class _NoResponse(Exception):
     """Nobody knows whether the request was done. `pause` is how long the API asks to wait, in seconds."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
@@ -48,12 +48,12 @@ class _LostAnswer(Exception):
 class ApiClient:
     """An asynchronous client of one shop; use it as `async with ApiClient(url) as api`.
 
-    `patience` is how long, in seconds, one request is repeated while no answer comes.
+    `retry_seconds` is how long, in seconds, one request is repeated while no answer comes.
     """
 
-    def __init__(self, base_url: str, connections: int = 8, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, base_url: str, connections: int = 8, retry_seconds: float = RETRY_SECONDS) -> None:
         self.base_url = base_url
-        self._patience = patience
+        self._retry_seconds = retry_seconds
         # The shop is named by its own address: a proxy meant for the outside world must not be asked for it.
         # An idle connection is given up before the server does it (uvicorn: 5 s), lest a request meets its end.
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=2.0)
@@ -76,8 +76,8 @@ class ApiClient:
         print(f"Shop: {self.base_url}", flush=True)
         try:
             _parse(await self._send("GET", "/categories", params={"limit": 1}))
-        except _LostAnswer as lost:
-            raise ApiUnreachable(f"No shop answers at {self.base_url} ({lost})") from None
+        except _NoResponse as error:
+            raise ApiUnreachable(f"No shop answers at {self.base_url} ({error})") from None
 
     async def get(self, path: str, **params: str | int) -> Any:
         """The JSON at `path`: a row, or a list of rows."""
@@ -113,13 +113,13 @@ class ApiClient:
         """
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
-                answer = await self._repeat("POST", path, body=body, key=f"{key}-{attempt}")
+                response = await self._repeat("POST", path, body=body, key=f"{key}-{attempt}")
             except Refused as refusal:
                 if refusal.replayed:
                     continue
                 raise
-            row: Row = _parse(answer)
-            if not _is_replayed(answer) or await self._exists(f"{rows_at or path}/{row['id_key']}"):
+            row: Row = _parse(response)
+            if not _is_replayed(response) or await self._exists(f"{rows_at or path}/{row['id_key']}"):
                 return row
         raise Mismatch(f"POST {path} did not create a row in {MOST_ATTEMPTS} attempts")
 
@@ -128,12 +128,12 @@ class ApiClient:
 
         What exists is left as it is, also where the shop has it in another writing.
         """
-        form_of = email_key if natural_key == "email" else text_key
-        wanted = {form_of(key): key for key in rows}
+        key_of = email_key if natural_key == "email" else text_key
+        key_by_form = {key_of(key): key for key in rows}
         for _ in range(MOST_ATTEMPTS):
             stored: dict[str, Row] = {}
             async for row in self.pages(path):
-                key = wanted.get(form_of(row[natural_key] or ""))
+                key = key_by_form.get(key_of(row[natural_key] or ""))
                 if key is not None:
                     stored[key] = row
             missing = [row for key, row in rows.items() if key not in stored]
@@ -171,17 +171,17 @@ class ApiClient:
         params: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         """Send until there is an answer; only for requests that may be done twice without harm."""
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._retry_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 return await self._send(method, path, body=body, key=key, params=params)
-            except _LostAnswer as lost:
-                pause = max(pause, lost.pause)
+            except _NoResponse as error:
+                pause = max(pause, error.pause)
                 if time.monotonic() + pause > deadline:
                     raise ApiUnreachable(
                         f"The API at {self.base_url} gave no answer to {method} {path} "
-                        f"for {self._patience:.0f} s ({lost}); run this again to go on"
+                        f"for {self._retry_seconds:.0f} s ({error}); run this again to go on"
                     ) from None
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -200,47 +200,47 @@ class ApiClient:
             headers["Idempotency-Key"] = key
         content = to_json(body) if body is not None else None
         try:
-            answer = await self._http.request(method, path, content=content, headers=headers, params=params or None)
+            response = await self._http.request(method, path, content=content, headers=headers, params=params or None)
         except httpx.RequestError as error:
-            raise _LostAnswer(str(error) or type(error).__name__) from error
-        if answer.is_success:
-            return answer
-        raise _failure(method, path, answer)
+            raise _NoResponse(str(error) or type(error).__name__) from error
+        if response.is_success:
+            return response
+        raise _failure(method, path, response)
 
 
-def _parse(answer: httpx.Response) -> Any:
+def _parse(response: httpx.Response) -> Any:
     try:
-        return json.loads(answer.content, parse_float=Decimal)
+        return json.loads(response.content, parse_float=Decimal)
     except ValueError:
-        raise ScriptError(f"{answer.url} did not answer with JSON: is this the address of the shop's API?") from None
+        raise ScriptError(f"{response.url} did not answer with JSON: is this the address of the shop's API?") from None
 
 
-def _is_replayed(answer: httpx.Response) -> bool:
-    return bool(answer.headers.get("Idempotent-Replayed") == "true")
+def _is_replayed(response: httpx.Response) -> bool:
+    return bool(response.headers.get("Idempotent-Replayed") == "true")
 
 
-def _failure(method: str, path: str, answer: httpx.Response) -> Exception:
+def _failure(method: str, path: str, response: httpx.Response) -> Exception:
     """The error that an answer other than 2xx stands for."""
-    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited()
-    problem = _problem(answer)
+    problem = _problem(response)
     code = str(problem.get("code", ""))
     # 409 `request_in_progress`: an earlier sending of this very request still runs, so its answer is to come.
-    if answer.status_code in NOT_NOW or code == "request_in_progress":
-        retry_after = answer.headers.get("Retry-After", "")
-        return _LostAnswer(
-            f"{answer.status_code} {problem.get('detail', '')}", float(retry_after) if retry_after.isdigit() else 0.0
+    if response.status_code in UNAVAILABLE or code == "request_in_progress":
+        retry_after = response.headers.get("Retry-After", "")
+        return _NoResponse(
+            f"{response.status_code} {problem.get('detail', '')}", float(retry_after) if retry_after.isdigit() else 0.0
         )
-    return Refused(method, path, answer.status_code, code, problem.get("detail", ""), _is_replayed(answer))
+    return Refused(method, path, response.status_code, code, problem.get("detail", ""), _is_replayed(response))
 
 
-def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+def _problem(response: httpx.Response) -> Mapping[str, Any]:
     """The members of an error's body; a proxy's or uvicorn's own answer is plain text and becomes the detail."""
     try:
-        problem = json.loads(answer.content, parse_float=Decimal)
+        problem = json.loads(response.content, parse_float=Decimal)
     except ValueError:
         problem = None
-    return problem if isinstance(problem, dict) else {"detail": answer.text[:200] or answer.reason_phrase}
+    return problem if isinstance(problem, dict) else {"detail": response.text[:200] or response.reason_phrase}
 
 
 def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> int:
@@ -255,7 +255,7 @@ def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> 
         return error.exit_code
 
 
-async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run `work` concurrently; the first failure ends the rest and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as group:

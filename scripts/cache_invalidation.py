@@ -8,13 +8,13 @@ from infrastructure.cache.seal import Seal
 from infrastructure.cache.tags import CacheTags, Invalidation
 
 
-def invalidate_cache(redis_url: str | None, invalidation: Invalidation, old: str) -> None:
+def invalidate_cache(redis_url: str | None, invalidation: Invalidation, stale: str) -> None:
     """Make the cached answers that `invalidation` concern old.
 
-    Where Redis cannot be reached, standard error says what a running shop may show then: the words `old`.
+    Where Redis cannot be reached, standard error says what a running shop may show then: the words `stale`.
     """
     if not asyncio.run(_is_published(redis_url, invalidation)):
-        print(f"Redis cannot be reached: a running shop may show {old}.", file=sys.stderr)
+        print(f"Redis cannot be reached: a running shop may show {stale}.", file=sys.stderr)
 
 
 async def _is_published(redis_url: str | None, invalidation: Invalidation) -> bool:

@@ -18,7 +18,7 @@ _DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True, slots=True)
-class CsvForm:
+class CsvDialect:
     """How a file is written. `names_separator`: its first line is Excel's `sep=;` and no row."""
 
     encoding: str = "utf-8-sig"
@@ -37,23 +37,23 @@ class CsvForm:
 
     def __str__(self) -> str:
         """What is unusual about it, in words; empty for the form that RFC 4180 has."""
-        said = []
+        parts = []
         if self.encoding != "utf-8-sig":
-            said.append("Windows-1252 text" if self.encoding == "cp1252" else "UTF-16 text")
+            parts.append("Windows-1252 text" if self.encoding == "cp1252" else "UTF-16 text")
         if self.delimiter != ",":
             separator = {";": "semicolons", "\t": "tabs"}.get(self.delimiter, repr(self.delimiter))
-            said.append(f"cells separated by {separator}, a decimal comma in numbers")
-        return "; ".join(said)
+            parts.append(f"cells separated by {separator}, a decimal comma in numbers")
+        return "; ".join(parts)
 
 
-def form_of(sample: bytes) -> CsvForm:
+def dialect_of(sample: bytes) -> CsvDialect:
     """How the file with these first bytes is written."""
     encoding = _encoding_of(sample)
     text = sample.decode(encoding, "ignore")
     named = _SEPARATOR_LINE.match(text)
     if named:
-        return CsvForm(encoding, named[1], names_separator=True)
-    return CsvForm(encoding, _delimiter_of(text))
+        return CsvDialect(encoding, named[1], names_separator=True)
+    return CsvDialect(encoding, _delimiter_of(text))
 
 
 def _encoding_of(sample: bytes) -> str:

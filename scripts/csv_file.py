@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, cast
 
-from scripts.csv_dialect import SAMPLE_BYTES, CsvForm, form_of
+from scripts.csv_dialect import SAMPLE_BYTES, CsvDialect, dialect_of
 from services.csv.cells import BadRow, Batch
 
 STANDARD = "-"
@@ -33,14 +33,14 @@ class CsvFile:
     """
 
     def __init__(
-        self, text: Iterator[str], size: int | None, position: Callable[[], int], form: CsvForm | None = None
+        self, text: Iterator[str], size: int | None, position: Callable[[], int], dialect: CsvDialect | None = None
     ) -> None:
-        self.size, self.position, self.form = size, position, form or CsvForm()
+        self.size, self.position, self.dialect = size, position, dialect or CsvDialect()
         csv.field_size_limit(_LONGEST_CELL)
-        self._reader = csv.reader(text, strict=True, delimiter=self.form.delimiter)
+        self._reader = csv.reader(text, strict=True, delimiter=self.dialect.delimiter)
         self._is_broken = False
         # A line that only names the separator is one that Excel writes, and the reader does not see.
-        self._lines_before = int(self.form.names_separator)
+        self._lines_before = int(self.dialect.names_separator)
         try:
             self.header = [name.strip() for name in next(self._reader)]
         except StopIteration:
@@ -72,17 +72,17 @@ class CsvFile:
             rows.extend(islice(self._reader, _ROWS_PER_BATCH))
         except csv.Error as error:
             self._is_broken = True
-            broken_at = start + sum(map(_height, rows))
+            broken_at = start + sum(map(_line_count, rows))
             unreadable = [BadRow(broken_at, f"{error}: nothing from this line on was read")]
         if not unreadable and self.line == start + len(rows) - 1 and all(rows):
             return Batch(range(start, start + len(rows)), rows)
-        lines = accumulate(map(_height, rows), initial=start)
+        lines = accumulate(map(_line_count, rows), initial=start)
         # An empty line is no row.
         numbered = [(line, row) for line, row in zip(lines, rows, strict=False) if row]
         return Batch([line for line, _ in numbered], [row for _, row in numbered], unreadable)
 
 
-def _height(row: list[str]) -> int:
+def _line_count(row: list[str]) -> int:
     """How many lines of the file the row takes: cells in quotes may hold line ends."""
     return 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
 
@@ -91,7 +91,7 @@ def _height(row: list[str]) -> int:
 def open_csv(name: str) -> Iterator[CsvFile]:
     """The file of this name, or standard input for `-`. Raises `CsvFileError`, also while it is read."""
     file: CsvFile | None = None
-    form = CsvForm()
+    dialect = CsvDialect()
     try:
         with ExitStack() as stack:
             raw = sys.stdin.buffer if name == STANDARD else stack.enter_context(Path(name).open("rb"))
@@ -99,18 +99,20 @@ def open_csv(name: str) -> Iterator[CsvFile]:
             data = io.BufferedReader(
                 stack.enter_context(gzip.open(raw)) if is_gzipped else _Unclosed(raw), SAMPLE_BYTES
             )
-            form = form_of(data.peek(SAMPLE_BYTES)[:SAMPLE_BYTES])
-            text = io.TextIOWrapper(data, encoding=form.encoding, newline="")
+            dialect = dialect_of(data.peek(SAMPLE_BYTES)[:SAMPLE_BYTES])
+            text = io.TextIOWrapper(data, encoding=dialect.encoding, newline="")
             # The wrapper would close what is not its own.
             stack.callback(text.detach)
-            if form.names_separator:
+            if dialect.names_separator:
                 text.readline()
             size = None if name == STANDARD else Path(name).stat().st_size
-            file = CsvFile(text, size, (lambda: 0) if name == STANDARD else raw.tell, form)
+            file = CsvFile(text, size, (lambda: 0) if name == STANDARD else raw.tell, dialect)
             yield file
     except UnicodeError:
         line = 1 if file is None else file.line + 1
-        raise CsvFileError(f"{name} is not {form.encoding_name}, in line {line} or later: save it as UTF-8") from None
+        raise CsvFileError(
+            f"{name} is not {dialect.encoding_name}, in line {line} or later: save it as UTF-8"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise CsvFileError(f"cannot read {name}: {error}") from None
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.embedded.servers import ServerUrls
 from scripts.csv_file import CsvFileError
-from scripts.database import REASONS, shop_database, stopped_by
+from scripts.database import EXPECTED_ERRORS, report_error, shop_database
 from services.csv.header import HeaderError
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 1, 130
@@ -30,8 +30,8 @@ def run_on_database(work: Work, output: TextIO | None = None) -> int:
     try:
         with _few_collections(), shop_database(output) as (engine, urls), Session(engine) as session:
             return work(session, urls)
-    except (*REASONS, CsvFileError, HeaderError) as error:
-        return stopped_by(error)
+    except (*EXPECTED_ERRORS, CsvFileError, HeaderError) as error:
+        return report_error(error)
     except KeyboardInterrupt:
         print("Interrupted: nothing was changed.", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -22,12 +22,12 @@ class CannotRun(Exception):
 
 
 # What a script says in one line, instead of a traceback.
-REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnknownSchema, CannotRun)
+EXPECTED_ERRORS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnknownSchema, CannotRun)
 
 
 @contextmanager
 def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, ServerUrls]]:
-    """An engine on the database, and where all servers are. Raises one of `REASONS`.
+    """An engine on the database, and where all servers are. Raises one of `EXPECTED_ERRORS`.
 
     The database is named on `output`, standard output unless given, before anything is asked of it.
     """
@@ -47,7 +47,7 @@ def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, Server
             engine.dispose()
 
 
-def stopped_by(error: Exception) -> int:
+def report_error(error: Exception) -> int:
     """Say why nothing can be done; the exit code."""
     print(f"Stopped: {first_line(error)}", file=sys.stderr)
     return EXIT_CANNOT

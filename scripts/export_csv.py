@@ -51,7 +51,7 @@ def export_file(session: Session, options: argparse.Namespace) -> int:
     """Export one file; the exit code."""
     export = CsvExport(session, CSV_ENTITIES[options.entity])
     # `disable=None`: no bar where standard error is not a terminal.
-    with _written(options.file) as file, tqdm(total=export.count(), unit="row", disable=None) as progress:
+    with _output_file(options.file) as file, tqdm(total=export.count(), unit="row", disable=None) as progress:
         counted = CountedFile(file, progress)
         export.run(counted)
         progress.update(counted.rows - progress.n)
@@ -60,7 +60,7 @@ def export_file(session: Session, options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _written(name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def _output_file(name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file to write to, which gets its name at the end. Raises `CsvFileError`."""
     try:
         if name == STANDARD:

@@ -38,9 +38,9 @@ from services.csv.entities import CSV_ENTITIES
 from services.csv.importer import CsvImport
 
 # Nobody reads more of them in a terminal; a file with all of them can be asked for.
-_SHOWN = 100
+_SHOWN_REFUSALS = 100
 
-_OLD = "the lists that it has cached for up to an hour"
+_STALE = "the lists that it has cached for up to an hour"
 
 
 class Refusals:
@@ -57,7 +57,7 @@ class Refusals:
         self.count += 1
         if self._writer is not None:
             self._writer.writerow([row.line, row.reason])
-        if self.count <= _SHOWN:
+        if self.count <= _SHOWN_REFUSALS:
             tqdm.write(f"line {row.line}: {row.reason}", file=sys.stderr)
 
 
@@ -66,18 +66,18 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     with ExitStack() as stack:
         refusals = _refusals(options.rejects, stack)
         file = stack.enter_context(open_csv(options.file))
-        if str(file.form):
-            print(f"Read as: {file.form}", file=sys.stderr)
+        if str(file.dialect):
+            print(f"Read as: {file.dialect}", file=sys.stderr)
         work = CsvImport(
             session,
             CSV_ENTITIES[options.entity],
             file.header,
             on_duplicate=options.on_duplicate,
-            local=file.form.has_decimal_comma,
+            local=file.dialect.has_decimal_comma,
         )
-        work.run(_watched(file), refusals.add)
-    if refusals.count > _SHOWN:
-        print(f"... and {refusals.count - _SHOWN} more", file=sys.stderr)
+        work.run(_with_progress(file), refusals.add)
+    if refusals.count > _SHOWN_REFUSALS:
+        print(f"... and {refusals.count - _SHOWN_REFUSALS} more", file=sys.stderr)
     if refusals.count and options.on_error == "refuse":
         session.rollback()
         print(f"Nothing was imported: {_rows(refusals.count)} refused.", file=sys.stderr)
@@ -85,7 +85,7 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     work.finish()
     with uninterrupted():
         session.commit()
-        invalidate_cache(urls.redis_url, invalidation_of(session), _OLD)
+        invalidate_cache(urls.redis_url, invalidation_of(session), _STALE)
     others = f", {work.updated} updated" if options.on_duplicate == "update" else ""
     others += f", {work.skipped} there already" if options.on_duplicate == "skip" else ""
     print(f"{work.added} {options.entity} added{others}, {_rows(refusals.count)} refused.")
@@ -103,7 +103,7 @@ def _rows(count: int) -> str:
     return f"{count} row was" if count == 1 else f"{count} rows were"
 
 
-def _watched(file: CsvFile) -> Iterator[Batch]:
+def _with_progress(file: CsvFile) -> Iterator[Batch]:
     """The batches of the file, with a progress bar of the bytes that were read."""
     # `disable=None`: no bar where standard error is not a terminal.
     with tqdm(total=file.size, unit="B", unit_scale=True, disable=None) as progress:

@@ -23,12 +23,12 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scripts.api_client import ApiClient, Row, all_of, run_script
+from scripts.api_client import ApiClient, Row, run_all, run_script
 from scripts.api_errors import EXIT_FINE, EXIT_MISMATCH, ScriptError
 from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
 from scripts.online_retail_report import describe, reconcile
 from scripts.online_retail_returns import Matching, match_credit_notes
-from scripts.online_retail_selling import Seller, Shelf
+from scripts.online_retail_selling import ListedProduct, Seller
 from scripts.online_retail_stored import (
     Job,
     ReturnJob,
@@ -109,7 +109,7 @@ class Importer:
         return {customer_id: clients[email]["id_key"] for customer_id, email in emails.items()}
 
     async def _ensure_stock(self, jobs: Sequence[Job], products: Mapping[str, Row]) -> None:
-        """Receive what the shelves lack for the pending lines: nothing, unless an earlier run had a smaller limit."""
+        """Receive what the stock lacks for the pending lines: nothing, unless an earlier run had a smaller limit."""
         for sku, units in units_pending(jobs).items():
             missing = units - products[sku]["stock"]
             if missing > 0:
@@ -117,11 +117,11 @@ class Importer:
                 await self._api.post(path, {"delta": missing, "reason": "receipt"})
 
     async def _sell_all(self, jobs: Sequence[Job], products: Mapping[str, Row]) -> None:
-        shelves = {sku: Shelf(row["id_key"], Decimal(row["price"])) for sku, row in products.items()}
+        listed = {sku: ListedProduct(row["id_key"], Decimal(row["price"])) for sku, row in products.items()}
         lines = sum(len(invoice.lines) for invoice in self._invoices)
         done = lines - sum(len(job.pending) for job in jobs)
         with _progress(lines, done, "line") as progress:
-            await self._share(jobs, Seller(self._api, shelves, progress.update).sell)
+            await self._run_jobs(jobs, Seller(self._api, listed, progress.update).sell)
 
     async def _book_returns(self, jobs: Sequence[ReturnJob]) -> None:
         returns = len(self._matching.returns)
@@ -131,7 +131,7 @@ class Importer:
             async def book(job: ReturnJob) -> None:
                 await self._book(job, progress)
 
-            await self._share(jobs, book)
+            await self._run_jobs(jobs, book)
 
     async def _book(self, job: ReturnJob, progress: "tqdm[Any]") -> None:
         order = job.order
@@ -148,13 +148,13 @@ class Importer:
             await self._api.create_once(path, body, f"online-retail-{booked.note}-{order.order_id}", "/bills")
             progress.update()
 
-    async def _share(self, jobs: Iterable[J], do: Callable[[J], Awaitable[None]]) -> None:
+    async def _run_jobs(self, jobs: Iterable[J], do: Callable[[J], Awaitable[None]]) -> None:
         """Let the workers do all jobs, each taking the next one in order."""
         queue = iter(jobs)
-        await all_of(_work_off(queue, do) for _ in range(self._workers))
+        await run_all(_run_worker(queue, do) for _ in range(self._workers))
 
 
-async def _work_off(queue: Iterator[J], do: Callable[[J], Awaitable[None]]) -> None:
+async def _run_worker(queue: Iterator[J], do: Callable[[J], Awaitable[None]]) -> None:
     for job in queue:
         await do(job)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 
-from scripts.api_client import ApiClient, Row, all_of
+from scripts.api_client import ApiClient, Row, run_all
 from scripts.api_errors import Mismatch, Refused
 from scripts.online_retail_file import totals_of
 from scripts.online_retail_stored import Job, PendingLine
@@ -20,7 +20,7 @@ PAYMENT_TYPE = "card"
 PRICE_ATTEMPTS = 10
 
 
-class Turns:
+class Sequencer:
     """Lets the sales of one product happen one by one in the order of the file.
 
     Whichever invoice gets there first, nobody changes the price between another one's price and its sale,
@@ -44,21 +44,21 @@ class Turns:
 
 
 @dataclass(slots=True)
-class Shelf:
+class ListedProduct:
     """A product of the shop: the price it was last seen at, and the turns of those who sell it."""
 
     product_id: int
     price: Decimal
-    turns: Turns = field(default_factory=Turns)
+    sequencer: Sequencer = field(default_factory=Sequencer)
 
 
 class Seller:
-    """Sells what is pending of an invoice, at the file's prices. `shelves` are the products by stock code."""
+    """Sells what is pending of an invoice, at the file's prices. `products` are the products by stock code."""
 
-    def __init__(self, api: ApiClient, shelves: Mapping[str, Shelf], sold: Callable[[int], object]) -> None:
+    def __init__(self, api: ApiClient, products: Mapping[str, ListedProduct], sold: Callable[[int], object]) -> None:
         """`sold` is told how many lines more are sold."""
         self._api = api
-        self._shelves = shelves
+        self._products = products
         self._sold = sold
 
     async def sell(self, job: Job) -> None:
@@ -72,20 +72,20 @@ class Seller:
         for pending in job.pending:
             first_of_product.setdefault(pending.line.sku, pending)
         # All at once: while one product is still being sold by an earlier invoice, another gets its price.
-        await all_of(self._take_turn(pending) for pending in first_of_product.values())
+        await run_all(self._wait_and_set_price(pending) for pending in first_of_product.values())
         prices = {sku: pending.line.price for sku, pending in first_of_product.items()}
         await self._create_at(prices, "/checkout", self._cart(job), f"online-retail-{job.invoice.number}", "/orders")
         for pending in job.pending:
-            self._shelves[pending.line.sku].turns.finish()
+            self._products[pending.line.sku].sequencer.finish()
         self._sold(len(job.pending))
 
-    async def _take_turn(self, pending: PendingLine) -> None:
-        await self._shelves[pending.line.sku].turns.wait(pending.turn)
+    async def _wait_and_set_price(self, pending: PendingLine) -> None:
+        await self._products[pending.line.sku].sequencer.wait(pending.turn)
         await self._set_price(pending.line.sku, pending.line.price)
 
     def _cart(self, job: Job) -> Row:
         lines = [
-            {"product_id": self._shelves[line.sku].product_id, "quantity": line.quantity, "price": line.price}
+            {"product_id": self._products[line.sku].product_id, "quantity": line.quantity, "price": line.price}
             for line in job.invoice.lines
         ]
         return {
@@ -100,10 +100,10 @@ class Seller:
     async def _sell_line_by_line(self, job: Job) -> None:
         order_id = await self._ensure_order(job)
         for pending in job.pending:
-            turns = self._shelves[pending.line.sku].turns
-            await turns.wait(pending.turn)
+            sequencer = self._products[pending.line.sku].sequencer
+            await sequencer.wait(pending.turn)
             await self._sell_line(order_id, pending)
-            turns.finish()
+            sequencer.finish()
             self._sold(1)
 
     async def _ensure_order(self, job: Job) -> int:
@@ -147,7 +147,7 @@ class Seller:
         line = pending.line
         body = {
             "order_id": order_id,
-            "product_id": self._shelves[line.sku].product_id,
+            "product_id": self._products[line.sku].product_id,
             "quantity": line.quantity,
             "price": line.price,
         }
@@ -157,23 +157,23 @@ class Seller:
     async def _create_at(self, prices: Mapping[str, Decimal], path: str, body: Row, key: str, rows_at: str) -> None:
         """Create a row once the products have these prices, again and again if somebody else changes them."""
         for _ in range(PRICE_ATTEMPTS):
-            await all_of(self._set_price(sku, price) for sku, price in prices.items())
+            await run_all(self._set_price(sku, price) for sku, price in prices.items())
             try:
                 await self._api.create_once(path, body, key, rows_at)
             except Refused as refusal:
                 if refusal.code != "price_mismatch":
                     raise
-                await all_of(self._ask_price(sku) for sku in prices)
+                await run_all(self._refresh_price(sku) for sku in prices)
             else:
                 return
         raise Mismatch(f"The prices of products of {key} are being changed by somebody else all the time")
 
     async def _set_price(self, sku: str, price: Decimal) -> None:
-        shelf = self._shelves[sku]
-        if shelf.price != price:
-            await self._api.put(f"/products/{shelf.product_id}", {"price": price})
-            shelf.price = price
+        product = self._products[sku]
+        if product.price != price:
+            await self._api.put(f"/products/{product.product_id}", {"price": price})
+            product.price = price
 
-    async def _ask_price(self, sku: str) -> None:
-        shelf = self._shelves[sku]
-        shelf.price = Decimal((await self._api.get(f"/products/{shelf.product_id}"))["price"])
+    async def _refresh_price(self, sku: str) -> None:
+        product = self._products[sku]
+        product.price = Decimal((await self._api.get(f"/products/{product.product_id}"))["price"])

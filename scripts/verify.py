@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 
 from infrastructure.cache.tags import Invalidation
 from scripts.cache_invalidation import invalidate_cache
-from scripts.database import EXIT_FINE, REASONS, shop_database, stopped_by
+from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error, shop_database
 from services.base import invalidation_of
 from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
 
 EXIT_BROKEN = 1
 
-_OLD = "what it has cached of the repaired rows until it expires"
+_STALE = "what it has cached of the repaired rows until it expires"
 
 
 def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
@@ -36,13 +36,13 @@ def repair(engine: Engine, redis_url: str | None, repairs: Sequence[Repair]) -> 
     """Apply the repairs, each in a transaction of its own, and tell a running shop of those that were committed."""
     invalidation = Invalidation()
     try:
-        for one in repairs:
+        for item in repairs:
             with Session(engine) as session:
-                one.apply(session)
+                item.apply(session)
                 session.commit()
                 invalidation.tags |= invalidation_of(session).all_tags()
     finally:
-        invalidate_cache(redis_url, invalidation, _OLD)
+        invalidate_cache(redis_url, invalidation, _STALE)
 
 
 def report(findings: Sequence[Finding]) -> bool:
@@ -61,8 +61,8 @@ def report(findings: Sequence[Finding]) -> bool:
 def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
     """Show what would be repaired, and whether the person at the terminal wants it."""
     print(f"To be repaired ({len(repairs)}):")
-    for one in repairs[:SHOWN_BREACHES]:
-        print(f"   {one.text}")
+    for item in repairs[:SHOWN_BREACHES]:
+        print(f"   {item.text}")
     if len(repairs) > SHOWN_BREACHES:
         print(f"   ... and {len(repairs) - SHOWN_BREACHES} more")
     if yes:
@@ -75,11 +75,11 @@ def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
         return False
 
 
-def verify(engine: Engine, redis_url: str | None, *, mend: bool, yes: bool) -> int:
-    """Verify, repair when `mend` says so, and verify again; the exit code."""
+def verify(engine: Engine, redis_url: str | None, *, with_repair: bool, yes: bool) -> int:
+    """Verify, repair when `with_repair` says so, and verify again; the exit code."""
     findings, repairs = inspect(engine)
     fine = report(findings)
-    if mend and repairs and _confirmed(repairs, yes):
+    if with_repair and repairs and _confirmed(repairs, yes):
         repair(engine, redis_url, repairs)
         fine = report(inspect(engine)[0])
     return EXIT_FINE if fine else EXIT_BROKEN
@@ -99,9 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--yes goes with --repair")
     try:
         with shop_database() as (engine, urls):
-            return verify(engine, urls.redis_url, mend=options.repair, yes=options.yes)
-    except REASONS as error:
-        return stopped_by(error)
+            return verify(engine, urls.redis_url, with_repair=options.repair, yes=options.yes)
+    except EXPECTED_ERRORS as error:
+        return report_error(error)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from shop_client.types import UNSET
 T = TypeVar("T")
 
 
-def the(kind: type[T], answer: object) -> T:
+def expect(kind: type[T], answer: object) -> T:
     """The answer, which has to be of this kind."""
     assert isinstance(answer, kind), answer
     return answer
@@ -37,25 +37,25 @@ def the(kind: type[T], answer: object) -> T:
 
 def main(url: str) -> None:
     with Client(base_url=url) as shop:
-        category = the(CategoryRead, create_category.sync(client=shop, body=CategoryCreate(name="Lamps, by Python")))
+        category = expect(CategoryRead, create_category.sync(client=shop, body=CategoryCreate(name="Lamps, by Python")))
         lamp = ProductCreate(name="Desk lamp", price=19.99, stock=3, category_id=category.id_key)
-        product = the(ProductRead, create_product.sync(client=shop, body=lamp))
-        listed = the(list, list_products.sync(client=shop, category_id=[category.id_key]))
+        product = expect(ProductRead, create_product.sync(client=shop, body=lamp))
+        listed = expect(list, list_products.sync(client=shop, category_id=[category.id_key]))
         assert [row.id_key for row in listed] == [product.id_key]
         person = ClientCreate(name="Ada", lastname="Byron", email="ada@python.example")
-        buyer = the(ClientRead, create_client.sync(client=shop, body=person))
+        buyer = expect(ClientRead, create_client.sync(client=shop, body=person))
 
         def order(quantity: int) -> object:
             line = CheckoutLine(product_id=product.id_key, quantity=quantity)
             body = Checkout(buyer.id_key, DeliveryMethod.HOME_DELIVERY, PaymentType.CARD, [line])
             return checkout.sync(client=shop, body=body)
 
-        placed = the(PlacedOrderRead, order(2))
+        placed = expect(PlacedOrderRead, order(2))
         assert placed.total == 39.98
-        seen = the(ExpandedOrderRead, get_order.sync(placed.id_key, client=shop))
+        seen = expect(ExpandedOrderRead, get_order.sync(placed.id_key, client=shop))
         assert (seen.total, seen.status) == (placed.total, placed.status)
-        assert the(ProductRead, get_product.sync(product.id_key, client=shop)).stock == 1
-        refused = the(CheckoutBadRequestProblem, order(2))
+        assert expect(ProductRead, get_product.sync(product.id_key, client=shop)).stock == 1
+        refused = expect(CheckoutBadRequestProblem, order(2))
         assert refused.code == "insufficient_stock"
         assert refused.errors is not UNSET
 

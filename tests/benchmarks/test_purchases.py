@@ -15,8 +15,8 @@ from benchmarks.purchases import (
     Unresolved,
     compare,
     create_catalog,
+    is_conclusive,
     judge,
-    tells_what_happened,
 )
 
 LAMP, CHAIR = 7, 9
@@ -116,7 +116,7 @@ def test_damage_is_found(damage: Callable[[Shown], object], verdict: str) -> Non
     ],
 )
 def test_only_a_final_answer_tells_what_happened(status: int, headers: dict[str, str], expected: bool) -> None:
-    assert tells_what_happened(status, headers) is expected
+    assert is_conclusive(status, headers) is expected
 
 
 @pytest.mark.unit
@@ -182,7 +182,7 @@ def test_more_orders_than_a_page_holds_are_judged(
 
 @pytest.mark.unit
 def test_a_request_that_stays_without_an_answer_leaves_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purchases, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(purchases, "RESOLVE_SECONDS", 0.0)
     ledger = Shown().ledger
     ledger.begin("/checkout", CART)
     with (

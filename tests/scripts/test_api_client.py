@@ -59,7 +59,7 @@ def test_patience_ends_with_one_line() -> None:
     away = Answer(503, b'{"detail": "The database is away"}')
     complaint = r"gave no answer to GET /things/1 .*503 The database is away"
     with serving(lambda _: away) as url, pytest.raises(ApiUnreachable, match=complaint):
-        asyncio.run(_get(url, patience=0.3))
+        asyncio.run(_get(url, retry_seconds=0.3))
 
 
 def test_nobody_at_the_address_is_said_at_once() -> None:
@@ -142,8 +142,8 @@ def test_an_expected_failure_is_one_line() -> None:
     assert errors.getvalue().count("\n") == 1
 
 
-async def _get(url: str, patience: float = 5.0) -> Any:
-    async with ApiClient(url, patience=patience) as api:
+async def _get(url: str, retry_seconds: float = 5.0) -> Any:
+    async with ApiClient(url, retry_seconds=retry_seconds) as api:
         return await api.get("/things/1")
 
 
