@@ -1,18 +1,18 @@
-"""Load on a running shop, with Locust: visitors who look around, and buyers whose purchases are proved at the end.
+"""Load test of a running shop, with Locust: visitors who mostly read, and buyers whose purchases are verified at the end.
 
     locust -f load_test.py                                             web page on http://localhost:8089
     python load_test.py --headless --users 100 --spawn-rate 20 --run-time 60s [--host URL] [Visitor] [Buyer]
 
-All of Locust's options work in both. Nine of ten users are visitors: 40 % product lists, 25 % single products,
+Both take all options of Locust. Nine of ten users are visitors: 40 % product lists, 25 % single products,
 15 % categories, 10 % client lists and 10 % new products and clients; `--writes` sets that last share, and the others
-keep their proportions. One of ten is a buyer: orders of three lines from a catalog that only this run knows, some sent
-again under their key, some canceled or returned, with prices that change meanwhile. Everybody waits one to three
-seconds between two of these. An empty shop is given a few rows first; the new rows stay.
+keep their proportions. One of ten is a buyer: orders of three lines from a catalog of this run, some repeated with
+their key, some canceled or returned, with prices that change meanwhile. Each user waits one to three seconds between
+two requests. An empty shop gets a few rows first; the new rows stay.
 
-The end of the run is the cache's hit rate, as all workers of the shop counted it in /metrics, what `--max-p95` and
-`--min-hit-rate` ask for, and `oversold 0, lost 0, doubled 0`: what the API holds compared with every answer that a
-buyer got. The exit code is not 0 when one of these is not 0, when a request failed, when the run did not reach what it
-was asked for, or when the test could not be run.
+At the end the test prints the cache's hit rate, by the counters of all workers in /metrics, the targets of `--max-p95`
+and `--min-hit-rate`, and `oversold 0, lost 0, doubled 0`: the rows in the API compared with every response that a buyer
+got. The exit code is not 0 when one of these is not 0, when a request failed, when a target was missed, or when the
+test could not be run.
 """
 
 import argparse
@@ -44,7 +44,7 @@ RATE_LIMITED = (
 )
 
 
-# Locust logs everything on standard error, where the requests that prepare the shop would drown the rest.
+# Locust logs to standard error, where the requests that prepare the shop would hide other lines.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 run = Run()
@@ -64,12 +64,12 @@ def listen(hook: EventHook) -> Callable[[L], L]:
 
 
 def stop_test(environment: Environment, reason: str) -> None:
-    """Say why, once, and end the test with a failure; the web page, if there is one, stays."""
+    """Print the reason once, and end the test with a failure; the web page, if there is one, stays."""
     if environment.process_exit_code is not None or environment.runner is None:
         return
     print(reason, file=sys.stderr, flush=True)
     environment.process_exit_code = 1
-    # From a greenlet of its own, since ending the test ends the one that found the reason.
+    # In a greenlet of its own, because the end of the test ends the current one.
     gevent.spawn(environment.runner.quit if environment.web_ui is None else environment.runner.stop)
 
 
@@ -126,12 +126,12 @@ def set_up(environment: Environment, **_: Any) -> None:
     else:
         return
     stop_test(environment, reason)
-    # Locust goes on to start the users after any other exception; this one ends the starting, without a traceback.
+    # After any other exception Locust would still start the users; this one prevents it, without a traceback.
     raise gevent.GreenletExit
 
 
 def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
-    """Each process has a catalog and a client of its own; the master of several has no buyers."""
+    """Each process has a catalog and a client of its own; a master has no buyers."""
     if isinstance(environment.runner, MasterRunner):
         run.ledgers_due = environment.runner.worker_count
     else:
@@ -141,10 +141,10 @@ def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
 
 @listen(events.init)
 def handle_ctrl_c(environment: Environment, **_: Any) -> None:
-    """Let Ctrl-C end a run as the end of its time does, and not wherever in the program it happens to strike."""
+    """Let Ctrl-C end a run in the same way as the end of its time."""
     assert environment.parsed_options is not None
     if isinstance(environment.runner, WorkerRunner) and environment.parsed_options.processes:
-        # Not in the terminal's group any more: Ctrl-C is for the master, which tells when to stop.
+        # Leaves the terminal's group: Ctrl-C is for the master, which stops its workers.
         os.setpgrp()
     elif environment.runner is not None and environment.web_ui is None:
         quit_at_ctrl_c(environment.runner)
@@ -152,10 +152,10 @@ def handle_ctrl_c(environment: Environment, **_: Any) -> None:
 
 def quit_at_ctrl_c(runner: Runner) -> None:
     def quit_once() -> None:
-        # A second Ctrl-C does not wait for anything.
+        # A second Ctrl-C ends the process at once.
         watcher.cancel()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # Quitting alone would not wait for the worker processes to report.
+        # `quit` alone would not wait for the reports of the worker processes.
         runner.stop()
         runner.quit()
 
@@ -170,14 +170,14 @@ def watch_responses(environment: Environment, **_: Any) -> None:
 
 
 def watch(environment: Environment, response: Any, **_: Any) -> None:
-    """End the test at the first answer of the rate limiter."""
+    """End the test at the first response of the rate limiter."""
     if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         stop_test(environment, RATE_LIMITED)
 
 
 @listen(events.test_stop)
 def send_ledger(environment: Environment, **_: Any) -> None:
-    """To the master, or to this process itself where it is the only one."""
+    """Send the ledger to the master, or to this process itself if it is the only one."""
     if run.ledgers_due and environment.runner is not None and not isinstance(environment.runner, MasterRunner):
         environment.runner.send_message("ledger", Buyer.ledger.as_message())
 
@@ -188,18 +188,18 @@ def receive_ledger(msg: Any, **_: Any) -> None:
 
 @listen(events.test_stop)
 def sum_up_test(environment: Environment, **_: Any) -> None:
-    """With the web page, several tests may follow each other."""
+    """With the web page, there may be several tests."""
     if environment.web_ui is not None:
         sum_up(environment, run)
 
 
 @listen(events.quitting)
 def sum_up_run(environment: Environment, **_: Any) -> None:
-    """Without it, the end of the run is also when the last worker processes have reported."""
+    """Without the web page, the run ends when the last worker processes have reported."""
     if environment.runner is None or isinstance(environment.runner, WorkerRunner):
         return
     if environment.runner.state in (STATE_SPAWNING, STATE_RUNNING):
-        # SIGTERM: Locust would stop the users only after this, and what is still being bought cannot be judged.
+        # SIGTERM: Locust would stop the users only after this, and purchases in flight cannot be judged.
         environment.runner.stop()
     if environment.web_ui is None:
         sum_up(environment, run)

@@ -1,4 +1,4 @@
-"""The shop: `main:app` for any ASGI server, and `python main.py` to run it on servers of its own."""
+"""The shop: `main:app` for any ASGI server, and `python main.py`, which also starts its own database and cache."""
 
 import gc
 import sys
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
-    """The application, which opens its connections when a server starts it and closes them at the end.
+    """The application. It opens its connections at the start of its lifespan, and closes them at the end.
 
-    `settings` are those of the environment unless given.
+    `settings` are by default those of the environment.
     """
     from config.settings import get_settings
     from controllers.openapi.deferred_models import import_openapi_models
@@ -25,17 +25,17 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
 
 
 def __getattr__(name: str) -> "FastAPI":
-    # `main:app` is made when a server asks for it: the launcher below imports this module too, and needs none.
+    # `main:app` is created when a server asks for it: the launcher imports this module too, and needs no application.
     if name == "app":
-        # Kept as an ordinary name of the module, so that everybody gets the same application.
+        # Kept as a name of the module, so that there is only one application.
         app = globals()["app"] = create_fastapi_app()
         return app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":
-    # Imports leave nothing that only the collector could free, and to look for it takes a tenth of the start. It works
-    # again when the application is there (`infrastructure.server.worker.load`).
+    # Imports leave nothing that only the garbage collector could free, and it would take a tenth of the start. It runs
+    # again when the application is imported (`infrastructure.server.worker.load`).
     gc.disable()
     from infrastructure.server.required_packages import require_packages
 

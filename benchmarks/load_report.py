@@ -28,7 +28,7 @@ def http_client(environment: Environment) -> httpx.Client:
 
 
 def cache_reads(http: httpx.Client) -> CacheReads | None:
-    """What the shop has counted by now; None, and a line that says why, when it does not tell."""
+    """The cache counters of the shop; None, with a line that says why, if they cannot be read."""
     try:
         return read_cache_reads(http)
     except (httpx.HTTPError, ValueError) as error:
@@ -48,7 +48,7 @@ def sum_up(environment: Environment, run: Run) -> None:
 
 
 def print_figures(environment: Environment, run: Run, total: StatsEntry) -> float | None:
-    """What the whole run came to; times in milliseconds. Returns the cache's hit rate in percent, if it is known."""
+    """Print the figures of the whole run. Returns the cache's hit rate in percent, if it is known."""
     p50, p95, p99 = (percentile(total, share) for share in (0.50, 0.95, 0.99))
     print(f"Requests: {total.num_requests:,} ({total.total_rps:.1f} per second), {total.num_failures:,} failed")
     print(f"Response times: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms", flush=True)
@@ -69,7 +69,7 @@ def percentile(total: StatsEntry, share: float) -> int:
 
 
 def meets_targets(environment: Environment, total: StatsEntry, hit_rate: float | None) -> bool:
-    """Print whether the run reached what its options ask for."""
+    """Print whether the run reached the targets of its options."""
     assert environment.parsed_options is not None
     max_p95, min_hit_rate = environment.parsed_options.max_p95, environment.parsed_options.min_hit_rate
     targets = []

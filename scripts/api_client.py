@@ -1,8 +1,8 @@
-"""The HTTP client of the scripts: exact money, patient with faults, honest about refusals.
+"""The HTTP client of the scripts: exact money, retries after faults, and one line for a refusal.
 
-A lost answer (a broken connection, a timeout, a 502, 503 or 504) does not say whether the work was done.
-Reads and changes to a given value are simply repeated; a POST is repeated under the same
-`Idempotency-Key`, so that the API does it once and answers the same.
+A lost response (a broken connection, a timeout, a 502, 503 or 504) does not tell whether the request took effect. Reads
+and changes to a given value are repeated; a POST is repeated with the same `Idempotency-Key`, so that it takes effect
+once and has the same response.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PAGE_ROWS = 1000
 """The largest page the API gives."""
 
 BULK_ROWS = 1000
-"""Rows sent in one bulk request: large enough to be quick, small enough to be repeated at little cost."""
+"""Rows in one bulk request: large enough to be fast, small enough to be repeated at little cost."""
 
 UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
@@ -38,7 +38,7 @@ MOST_ATTEMPTS = 20
 
 
 class _NoResponse(Exception):
-    """Nobody knows whether the request was done. `pause` is how long the API asks to wait, in seconds."""
+    """It is not known whether the request took effect. `pause` is the API's Retry-After, in seconds."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         super().__init__(reason)
@@ -48,14 +48,14 @@ class _NoResponse(Exception):
 class ApiClient:
     """An asynchronous client of one shop; use it as `async with ApiClient(url) as api`.
 
-    `retry_seconds` is how long, in seconds, one request is repeated while no answer comes.
+    One request is repeated for `retry_seconds` while there is no response.
     """
 
     def __init__(self, base_url: str, connections: int = 8, retry_seconds: float = RETRY_SECONDS) -> None:
         self.base_url = base_url
         self._retry_seconds = retry_seconds
-        # The shop is named by its own address: a proxy meant for the outside world must not be asked for it.
-        # An idle connection is given up before the server does it (uvicorn: 5 s), lest a request meets its end.
+        # `base_url` is the shop's own address, so that no proxy of the environment is used. An idle connection is closed
+        # before the server closes it (uvicorn: 5 s), so that no request is sent on a closing connection.
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=2.0)
         timeout = httpx.Timeout(30.0, connect=5.0)
         try:
@@ -72,7 +72,7 @@ class ApiClient:
         await self._http.aclose()
 
     async def check(self) -> None:
-        """Name the shop, and raise at once, instead of being patient, if none answers at this address."""
+        """Print the address of the shop, and raise at once, without retries, if there is no response."""
         print(f"Shop: {self.base_url}", flush=True)
         try:
             _parse(await self._send("GET", "/categories", params={"limit": 1}))
@@ -95,21 +95,20 @@ class ApiClient:
             position = {"after": rows[-1]["id_key"]}
 
     async def put(self, path: str, body: Mapping[str, Any]) -> Row:
-        """Change the fields in `body` and give the stored row."""
+        """Change the fields in `body`, and return the stored row."""
         row: Row = _parse(await self._repeat("PUT", path, body=body))
         return row
 
     async def post(self, path: str, body: object) -> Any:
-        """Create what `body` describes, once, however often the answer is lost; give what is stored."""
+        """Create the rows of `body` once, also if responses are lost, and return the stored ones."""
         return _parse(await self._repeat("POST", path, body=body, key=str(uuid.uuid4())))
 
     async def create_once(self, path: str, body: Mapping[str, Any], key: str, rows_at: str | None = None) -> Row:
-        """Create a row that nothing but `key` makes unique, even if an earlier run was killed doing the same.
+        """Create a row that only `key` makes unique, even if an earlier run was killed while it did the same.
 
-        `key` must be the same in every run that means this row. `rows_at` is the collection that the row is
-        found in, where it is not `path`: `/checkout` makes a row of `/orders`. A stored answer is believed only where it
-        still holds: a replayed refusal may have been remedied since, and a replayed row may have been
-        deleted, so then a new attempt is numbered.
+        `key` must be the same for this row in every run. `rows_at` is the collection of the row, if it is not `path`:
+        `/checkout` makes a row of `/orders`. The reason of a replayed refusal may be gone, and a replayed row may have
+        been deleted: then the next attempt has another number in its key.
         """
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
@@ -124,9 +123,9 @@ class ApiClient:
         raise Mismatch(f"POST {path} did not create a row in {MOST_ATTEMPTS} attempts")
 
     async def ensure_rows(self, path: str, rows: Mapping[str, Row], natural_key: str) -> dict[str, Row]:
-        """The stored rows whose field `natural_key` is a key of `rows`; those that were missing are created.
+        """The stored rows whose field `natural_key` is a key of `rows`; missing rows are created.
 
-        What exists is left as it is, also where the shop has it in another writing.
+        Existing rows stay as they are, also if the shop has another spelling of the key.
         """
         key_of = email_key if natural_key == "email" else text_key
         key_by_form = {key_of(key): key for key in rows}
@@ -147,7 +146,7 @@ class ApiClient:
             try:
                 await self.post(f"{path}/bulk", rows[start : start + BULK_ROWS])
             except Refused as refusal:
-                # Somebody else created one of them meanwhile: the caller looks again at what is missing.
+                # Another client has created one of them meanwhile: the caller reads again which are missing.
                 if refusal.code != "already_exists":
                     raise
                 return
@@ -170,7 +169,7 @@ class ApiClient:
         key: str | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
-        """Send until there is an answer; only for requests that may be done twice without harm."""
+        """Send until there is a response; only for requests that may be repeated without harm."""
         deadline = time.monotonic() + self._retry_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -220,12 +219,12 @@ def _is_replayed(response: httpx.Response) -> bool:
 
 
 def _failure(method: str, path: str, response: httpx.Response) -> Exception:
-    """The error that an answer other than 2xx stands for."""
+    """The error for a response other than 2xx."""
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited()
     problem = _problem(response)
     code = str(problem.get("code", ""))
-    # 409 `request_in_progress`: an earlier sending of this very request still runs, so its answer is to come.
+    # 409 `request_in_progress`: an earlier attempt of the same request is still running.
     if response.status_code in UNAVAILABLE or code == "request_in_progress":
         retry_after = response.headers.get("Retry-After", "")
         return _NoResponse(
@@ -235,7 +234,7 @@ def _failure(method: str, path: str, response: httpx.Response) -> Exception:
 
 
 def _problem(response: httpx.Response) -> Mapping[str, Any]:
-    """The members of an error's body; a proxy's or uvicorn's own answer is plain text and becomes the detail."""
+    """The members of an error's body; plain text of a proxy or of uvicorn becomes the detail."""
     try:
         problem = json.loads(response.content, parse_float=Decimal)
     except ValueError:
@@ -244,7 +243,7 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
 
 
 def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> int:
-    """Run `work` and give its exit code; an expected failure is one line on `errors` and no traceback."""
+    """Run `work`, and return its exit code; an expected failure is one line on `errors`, without a traceback."""
     try:
         return asyncio.run(work())
     except KeyboardInterrupt:
@@ -256,7 +255,7 @@ def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> 
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run `work` concurrently; the first failure ends the rest and is raised as itself."""
+    """Run `work` concurrently; the first failure cancels the rest, and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for part in work:

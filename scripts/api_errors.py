@@ -1,10 +1,10 @@
-"""Why a script that works through the API cannot go on, and the exit codes of scripts.
+"""The errors of scripts that use the API, and the exit codes of scripts.
 
 ScriptError                 a script cannot go on; its text is one line for the person who ran it
-├── ApiUnreachable          no answer, or "not now", for longer than the client is patient
-├── RateLimited             the API answered 429
-├── Refused                 the API answered anything else but 2xx; carries its status and code
-└── Mismatch                what the API holds is not what it should hold
+├── ApiUnreachable          no response, or 502 to 504, for longer than the client repeats a request
+├── RateLimited             the response was 429
+├── Refused                 the response was another error; carries its status and code
+└── Mismatch                the rows in the API are not the expected ones
 """
 
 EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -32,7 +32,7 @@ class RateLimited(ScriptError):
 
 
 class Mismatch(ScriptError):
-    """What the API holds is not what it should hold."""
+    """The rows in the API are not the expected ones."""
 
     exit_code = EXIT_MISMATCH
 
@@ -40,8 +40,8 @@ class Mismatch(ScriptError):
 class Refused(ScriptError):
     """The API refused a request.
 
-    `code` is the error's name for programs. `replayed` says that this is the stored answer to an earlier
-    request with the same `Idempotency-Key`, which may no longer be true.
+    `code` is the error's name for programs. `replayed` means that this is the kept response to an earlier request with
+    the same `Idempotency-Key`, which may no longer be true.
     """
 
     def __init__(self, method: str, path: str, status: int, code: str, detail: object, replayed: bool) -> None:

@@ -1,4 +1,4 @@
-"""Tells the workers of a running shop what a script has changed behind their backs."""
+"""Cache invalidation for scripts: tells the workers of a running shop what a script has changed."""
 
 import asyncio
 import sys
@@ -9,18 +9,18 @@ from infrastructure.cache.tags import CacheTags, Invalidation
 
 
 def invalidate_cache(redis_url: str | None, invalidation: Invalidation, stale: str) -> None:
-    """Make the cached answers that `invalidation` concern old.
+    """Invalidate the cached responses of `invalidation`.
 
-    Where Redis cannot be reached, standard error says what a running shop may show then: the words `stale`.
+    If Redis cannot be reached, a line on standard error says that a running shop may still show `stale`, a description.
     """
     if not asyncio.run(_is_published(redis_url, invalidation)):
         print(f"Redis cannot be reached: a running shop may show {stale}.", file=sys.stderr)
 
 
 async def _is_published(redis_url: str | None, invalidation: Invalidation) -> bool:
-    """Tell Redis; whether it heard it, or there is none."""
+    """Publish to Redis; True if that succeeded, or if there is no Redis."""
     gateway = RedisGateway(redis_url)
-    # With no secret: to make things old needs none. Whoever cannot read a frontier takes all for being before it.
+    # To invalidate needs no secret. A worker that cannot read a frontier treats all responses as older.
     tags = CacheTags(gateway, Seal(b""))
     await tags.publish(invalidation)
     await tags.close()

@@ -1,7 +1,7 @@
-"""How a CSV file is written: in which encoding, with which separator, and how its numbers are.
+"""CSV dialect: the encoding, the separator and the decimal point of a CSV file.
 
-Spreadsheets write what their country has: Excel separates cells by semicolons or tabs, writes Windows-1252 or UTF-16, and
-numbers with a decimal comma. The file does not say so; its first bytes and its header do.
+Spreadsheets depend on the country: Excel separates cells by semicolons or tabs, uses Windows-1252 or UTF-16, and decimal
+commas. The dialect is detected from the first bytes and the header.
 """
 
 import codecs
@@ -19,7 +19,7 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a file is written. `names_separator`: its first line is Excel's `sep=;` and no row."""
+    """The dialect of a file. `names_separator`: its first line is Excel's `sep=;`, and no row."""
 
     encoding: str = "utf-8-sig"
     delimiter: str = ","
@@ -27,16 +27,16 @@ class CsvDialect:
 
     @property
     def encoding_name(self) -> str:
-        """The encoding as people call it."""
+        """The name of the encoding for messages."""
         return _NAMES[self.encoding]
 
     @property
     def has_decimal_comma(self) -> bool:
-        """Whether a comma in a number may be its decimal point: where it does not separate cells."""
+        """Whether a comma in a number may be its decimal point: unless commas separate cells."""
         return self.delimiter != ","
 
     def __str__(self) -> str:
-        """What is unusual about it, in words; empty for the form that RFC 4180 has."""
+        """The differences from RFC 4180 in words; empty if there are none."""
         parts = []
         if self.encoding != "utf-8-sig":
             parts.append("Windows-1252 text" if self.encoding == "cp1252" else "UTF-16 text")
@@ -47,7 +47,7 @@ class CsvDialect:
 
 
 def dialect_of(sample: bytes) -> CsvDialect:
-    """How the file with these first bytes is written."""
+    """The dialect of the file with these first bytes."""
     encoding = _encoding_of(sample)
     text = sample.decode(encoding, "ignore")
     named = _SEPARATOR_LINE.match(text)
@@ -69,7 +69,7 @@ def _encoding_of(sample: bytes) -> str:
 
 
 def _delimiter_of(text: str) -> str:
-    """What separates most names in the header; names are words, and hold none of these signs."""
+    """The delimiter that gives the most columns in the header; names of columns contain no delimiter."""
     header = text.lstrip("\ufeff").partition("\n")[0]
     widths = {delimiter: _width(header, delimiter) for delimiter in _DELIMITERS}
     return max(_DELIMITERS, key=lambda delimiter: widths[delimiter])

@@ -1,4 +1,4 @@
-"""Reads a CSV file in batches of rows that know on which line they begin; plain or gzipped, from a path or stdin."""
+"""CSV files: read in batches of rows with their line numbers; plain or gzipped, from a path or standard input."""
 
 import csv
 import gzip
@@ -18,7 +18,7 @@ STANDARD = "-"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ROWS_PER_BATCH = 20_000
-# The longest cell that a field may hold, four bytes to a character, and some more to say how long it is.
+# The longest cell of any field, with four bytes per character, and room to report the length of a longer one.
 _LONGEST_CELL = 128 * 1024
 
 
@@ -27,9 +27,9 @@ class CsvFileError(Exception):
 
 
 class CsvFile:
-    """An open file: its header, then its rows. `position` is how many of its `size` bytes were read.
+    """An open file: its header, then its rows. `position` returns how many of its `size` bytes were read.
 
-    `size` is None where nobody can say; `form` is how the file is written.
+    `size` is None if it is unknown.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class CsvFile:
         csv.field_size_limit(_LONGEST_CELL)
         self._reader = csv.reader(text, strict=True, delimiter=self.dialect.delimiter)
         self._is_broken = False
-        # A line that only names the separator is one that Excel writes, and the reader does not see.
+        # Excel's line that names the separator is not given to the reader.
         self._lines_before = int(self.dialect.names_separator)
         try:
             self.header = [name.strip() for name in next(self._reader)]
@@ -54,9 +54,9 @@ class CsvFile:
         return self._lines_before + self._reader.line_num
 
     def batches(self) -> Iterator[Batch]:
-        """The rows after the header, up to the end or to what cannot be read as a row.
+        """The rows after the header, up to the end or to the first one that cannot be parsed.
 
-        Nobody can say where the next row begins behind a broken quote: what looks like one may be part of a cell.
+        After a broken quote the start of the next row is unknown: it may be part of a cell.
         """
         line = 0
         while line < self.line and not self._is_broken:
@@ -68,7 +68,7 @@ class CsvFile:
         rows: list[list[str]] = []
         unreadable: list[BadRow] = []
         try:
-            # What was read before an error stays.
+            # Rows before an error are kept.
             rows.extend(islice(self._reader, _ROWS_PER_BATCH))
         except csv.Error as error:
             self._is_broken = True
@@ -77,13 +77,13 @@ class CsvFile:
         if not unreadable and self.line == start + len(rows) - 1 and all(rows):
             return Batch(range(start, start + len(rows)), rows)
         lines = accumulate(map(_line_count, rows), initial=start)
-        # An empty line is no row.
+        # Empty lines are no rows.
         numbered = [(line, row) for line, row in zip(lines, rows, strict=False) if row]
         return Batch([line for line, _ in numbered], [row for _, row in numbered], unreadable)
 
 
 def _line_count(row: list[str]) -> int:
-    """How many lines of the file the row takes: cells in quotes may hold line ends."""
+    """The number of lines of the row: quoted cells may contain line breaks."""
     return 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
 
 
@@ -101,7 +101,7 @@ def open_csv(name: str) -> Iterator[CsvFile]:
             )
             dialect = dialect_of(data.peek(SAMPLE_BYTES)[:SAMPLE_BYTES])
             text = io.TextIOWrapper(data, encoding=dialect.encoding, newline="")
-            # The wrapper would close what is not its own.
+            # Otherwise the wrapper would close a file that is not its own.
             stack.callback(text.detach)
             if dialect.names_separator:
                 text.readline()
@@ -118,7 +118,7 @@ def open_csv(name: str) -> Iterator[CsvFile]:
 
 
 class _Unclosed(io.RawIOBase):
-    """A file to read from that stays open when the buffer around it is closed, and that gives what is there already."""
+    """A file that stays open when the buffer around it is closed, and whose reads return the available bytes."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

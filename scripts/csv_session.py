@@ -1,4 +1,4 @@
-"""What the scripts that move CSV files share: one transaction, exit codes, one line for what fails."""
+"""What import and export of CSV files share: one transaction, exit codes, one line for a failure."""
 
 import gc
 import signal
@@ -16,16 +16,16 @@ from services.csv.header import HeaderError
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 1, 130
 
-# A batch of rows is tens of thousands of objects of which none is garbage yet, and none ever is in a cycle.
+# A batch of rows has tens of thousands of objects, none of which is garbage yet or part of a cycle.
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 Work = Callable[[Session, ServerUrls], int]
 
 
 def run_on_database(work: Work, output: TextIO | None = None) -> int:
-    """Do `work` in one transaction on the database that the settings name, else on the embedded one; the exit code.
+    """Do `work` in one transaction on the database of the settings, else on the embedded one; the exit code.
 
-    `output` is where the database is named.
+    The name of the database is printed to `output`.
     """
     try:
         with _few_collections(), shop_database(output) as (engine, urls), Session(engine) as session:
@@ -39,7 +39,7 @@ def run_on_database(work: Work, output: TextIO | None = None) -> int:
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Let Python look for garbage only now and then for a block: it would look at every row several times."""
+    """Let the garbage collector run rarely during a block: it would visit every row several times."""
     before = gc.get_threshold()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
@@ -50,7 +50,7 @@ def _few_collections() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C do nothing for a moment: after a commit it would be wrong to say that nothing was changed."""
+    """Ignore Ctrl-C during a block: after the commit, "nothing was changed" would be wrong."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

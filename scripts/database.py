@@ -1,4 +1,4 @@
-"""The database that a script works on: the one that the settings name, else the embedded one."""
+"""The database of a script: the one that the settings name, else the embedded one."""
 
 import sys
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ EXIT_FINE, EXIT_CANNOT = 0, 2
 
 
 class CannotRun(Exception):
-    """Nothing can be done on this database; the message is one line."""
+    """The script cannot run on this database; the message is one line."""
 
 
-# What a script says in one line, instead of a traceback.
+# The errors that a script reports in one line, without a traceback.
 EXPECTED_ERRORS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnknownSchema, CannotRun)
 
 
 @contextmanager
 def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, ServerUrls]]:
-    """An engine on the database, and where all servers are. Raises one of `EXPECTED_ERRORS`.
+    """An engine for the database, and the URLs of all servers. Raises one of `EXPECTED_ERRORS`.
 
-    The database is named on `output`, standard output unless given, before anything is asked of it.
+    The name of the database is printed to `output` (by default standard output) before the first query.
     """
     settings = get_settings()
     check_database_url(settings)
@@ -48,6 +48,6 @@ def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, Server
 
 
 def report_error(error: Exception) -> int:
-    """Say why nothing can be done; the exit code."""
+    """Print why the script cannot run; the exit code."""
     print(f"Stopped: {first_line(error)}", file=sys.stderr)
     return EXIT_CANNOT

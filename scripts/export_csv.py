@@ -29,7 +29,7 @@ from services.csv.entities import CSV_ENTITIES
 from services.csv.exporter import CsvExport
 
 _ROWS_PER_STEP = 10_000
-# A higher one costs twice the time for files a tenth smaller.
+# A higher level takes twice the time for files a tenth smaller.
 _GZIP_LEVEL = 5
 
 
@@ -61,7 +61,7 @@ def export_file(session: Session, options: argparse.Namespace) -> int:
 
 @contextmanager
 def _output_file(name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """The file to write to, which gets its name at the end. Raises `CsvFileError`."""
+    """The output file, which gets its name at the end. Raises `CsvFileError`."""
     try:
         if name == STANDARD:
             yield sys.stdout.buffer
@@ -81,7 +81,7 @@ def _output_file(name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
             part.unlink(missing_ok=True)
     except OSError as error:
         if name == STANDARD:
-            # Whoever reads is gone; the interpreter must not find that out again when it ends.
+            # The reader is gone; otherwise the interpreter would fail again when it flushes at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise CsvFileError(f"cannot write {name}: {error.strerror}") from None
 
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("entity", choices=CSV_ENTITIES, help="what the rows are")
     parser.add_argument("file", help="the CSV file; - is standard output")
     options = parser.parse_args(arguments)
-    # Standard output may be where the rows go.
+    # Standard output may be the CSV file.
     return run_on_database(lambda session, urls: export_file(session, options), sys.stderr)
 
 

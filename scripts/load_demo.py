@@ -29,7 +29,7 @@ def read_catalog(path: Path = CATALOG) -> dict[str, Any]:
 
 
 async def load(api: ApiClient, catalog: Mapping[str, Any]) -> dict[str, int]:
-    """Bring the catalog into the shop; how many rows of it each collection holds now."""
+    """Load the catalog into the shop; the number of its rows by collection."""
     products = await _ensure_products(api, catalog["categories"])
     clients = await _ensure_clients(api, catalog["clients"])
     addresses: list[Row] = [
@@ -84,7 +84,7 @@ async def _ensure_content(api: ApiClient, path: str, wanted: Row, owner: str) ->
 
 
 async def _ensure_order(api: ApiClient, wanted: Row, clients: Mapping[str, Row], products: Mapping[str, Row]) -> None:
-    """Place the order unless its bill is there, and bring it to its status; what somebody did with it since stays."""
+    """Place the order unless its bill exists, and move it to its status; later changes by others stay."""
     order = await _order_of_bill(api, wanted["bill_number"])
     if order is None:
         client = clients[wanted["client"]]["id_key"]
@@ -108,7 +108,7 @@ async def _order_of_bill(api: ApiClient, number: str) -> Row | None:
 
 
 def _steps(status: int, wanted: int) -> Sequence[int]:
-    """The statuses on the way from one to the other, the last one included; none where it is beyond."""
+    """The statuses between the two, the last one included; none if the order is already beyond it."""
     if wanted == OrderStatus.CANCELED:
         return [wanted] if status < OrderStatus.DELIVERED else []
     return range(status + 1, wanted + 1)

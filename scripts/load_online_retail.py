@@ -1,15 +1,14 @@
-"""Put the "Online Retail" file through the running API as a shop would have.
+"""Load the "Online Retail" file through the running API, as a shop would have sold it.
 
     python -m scripts.load_online_retail FILE [--base-url URL] [--limit N] [--concurrency K]
 
-Categories, products and clients first; then every invoice in one checkout, after changing the prices of
-its products wherever the file sells them at others; at last the returns that its credit notes tell of.
+First categories, products and clients; then every invoice in one checkout, after setting the prices of its products
+where the file has other ones; at last the returns of the credit notes.
 
-It may be interrupted at any moment and run again. What exists is read back first and found by its natural
-key: category name, sku, e-mail, bill number. An invoice that was sold in one checkout is there wholly or
-not at all. Of one that is sold line by line, and of the returns from an order, what exists must be the
-beginning of what the file says, and the run goes on behind it. At the end the API is read again and
-reconciled with the file, to the unit and to the cent.
+It may be interrupted at any moment and run again. Existing rows are read first, and found by their natural keys:
+category name, sku, e-mail, bill number. An invoice of one checkout exists completely or not at all. Of an invoice that
+is sold line by line, and of the returns from an order, the existing rows must be the first ones of the file, and the
+run continues after them. At the end the API is read again and reconciled with the file, to the unit and to the cent.
 
 Exit code: 0 all is there; 1 something differs; 2 it could not be done; 130 interrupted.
 """
@@ -51,7 +50,7 @@ def email_of(customer_id: str) -> str:
 
 
 class Importer:
-    """Brings the invoices of one file into the shop behind `api`, `workers` invoices at a time."""
+    """Imports the invoices of one file into the shop of `api`, `workers` invoices at a time."""
 
     def __init__(
         self, api: ApiClient, sales: SalesFile, invoices: Sequence[Invoice], matching: Matching, workers: int
@@ -136,7 +135,7 @@ class Importer:
     async def _book(self, job: ReturnJob, progress: "tqdm[Any]") -> None:
         order = job.order
         if order.status == PENDING:
-            # By its value, so that a repeat cannot advance the order any further.
+            # A change to a given status, so that a repeat cannot advance the order any further.
             await self._api.put(f"/orders/{order.order_id}", {"status": IN_PROGRESS})
         for booked in job.pending:
             lines = [

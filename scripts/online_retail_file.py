@@ -1,4 +1,4 @@
-"""What the "Online Retail" file says was sold, and what a shop must hold to sell it again.
+"""Parser of the "Online Retail" file: its invoices, its credit notes, and the products that a shop needs to sell them.
 
 Pure functions, no HTTP. The file (UCI Machine Learning Repository, D. Chen, 2015, CC BY 4.0) is CSV in
 cp1252, plain or gzipped, one line of an invoice each. A line is one of three kinds:
@@ -66,7 +66,7 @@ class CreditLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CreditNote:
-    """What was credited in one go. `sales_before` is how many lines of sales stand before it in the file."""
+    """One credit note. `sales_before` is the number of lines of sales before it in the file."""
 
     number: str
     customer_id: str
@@ -76,7 +76,7 @@ class CreditNote:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What the shop must know of a product before its first sale; `stock` is all the file sells of it."""
+    """A product before its first sale; `stock` is the sum of its sales in the file."""
 
     sku: str
     name: str
@@ -86,7 +86,7 @@ class Product:
 
 
 class Totals(NamedTuple):
-    """What both sides of a reconciliation count of the sales: `revenue` is what the lines come to, `billed` the bills."""
+    """The totals of the sales, for the file and for the API: `revenue` is the sum of the lines, `billed` that of the bills."""
 
     orders: int
     lines: int
@@ -97,7 +97,7 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SalesFile:
-    """The sales and the credit notes of a file in its order, and how much of it is something else.
+    """The sales and the credit notes of a file in its order, and the number of its other lines.
 
     `places` are the lines of all sales as they follow each other in the file. `names` maps a stock code to the
     first description of a sale of it that is not blank, if there is any.
@@ -123,7 +123,7 @@ class SalesFile:
 
 
 def totals_of(invoices: Sequence[Invoice]) -> Totals:
-    """What `invoices` come to; an invoice is billed in full."""
+    """The totals of `invoices`; every invoice is billed in full."""
     revenue = sum((line.quantity * line.price for line in _lines(invoices)), Decimal("0.00"))
     return Totals(
         orders=len(invoices),
@@ -139,7 +139,7 @@ def _lines(invoices: Iterable[Invoice]) -> Iterator[SaleLine]:
 
 
 def read_sales_file(path: Path) -> SalesFile:
-    """Read the file at `path`. Raises `SalesFileError` if it is not such a file, `OSError` if it is not readable."""
+    """Read the file at `path`. Raises `SalesFileError` if it has another format, `OSError` if it is not readable."""
     with path.open("rb") as raw:
         compressed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     try:
@@ -150,7 +150,7 @@ def read_sales_file(path: Path) -> SalesFile:
 
 
 def parse_sales(text: Iterable[str]) -> SalesFile:
-    """Read the lines of the file, its header first. Raises `SalesFileError` naming the line that makes no sense."""
+    """Parse the lines of the file, the header first. Raises `SalesFileError` with the number of an invalid line."""
     reader = csv.DictReader(text, strict=True)
     collected = _Collected()
     try:
@@ -166,12 +166,12 @@ def parse_sales(text: Iterable[str]) -> SalesFile:
 
 @dataclass(slots=True)
 class _Collected:
-    """What was read so far. The lines of an invoice need not stand together in the file."""
+    """The lines parsed so far. The lines of an invoice need not be adjacent in the file."""
 
     customers: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[SaleLine]] = field(default_factory=dict)
     places: list[SalePlace] = field(default_factory=list)
-    # How each stock code was written first: to the shop, all its writings are one code.
+    # The first spelling of each stock code: for the shop, all its spellings are one code.
     codes: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     credits: dict[str, list[CreditLine]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the import of the file says: what is to be done, and whether the API holds it in the end."""
+"""Report of the import of the file: what will be imported, and the reconciliation with the API at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ NAMED_AT_MOST = 5
 
 
 def describe(sales: SalesFile, invoices: Sequence[Invoice], matching: Matching) -> str:
-    """What is imported of the file and what is not."""
+    """The lines that say what is imported of the file, and what is not."""
     beyond = len(sales.invoices) - len(invoices)
     totals = matching.totals()
     credit_lines = sum(len(note.lines) for note in sales.credit_notes)
@@ -47,7 +47,7 @@ def reconcile(
     stored: Mapping[str, StoredInvoice],
     product_ids: Mapping[str, int],
 ) -> bool:
-    """Print what the file and the API hold, and say whether they agree, invoice by invoice."""
+    """Print the totals of the file and of the API; whether they agree, invoice by invoice."""
     wanted = totals_of(invoices)._asdict() | matching.totals()._asdict()
     reached = stored_totals(stored.values())._asdict() | stored_returns(stored.values())._asdict()
     print(table(wanted, reached))

@@ -1,9 +1,9 @@
-"""Which lines of the credit notes give back something that was sold, and out of which sale.
+"""Matching of credit notes with sales: which of their lines are returns, and of which sale.
 
-Pure functions, no HTTP. A line of a credit note is the return of goods when the same client bought the same
-product at the same price earlier in the file, and enough of it has not been returned before. The latest of
-these sales comes first; one line may be spread over several. Everything else that is written on credit
-notes (discounts, fees, corrections, goods sold before the file begins) matches nothing and has a reason.
+Pure functions, no HTTP. A line of a credit note is a return when the same client bought the same product at the same
+price earlier in the file, and enough of it is not returned yet. The latest of these sales comes first; one line may be
+spread over several. All other lines of credit notes (discounts, fees, corrections, goods sold before the file begins)
+match nothing, and have a reason.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from scripts.online_retail_file import CreditLine, CreditNote, Invoice, SalesFil
 
 
 class Reason(StrEnum):
-    """Why a line of a credit note is not the return of a sale, as it is told to people."""
+    """Why a line of a credit note is no return, as shown in the report."""
 
     NO_UNITS = "of no units or no price"
     GUEST = "of guests, who cannot be told apart"
@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
 
 class ReturnedLine(NamedTuple):
-    """`quantity` units given back of the line at `position` of an invoice, at the `price` they were sold for."""
+    """`quantity` returned units of the line at `position` of an invoice, at the `price` they were sold for."""
 
     position: int
     quantity: int
@@ -36,7 +36,7 @@ class ReturnedLine(NamedTuple):
 
 @dataclass(slots=True)
 class CreditReturn:
-    """What one credit note gives back of one invoice; the shop makes one credit bill of it."""
+    """The return of one credit note from one invoice; the shop makes one credit bill of it."""
 
     note: str
     invoice: str
@@ -44,9 +44,9 @@ class CreditReturn:
 
 
 class ReturnTotals(NamedTuple):
-    """What both sides of a reconciliation count of the returns.
+    """The totals of the returns, for the file and for the API.
 
-    `refunded` is what the returned units were sold for, `credited` what the credit bills come to.
+    `refunded` is the price of the returned units, `credited` the sum of the credit bills.
     """
 
     returns: int
@@ -57,7 +57,7 @@ class ReturnTotals(NamedTuple):
 
 @dataclass(slots=True)
 class Matching:
-    """What became of every line of the credit notes: `returns` in the order of the file, the rest with its reason."""
+    """The result for all lines of the credit notes: `returns` in the order of the file, the others with their reasons."""
 
     returns: list[CreditReturn] = field(default_factory=list)
     matched_lines: int = 0
@@ -80,9 +80,9 @@ class _SoldLine:
 
 
 def match_credit_notes(sales: SalesFile, invoices: Iterable[Invoice]) -> Matching:
-    """Match the credit notes that stand in the file before the first sale that is not one of `invoices`.
+    """Match the credit notes before the first sale of the file that is not in `invoices`.
 
-    `invoices` are the first ones of the file. Of a longer beginning of it, the first matches are the same.
+    `invoices` are the first ones of the file. With more of them, the first matches are the same.
     """
     imported = {invoice.number: invoice for invoice in invoices}
     sold: defaultdict[tuple[str, str], list[_SoldLine]] = defaultdict(list)
@@ -129,7 +129,7 @@ def _reason_against(note: CreditNote, line: CreditLine, candidates: Sequence[_So
 
 
 def _taken_back(line: CreditLine, candidates: Sequence[_SoldLine]) -> list[tuple[_SoldLine, int]]:
-    """The sales that `line` gives back, the latest first, each with its number of units."""
+    """The sales that `line` returns, the latest first, each with its number of units."""
     taken = []
     wanted = line.quantity
     for sale in reversed(candidates):

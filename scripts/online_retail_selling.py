@@ -1,7 +1,7 @@
-"""Selling an invoice of the file through the API: in one checkout, or line by line where that cannot be.
+"""Selling an invoice of the file through the API: in one checkout, or line by line if that is not possible.
 
-A checkout sells every line at its product's price of that moment. An invoice with one product at two
-prices is therefore sold line by line, with a change of the price between them.
+A checkout sells every line at the current price of its product. So an invoice with one product at two prices is sold
+line by line, with a change of the price in between.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PRICE_ATTEMPTS = 10
 
 
 class Sequencer:
-    """Lets the sales of one product happen one by one in the order of the file.
+    """Sequencer: lets the sales of one product happen one by one in the order of the file.
 
-    Whichever invoice gets there first, nobody changes the price between another one's price and its sale,
-    and the prices follow each other as they did in the shop. A sale waits only for lines of earlier
-    invoices, and the workers take the invoices in file order, so they cannot wait for each other in a circle.
+    So no other invoice changes the price between a price change and its sale, and the prices have the order of the file.
+    A sale waits only for lines of earlier invoices, and the workers take the invoices in file order: there is no
+    deadlock.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Sequencer:
 
 @dataclass(slots=True)
 class ListedProduct:
-    """A product of the shop: the price it was last seen at, and the turns of those who sell it."""
+    """A product of the shop: its last known price, and the order of its sales."""
 
     product_id: int
     price: Decimal
@@ -53,10 +53,10 @@ class ListedProduct:
 
 
 class Seller:
-    """Sells what is pending of an invoice, at the file's prices. `products` are the products by stock code."""
+    """Sells the pending lines of invoices at the file's prices. `products` has the products by stock code."""
 
     def __init__(self, api: ApiClient, products: Mapping[str, ListedProduct], sold: Callable[[int], object]) -> None:
-        """`sold` is told how many lines more are sold."""
+        """`sold` is called with the number of newly sold lines."""
         self._api = api
         self._products = products
         self._sold = sold
@@ -71,7 +71,7 @@ class Seller:
         first_of_product: dict[str, PendingLine] = {}
         for pending in job.pending:
             first_of_product.setdefault(pending.line.sku, pending)
-        # All at once: while one product is still being sold by an earlier invoice, another gets its price.
+        # Concurrently: while one product waits for an earlier invoice, another gets its price.
         await run_all(self._wait_and_set_price(pending) for pending in first_of_product.values())
         prices = {sku: pending.line.price for sku, pending in first_of_product.items()}
         await self._create_at(prices, "/checkout", self._cart(job), f"online-retail-{job.invoice.number}", "/orders")
@@ -107,7 +107,7 @@ class Seller:
             self._sold(1)
 
     async def _ensure_order(self, job: Job) -> int:
-        """The id of the invoice's order; its bill and itself are created where they are missing."""
+        """The id of the invoice's order; the order and its bill are created if they are missing."""
         if job.stored is not None and job.stored.order_id is not None:
             return job.stored.order_id
         total = totals_of([job.invoice]).revenue
@@ -130,7 +130,7 @@ class Seller:
         return await self._create_or_find("/orders", order, "bill_id")
 
     async def _create_or_find(self, path: str, body: Row, unique: str) -> int:
-        """The id of the row with this value of the field `unique`, created unless an interrupted run just did."""
+        """The id of the row with this value of the field `unique`, created unless an interrupted run has done so."""
         try:
             row = await self._api.post(path, body)
         except Refused as refusal:
@@ -155,7 +155,7 @@ class Seller:
         await self._create_at({line.sku: line.price}, "/order_details", body, key, "/order_details")
 
     async def _create_at(self, prices: Mapping[str, Decimal], path: str, body: Row, key: str, rows_at: str) -> None:
-        """Create a row once the products have these prices, again and again if somebody else changes them."""
+        """Create a row when the products have these prices; set them again if another client changes them."""
         for _ in range(PRICE_ATTEMPTS):
             await run_all(self._set_price(sku, price) for sku, price in prices.items())
             try:

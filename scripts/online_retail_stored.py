@@ -1,6 +1,6 @@
-"""What the API holds of the file's invoices, and what is still to be done.
+"""The stored invoices of the file in the API, and the jobs that are left.
 
-The same reading serves each time: before the import it tells where to go on, after it what was reached.
+Both use the same functions: the import finds out where to continue, and the reconciliation what was reached.
 """
 
 from collections import Counter
@@ -18,11 +18,11 @@ CHECKOUT_LINES = 1000
 """The most lines that one checkout takes."""
 
 ORDERS_PER_PAGE = 200
-"""Orders bring their details along: a page of them is many rows."""
+"""Small pages, because orders are read with their details."""
 
 
 class StoredLine(NamedTuple):
-    """An order detail as far as the file determines it."""
+    """The fields of an order detail that the file determines."""
 
     product_id: int
     quantity: int
@@ -30,7 +30,7 @@ class StoredLine(NamedTuple):
 
 
 class StoredDetail(NamedTuple):
-    """An order detail: what the file determines of it, and how many of its units were returned."""
+    """An order detail: its fields from the file, and the number of its returned units."""
 
     id_key: int
     line: StoredLine
@@ -58,7 +58,7 @@ class StoredInvoice:
 
 
 class PendingLine(NamedTuple):
-    """A line still to be sold: its place in the invoice, and its turn among the pending lines of its product."""
+    """A line to be sold: its position in the invoice, and its turn among the pending lines of its product."""
 
     position: int
     line: SaleLine
@@ -67,7 +67,7 @@ class PendingLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An invoice that is not complete yet. `stored` is what exists of it."""
+    """An invoice that is not complete yet. `stored` is its stored part."""
 
     invoice: Invoice
     client_id: int
@@ -76,7 +76,7 @@ class Job:
 
     @property
     def is_one_checkout(self) -> bool:
-        """Whether the whole invoice can be sold in one call: nothing is there yet, and no product has two prices."""
+        """Whether one checkout can sell the whole invoice: nothing of it is stored, and no product has two prices."""
         prices = {(line.sku, line.price) for line in self.invoice.lines}
         products = {line.sku for line in self.invoice.lines}
         return self.stored is None and len(prices) == len(products) and len(self.invoice.lines) <= CHECKOUT_LINES
@@ -91,7 +91,7 @@ class ReturnJob:
 
 
 async def read_back(api: ApiClient, numbers: Collection[str]) -> dict[str, StoredInvoice]:
-    """The stored invoices by number. Other bills and orders of the shop are passed over."""
+    """The stored invoices by number. Other bills and orders of the shop are ignored."""
     invoices: dict[str, StoredInvoice] = {}
     orders = api.pages("/orders", ORDERS_PER_PAGE, expand="order_details,bill")
     async for order in orders:
@@ -102,7 +102,7 @@ async def read_back(api: ApiClient, numbers: Collection[str]) -> dict[str, Store
         if bill["refunds_bill_id"] in by_bill:
             by_bill[bill["refunds_bill_id"]].credits.append(Decimal(bill["total"]))
         elif bill["bill_number"] in numbers and bill["bill_number"] not in invoices:
-            # An interrupted run made the bill and not the order.
+            # An interrupted run has created the bill without its order.
             invoices[bill["bill_number"]] = _stored_bill(bill)
     return invoices
 
@@ -133,7 +133,7 @@ def plan_jobs(
 ) -> list[Job]:
     """The invoices that are not complete, in file order, each with the lines it lacks.
 
-    Raises `Mismatch` where the API holds something else under an invoice's number than its beginning.
+    Raises `Mismatch` if the stored lines of an invoice are not its first ones.
     """
     jobs = []
     turns: Counter[str] = Counter()
@@ -164,8 +164,8 @@ def _check_beginning(invoice: Invoice, found: StoredInvoice, client_id: int, exp
 def plan_returns(returns: Iterable[CreditReturn], stored: Mapping[str, StoredInvoice]) -> list[ReturnJob]:
     """The returns that are not booked yet. All invoices must be complete.
 
-    The returns from one order are booked in the order of the file, so what was returned so far must be the
-    first of them. Raises `Mismatch` where it is something else.
+    The returns from one order are booked in the order of the file, so the stored ones must be the first of them. Raises
+    `Mismatch` if they are not.
     """
     by_invoice: dict[str, list[CreditReturn]] = {}
     for booked in returns:
@@ -182,7 +182,7 @@ def plan_returns(returns: Iterable[CreditReturn], stored: Mapping[str, StoredInv
 
 
 def _returns_booked(wanted: Sequence[CreditReturn], order: StoredInvoice) -> int | None:
-    """How many of the returns that are `wanted` the order shows; None if it shows anything else."""
+    """How many of the `wanted` returns the order has; None if it has other ones."""
     shown = Counter({position: detail.returned for position, detail in enumerate(order.details) if detail.returned})
     units: Counter[int] = Counter()
     for done, booked in enumerate(wanted):
@@ -194,7 +194,7 @@ def _returns_booked(wanted: Sequence[CreditReturn], order: StoredInvoice) -> int
 
 
 def units_pending(jobs: Iterable[Job]) -> Counter[str]:
-    """How many units of each stock code are still to be sold."""
+    """The units of each stock code that are not sold yet."""
     units: Counter[str] = Counter()
     for job in jobs:
         for pending in job.pending:
@@ -203,7 +203,7 @@ def units_pending(jobs: Iterable[Job]) -> Counter[str]:
 
 
 def stored_totals(stored: Collection[StoredInvoice]) -> Totals:
-    """What the API holds, summed line by line and, apart from that, bill by bill."""
+    """The totals in the API, summed over the lines and, separately, over the bills."""
     lines = [line for invoice in stored for line in invoice.lines]
     return Totals(
         orders=sum(invoice.order_id is not None for invoice in stored),
@@ -215,7 +215,7 @@ def stored_totals(stored: Collection[StoredInvoice]) -> Totals:
 
 
 def stored_returns(stored: Collection[StoredInvoice]) -> ReturnTotals:
-    """What the API holds of returns, summed line by line and, apart from that, credit bill by credit bill."""
+    """The totals of returns in the API, summed over the lines and, separately, over the credit bills."""
     details = [detail for invoice in stored for detail in invoice.details]
     credited = [total for invoice in stored for total in invoice.credits]
     return ReturnTotals(

@@ -25,7 +25,7 @@ _STALE = "what it has cached of the repaired rows until it expires"
 
 
 def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
-    """What became of each invariant, and what can be repaired; both seen in one snapshot."""
+    """The findings of all invariants, and the possible repairs, in one snapshot."""
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with Session(reader) as session:
         service = VerificationService(session)
@@ -33,7 +33,7 @@ def inspect(engine: Engine) -> tuple[list[Finding], list[Repair]]:
 
 
 def repair(engine: Engine, redis_url: str | None, repairs: Sequence[Repair]) -> None:
-    """Apply the repairs, each in a transaction of its own, and tell a running shop of those that were committed."""
+    """Apply the repairs, each in a transaction of its own, and invalidate the committed rows in a running shop's cache."""
     invalidation = Invalidation()
     try:
         for item in repairs:
@@ -59,7 +59,7 @@ def report(findings: Sequence[Finding]) -> bool:
 
 
 def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
-    """Show what would be repaired, and whether the person at the terminal wants it."""
+    """Show the repairs; whether the person at the terminal confirms them."""
     print(f"To be repaired ({len(repairs)}):")
     for item in repairs[:SHOWN_BREACHES]:
         print(f"   {item.text}")
@@ -70,13 +70,13 @@ def _confirmed(repairs: Sequence[Repair], yes: bool) -> bool:
     try:
         return input("Repair? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
-        # Nobody is there to ask.
+        # There is no terminal.
         print()
         return False
 
 
 def verify(engine: Engine, redis_url: str | None, *, with_repair: bool, yes: bool) -> int:
-    """Verify, repair when `with_repair` says so, and verify again; the exit code."""
+    """Verify, and with `with_repair` repair and verify again; the exit code."""
     findings, repairs = inspect(engine)
     fine = report(findings)
     if with_repair and repairs and _confirmed(repairs, yes):
