@@ -1,4 +1,4 @@
-"""What is fast, measured: each module prints its figures and says how to reproduce them."""
+"""Benchmarks: each program prints its figures, and its docstring says how to reproduce them."""
 
 from infrastructure.server.required_packages import require_packages
 

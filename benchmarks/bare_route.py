@@ -1,6 +1,6 @@
-"""The yardstick of `benchmarks.http`: what FastAPI takes at least, a route that returns bytes it has ready.
+"""The baseline of the benchmarks: a bare FastAPI route that returns constant bytes.
 
-`python -m benchmarks.bare_route PORT` serves it as the shop's workers are served, with nothing around it.
+`python -m benchmarks.bare_route PORT` serves it with the settings of the shop's workers, and no middleware.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ async def bare() -> Response:
 
 @contextmanager
 def bare_server() -> Iterator[tuple[int, int]]:
-    """A process that serves the route, as its process id and port; ended afterwards."""
+    """A process that serves the route, as its pid and port; it ends with the block."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_route", str(port)], cwd=PROJECT_ROOT)
     try:
@@ -45,7 +45,7 @@ def bare_server() -> Iterator[tuple[int, int]]:
 
 
 def bare_requests_per_second(port: int, seconds: float, connections: int) -> float:
-    """How many requests the route on `port` answers while so many connections ask."""
+    """The requests per second of the route on `port`, with this number of connections."""
     scenario = Scenario("bare", [raw_request("GET", PATH)])
     return run_load(scenario, _HOST, port, seconds, connections).per_second
 

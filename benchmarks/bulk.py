@@ -1,9 +1,9 @@
-"""Rows a second of the three bulk routes.
+"""Rows per second of the three bulk routes.
 
     python -m benchmarks.bulk --rows 10000 --rounds 5
 
-One worker of the production server on embedded servers in a temporary folder. Beside each route a second connection
-asks for `/health/live` all the time: the longest that it waited is how long the worker was deaf to others.
+One worker of the production server on embedded servers in a temporary folder. Meanwhile a second connection requests
+`/health/live` all the time: its longest wait is the longest time in which the worker served no other client.
 """
 
 import argparse
@@ -59,7 +59,7 @@ BODIES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 async def measure(shop: Shop, path: str, rows: int, rounds: int) -> dict[str, float]:
-    """Rows a second of one route, and the longest wait of another client meanwhile, in milliseconds."""
+    """Rows per second of one route, and the longest wait of another client meanwhile, in milliseconds."""
     async with Connection(shop.host, shop.port) as connection:
         await _send(connection, path, rows)
         waits: list[float] = []

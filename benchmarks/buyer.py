@@ -1,4 +1,4 @@
-"""The buyers of the load test: Locust users who race for limited stock and keep a ledger of what they were told."""
+"""The buyers of the load test: Locust users who compete for limited stock, and record every response in a ledger."""
 
 import random
 from http import HTTPStatus
@@ -20,14 +20,14 @@ RETURNS = 0.06
 
 
 class Buyer(FastHttpUser):
-    """Somebody who races for limited stock, and remembers every answer."""
+    """A user who competes for limited stock, and records every response."""
 
     host = HOST
     weight = 1
     wait_time = between(1, 3)
 
     ledger: ClassVar[Ledger]
-    """Of all buyers of this process; whoever starts a test sets a new one."""
+    """Shared by all buyers of this process; the start of a test sets a new one."""
 
     @task(10)
     def buy(self) -> None:
@@ -54,7 +54,7 @@ class Buyer(FastHttpUser):
             self._post(f"{path}/returns", {"lines": [line]}, f"{name}/returns")
 
     def _post(self, path: str, body: Any, name: str) -> tuple[str, ResponseContextManager]:
-        """Send it once. Without an answer it stays pending in the ledger, to be resolved at the end."""
+        """Send the request once. Without a response it stays pending in the ledger, and is resolved at the end."""
         key = self.ledger.begin(path, body)
         answer = self._send(path, body, key, name)
         if is_conclusive(answer.status_code, answer.headers or {}):
@@ -73,7 +73,7 @@ class Buyer(FastHttpUser):
         answer: ResponseContextManager
         with self.client.post(path, json=body, headers=headers, name=name, catch_response=True) as answer:
             if answer.status_code == HTTPStatus.BAD_REQUEST and answer.json().get("code") == "insufficient_stock":
-                # Sold out: the shop does what it should.
+                # Sold out, which is no failure.
                 answer.success()  # type: ignore[no-untyped-call]  # Locust gives it no types
         return answer
 

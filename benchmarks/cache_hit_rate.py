@@ -1,4 +1,4 @@
-"""The reads that the cache of a running shop could and could not answer, by the shop's own count."""
+"""Cache hit rate of a running shop, from the counters in /metrics."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 class CacheReads(NamedTuple):
-    """What all workers have counted since they started, or in between two looks at that."""
+    """The counts of all workers since their start, or between two readings."""
 
     hits: float
     misses: float
@@ -26,7 +26,7 @@ class CacheReads(NamedTuple):
 
 
 def read_cache_reads(http: httpx.Client) -> CacheReads:
-    """What `GET /metrics` says. Raises `httpx.HTTPError`, and `ValueError` where it does not speak of a cache."""
+    """The counts in `GET /metrics`. Raises `httpx.HTTPError`, and `ValueError` if they are not there."""
     text = http.get("/metrics").raise_for_status().text
     counted = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples

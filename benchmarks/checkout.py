@@ -1,11 +1,10 @@
-"""Orders a second, with the proof that none was lost, doubled or oversold.
+"""Orders per second, with the proof that none was lost, doubled or oversold.
 
     python -m benchmarks.checkout --seconds 30 --buyers 64 --products 1000 --lines 3 --hot 0.2 --kill
 
-Starts the production server on embedded servers, lets buyers race for limited stock, with repeated
-keys, price changes, cancellations and returns mixed in, and (`--kill`) ends one worker by SIGKILL in
-the middle. Then every acknowledged answer is compared with the database, and `scripts.verify` proves
-the invariants. Exits with 1 unless everything agrees.
+Starts the production server on embedded servers, lets buyers compete for limited stock, with repeated keys, price
+changes, cancellations and returns, and (`--kill`) kills one worker by SIGKILL in the middle. Then every acknowledged
+order is compared with the database, and `scripts.verify` proves the invariants. Exits with 1 unless everything agrees.
 """
 
 import argparse
@@ -34,7 +33,7 @@ MAX_TRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What buyers do: how many lines an order has, which share of them is of the hot product, and what comes beside."""
+    """The mix of the buyers' requests: lines per order, the share of the hot product, and the shares of other requests."""
 
     lines: int
     hot: float
@@ -46,7 +45,7 @@ class Mix:
 
 @dataclass(slots=True)
 class Tally:
-    """What the shop said: the acknowledged orders by key, and how long the first answers took."""
+    """The responses of the shop: the acknowledged orders by key, and the times of the first responses."""
 
     orders: dict[str, int] = field(default_factory=dict)
     units: Counter[int] = field(default_factory=Counter)
@@ -58,7 +57,7 @@ class Tally:
 
 
 class Buyer:
-    """One client with a connection of its own, who buys until the time is up."""
+    """One client with a connection of its own, which buys until the deadline."""
 
     def __init__(self, shop: Shop, catalog: list[dict[str, Any]], client_id: int, mix: Mix, tally: Tally) -> None:
         self.connection = Connection(shop.host, shop.port)
@@ -96,7 +95,7 @@ class Buyer:
         return self.catalog[0] if random.random() < self.mix.hot else random.choice(self.catalog)
 
     async def _until_answered(self, body: dict[str, Any], key: str) -> Response:
-        """The first answer that says what happened. A broken connection or a 503 does not: the key is repeated."""
+        """The first conclusive response. After a broken connection or a 503 the request is repeated with its key."""
         for _ in range(MAX_TRIES):
             try:
                 response = await self.connection.request("POST", "/checkout", body, {"Idempotency-Key": key})
@@ -141,7 +140,7 @@ class Buyer:
 
 
 async def fill(shop: Shop, products: int, stock: int) -> tuple[list[dict[str, Any]], int]:
-    """A catalog of so many products with so much stock each, and a client."""
+    """A catalog of `products` products with `stock` pieces each, and a client."""
     async with Connection(shop.host, shop.port) as connection:
         category = (await connection.request("POST", "/categories", {"name": "Benchmark"})).json()
         rows = [
@@ -155,7 +154,7 @@ async def fill(shop: Shop, products: int, stock: int) -> tuple[list[dict[str, An
 
 
 async def race(shop: Shop, options: argparse.Namespace) -> Tally:
-    """What all buyers together were told."""
+    """Run all buyers; their tally."""
     catalog, client_id = await fill(shop, options.products, options.stock)
     mix = Mix(options.lines, options.hot) if options.mixed else Mix(options.lines, options.hot, 0, 0, 0, 0)
     tally = Tally()
@@ -168,7 +167,7 @@ async def race(shop: Shop, options: argparse.Namespace) -> Tally:
 
 
 def judge(shop: Shop, tally: Tally) -> dict[str, int]:
-    """How far the database is from what was acknowledged: everything but zero is a fault."""
+    """The differences between the database and the acknowledged orders: everything but zero is a fault."""
     with psycopg2.connect(shop.database_url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT id_key FROM orders")
         stored = {row[0] for row in cursor.fetchall()}
@@ -185,7 +184,7 @@ def judge(shop: Shop, tally: Tally) -> dict[str, int]:
 
 
 def verified(shop: Shop) -> bool:
-    """Whether the invariants hold, by a command of its own."""
+    """Whether the invariants hold, by `scripts.verify`."""
     command = [sys.executable, "-m", "scripts.verify"]
     environment = {**os.environ, "DATABASE_URL": shop.database_url, "REDIS_ENABLED": "false"}
     return subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Which core does what, and how much CPU time it took: read from Linux's /proc, where there is one."""
+"""CPU cores, CPU time and memory of processes, from Linux's /proc."""
 
 import os
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ _PROC = Path("/proc")
 
 
 def pin(process: int, core: int) -> None:
-    """Let all threads of `process` run on `core` alone; those it starts later inherit that."""
+    """Let all threads of `process` run on `core` only; new threads inherit that."""
     for thread in (_PROC / str(process) / "task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})
 
 
 def cpu_seconds(processes: Iterable[int]) -> float:
-    """The CPU time that the processes have used so far, in user mode and in the kernel."""
+    """The CPU time of the processes so far, in user mode and in the kernel."""
     return sum(map(_ticks, processes)) / os.sysconf("SC_CLK_TCK")
 
 
@@ -25,7 +25,7 @@ def _ticks(process: int) -> int:
 
 
 def busy_and_total(cores: Iterable[int]) -> tuple[int, int]:
-    """The ticks that these cores have worked since the start of the machine, and all their ticks."""
+    """The busy ticks of these cores since the start of the machine, and all their ticks."""
     names = {f"cpu{core}" for core in cores}
     busy = total = 0
     for line in (_PROC / "stat").read_text().splitlines():
@@ -38,11 +38,11 @@ def busy_and_total(cores: Iterable[int]) -> tuple[int, int]:
 
 
 def busy_share(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Which share of the time between two readings of `busy_and_total` the cores worked."""
+    """The busy share of the time between two results of `busy_and_total`."""
     return (after[0] - before[0]) / max(1, after[1] - before[1])
 
 
 def resident_megabytes(process: int) -> float:
-    """The memory that the process holds (RSS), in units of 2**20 bytes."""
+    """The resident memory of the process (RSS), in units of 2**20 bytes."""
     pages = int((_PROC / str(process) / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 2**20

@@ -1,12 +1,12 @@
-"""What the dearest request of each kind costs that anybody may send and that is answered 200.
+"""The costliest requests: what the most expensive valid request of each kind costs.
 
     python -m benchmarks.costliest
     python -m benchmarks.costliest --orders 30
 
-One worker of the production server on embedded servers in a temporary folder, with a shop that makes these requests as
-dear as they get: orders of a thousand details, products with the longest descriptions. The time and the CPU of the
-worker and of PostgreSQL are told as multiples of what the read of one row takes in the same run; memory is the peak
-of the worker over what it held before, and the wait that of somebody else who asks for `/health/live` meanwhile.
+One worker of the production server on embedded servers in a temporary folder, with rows that make these requests as
+expensive as possible: orders of a thousand details, products with the longest descriptions. The time and the CPU of the
+worker and of PostgreSQL are multiples of those for one row in the same run; memory is the peak of the worker above its
+level before, and the wait that of another client, which requests `/health/live` meanwhile.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def fill(shop: Shop, orders: int) -> None:
 
 
 def postgres_seconds(shop: Shop) -> float:
-    """The CPU that the processes of the shop's PostgreSQL have used, as far as they still live."""
+    """The CPU seconds of the shop's running PostgreSQL processes."""
     seconds = 0.0
     for child in psutil.Process(shop.launcher.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
@@ -75,7 +75,7 @@ def postgres_seconds(shop: Shop) -> float:
 
 
 def measured(shop: Shop, worker: int, path: str, times: int = 1) -> dict[str, float]:
-    """What a read of the path costs, as the mean of so many."""
+    """The cost of a GET of the path, as the mean of `times`."""
     before, cpu, postgres = forget_peak(worker), cpu_seconds([worker]), postgres_seconds(shop)
     waits: list[float] = []
     started = time.perf_counter()

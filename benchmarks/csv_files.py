@@ -1,14 +1,14 @@
-"""Rows a second of `scripts.import_csv` and `scripts.export_csv`, and the memory that they take.
+"""Rows per second of `scripts.import_csv` and `scripts.export_csv`, and their memory.
 
     python -m benchmarks.csv_files --rows 100000 300000
 
 For each number of rows an empty database on embedded servers is filled from a file of products, and exported again,
-each by a process of its own whose start is part of the time. Beside it stands what a plain COPY of the same rows into
-the same table takes, which neither checks them nor writes the ledger.
+each by a process of its own whose start is part of the time. For comparison a plain COPY of the same rows into the same
+table is measured, which neither checks them nor writes the ledger.
 
-Exits with 1 below the target of 50,000 rows a second. Machines differ; that target was set where a bare FastAPI route
-answers 10,700 requests a second on one core. So this route (`benchmarks.bare_route`) is measured before and after, and
-the rows for each of its requests are told too.
+Exits with 1 below the target of 50,000 rows per second. The target was set on a machine where a bare FastAPI route
+serves 10,700 requests per second on one core. So this route (`benchmarks.bare_route`) is measured before and after, and
+the rows per request of this route are printed too.
 """
 
 import argparse
@@ -41,7 +41,7 @@ COLUMNS = ("sku", "name", "description", "price", "stock", "category_id")
 
 
 def write_products(path: Path, rows: int) -> None:
-    """A file of so many products, the same at every call."""
+    """Write a file of `rows` products, the same at every call."""
     chance = random.Random(rows)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -71,14 +71,14 @@ def empty_shop() -> Iterator[tuple[str, dict[str, str], Path]]:
 
 
 def plain_copy(url: str, path: Path) -> float:
-    """The seconds that PostgreSQL takes for the file by itself; nothing of it stays."""
+    """The seconds of a plain COPY of the file, which is rolled back."""
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor, path.open("rb") as file:
         started = time.perf_counter()
         cursor.copy_expert(f"COPY products ({', '.join(COLUMNS)}) FROM STDIN WITH (FORMAT CSV, HEADER)", file)
         seconds = time.perf_counter() - started
         connection.rollback()
-        # What was rolled back lies about in the table and its indexes.
+        # Removes the dead rows of the rollback from the table and its indexes.
         cursor.execute("TRUNCATE products CASCADE")
     connection.commit()
     connection.close()
@@ -86,7 +86,7 @@ def plain_copy(url: str, path: Path) -> float:
 
 
 def run(script: str, path: Path, settings: dict[str, str]) -> dict[str, float]:
-    """The seconds of the script and the most memory that it held, in MB."""
+    """The seconds of the script, and its peak memory in MB."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", f"scripts.{script}", "products", str(path)],
@@ -104,7 +104,7 @@ def _megabytes(usage: resource.struct_rusage) -> float:
 
 
 def baseline() -> float:
-    """Requests a second of the bare route on one core, asked for by another."""
+    """Requests per second of the bare route on one core, with the load on another."""
     cores = sorted(os.sched_getaffinity(0))
     with bare_server() as (process, port):
         pin(process, cores[0])
@@ -116,7 +116,7 @@ def baseline() -> float:
 
 
 def measure(rows: int) -> dict[str, float]:
-    """The figures for so many rows."""
+    """The figures for a file of `rows` rows."""
     bare_before = baseline()
     with empty_shop() as (url, settings, folder):
         path = folder / "products.csv"

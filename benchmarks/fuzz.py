@@ -1,11 +1,11 @@
-"""A hundred thousand odd requests to one worker, none of which may be a 500 or leave an error in the log.
+"""Fuzzing: a hundred thousand odd requests to one worker, none of which may be a 500 or leave an error in the log.
 
     python -m benchmarks.fuzz --requests 100000
     python -m benchmarks.fuzz --requests 5000 --seed 7
 
-The production server runs on embedded servers in a temporary folder. Requests go one after the other over a connection
-that is kept; what they are says `benchmarks.fuzzed_requests`. The seed is printed: with it the run can be repeated.
-Exits with 1 when anything was found; the request is printed with it.
+The production server runs on embedded servers in a temporary folder. The requests of `benchmarks.fuzzed_requests` are
+sent one after the other over one connection. The seed is printed: with it the run can be repeated. Exits with 1 after
+any fault; the request is printed with it.
 """
 
 import argparse
@@ -30,21 +30,21 @@ _SHOWN = 1500
 
 @dataclass
 class Findings:
-    """What came of the requests: how many answers of each status, and what must not be."""
+    """The results: the number of responses by status, and the faults."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
 class RawConnection:
-    """A connection for requests that are bytes; it opens itself anew when the server has closed it."""
+    """A connection for requests as bytes, which opens again after the server has closed it."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
         self._socket: socket.socket | None = None
 
     def ask(self, method: bytes, request: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-        """The answer and its body. Raises `OSError` or `HTTPException` when there is none."""
+        """The response and its body. Raises `OSError` or `HTTPException` when there is none."""
         if self._socket is None:
             self._socket = socket.create_connection(self._address, timeout=_SECONDS)
         try:
@@ -67,7 +67,7 @@ class RawConnection:
 
 
 def fuzz(host: str, port: int, requests: FuzzedRequests, count: int, findings: Findings | None = None) -> Findings:
-    """Send so many of the requests, after some that make rows, and look at the answers."""
+    """Send `count` of the requests, after some that create rows, and check the responses."""
     findings = findings or Findings()
     connection = RawConnection(host, port)
     for request in (requests.right(path) for path in RIGHT * 6):
@@ -88,7 +88,7 @@ def fuzz(host: str, port: int, requests: FuzzedRequests, count: int, findings: F
 
 
 def faults_of(answer: http.client.HTTPResponse, body: bytes) -> Iterable[str]:
-    """What is wrong with an answer, whatever the request was."""
+    """The faults of a response, for any request."""
     if answer.status >= 500:
         yield f"{answer.status} {body[:300]!r}"
     if answer.status >= 400 and len(body) > LARGEST_REFUSAL:

@@ -1,7 +1,7 @@
-"""Requests that nobody would write by hand: of all that the OpenAPI document tells of, with something odd in each.
+"""Random requests for fuzzing: for all operations of the OpenAPI document, with something odd in each.
 
-The same seed gives the same requests, as long as the document and the keys are the same. Most are nearly right, since
-what is wrong everywhere is refused by the first who looks.
+The same seed gives the same requests, as long as the document and the keys are the same. Most are nearly valid, because
+the first check would refuse a request that is invalid everywhere.
 """
 
 import json
@@ -24,7 +24,7 @@ from benchmarks.odd_values import (
     VALUES,
 )
 
-# How odd a body is that has nothing odd in it: less than one that has no odd value, which may still have more members.
+# The oddness of a valid body; with oddness 0 there are no odd values, but there may be additional members.
 _RIGHT = -1
 
 _METHODS = (b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT", b"PATCH", b"DELETE", b"TRACE", b"PROPFIND")
@@ -36,7 +36,7 @@ _RESOURCES = {
     "address_id": "addresses",
     "order_detail_id": "order_details",
 }
-# What the others point to comes first.
+# In this order, because later rows refer to earlier ones.
 RIGHT = (
     "/categories",
     "/clients",
@@ -48,13 +48,13 @@ RIGHT = (
     "/order_details",
     "/checkout",
 )
-# Texts that must be unique are made so.
+# Fields whose texts must be unique.
 _UNIQUE = frozenset(("name", "sku", "email", "bill_number"))
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A call that the document tells of: its parameters of the query, and a body that is right."""
+    """An operation of the document, with its query parameters, and a valid body."""
 
     method: bytes
     path: str
@@ -63,7 +63,7 @@ class Operation:
 
 
 def operations_of(document: Mapping[str, Any]) -> list[Operation]:
-    """All calls that an OpenAPI document tells of."""
+    """All operations of an OpenAPI document."""
     return [
         Operation(
             method.upper().encode(),
@@ -78,7 +78,7 @@ def operations_of(document: Mapping[str, Any]) -> list[Operation]:
 
 
 class FuzzedRequests:
-    """Endless different requests. `remember` takes what they were answered with, so that some are about rows there are."""
+    """Endless different requests. `remember` takes headers of the responses, so that some requests refer to existing rows."""
 
     def __init__(self, operations: Sequence[Operation], seed: int) -> None:
         self._operations = operations
@@ -91,13 +91,13 @@ class FuzzedRequests:
         self._rows: dict[str, list[int]] = {}
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        """The method and the whole of each request."""
+        """The method and the bytes of each request."""
         while True:
             self._number += 1
             yield self._request()
 
     def right(self, path: str) -> bytes:
-        """A POST to `path` with nothing odd in it."""
+        """A valid POST to `path`."""
         example = next(it.body for it in self._operations if (it.method, it.path) == (b"POST", path))
         self._number += 1
         body = self._written(example, _RIGHT)
@@ -105,7 +105,7 @@ class FuzzedRequests:
         return b"POST %b HTTP/1.1\r\n%b\r\n" % (path.encode(), head) + body
 
     def remember(self, tag: str | None, location: str | None) -> None:
-        """Use the entity tag and the row of an answer in requests to come."""
+        """Use the entity tag and the row of a response in later requests."""
         if location is not None and location.count("/") == 2:
             _, resource, key = location.split("/")
             rows = self._rows.setdefault(resource, [])
@@ -160,7 +160,7 @@ class FuzzedRequests:
         return b"?" + b"&".join(parts)
 
     def _key_of(self, resource: str) -> int:
-        """The key of a row that is probably there."""
+        """The key of a row that probably exists."""
         return self._dice.choice(self._rows.get(resource) or range(1, 13))
 
     def _odd_text(self) -> bytes:

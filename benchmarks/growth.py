@@ -1,15 +1,15 @@
-"""Whether answers stay as quick when the shop grows: the same requests to a small shop and to a large one.
+"""Growth: whether requests stay fast in a large shop, by the same requests to a small shop and to a large one.
 
     python -m benchmarks.growth                           1,000,000 products and orders, 200,000 clients
     python -m benchmarks.growth --scale 0.01              a hundredth of that
     python -m benchmarks.growth --keep DIR --only q
 
-Fills both by COPY (the large one takes some minutes; `--keep` keeps it for the next time), and asks them in turn,
-one request at a time over HTTP, through one worker each and without a cache, so that the database is what is
-measured. The figure of a request is the median of its times; the first ones do not count.
+Fills both by COPY (the large one takes some minutes; `--keep` keeps it for the next run), and sends requests to them by
+turns, one at a time over HTTP, with one worker each and without a cache, so that the database is measured. The figure
+of a request is the median of its times; the first ones do not count.
 
-Exits with 1 when an answer is not the expected one, or takes more times as long as its target allows. Requests
-without a target are for information.
+Exits with 1 when a status is not the expected one, or the ratio of the times is above its target. Requests without a
+target are for information.
 """
 
 import argparse
@@ -41,7 +41,7 @@ WARM_REQUESTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table, in milliseconds. `statuses` are those of the answers, if one was not the expected one."""
+    """A line of the table, in milliseconds. `statuses` are those of the responses, if one was not the expected one."""
 
     group: str
     name: str
@@ -60,7 +60,7 @@ class Row:
 
 
 class Pair:
-    """The two shops, asked in turn: a machine that becomes slower does so for both."""
+    """The two shops, measured by turns: changes of the machine's speed affect both."""
 
     def __init__(self, small: Shop, large: Shop, large_size: Size, repeats: int) -> None:
         self._shops = ((Connection(small.host, small.port), SMALL), (Connection(large.host, large.port), large_size))
@@ -68,7 +68,7 @@ class Pair:
         self._dice = random.Random(1)
 
     async def rows(self, groups: str | None) -> AsyncIterator[Row]:
-        """One after the other, as they are measured."""
+        """The lines, each as soon as it is measured."""
         for case in cases():
             if groups in (None, case.group):
                 yield await self._row(case)
@@ -155,7 +155,7 @@ def _shops(size: Size, kept: Path | None) -> Iterator[tuple[Shop, Shop]]:
 
 
 def _bring_into_memory(folder: Path) -> None:
-    """Read all files once: data that was kept is on the disk, and that of a shop just filled in the system's memory."""
+    """Read all files once: kept data is on the disk, while the data of a new shop is in the system's memory."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb", buffering=0) as file:

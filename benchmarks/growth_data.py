@@ -1,8 +1,8 @@
-"""Fills an empty shop of any size by COPY, with every index in place and every invariant kept.
+"""Data for `benchmarks.growth`: fills an empty shop of any size by COPY, with every index in place and every invariant kept.
 
-The same shares of rows have each value in a small shop and in a large one. What grows with a real shop grows
-here: the words in the names of products, the cities, the names of people. Time goes by with the keys, as it does
-where orders are placed: the newest orders are the ones still open.
+Each value has the same share of rows in a small shop and in a large one. As in a real shop, the number of words in the
+names of products, of cities and of names of people grows. Times grow with the keys, as for real orders: the newest
+orders are still open.
 """
 
 import random
@@ -20,7 +20,7 @@ _HISTORY = timedelta(days=3 * 365)
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _CHUNK = 2**16
 
-# The foreign keys are satisfied by construction; looking at each row again would take half the time.
+# The rows satisfy the foreign keys; to check each again would take half of the time.
 _SETTINGS = """
     SET session_replication_role = replica; SET synchronous_commit = off; SET maintenance_work_mem = '256MB';
     SET statement_timeout = 0
@@ -28,7 +28,7 @@ _SETTINGS = """
 
 
 def word(number: int) -> str:
-    """A word of three syllables. The lower its number, the more products have it in their names."""
+    """A word of three syllables. Words with lower numbers are in the names of more products."""
     rest = number * 7919 % len(_SYLLABLES) ** 3
     syllables = []
     for _ in range(3):
@@ -39,7 +39,7 @@ def word(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a shop is. Every order has one detail and a bill; every client has an address."""
+    """The size of a shop. Every order has one detail and a bill; every client has an address."""
 
     products: int
     clients: int
@@ -89,7 +89,7 @@ class Trade:
     dice: random.Random = field(default_factory=lambda: random.Random(1))
 
     def tables(self) -> Iterator[tuple[str, Iterable[str]]]:
-        """Each table with those of its columns that are filled, in the order in which they are filled."""
+        """Each table with its filled columns, in the order of filling."""
         yield "categories (name)", (f"Category {n}" for n in range(1, self.size.categories + 1))
         yield (
             "products (name, sku, description, price, stock, category_id, active, created_at, updated_at)",
@@ -174,7 +174,7 @@ class Trade:
             yield f"{line.quantity}\t{line.price}\t{line.number}\t{line.product}\t{moment}\t{moment}"
 
     def _ledger(self) -> Iterator[str]:
-        """What stands on the shelf now and what was sold came in at the beginning; what was canceled came back."""
+        """The initial stock is the current stock and all that was sold; canceled pieces came back."""
         received = [self._stock(product) for product in range(self.size.products + 1)]
         for line in self._lines():
             if line.status != CANCELED:
@@ -191,7 +191,7 @@ class Trade:
 
 
 class RowStream:
-    """Rows as the file that psycopg2 copies from, without ever holding them all."""
+    """Rows as a file for psycopg2's COPY, without all of them in memory."""
 
     def __init__(self, rows: Iterable[str]) -> None:
         self._rows = iter(rows)

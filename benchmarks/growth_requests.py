@@ -1,4 +1,4 @@
-"""What `benchmarks.growth` asks a small shop and a large one, and how much longer the large one may take."""
+"""The requests of `benchmarks.growth`, and the targets for the ratio of their times."""
 
 import random
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ from schemas.review import ReviewRead
 
 PAGE = 20
 TARGETS = {"after": 1.5, "default": 1.5, "read": 1.5, "filter": 1.5, "q": 12.0, "checkout": 1.5}
-"""How many times as long a request of a group may take; groups that are not named are for information."""
+"""The largest ratio for the requests of a group; other groups are for information."""
 
-# A resource, the field of `Size` that says how many rows it has, and what decides by which columns it is sorted.
+# A resource, the field of `Size` with its number of rows, and the repository and schema that define its sort columns.
 _RESOURCES: dict[str, tuple[str, type[BaseRepository[Any]], type[Read]]] = {
     "clients": ("clients", ClientRepository, ClientRead),
     "addresses": ("clients", AddressRepository, AddressRead),
@@ -42,8 +42,8 @@ _RESOURCES: dict[str, tuple[str, type[BaseRepository[Any]], type[Read]]] = {
     "order_details": ("orders", OrderDetailRepository, OrderDetailRead),
 }
 
-# In braces stands some row of the shop, anew each time. Every filter once with a value that few rows have, and
-# once with one that many have, where there are such.
+# The names in braces stand for random rows. Every filter is there with a value that few rows have, and with one that many
+# rows have, if there are such.
 _FILTERS = (
     "/clients?email=client{client}@example.com",
     "/clients?name=name 7",
@@ -112,14 +112,14 @@ _SEARCHES = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request to be timed. In `path` some row or day stands in braces."""
+    """A measured request. Names in braces in `path` stand for a row or a day."""
 
     group: str
     name: str
     path: str
 
     def path_in(self, size: Size, dice: random.Random) -> str:
-        """The path for a shop of this size, with other rows each time."""
+        """The path for a shop of this size, with random rows."""
         return self.path.format(**_names(size, dice))
 
 
@@ -142,7 +142,7 @@ def _names(size: Size, dice: random.Random) -> dict[str, Any]:
 
 
 def cases() -> Iterator[Case]:
-    """Everything that is read, group by group."""
+    """All GET requests, group by group."""
     for name in _RESOURCES:
         yield Case("after", f"/{name}?after=", f"/{name}?after={{half_{name}}}&limit={PAGE}")
         yield Case("default", f"/{name}", f"/{name}?limit={PAGE}")
@@ -161,7 +161,7 @@ def cases() -> Iterator[Case]:
 
 
 def checkout_body(size: Size, dice: random.Random) -> dict[str, Any]:
-    """An order of one line. Products that are sold out or inactive are left alone."""
+    """An order of one line, of a product that is active and in stock."""
     product = dice.randint(1, size.products)
     while product % 50 in (3, 7):
         product = dice.randint(1, size.products)

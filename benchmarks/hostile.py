@@ -1,13 +1,13 @@
-"""What one hostile request costs everybody else: how long the worker is deaf, and how much memory it takes.
+"""Hostile requests: how long one of them blocks the worker for other clients, and how much memory it takes.
 
     python -m benchmarks.hostile
     python -m benchmarks.hostile --only fractions --rounds 3
 
 One worker of the production server on embedded servers in a temporary folder gets every shape of
-`benchmarks.hostile_bodies`, one after the other, while a second connection asks for `/health/live` all the time. The
-memory is the peak of the worker (Linux tells it), over what it held before. Exits with 1 when a request held the worker
-for longer than 50 ms, took more than 8 times its size and 16 MB, was answered by a refusal of more than 64 KB, or by
-a 500. The waits are those of this machine: run it where nothing else runs.
+`benchmarks.hostile_bodies`, one after the other, while a second connection requests `/health/live` all the time. The
+memory is the peak of the worker (on Linux) above its level before. Exits with 1 when a request blocked the worker for
+longer than 50 ms, took more than 8 times its size and 16 MB, or had an error response of more than 64 KB or a 500. The
+waits are those of this machine: run it where nothing else runs.
 """
 
 import argparse
@@ -31,13 +31,13 @@ _SECONDS = 120
 
 
 def memory_bound(size: int) -> float:
-    """How many megabytes a request of `size` bytes may take."""
+    """The megabytes that a request of `size` bytes may take."""
     return 8 * size / MEBIBYTE + 16
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one request cost: the longest wait of somebody else, CPU and memory of the worker, the answer's bytes."""
+    """The cost of one request: the longest wait of another client, CPU and memory of the worker, bytes of the response."""
 
     status: int
     answer: int
@@ -46,7 +46,7 @@ class Cost:
     megabytes: float
 
     def faults(self, hostile: Hostile) -> list[str]:
-        """What is too much of it."""
+        """The limits that the request has exceeded."""
         found = {
             f"held for {self.wait_ms:.0f} ms": self.wait_ms > LONGEST_WAIT_MS,
             f"took {self.megabytes:.0f} MB": self.megabytes > memory_bound(hostile.size),
@@ -57,14 +57,14 @@ class Cost:
 
 
 def send(shop: Shop, hostile: Hostile) -> tuple[int, int]:
-    """The status of the answer, and how many bytes it has."""
+    """The status of the response, and its length in bytes."""
     connection = http.client.HTTPConnection(shop.host, shop.port, timeout=_SECONDS)
     try:
         connection.request(hostile.method, hostile.path, hostile.body, hostile.headers)
         answer = connection.getresponse()
         return answer.status, len(answer.read())
     except ConnectionError:
-        # Whoever is refused in the middle of a request may not see the answer.
+        # A client that is refused in the middle of a request may not get the response.
         return 400, 0
     finally:
         connection.close()
@@ -72,7 +72,7 @@ def send(shop: Shop, hostile: Hostile) -> tuple[int, int]:
 
 @contextmanager
 def probing(shop: Shop, waits: list[float]) -> Iterator[None]:
-    """Ask for `/health/live` all the time, and note how long each answer took, in milliseconds."""
+    """Request `/health/live` all the time, and record the time of each response in milliseconds."""
     ended = threading.Event()
 
     def ask() -> None:
@@ -95,19 +95,19 @@ def probing(shop: Shop, waits: list[float]) -> Iterator[None]:
 
 
 def peak_megabytes(process: int) -> float:
-    """The most memory that the process has held since `forget_peak`, in units of 2**20 bytes."""
+    """The peak memory of the process since `forget_peak`, in units of 2**20 bytes."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def forget_peak(process: int) -> float:
-    """Let the peak of the process begin anew; what it holds now."""
+    """Reset the peak memory of the process; its current memory."""
     Path(f"/proc/{process}/clear_refs").write_text("5")
     return peak_megabytes(process)
 
 
 def measure(shop: Shop, worker: int, hostile: Hostile) -> Cost:
-    """What the request costs the worker."""
+    """The cost of the request."""
     waits: list[float] = []
     before, cpu = forget_peak(worker), cpu_seconds([worker])
     with probing(shop, waits):

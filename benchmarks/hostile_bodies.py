@@ -1,6 +1,6 @@
-"""Requests that try to hold a worker up or to fill its memory: bodies, queries and headers of every shape.
+"""Requests that try to block a worker or to fill its memory: bodies, queries and headers of every shape.
 
-The shapes are named; each is made when it is asked for, since some of them have 16 MiB.
+The shapes have names; each is made when it is used, because some of them have 16 MiB.
 """
 
 import json
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 MEBIBYTE = 1024 * 1024
-# As much as the routes read.
+# The limits of the routes.
 BULK = 16 * MEBIBYTE
 SINGLE = MEBIBYTE
-# As much as fits into the head of a request, with room for the rest of it.
+# Nearly the limit of the head of a request.
 HEAD = 60_000
 
 _JSON = {"Content-Type": "application/json"}
@@ -22,7 +22,7 @@ _MOST_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """A request to be sent, and whether it is one that the shop has to accept."""
+    """A request, and whether the shop has to accept it."""
 
     method: str
     path: str
@@ -32,18 +32,18 @@ class Hostile:
 
     @property
     def size(self) -> int:
-        """Its length in bytes, but for the usual headers."""
+        """Its length in bytes, without the usual headers."""
         return len(self.path) + len(self.body or b"") + sum(len(name) + len(it) for name, it in self.headers.items())
 
 
 def repeated(part: bytes, size: int, before: bytes = b"[", after: bytes = b"]") -> bytes:
-    """JSON of about `size` bytes that has `part` as often as fits between `before` and `after`, with commas."""
+    """JSON of about `size` bytes that repeats `part` between `before` and `after`, separated by commas."""
     count = max(1, (size - len(before) - len(after)) // (len(part) + 1))
     return before + b",".join([part] * count) + after
 
 
 def many_keys(size: int) -> bytes:
-    """The inside of an object of about `size` bytes: different unknown fields."""
+    """The members of an object of about `size` bytes: different unknown fields."""
     fields: list[bytes] = []
     length = 0
     while length < size - 20:
@@ -84,7 +84,7 @@ def _values(size: int) -> dict[str, bytes]:
 
 
 def _products(size: int, filler: str, category: int) -> bytes:
-    """Valid products, as many as a request may have, which fill it to `size` bytes with their descriptions."""
+    """The largest number of valid products in a request, with descriptions that fill it to `size` bytes."""
     mark = uuid.uuid4().hex[:12]
     room = max(0, size // _MOST_ROWS - 150)
     text = filler * (room // len(filler.encode()))
@@ -117,7 +117,7 @@ def _keyed(hostile: Hostile) -> Hostile:
 
 
 def _with_values(size: int, made: Callable[[bytes], Hostile], label: str) -> dict[str, Callable[[], Hostile]]:
-    """What is `made` of each costly value, made when it is asked for."""
+    """`made` of each costly value, called when the shape is used."""
     return {f"{label}: {name}": partial(lambda one: made(_values(size)[one]), name) for name in _values(100)}
 
 
@@ -195,8 +195,8 @@ def _head_shapes() -> dict[str, Callable[[], Hostile]]:
 
 
 def shapes(bulk: int = BULK - 100_000, category: int = 1) -> dict[str, Callable[[], Hostile]]:
-    """All of them by name, with bulk requests of about `bulk` bytes, whose products are of the `category`.
+    """All shapes by name, with bulk requests of about `bulk` bytes, whose products are of the `category`.
 
-    Each call of one makes the request anew, with names and keys that nobody used.
+    Each call of a shape makes a new request, with unused names and keys.
     """
     return {**_bulk_shapes(bulk, category), **_single_shapes(), **_head_shapes()}

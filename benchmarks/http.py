@@ -1,4 +1,4 @@
-"""Requests a second on the paths that are used most, as ratios to a bare FastAPI route.
+"""Requests per second on the most used paths, as ratios to a bare FastAPI route.
 
     python -m benchmarks.http --seconds 3 --rounds 5 --connections 64
     python -m benchmarks.http --only mix
@@ -10,7 +10,7 @@ core before and after each path, because the speed of a shared machine changes, 
 with the median ratio is shown. With `--workers` everything is measured on one core with one worker, and again on
 so many cores with so many workers.
 
-Exits with 1 when a target is missed or an answer was not the expected one.
+Exits with 1 when a target is missed or a status was not the expected one.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from benchmarks.record import save
 
 WARM_SECONDS = 1.0
 BARE_SECONDS = 1.5
-# Less idle time than this on the load's core, and the load may have been what was measured.
+# If the load's core is busier than this, the load itself may have been the limit.
 SATURATED = 0.97
 
 
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The two servers on their core, and the cores that the load has."""
+    """The two servers on their core, and the cores of the load."""
 
     shop: Shop
     worker: int
@@ -70,7 +70,7 @@ class Bench:
     connections: int
 
     def bare(self) -> float:
-        """Requests a second of the bare route."""
+        """Requests per second of the bare route."""
         return bare_requests_per_second(self.bare_port, min(BARE_SECONDS, self.seconds), self.connections)
 
     def path(self, path: Path, scenario: Scenario, bare_before: float) -> Row:
@@ -100,7 +100,7 @@ class Bench:
 
 
 def failures(path: Path, load: Load, bare_per_second: float) -> Iterator[str]:
-    """What is wrong with the figures of a path, one text for each."""
+    """The missed targets and errors of a path, one text for each."""
     if path.target is not None and load.per_second < path.target * bare_per_second:
         yield f"below {path.target}"
     if path.p99_ms is not None and load.p99_ms > path.p99_ms:
@@ -129,7 +129,7 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         print("Only one core: the load shares it with the worker, and the ratios say little")
-    # What is started from here on inherits these cores; the worker is moved to the first one when it runs.
+    # Processes started from here on inherit these cores; the worker is moved to the first core when it runs.
     load_cores = tuple(cores[1:2] or cores)
     os.sched_setaffinity(0, load_cores)
     with production_shop(1, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop, bare_server() as (bare_process, bare_port):

@@ -1,6 +1,6 @@
 """A small HTTP/1.1 client for load: one keep-alive connection, one request at a time, little CPU per request.
 
-A full client costs more per request than the shop takes to answer it, and both share the machine.
+A full client takes more CPU per request than the shop, and both share the machine.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer; header names are in lower case."""
+    """A complete response; header names are in lower case."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -24,7 +24,7 @@ class Response:
 
 
 class Connection:
-    """A connection to `host:port` that opens itself, and again after it broke."""
+    """A connection to `host:port` that opens at the first request, and again after it broke."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
@@ -47,7 +47,7 @@ class Connection:
     async def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """The answer. Raises `ConnectionError` when the connection breaks before it is whole."""
+        """The response. Raises `ConnectionError` when the connection breaks before it is complete."""
         try:
             reader, writer = await self._open()
             writer.write(self._encoded(method, path, body, headers or {}))
@@ -81,7 +81,7 @@ class Connection:
 
 
 def percentile(sorted_values: list[float], share: float) -> float:
-    """The value below which `share` of the sorted values lie; 0 when there are none."""
+    """The value below which `share` of the sorted values lie; 0 if there are none."""
     if not sorted_values:
         return 0.0
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]

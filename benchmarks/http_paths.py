@@ -1,4 +1,4 @@
-"""A catalog in a running shop, and the loads that are put on it: what is read and written most."""
+"""The paths of `benchmarks.http`: a catalog in a running shop, and the most used reads and writes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _STOCK = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The ids of what is there, and the entity tags of the products in the same order."""
+    """The ids of the rows, and the entity tags of the products in the same order."""
 
     products: Sequence[int]
     categories: Sequence[int]
@@ -27,7 +27,7 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A load, what it is called in the table, and the least share of the bare route it has to reach, if any."""
+    """A load, its title in the table, and its target as a ratio to the bare route, if any."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ class Path:
 
 
 async def fill(shop: Shop) -> Catalog:
-    """The catalog, stored by the bulk routes; a product's description makes it about as long as real ones are."""
+    """The catalog, stored by the bulk routes; products have descriptions of a realistic length."""
     async with Connection(shop.host, shop.port) as connection:
 
         async def store(resource: str, rows: list[dict[str, Any]]) -> list[int]:
@@ -105,7 +105,7 @@ def category_lists(catalog: Catalog) -> list[bytes]:
 
 
 def new_rows(catalog: Catalog) -> list[bytes]:
-    """Products and clients that nobody has stored yet, in turn."""
+    """New products and clients, by turns."""
     return [
         raw_request("POST", "/products", {**_product(MARK, catalog.categories[0]), "sku": f"SKU-{MARK}"}),
         raw_request("POST", "/clients", _client(MARK)),
@@ -125,7 +125,7 @@ def mix(catalog: Catalog) -> list[bytes]:
 
 
 def checkouts(catalog: Catalog) -> list[bytes]:
-    """Orders of one line, each of another product than the last, under a key of their own."""
+    """Orders of one line, each of another product than the last, with a key of its own."""
     return [
         raw_request(
             "POST",

@@ -1,7 +1,7 @@
-"""What a second worker gives with a second core: one worker and all on one core, by turns with several on as many.
+"""Scaling over cores: one worker on one core, by turns with several workers on as many cores.
 
-Both times the load, PostgreSQL and Valkey share the cores of the workers, so that nothing of the one run has a
-core of its own that it loses in the other.
+In both runs the load, PostgreSQL and Valkey share the cores of the workers, so that no part has a core of its own in
+one run and not in the other.
 """
 
 import os
@@ -21,13 +21,13 @@ from benchmarks.record import save
 
 TARGET = 1.7
 _WARM_SECONDS = 1.0
-# Without --only, what is served from the cache and what is not.
+# The paths without --only: with the cache and without.
 _DEFAULT_PATHS = ("product", "products", "clients", "mix", "checkout")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One load on so many workers and cores, and how busy these cores were."""
+    """The figures of one load: with this number of workers and cores, and the busy share of the cores."""
 
     workers: int
     per_second: float
@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds: the speed of a shared machine changes from one to the next."""
+        """The median of the rounds, because the speed of a shared machine changes between them."""
         return median(several.per_second / one.per_second for one, several in zip(self.one, self.several, strict=True))
 
     @property
@@ -57,7 +57,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """A shop with so many workers on as many cores, and what it sells."""
+    """A shop with its cores, one for each worker, and its catalog."""
 
     shop: Shop
     cores: Sequence[int]
@@ -103,7 +103,7 @@ def report(chosen: Sequence[Path], workers: int, rounds: int, seconds: float, co
 
 @contextmanager
 def _bench(workers: int, cores: Sequence[int]) -> Iterator[_Bench]:
-    # What is started from here on inherits these cores.
+    # Processes started from here on inherit these cores.
     os.sched_setaffinity(0, cores)
     with production_shop(workers, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop:
         yield _Bench(shop, cores, uvloop.run(fill(shop)))

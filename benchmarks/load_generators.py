@@ -1,6 +1,6 @@
-"""The load: as many requests as the shop answers, over connections that each wait for their answer.
+"""Load generators: as many requests as the shop can serve, over connections that each wait for their response.
 
-`wrk` makes it where it is installed, else a protocol of asyncio, which takes about three times the CPU.
+`wrk` is used if it is installed, else a protocol of asyncio, which takes about three times the CPU.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from benchmarks.http_client import percentile
 from benchmarks.raw_requests import MARK, Scenario, first_number
 
 _WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
-# What an answer may take before it counts as an error.
+# A response that takes longer counts as an error.
 _TIMEOUT_SECONDS = 10
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _WITHOUT_BODY = frozenset({204, 304})
@@ -31,7 +31,7 @@ _WITHOUT_BODY = frozenset({204, 304})
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load. `errors` are answers with an unexpected status, and connections that broke."""
+    """The result of a load. `errors` are responses with an unexpected status, and broken connections."""
 
     requests: int
     seconds: float
@@ -45,12 +45,12 @@ class Load:
 
 
 def generator_for(scenario: Scenario) -> str:
-    """The name of what will make the load. wrk waits for the body of an answer to HEAD, which never comes."""
+    """The name of the generator. wrk waits for the body of a response to HEAD, which never comes."""
     return "wrk" if shutil.which("wrk") and not scenario.asks_for_heads else "asyncio"
 
 
 def run_load(scenario: Scenario, host: str, port: int, seconds: float, connections: int) -> Load:
-    """Load the server for so many seconds."""
+    """Load the server for `seconds`."""
     if generator_for(scenario) == "wrk":
         return _run_wrk(scenario, f"http://{host}:{port}", seconds, connections)
     return uvloop.run(_run_here(scenario, host, port, seconds, connections))
@@ -69,7 +69,7 @@ def _run_wrk(scenario: Scenario, url: str, seconds: float, connections: int) -> 
 
 
 class _Run:
-    """What the connections of one load share."""
+    """The state that the connections of one load share."""
 
     def __init__(self, scenario: Scenario, seconds: float) -> None:
         self.expected = scenario.expected
@@ -99,7 +99,7 @@ def _numbers() -> Iterator[bytes]:
 
 
 class _Sender(asyncio.Protocol):
-    """One connection: sends the next request when the answer to the last one is whole."""
+    """One connection: sends the next request when the response to the last one is complete."""
 
     def __init__(self, run: _Run, done: "asyncio.Future[None]") -> None:
         self._run, self._done = run, done
@@ -109,7 +109,7 @@ class _Sender(asyncio.Protocol):
         self._asked_for_head = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's by type, only by what they can do.
+        # uvloop's transports are no subclasses of asyncio's, but have the same methods.
         self._transport = cast(asyncio.Transport, transport)
         self._send()
 

@@ -1,10 +1,9 @@
-"""The memory of a worker: after the mix, and over a million cached reads of ever new targets.
+"""Memory of a worker: after the mix, and over a million cached reads of ever new targets.
 
     python -m benchmarks.memory --requests 1000000
 
-The reads name many products, pages, clients' addresses and request ids, and two in a hundred a target that nobody
-asked for before: what a worker remembers has to be bounded. Exits with 1 when the worker holds more than
-the target, or keeps growing.
+The reads have many products, pages, client addresses and request ids, and two in a hundred a new target: the caches of a
+worker must be bounded. Exits with 1 when the worker takes more than the target, or keeps growing.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from benchmarks.raw_requests import MARK, Scenario, raw_request
 from benchmarks.record import save
 
 TARGET_MEGABYTES = 110
-# What may come on top in the second half, as a share of what was held in the first.
+# The allowed growth in the second half, as a share of the first.
 TOLERANCE = 0.03
 _SAMPLES = 10
 _TARGETS = 20_000
@@ -33,7 +32,7 @@ _SETTINGS = {**LIKE_PRODUCTION, "TRUSTED_PROXIES": "127.0.0.0/8"}
 
 
 def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:
-    """So many different reads, from many addresses; every fiftieth is a target of its own each time it is sent."""
+    """`count` different reads from many addresses; every fiftieth has a new target each time it is sent."""
     dice = random.Random(seed)
     requests = []
     for place in range(count):
@@ -42,7 +41,7 @@ def varied_reads(catalog: Catalog, count: int, seed: int = 1) -> Scenario:
             "x-request-id": f"{dice.getrandbits(64):016x}",
         }
         requests.append(raw_request("GET", _target(catalog, place, dice), headers=headers))
-    # Products that were never there are 404.
+    # Products that do not exist are 404.
     return Scenario("reads", requests, frozenset({200, 404}))
 
 
@@ -86,7 +85,7 @@ def main() -> int:
 def _watch(
     shop: Shop, worker: int, reads: Scenario, options: argparse.Namespace
 ) -> tuple[list[tuple[int, float]], int]:
-    """How much the worker held after each tenth of the reads, with their number, and how many reads failed."""
+    """The memory of the worker after each tenth of the reads, with their number; and the number of failed reads."""
     samples: list[tuple[int, float]] = []
     done = errors = 0
     seconds = _FIRST_CHUNK_SECONDS
@@ -99,14 +98,14 @@ def _watch(
             print(
                 f"{samples[-1][1]:6.1f} MB after {done:,} reads ({load.per_second:.0f}/s), {errors} errors", flush=True
             )
-        # A generator loads for a time. The first reads are slow, because nothing is in the cache yet.
+        # A generator loads for a given time. The first reads are slow, because the cache is empty.
         missing = (_next_sample(samples, options.requests) - done) / load.per_second
         seconds = min(_LONGEST_CHUNK_SECONDS, max(1.0, missing))
     return samples, errors
 
 
 def _next_sample(samples: Sequence[tuple[int, float]], requests: int) -> float:
-    """After how many of the reads the next sample is due."""
+    """The number of reads at which the next sample is due."""
     return requests / _SAMPLES * (len(samples) + 1)
 
 

@@ -1,4 +1,4 @@
-"""What is odd, for requests that nobody would write by hand: JSON as it travels, parts of targets, values of headers."""
+"""Odd values for fuzzing: JSON values, parts of targets, values of headers."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ LONG_VALUES = (
     b'"\x00"',
     b'"\x1f"',
 )
-# Numbers whose writing is short, and which are not.
+# Short texts of extreme numbers.
 EXTREMES = b"1e9999999999 -1e9999999999 1e-9999999999 0e9999999999 1e999999999999999999 1e3999 1e-400".split(b" ")
 IGNORED = (b"id_key", b"created_at", b"updated_at", b"returned_total")
 UNKNOWN = (b"__class__", b"\\u0000", b"\\ud800", b"a%00", b"$where", b"")

@@ -1,4 +1,4 @@
-"""A production server on embedded servers of its own, for one benchmark run."""
+"""A production server with embedded servers, for one benchmark run."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ from config.settings import PROJECT_ROOT, read_settings
 from infrastructure.embedded.servers import embedded_urls
 
 START_SECONDS = 60
-# Settings for measurements of what a shop at work does: every request is logged and counted.
+# Settings as in production: every request is logged and counted.
 LIKE_PRODUCTION = {"LOG_LEVEL": "INFO", "ACCESS_LOG": "true", "RATE_LIMIT_EXEMPT": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Where the running shop is."""
+    """A running shop."""
 
     host: str
     port: int
@@ -34,21 +34,21 @@ class Shop:
     database_url: str
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
+        """The pids of its workers."""
         launcher = psutil.Process(self.launcher.pid)
-        # Workers are forks: they show the launcher's command line, other than the embedded servers.
+        # Workers are forks with the launcher's command line; embedded servers have others.
         return [child.pid for child in launcher.children() if child.cmdline() == launcher.cmdline()]
 
     def kill_a_worker(self) -> None:
-        """End one worker in the middle of whatever it does."""
+        """Kill one worker."""
         os.kill(self.workers()[0], signal.SIGKILL)
 
 
 @contextmanager
 def production_shop(workers: int, output: int | None = None, **variables: str) -> Iterator[Shop]:
-    """The shop with `workers` processes on an empty database in a temporary folder; gone afterwards.
+    """The shop with `workers` processes on an empty database in a temporary folder; it ends with the block.
 
-    `variables` are settings of its environment, `output` is where its standard output goes.
+    `variables` are settings of its environment, `output` is its standard output.
     """
     with tempfile.TemporaryDirectory(prefix="shop-benchmark-") as folder:
         port = free_port()
@@ -75,7 +75,7 @@ def production_shop(workers: int, output: int | None = None, **variables: str) -
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on just now."""
+    """A free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,9 +1,9 @@
-"""What the buyers of a run were told, and whether the shop still says the same: judged over its HTTP API alone.
+"""Verification of purchases: compares the responses that the buyers got with the rows in the shop, by its HTTP API alone.
 
-Buyers note every POST in a `Ledger` before they send it and its answer once they have it. An answer that
-never came says nothing; after the run such a request is repeated under its key, which tells what happened.
-Then every acknowledged order must be there as it was answered, and no other order of the buyers' client;
-and of every product in their catalog, what is on the shelf and what is sold must be what was put in.
+Buyers record every POST in a `Ledger` before they send it, and its response when they have it. After the run, a request
+without a response is repeated with its key, and the response tells what happened. Then every acknowledged order must
+exist as it was acknowledged, and no other order of the buyers' client; and for every product of their catalog the stock
+and the sold pieces must add up to the initial stock.
 
 Money is counted in cents, so that sums are exact and a worker process of a load test can send them.
 """
@@ -33,7 +33,7 @@ HOT_STOCK = 100
 
 @dataclass(slots=True)
 class Catalog:
-    """The products that only these buyers buy, by id with what was put in of each, and the client they are."""
+    """The products that only these buyers buy, by id with their initial stocks, and the buyers' client."""
 
     client_id: int
     category_id: int
@@ -44,7 +44,7 @@ class Catalog:
         return next(iter(self.stocks))
 
     def price_change(self) -> tuple[int, float]:
-        """Some product and a new price for it."""
+        """A random product, and a new price for it."""
         return random.choice(list(self.stocks)), random.randint(100, 9999) / 100
 
 
@@ -67,7 +67,7 @@ class Order(NamedTuple):
 
 @dataclass(slots=True)
 class Ledger:
-    """The acknowledged orders by key, the requests without an answer, and the answers that contradict others."""
+    """The acknowledged orders by key, the requests without a response, and contradictory responses."""
 
     catalog: Catalog
     orders: dict[str, Order] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Ledger:
         return key
 
     def settle(self, key: str, status: int, content: Any) -> None:
-        """Note the answer to the POST with this key; `content` is its JSON."""
+        """Record the response to the POST with this key; `content` is its JSON."""
         path, body = self.pending.pop(key)
         if path != "/checkout":
             return
@@ -110,7 +110,7 @@ class Ledger:
 
 @dataclass(slots=True)
 class Verdict:
-    """How far the shop is from what was acknowledged: everything but zero is a fault, and each is explained."""
+    """The differences between the shop and the acknowledged orders: each is a fault, with an explanation."""
 
     oversold: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -130,17 +130,17 @@ class Verdict:
 
 
 class Unresolved(Exception):
-    """The shop does not tell what became of a request, so nothing can be judged."""
+    """The result of a request stays unknown, so there is no verdict."""
 
 
 def is_conclusive(status: int, headers: Container[str]) -> bool:
-    """Whether this is the answer to a POST. A broken connection (status 0), a 5xx or "not now" is none."""
+    """Whether the response tells the result of a POST. A broken connection (status 0), 429, 5xx or 409 in progress does not."""
     in_flight = status == HTTPStatus.CONFLICT and "Retry-After" in headers
     return 0 < status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS and not in_flight
 
 
 def order_of(row: Row) -> Order:
-    """The order in an answer that has its details and its bill inside."""
+    """The order of a response with details and bill inside."""
     lines = (Line(line["product_id"], line["quantity"], cents(line["price"])) for line in row["order_details"])
     return Order(row["id_key"], cents(row["total"]), cents(row["bill"]["total"]), tuple(lines))
 
@@ -150,7 +150,7 @@ def cents(amount: float) -> int:
 
 
 def create_catalog(http: httpx.Client) -> Catalog:
-    """A catalog that nobody else knows, and a client of its own. Raises `httpx.HTTPError`."""
+    """A new catalog for the buyers, and a client. Raises `httpx.HTTPError`."""
     tag = uuid.uuid4().hex[:12]
     category = _created(http, "/categories", {"name": f"Buyers {tag}"})
     stocks = [HOT_STOCK] + [STOCK] * (PRODUCTS - 1)
@@ -169,7 +169,7 @@ def _created(http: httpx.Client, path: str, body: Any) -> Any:
 
 
 def judge(http: httpx.Client, ledger: Ledger) -> Verdict:
-    """Compare the shop with the ledger, once nothing is on its way any more. Raises `httpx.HTTPError`, `Unresolved`."""
+    """Compare the shop with the ledger, when no request is in flight. Raises `httpx.HTTPError`, `Unresolved`."""
     _resolve(http, ledger)
     orders = list(_pages(http, "/orders", client_id=ledger.catalog.client_id, expand="order_details,bill"))
     products = list(_pages(http, "/products", category_id=ledger.catalog.category_id))
@@ -177,7 +177,7 @@ def judge(http: httpx.Client, ledger: Ledger) -> Verdict:
 
 
 def _resolve(http: httpx.Client, ledger: Ledger) -> None:
-    """Repeat every request without an answer under its key, until there is one."""
+    """Repeat every request without a response with its key, until there is one."""
     deadline = time.monotonic() + RESOLVE_SECONDS
     while ledger.pending:
         key, (path, body) = next(iter(ledger.pending.items()))
@@ -206,7 +206,7 @@ def _pages(http: httpx.Client, path: str, **filters: str | int) -> Iterator[Row]
 
 
 def compare(ledger: Ledger, orders: Sequence[Row], products: Sequence[Row]) -> Verdict:
-    """The verdict on what the shop shows: all orders of the buyers' client, and all products of their catalog."""
+    """The verdict on the rows of the shop: all orders of the buyers' client, and all products of their catalog."""
     verdict = Verdict(doubled=list(ledger.contradictions))
     stored = {row["id_key"]: order_of(row) for row in orders}
     for key, order in ledger.orders.items():
@@ -226,7 +226,7 @@ def _adds_up(order: Order) -> bool:
 
 
 def _wrong_stocks(catalog: Catalog, orders: Sequence[Row], products: Sequence[Row]) -> Iterator[str]:
-    """The products of which there is more or less than was put in, in stock and in orders that were not canceled."""
+    """The products whose stock and sold pieces do not add up to their initial stock."""
     sold: Counter[int] = Counter()
     for order in orders:
         if order["status"] != CANCELED:

@@ -1,7 +1,7 @@
-"""Requests as the bytes that go over the wire, so that a load generator has nothing to build while it measures.
+"""Requests as bytes, so that a load generator builds nothing while it measures.
 
-A request may hold `MARK` where every sending needs data of its own: the generator puts a number of the
-same width there, so that the stated length of the body stays true.
+A request may contain `MARK` where every copy needs data of its own: the generator replaces it by a number of the same
+width, so that the Content-Length stays true.
 """
 
 import random
@@ -17,7 +17,7 @@ MARK = "@" * 15
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a load sends, over and over in this order, and the status codes that are right answers to it."""
+    """The requests of a load, repeated in this order, and the expected status codes."""
 
     name: str
     requests: Sequence[bytes]
@@ -25,7 +25,7 @@ class Scenario:
 
     @property
     def asks_for_heads(self) -> bool:
-        """Whether any answer comes without the body that its length speaks of."""
+        """Whether there is a HEAD request, whose response has a Content-Length and no body."""
         return any(request.startswith(b"HEAD ") for request in self.requests)
 
 
@@ -43,9 +43,9 @@ def raw_request(method: str, path: str, body: Any = None, headers: Mapping[str, 
 
 
 def blend(kinds: Sequence[tuple[int, Sequence[bytes]]], seed: int = 1) -> list[bytes]:
-    """A thousand requests in random but repeatable order, of each kind as many per thousand as stands before it.
+    """A thousand requests in random but repeatable order; each kind has its share of them.
 
-    Raises `ValueError` when the shares do not make up a thousand.
+    Raises `ValueError` when the shares do not add up to a thousand.
     """
     whole = sum(share for share, _ in kinds)
     if whole != 1000:
@@ -56,5 +56,5 @@ def blend(kinds: Sequence[tuple[int, Sequence[bytes]]], seed: int = 1) -> list[b
 
 
 def first_number() -> int:
-    """Where the numbers that replace `MARK` begin: beyond those of every earlier load, which sent less than one a µs."""
+    """The first number for `MARK`: above those of every earlier load, which sent less than one request per µs."""
     return int(time.time_ns() // 1000 % 10 ** len(MARK))

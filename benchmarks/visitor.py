@@ -1,4 +1,4 @@
-"""The visitors of the load test: Locust users who look around in the shop, and write as often as they are told to."""
+"""The visitors of the load test: Locust users who read most of the time, and write with a given share."""
 
 import random
 import uuid
@@ -21,21 +21,21 @@ USUAL_WRITES = 10.0
 
 @dataclass(slots=True)
 class Shop:
-    """What the visitors know of the shop."""
+    """The ids that the visitors use."""
 
     product_ids: list[int] = field(default_factory=list)
     category_ids: list[int] = field(default_factory=list)
 
 
 class Visitor(FastHttpUser):
-    """Somebody who looks around and seldom writes. Locust's option `--writes` says how seldom."""
+    """A user who reads most of the time. Locust's option `--writes` sets the share of writes."""
 
     host = HOST
     weight = 9
     wait_time = between(1, 3)
 
     shop: ClassVar[Shop]
-    """The same for all visitors of this process; whoever starts a test sets it."""
+    """Shared by all visitors of this process; the start of a test sets it."""
 
     @task
     def visit(self) -> None:
@@ -77,24 +77,24 @@ WRITES: tuple[Step, ...] = (Visitor.create_product, Visitor.create_client)
 
 
 def mix(writes: float) -> dict[Step, float]:
-    """How often a visitor does what, in percent, when `writes` percent are writes."""
+    """The share of each step in percent, when `writes` percent are writes."""
     scale = (100 - writes) / sum(READS.values())
     return {step: share * scale for step, share in READS.items()} | {step: writes / len(WRITES) for step in WRITES}
 
 
 def new_product(category_id: int) -> dict[str, Any]:
-    """The body of a product that no other run has made."""
+    """The body of a new product."""
     name = f"Load test product {uuid.uuid4().hex[:12]}"
     return {"name": name, "price": random.randint(100, 99_999) / 100, "stock": 100, "category_id": category_id}
 
 
 def new_client() -> dict[str, Any]:
-    """The body of a client whose e-mail is free."""
+    """The body of a new client."""
     return {"name": "Load", "lastname": "Test", "email": f"load-test-{uuid.uuid4().hex}@example.com"}
 
 
 def prepare_shop(http: httpx.Client) -> Shop:
-    """Look at the shop, and put in what the visitors need where it is empty. Raises `httpx.HTTPError`."""
+    """The ids of rows for the visitors; an empty shop gets some rows first. Raises `httpx.HTTPError`."""
     categories = _rows(http, "/categories")
     if not categories:
         categories = [_create(http, "/categories", {"name": f"Load test {uuid.uuid4().hex[:12]}"})]

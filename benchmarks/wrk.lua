@@ -1,5 +1,5 @@
 -- The load of benchmarks/load_generators.py, for wrk: FILE FIRST_NUMBER EXPECTED_STATUSES.
--- FILE holds ready requests, separated by NUL; a row of 15 @ in one is replaced by the next number.
+-- FILE has complete requests, separated by NUL; 15 @ in a request are replaced by the next number.
 
 local MARK = string.rep("@", 15)
 

@@ -1,4 +1,4 @@
-"""Buys something with the generated Python client. Its argument is the URL of the shop."""
+"""A purchase with the generated Python client. The argument is the URL of the shop."""
 
 import sys
 from typing import TypeVar
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def expect(kind: type[T], answer: object) -> T:
-    """The answer, which has to be of this kind."""
+    """The response, which must be of this type."""
     assert isinstance(answer, kind), answer
     return answer
 

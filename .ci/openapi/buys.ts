@@ -1,4 +1,4 @@
-// Buys something with the generated TypeScript client. Its argument is the URL of the shop.
+// A purchase with the generated TypeScript client. The argument is the URL of the shop.
 import assert from "node:assert";
 import { checkout, createCategory, createClient, createProduct, getOrder, getProduct, listProducts } from "./hey-api";
 import { client } from "./hey-api/client.gen";

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Holds the OpenAPI document against the tools of those who use it: linters report nothing, generators make clients that
-# pass the strictest checks of their language, and these clients buy something in a running shop.
-# Without Node.js 20 or later, or with its registry away, that part is left out, and said so.
+# Checks the OpenAPI document with the tools of its users: linters report nothing, generated clients pass the strictest
+# checks of their language, and these clients buy something in a running shop.
+# Without Node.js 20 or later, or without its registry, that part is left out, with a message.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 project="$(cd "$here/../.." && pwd)"

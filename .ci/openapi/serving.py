@@ -1,4 +1,4 @@
-"""Runs a command while an empty shop with servers of its own serves; `{url}` in it becomes the shop's URL.
+"""Runs a command beside an empty running shop; `{url}` in the command becomes the shop's URL.
 
 python .ci/openapi/serving.py FOLDER COMMAND...
 """
