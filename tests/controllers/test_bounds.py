@@ -62,7 +62,7 @@ OF_THE_SHOP = {
     "config.settings.get_settings",
     "infrastructure.database.migrations._revisions",
     "controllers.routing._empty_query",
-    "schemas.base._several",
+    "schemas.base._array_parameters",
     "infrastructure.observability.log_lines._second",
     "middleware.cache_control.lines_about_caches",
 }
