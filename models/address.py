@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, list_index, reference, text_key_index
+from models.base import Row, list_index, reference, text_index
 
 
 class Address(Row):
@@ -19,5 +19,5 @@ class Address(Row):
         list_index("addresses", "created_at"),
         list_index("addresses", "street"),
         list_index("addresses", "city"),
-        text_key_index("addresses", "city"),
+        text_index("addresses", "city"),
     )

@@ -103,12 +103,12 @@ def list_index(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}", column, "id_key")
 
 
-def text_key_index(table: str, column: str) -> Index:
+def text_index(table: str, column: str) -> Index:
     """An index for lists filtered by the text key of `column` (see `models.text_key`)."""
     return Index(f"ix_{table}_{column}_key", text(f"text_key({column})"), "id_key")
 
 
-def unique_text_index(
+def unique_key(
     table: str, column: str, name: str = "", form: Callable[[str], str] = text_key, kept_in: str | None = None
 ) -> Index:
     """A unique index on the text key of `column` (see `models.unique_fields`)."""

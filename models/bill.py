@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, not_nan, known, list_index, range_index, reference, unique_text_index
+from models.base import Base, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
 from models.text_key import text_key
 
 _SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
@@ -65,7 +65,7 @@ class Bill(Row):
         # As timestamps, of which the last stands for every later date: an index of dates would subtract two dates when it
         # inserts a row, and fail for infinity.
         range_index("bills", "date", text("(LEAST(date, '294276-12-31'::date)::timestamp without time zone)")),
-        unique_text_index("bills", "bill_number"),
+        unique_key("bills", "bill_number"),
     )
 
 

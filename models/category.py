@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, list_index, unique_text_index
+from models.base import Row, list_index, unique_key
 
 
 class Category(Row):
@@ -13,5 +13,5 @@ class Category(Row):
 
     __table_args__ = (
         list_index("categories", "created_at"),
-        unique_text_index("categories", "name"),
+        unique_key("categories", "name"),
     )

@@ -3,7 +3,7 @@
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Row, list_index, text_key_index, unique_text_index
+from models.base import Row, list_index, text_index, unique_key
 from models.text_key import email_key as form_of_email
 
 
@@ -22,7 +22,7 @@ class Client(Row):
         list_index("clients", "email"),
         list_index("clients", "name"),
         list_index("clients", "lastname"),
-        text_key_index("clients", "name"),
-        text_key_index("clients", "lastname"),
-        unique_text_index("clients", "email", "uq_clients_email", form_of_email, kept_in="email_key"),
+        text_index("clients", "name"),
+        text_index("clients", "lastname"),
+        unique_key("clients", "email", "uq_clients_email", form_of_email, kept_in="email_key"),
     )

@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, not_nan, known, list_index, range_index, reference
+from models.base import Money, Row, known, list_index, not_nan, range_index, reference
 
 
 class OrderStatus(IntEnum):

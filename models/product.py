@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, list_index, not_nan, range_index, reference, unique_text_index
+from models.base import Money, Row, list_index, not_nan, range_index, reference, unique_key
 
 # The searched text: the words of name, sku and description, normalized by the SQL function `search_text`. With the
 # brackets that PostgreSQL adds, so that Alembic sees no difference.
@@ -41,7 +41,7 @@ class Product(Row):
         list_index("products", "price"),
         list_index("products", "name"),
         range_index("products", "cents", text("((price * 100)::bigint)")),
-        unique_text_index("products", "sku"),
+        unique_key("products", "sku"),
         Index(
             "ix_products_search_name",
             "search_name",
