@@ -31,26 +31,29 @@ from typing import Any, ClassVar
 class ShopError(Exception):
     """The root: a refusal with an HTTP status, a code for programs and a text for people.
 
-    `body` adds members to the answer's JSON, `headers` to its headers.
+    `text` names attributes of the error. `body` adds members to the response's JSON, `headers` to its headers.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "error"
+    text: ClassVar[str] = ""
     loc: tuple[str | int, ...] | None = None
 
     def at(self, place: int, field: str | None = None) -> "ShopError":
-        """The error, telling which row of a bulk request it is about, and which field of it if it is about one."""
+        """The error, with the place of the row in a bulk request that it is about, and the field if it is about one."""
         self.loc = ("body", place) if field is None else ("body", place, field)
         return self
 
     @property
     def message(self) -> str:
-        """The text for people, without SQL, paths or secrets."""
+        """The text for people, without SQL, paths or secrets: `text` with the error's data, or the text it was made with."""
+        if self.text:
+            return self.text.format(**vars(self))
         return str(self.args[0]) if self.args else self.code
 
     @property
     def detail(self) -> Any:
-        """What the answer carries as `detail`; the message unless a subclass has more to say."""
+        """The member `detail` of the response; the message unless a subclass says more."""
         return self.message
 
     @property
@@ -59,7 +62,7 @@ class ShopError(Exception):
 
     @property
     def members(self) -> Mapping[str, Any]:
-        """All that the answer's JSON has beyond the common members."""
+        """The members of the response's JSON beyond the common ones."""
         return self.body if self.loc is None or self.status == 422 else {**self.body, "loc": list(self.loc)}
 
     @property
@@ -72,14 +75,11 @@ class ShopError(Exception):
 
 class NotFound(ShopError):
     status, code = 404, "not_found"
+    text = "{thing} with id {row_id} not found"
 
     def __init__(self, thing: str, row_id: object) -> None:
         super().__init__(thing, row_id)
         self.thing, self.row_id = thing, row_id
-
-    @property
-    def message(self) -> str:
-        return f"{self.thing} with id {self.row_id} not found"
 
 
 class CrossOrigin(ShopError):
@@ -94,22 +94,16 @@ class RuleBroken(ShopError):
 
 
 class InsufficientStock(RuleBroken):
-    """The shelf is short. `others` lists every short product where one request asks for several."""
+    """Less in stock than asked for. `others` lists every such product where one request asks for several."""
 
     code = "insufficient_stock"
+    text = "Insufficient stock for product {product_id}. Requested: {requested}, Available: {available}"
 
     def __init__(
         self, product_id: int, requested: int, available: int, others: Sequence["InsufficientStock"] = ()
     ) -> None:
         super().__init__(product_id, requested, available)
         self.product_id, self.requested, self.available, self.others = product_id, requested, available, others
-
-    @property
-    def message(self) -> str:
-        return (
-            f"Insufficient stock for product {self.product_id}. "
-            f"Requested: {self.requested}, Available: {self.available}"
-        )
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -123,38 +117,29 @@ class InsufficientStock(RuleBroken):
 
 class ProductNotAvailable(RuleBroken):
     code = "product_not_available"
+    text = "Product {product_id} is not available"
 
     def __init__(self, product_id: int) -> None:
         super().__init__(product_id)
         self.product_id = product_id
 
-    @property
-    def message(self) -> str:
-        return f"Product {self.product_id} is not available"
-
 
 class PriceMismatch(RuleBroken):
     code = "price_mismatch"
+    text = "Price mismatch. Expected {expected:.2f}, got {got:.2f}"
 
     def __init__(self, expected: Decimal, got: Decimal) -> None:
         super().__init__(expected, got)
         self.expected, self.got = expected, got
-
-    @property
-    def message(self) -> str:
-        return f"Price mismatch. Expected {self.expected:.2f}, got {self.got:.2f}"
 
 
 class TotalMismatch(RuleBroken):
     code = "total_mismatch"
+    text = "Total mismatch. Expected {expected:.2f}, got {got:.2f}"
 
     def __init__(self, expected: Decimal, got: Decimal) -> None:
         super().__init__(expected, got)
         self.expected, self.got = expected, got
-
-    @property
-    def message(self) -> str:
-        return f"Total mismatch. Expected {self.expected:.2f}, got {self.got:.2f}"
 
 
 class AmountTooLarge(RuleBroken):
@@ -166,29 +151,20 @@ class AmountTooLarge(RuleBroken):
 
 class ReturnExceedsSale(RuleBroken):
     code = "return_exceeds_sale"
+    text = "Cannot return {requested} of order detail {detail_id}. At most {returnable} can still be returned"
 
     def __init__(self, detail_id: int, requested: int, returnable: int) -> None:
         super().__init__(detail_id, requested, returnable)
         self.detail_id, self.requested, self.returnable = detail_id, requested, returnable
 
-    @property
-    def message(self) -> str:
-        return (
-            f"Cannot return {self.requested} of order detail {self.detail_id}. "
-            f"At most {self.returnable} can still be returned"
-        )
-
 
 class DiscountTooLarge(RuleBroken):
     code = "discount_too_large"
+    text = "Discount {discount:.2f} exceeds the sum of the lines {total:.2f}"
 
     def __init__(self, discount: Decimal, total: Decimal) -> None:
         super().__init__(discount, total)
         self.discount, self.total = discount, total
-
-    @property
-    def message(self) -> str:
-        return f"Discount {self.discount:.2f} exceeds the sum of the lines {self.total:.2f}"
 
 
 class Conflict(ShopError):
@@ -212,41 +188,32 @@ class AlreadyExists(Conflict):
 
 class HasChanged(Conflict):
     code = "has_changed"
+    text = "{thing} {row_id} has changed since it was read"
 
     def __init__(self, thing: str, row_id: int) -> None:
         super().__init__(thing, row_id)
         self.thing, self.row_id = thing, row_id
 
-    @property
-    def message(self) -> str:
-        return f"{self.thing} {self.row_id} has changed since it was read"
-
 
 class StatusConflict(Conflict):
     code = "status_conflict"
+    text = "Order {order_id} cannot go from {current} to {wanted}"
 
     def __init__(self, order_id: int, current: str, wanted: str) -> None:
         super().__init__(order_id, current, wanted)
         self.order_id, self.current, self.wanted = order_id, current, wanted
 
-    @property
-    def message(self) -> str:
-        return f"Order {self.order_id} cannot go from {self.current} to {self.wanted}"
-
 
 class ProductHasSales(Conflict):
     code = "product_has_sales"
+    text = (
+        "Cannot delete product {product_id}: product has associated sales history. "
+        "Consider marking as inactive instead of deleting."
+    )
 
     def __init__(self, product_id: int) -> None:
         super().__init__(product_id)
         self.product_id = product_id
-
-    @property
-    def message(self) -> str:
-        return (
-            f"Cannot delete product {self.product_id}: product has associated sales history. "
-            "Consider marking as inactive instead of deleting."
-        )
 
 
 class RequestInProgress(Conflict):
@@ -262,14 +229,11 @@ class RequestInProgress(Conflict):
 
 class PreconditionFailed(ShopError):
     status, code = 412, "precondition_failed"
+    text = "{thing} {row_id} is {how_it_is}"
 
     def __init__(self, thing: str, row_id: int, how_it_is: str) -> None:
         super().__init__(thing, row_id, how_it_is)
         self.thing, self.row_id, self.how_it_is = thing, row_id, how_it_is
-
-    @property
-    def message(self) -> str:
-        return f"{self.thing} {self.row_id} is {self.how_it_is}"
 
 
 class InvalidField(ShopError):
