@@ -46,7 +46,7 @@ class AppResources:
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache = CacheService(self.gateway, settings.redis_cache_ttl, secret_of(database_uri(settings)))
         self.executor = Executor(self.database, self.cache)
-        self.change_listener = ChangeListener(self.database.url, self.cache.make_all_old, self.database.ping)
+        self.change_listener = ChangeListener(self.database.url, self.cache.invalidate_all, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(routes, settings.api_prefix)
 

@@ -1,19 +1,19 @@
-"""The cache: answers kept in Redis until they expire or a write makes them old.
+"""Cache-aside: responses kept in Redis until they expire or a write invalidates them.
 
 People at a prompt have `get`, `set`, `get_or_set`, `delete` and `delete_pattern`, on JSON values.
 
-The services have `answer` and `invalidate`. Whether an answer is good is decided by `infrastructure.cache.tags`. An
-answer that was sent once is remembered in the worker too, so that only its tokens and its stamp travel the
-next time: it is a copy of what Redis holds, and is used only while Redis still holds that, and it is good.
-Nobody sees an old answer after a write:
+The services have `get_or_load` and `invalidate`. Cache tags decide whether a response is fresh
+(`infrastructure.cache.tags`). The worker keeps a copy of each response that it sent, and only the tag values and the stamp
+are fetched the next time: the copy is used while Redis still holds the same response, and it is fresh. No client gets a
+stale response after a write:
 
-- who read before the write and stores after it is refused, by a comparison inside Redis;
-- who asks after the write does not join a load that began before it, because the tokens differ;
-- a worker that could not reach Redis to tell of a write keeps the news and tells it when it can, and
-  until then neither reads nor stores what depends on it;
-- a worker killed between its commit and its news is followed by one whose `start` makes everything old.
+- what was read before the write and is stored after it is refused, by a comparison inside Redis;
+- a request after the write does not join a load that began before it, because the tag values differ;
+- a worker that cannot reach Redis keeps its invalidations pending and publishes them when it can; until then it neither
+  reads nor stores responses with these tags;
+- a worker that was killed between its commit and the invalidation is followed by one whose `start` invalidates all.
 
-Nor does anybody see what others have written into Redis: it is sealed (`infrastructure.cache.seal`).
+Nor does a client get what others have written into Redis: responses are sealed (`infrastructure.cache.seal`).
 """
 
 import inspect
@@ -33,7 +33,7 @@ from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
 from infrastructure.cache.single_flight import SingleFlight
-from infrastructure.cache.stored_response import StoredResponse, decoded, encoded, needed
+from infrastructure.cache.stored_response import StoredResponse, deciding_tags, decoded, encoded
 from infrastructure.cache.tags import (
     EVERYTHING,
     SEALED_TAG_VALUES,
@@ -52,18 +52,18 @@ log = logging.getLogger("shop.cache")
 
 _SCAN_COUNT = 500
 
-# What a worker remembers of answers, in bytes; what one takes beside its body, its compressed forms and its texts; and
-# how often these are there, as headers and as lines of each form.
-_MEMO_BYTES = 16 * 1024 * 1024
-_ANSWER_BYTES, _COPIES = 1500, 10
+# The bytes of a worker's copies of responses; those of one beside its body, its compressed forms and its texts; and how
+# often the texts are there, as headers and as lines of each form.
+_COPIES_BYTES = 16 * 1024 * 1024
+_RESPONSE_BYTES, _TEXT_COPIES = 1500, 10
 
-# A page that new rows leave alone moves the frontier, which is kept behind the token of the rows (the last key).
+# A page that new rows do not change moves the frontier, which is behind the value of the tag of the rows (the last key).
 _STORE_IF_CURRENT = Script(f"""{SEALED_TAG_VALUES}
 local complete_to = ARGV[4]
 for i = 5, #ARGV do
     local key = KEYS[i - 3]
-    local version = redis.call('MGET', key)[1]
-    if not frontier_of(key, version) or string.sub(version, 1, {TAG_VALUE_BYTES}) ~= ARGV[i] then return 0 end
+    local current = redis.call('MGET', key)[1]
+    if not frontier_of(key, current) or string.sub(current, 1, {TAG_VALUE_BYTES}) ~= ARGV[i] then return 0 end
 end
 if complete_to ~= '' then
     local key = KEYS[#KEYS]
@@ -81,9 +81,9 @@ return 1
 
 
 class CacheService:
-    """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count its answers.
+    """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count responses.
 
-    `secret` is that of all who share the cache.
+    `secret` is that of all workers that share the cache.
     """
 
     def __init__(self, gateway: RedisGateway, default_ttl: float = 300, secret: bytes = b"") -> None:
@@ -91,88 +91,88 @@ class CacheService:
         self._seal = Seal(secret)
         self._tags = CacheTags(gateway, self._seal)
         self._default_ttl = default_ttl
-        self._remembered: LruCache[str, StoredResponse] = LruCache(_MEMO_BYTES)
+        self._copies: LruCache[str, StoredResponse] = LruCache(_COPIES_BYTES)
         self._loads = SingleFlight()
         self.hits = 0
         self.misses = 0
 
     async def start(self) -> None:
-        """Begin with nothing: a worker that was killed may have left news that nobody heard."""
-        await self.make_all_old()
+        """Begin with nothing: a worker that was killed may have left invalidations unpublished."""
+        await self.invalidate_all()
 
     async def close(self) -> None:
-        """Wait for the loads under way, and tell what is still untold if Redis can be reached."""
+        """Wait for the loads under way, and publish what is pending if Redis can be reached."""
         await self._loads.wait()
         await self._tags.close()
 
     # What the services use.
 
     def check(self, *entries: Entry) -> SharedFuture[TagValues] | None:
-        """Begin to find out whether the answers of `entries` are good, where this worker remembers them all.
+        """Begin to fetch what decides whether the responses of `entries` are fresh, if this worker has copies of all.
 
-        Whoever looks, in the same turn of the event loop as others, shares their way to Redis. The result
-        is for `answer`; not to use it is no error.
+        All checks of one turn of the event loop share one call. The result is for `get_if_fresh` or `get_or_load`; not
+        to use it is no error.
         """
         if not self._gateway.available:
             return None
-        found = None
+        current = None
         for entry in entries:
-            if self._remembered.get(entry.key) is None:
+            if self._copies.get(entry.key) is None:
                 return None
-            found = self._tags.check(entry.tokens, entry.key)
-        return found
+            current = self._tags.check(entry.tag_keys, entry.key)
+        return current
 
-    def get_if_fresh(self, entry: Entry, found: TagValues) -> RenderedResponse | None:
-        """The answer of `entry`, if this worker remembers it and it is good by what `look` found."""
-        remembered = self._remembered.get(entry.key)
-        if remembered is None or not remembered.is_good(entry, found) or self._tags.is_pending(entry.tags):
+    def get_if_fresh(self, entry: Entry, current: TagValues) -> RenderedResponse | None:
+        """The response of `entry`, if this worker has a copy that is fresh by the result of `check`."""
+        copy = self._copies.get(entry.key)
+        if copy is None or not copy.is_fresh(entry, current) or self._tags.is_pending(entry.tags):
             return None
         self._note_hit(entry)
-        return remembered.answer
+        return copy.response
 
-    async def answer(
+    async def get_or_load(
         self,
         entry: Entry,
         load: Callable[[], Awaitable[RenderedResponse]],
-        found: SharedFuture[TagValues] | None = None,
+        current: SharedFuture[TagValues] | None = None,
     ) -> tuple[RenderedResponse, bool]:
-        """The answer of `entry`, and whether it came from the cache. `found` is what `look` returned.
+        """The response of `entry`, and whether it came from the cache. `current` is what `check` returned.
 
-        `load` makes it when it is missing or old, at most once per key and version however many ask at
-        once. It must take its database snapshot after it is called. What it raises goes to all who wait.
+        `load` makes it when it is missing or stale, once for all requests with the same key and tag values at the same
+        time. It must take its database snapshot after it is called. What it raises goes to all of them.
         """
         if not self._gateway.enabled or self._tags.is_pending(entry.tags):
             return await self._miss(entry.key, load), False
         try:
-            found = found or self.check(entry)
-            answer = None if found is None else self.get_if_fresh(entry, await found)
-            if answer is not None:
-                return answer, True
-            tokens, answer = await self._read(entry)
+            current = current or self.check(entry)
+            response = None if current is None else self.get_if_fresh(entry, await current)
+            if response is not None:
+                return response, True
+            tag_values, response = await self._read(entry)
         except RedisUnavailable as error:
             log.debug("Cache away for %s: %s", entry.key, error)
             return await self._miss(entry.key, load), False
-        if answer is not None:
+        if response is not None:
             self._note_hit(entry)
-            return answer, True
+            return response, True
 
         async def load_and_store() -> RenderedResponse:
-            answer = await self._miss(entry.key, load)
-            await self._store(entry, tokens, answer)
-            return answer
+            response = await self._miss(entry.key, load)
+            await self._store(entry, tag_values, response)
+            return response
 
-        # Nobody joins a load that read other tokens: it may have seen what a write since has changed.
-        return await self._loads.result((entry.key, *tokens.values()), load_and_store), False
+        # A load with other tag values is not joined: it may have read what a write has changed since.
+        return await self._loads.result((entry.key, *tag_values.values()), load_and_store), False
 
     async def invalidate(self, invalidation: Invalidation) -> None:
-        """Make every answer that `invalidation` concern old, for every worker.
+        """Make every response with a tag of `invalidation` stale, for every worker.
 
-        To be awaited after the commit and before the writer is answered. It never fails.
+        To be awaited after the commit and before the response to the write is sent. It never fails.
         """
         await self._tags.publish(invalidation)
 
-    async def make_all_old(self) -> None:
-        """Make every answer old, for every worker. It never fails."""
+    async def invalidate_all(self) -> None:
+        """Make every response stale, for every worker. It never fails."""
         await self.invalidate(Invalidation({EVERYTHING}))
 
     # What people at a prompt use.
@@ -228,14 +228,14 @@ class CacheService:
             if cursor == b"0":
                 return deleted
 
-    # Reading and storing.
-
     async def _value(self, key: str) -> tuple[bool, Any]:
         try:
             (stored,) = await self._gateway.call("MGET", key)
             return stored is not None, orjson.loads(stored or b"null")
         except (RedisUnavailable, orjson.JSONDecodeError):
             return False, None
+
+    # Parts of `get_or_load`.
 
     def _note_hit(self, entry: Entry) -> None:
         self.hits += 1
@@ -247,52 +247,50 @@ class CacheService:
         return await load()
 
     async def _read(self, entry: Entry) -> tuple[CurrentTagValues, RenderedResponse | None]:
-        """The current tokens by their keys, and the answer that Redis holds if it is good by them."""
-        found = await self._tags.read(entry.tokens, entry.key)
-        tokens = {key: token for key in entry.tokens if (token := found[key]) is not None}
+        """The current values of the entry's tags by their keys, and the response that Redis holds if it is fresh."""
+        found = await self._tags.read(entry.tag_keys, entry.key)
+        tag_values = {key: value for key in entry.tag_keys if (value := found[key]) is not None}
         stored = found[entry.key]
         if stored is None:
-            return tokens, None
-        known = self._remembered.get(entry.key)
-        # Of all who read this in the same turn, the first has decoded it.
-        remembered = (
-            known if known is not None and stored.startswith(known.stamp) else decoded(stored, entry, self._seal)
-        )
-        if remembered is None or not remembered.is_good(entry, {**tokens, entry.key: remembered.stamp}):
-            return tokens, None
-        if remembered is not known:
-            self._remember(entry, remembered)
-        return tokens, remembered.answer
+            return tag_values, None
+        known = self._copies.get(entry.key)
+        # Of all requests that read this in the same turn, the first has decoded it.
+        copy = known if known is not None and stored.startswith(known.stamp) else decoded(stored, entry, self._seal)
+        if copy is None or not copy.is_fresh(entry, {**tag_values, entry.key: copy.stamp}):
+            return tag_values, None
+        if copy is not known:
+            self._keep_copy(entry, copy)
+        return tag_values, copy.response
 
-    async def _store(self, entry: Entry, tokens: CurrentTagValues, answer: RenderedResponse) -> None:
+    async def _store(self, entry: Entry, tag_values: CurrentTagValues, response: RenderedResponse) -> None:
         if self._tags.is_pending(entry.tags):
             return
-        good_with = {key: tokens[key] for key in needed(entry, answer.complete_to)}
-        stored = encoded(answer, good_with, entry, self._seal)
-        keys, complete_to = [entry.key, *tokens], ""
-        if entry.resource is not None and answer.complete_to is not None:
+        deciding = {key: tag_values[key] for key in deciding_tags(entry, response.complete_to)}
+        stored = encoded(response, deciding, entry, self._seal)
+        keys, complete_to = [entry.key, *tag_values], ""
+        if entry.resource is not None and response.complete_to is not None:
             keys.append(tag_key(rows_tag(entry.resource)))
-            complete_to = str(answer.complete_to)
+            complete_to = str(response.complete_to)
         ttl = self._milliseconds(entry.ttl)
-        arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *tokens.values()]
+        arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *tag_values.values()]
         try:
             if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
-                self._remember(entry, StoredResponse(stored[:STAMP_BYTES], tuple(good_with.items()), answer))
+                self._keep_copy(entry, StoredResponse(stored[:STAMP_BYTES], tuple(deciding.items()), response))
         except RedisUnavailable as error:
             log.debug("Not stored: %s: %s", entry.key, error)
 
-    def _remember(self, entry: Entry, remembered: StoredResponse) -> None:
-        answer = remembered.answer
-        texts = len(entry.key) + sum(map(len, answer.headers.values()))
-        weight = len(answer.body) + answer.coded.size + _COPIES * texts + _ANSWER_BYTES
-        self._remembered.put(entry.key, remembered, weight)
-        answer.coded.on_growth = partial(self._weigh, entry)
+    def _keep_copy(self, entry: Entry, copy: StoredResponse) -> None:
+        response = copy.response
+        texts = len(entry.key) + sum(map(len, response.headers.values()))
+        weight = len(response.body) + response.coded.size + _TEXT_COPIES * texts + _RESPONSE_BYTES
+        self._copies.put(entry.key, copy, weight)
+        response.coded.on_growth = partial(self._weigh_again, entry)
 
-    def _weigh(self, entry: Entry) -> None:
-        """Count what was made of the entry's answer, while it is remembered."""
-        remembered = self._remembered.get(entry.key)
-        if remembered is not None:
-            self._remember(entry, remembered)
+    def _weigh_again(self, entry: Entry) -> None:
+        """Count the forms that were made of the entry's response, if its copy is still kept."""
+        copy = self._copies.get(entry.key)
+        if copy is not None:
+            self._keep_copy(entry, copy)
 
     def _milliseconds(self, ttl: float | None) -> int:
         return max(1, int((self._default_ttl if ttl is None else ttl) * 1000))

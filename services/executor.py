@@ -137,7 +137,7 @@ class Executor:
         self, entry: Entry, work: Callable[[Session], RenderedResponse], found: SharedFuture[TagValues] | None = None
     ) -> tuple[RenderedResponse, bool]:
         """The answer of `entry`, made by `work` when it is missing or old; and whether it was there."""
-        return await self.cache.answer(entry, lambda: self.read(work), found)
+        return await self.cache.get_or_load(entry, lambda: self.read(work), found)
 
     async def single_statement(self, work: SingleStatement[T]) -> T | None:
         """What came of the statement of `work`, after its commit; None when it did nothing.

@@ -1,4 +1,4 @@
-"""How a connection to Redis is opened, and what travels on it."""
+"""Connections to Redis: how they are opened, and what is sent on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ _CLOSE_SECONDS = 1.0
 Argument = str | bytes | int
 
 
-async def answer_on(connection: AbstractConnection) -> Any:
-    """The next answer, or the error that Redis answers with."""
+async def reply_on(connection: AbstractConnection) -> Any:
+    """The next reply; an error that Redis replies with is returned."""
     try:
         return await connection.read_response()
     except ResponseError as error:
@@ -22,7 +22,7 @@ async def answer_on(connection: AbstractConnection) -> Any:
 
 
 def packed(command: Sequence[Argument]) -> bytes:
-    """`command` as it travels. A text that is not UTF-8 raises here, in its caller, not in the others'."""
+    """`command` as it is sent. A text that is not UTF-8 raises here, in its own caller."""
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
         data = argument if isinstance(argument, bytes) else str(argument).encode()
@@ -31,16 +31,16 @@ def packed(command: Sequence[Argument]) -> bytes:
 
 
 def pool_of(url: str, max_connections: int) -> ConnectionPool:
-    """A pool that refuses when it is exhausted, retries nothing and says nothing it need not.
+    """A pool that refuses when it is exhausted, retries nothing and sends nothing that is not needed.
 
-    The time of a call is bounded once, by the exchange; the library's own timeouts would start one
-    more task for each command.
+    The time of a call is bounded once, by the exchange; the library's own timeouts would start one more task for each
+    command.
     """
     return ConnectionPool.from_url(
         url,
         max_connections=max_connections,
         socket_timeout=None,
-        # The library also waits so long for a connection to close; a connect is bounded by the exchange before that.
+        # The library also waits so long for a connection to close. Connecting is bounded earlier, by the exchange.
         socket_connect_timeout=_CLOSE_SECONDS,
         protocol=2,
         driver_info=None,

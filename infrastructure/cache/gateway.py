@@ -1,7 +1,7 @@
-"""The guarded way to ask Redis: many calls in one exchange, a bound in time, and a circuit breaker.
+"""Circuit breaker and pipelining: the gateway to Redis, with a bound in time for every call.
 
-Redis is a help, never a need: every call through the `RedisGateway` is bounded in time, fails with one
-kind of error, and is refused at once while Redis is known to be away.
+The shop works without Redis: every call through the `RedisGateway` is bounded in time, fails with one kind of error,
+and fails at once while Redis is known to be away.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from infrastructure.cache.batcher import Batcher
-from infrastructure.cache.connection import Argument, answer_on, packed, pool_of
+from infrastructure.cache.connection import Argument, packed, pool_of, reply_on
 
 log = logging.getLogger("shop.redis")
 
@@ -25,18 +25,18 @@ CALL_SECONDS = 0.1
 PROBE_SECONDS = 1.0
 FAILURES_BEFORE_OPEN = 3
 
-# An event loop that was busy may not have read an answer that is already there. Before a call is given
-# up the loop gets this many turns: nothing while it is idle, and enough to connect while it is not.
+# An event loop that was busy may not have read a reply that is already there. Before a call is given up the loop gets
+# this many turns: no time while it is idle, and enough to connect while it is not.
 _LAST_TURNS = 8
 
 
 class RedisUnavailable(Exception):
-    """Redis is switched off, away, too slow, or answered with an error."""
+    """Redis is switched off, away, too slow, or replied with an error."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """A Lua script, sent by its digest; it may touch the keys it is given and no others."""
+    """A Lua script, sent by its digest; it may use the keys it is given and no others."""
 
     source: str
     digest: str = field(init=False)
@@ -45,21 +45,20 @@ class Script:
         object.__setattr__(self, "digest", sha1(self.source.encode(), usedforsecurity=False).hexdigest())
 
 
-# It writes, and by a script, because a server may answer PING while it refuses what the shop needs:
-# a read-only replica, one out of memory or one that cannot save.
+# It writes, and by a script, because a server may reply to PING while it refuses what the shop needs: a read-only
+# replica, one that is out of memory or one that cannot save.
 _PROBE = Script("return redis.call('SET', KEYS[1], '1', 'PX', 1000)")
 
 
 class RedisGateway:
-    """The guarded access to one Redis, for one event loop. It opens nothing until its first call.
+    """The way to one Redis, for one event loop. It opens nothing before the first call.
 
-    Calls made in the same turn of the event loop travel together, in a task of their own. A caller
-    only waits for a future and never holds a connection, so a caller that is cancelled cannot leave
-    its answer on a connection for somebody else; the task's own end closes the connection it was
-    reading from.
+    Calls of one turn of the event loop are one batch, sent and read in a task of its own. A caller waits for a future and
+    never holds a connection, so one that is cancelled cannot leave its reply on a connection for another; the task, when
+    it is cancelled, closes the connection that it was reading from.
 
-    After three failures in a row, or one answer that is an error, the gateway is open: calls fail at
-    once, and one probe a second finds out when Redis is back.
+    After three failures in a row, or one reply that is an error, the circuit is open: calls fail at once, and a probe
+    every second finds out when Redis is back.
     """
 
     def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
@@ -73,11 +72,11 @@ class RedisGateway:
 
     @property
     def available(self) -> bool:
-        """Whether a call would be tried, as far as is known."""
+        """Whether a call would be sent: the circuit is closed."""
         return self.enabled and self._probe is None and not self._closed
 
     async def call(self, *command: Argument) -> Any:
-        """The answer to one command. Raises `RedisUnavailable` for every failure, within 100 ms."""
+        """The reply to one command. Raises `RedisUnavailable` for every failure, within 100 ms."""
         self._refuse_unless_available()
         try:
             return await self._ask(command)
@@ -85,18 +84,18 @@ class RedisGateway:
             raise RedisUnavailable(str(error)) from error
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
-        """The answer of `script`. Raises `RedisUnavailable`."""
+        """The result of `script`. Raises `RedisUnavailable`."""
         self._refuse_unless_available()
         return await self._run(script, keys, arguments)
 
     async def ping(self) -> float:
-        """The milliseconds that Redis takes to answer. Raises `RedisUnavailable`."""
+        """The milliseconds that Redis takes to reply. Raises `RedisUnavailable`."""
         started = time.perf_counter()
         await self.call("PING")
         return (time.perf_counter() - started) * 1000
 
     async def close(self) -> None:
-        """End what is under way and close the connections; later calls are refused."""
+        """Cancel what is under way and close the connections; later calls fail."""
         self._closed = True
         probes = [self._probe] if self._probe else []
         for probe in probes:
@@ -107,7 +106,7 @@ class RedisGateway:
             try:
                 await self._pool.aclose()
             except (RedisError, OSError) as error:
-                log.debug("A connection to Redis did not close in order: %s", error)
+                log.debug("A connection to Redis did not close cleanly: %s", error)
 
     def _refuse_unless_available(self) -> None:
         if not self.enabled:
@@ -120,7 +119,7 @@ class RedisGateway:
             try:
                 return await self._ask(("EVALSHA", script.digest, len(keys), *keys, *arguments))
             except NoScriptError:
-                # A restarted or flushed server; EVAL also makes it remember the script.
+                # A server that was restarted or flushed; EVAL also stores the script there.
                 return await self._ask(("EVAL", script.source, len(keys), *keys, *arguments))
         except RedisError as error:
             raise RedisUnavailable(str(error)) from error
@@ -144,7 +143,7 @@ class RedisGateway:
         try:
             replies = await self._converse(commands)
         except asyncio.CancelledError:
-            raise self._failed(RedisError(f"no answer within {self._timeout * 1000:.0f} ms")) from None
+            raise self._failed(RedisError(f"no reply within {self._timeout * 1000:.0f} ms")) from None
         except (RedisError, OSError) as error:
             raise self._failed(RedisError(str(error))) from error
         finally:
@@ -154,19 +153,19 @@ class RedisGateway:
             reply for reply in replies if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError)
         ]
         if refusals:
-            # Out of memory, read-only, cannot save: it will say the same to the next one.
+            # Out of memory, read-only, cannot save: the next call would get the same reply.
             self._open(refusals[-1])
         return replies
 
     async def _converse(self, commands: Sequence[bytes]) -> list[Any]:
-        """The answers to `commands`, in order; an answer that is an error is returned, not raised."""
+        """The replies to `commands`, in order; a reply that is an error is returned, not raised."""
         assert self._pool is not None
         connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(b"".join(commands), check_health=False)
-            return [await answer_on(connection) for _ in commands]
+            return [await reply_on(connection) for _ in commands]
         except BaseException:
-            # Answers that nobody read must not wait on the connection for the next one who uses it.
+            # Replies that were not read must not stay on the connection for the next exchange.
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -182,7 +181,7 @@ class RedisGateway:
     def _open(self, error: RedisError) -> None:
         if self._probe is None and not self._closed:
             log.warning("Redis is not available, serving without it: %s", error)
-            # Without the request that happened to fail last: what is found out later is not about it.
+            # Without the context of the request that failed last: the probe's log lines are not about it.
             self._probe = asyncio.get_running_loop().create_task(self._wait_until_back(), context=Context())
 
     async def _wait_until_back(self) -> None:

@@ -1,4 +1,4 @@
-"""The text of a cache key, built so that no value can be mistaken for another part of a key."""
+"""Cache keys: texts built so that no value can be mistaken for another part of the key."""
 
 import re
 from datetime import date
@@ -14,10 +14,9 @@ _LONGEST_TEXT = 64
 def build_key(*parts: object, **named: object) -> str:
     """`build_key("products", "list", skip=0, limit=20)` is `products:list:skip:0:limit:20`.
 
-    Numbers, booleans, None and enums stand as they are, and so does a part that is a plain name. Any
-    other text, and every text that is a named value, stands quoted: it cannot hold `:`, `*` or a line
-    end, nor look like a number. Several values, a tuple, are quoted as one text in
-    parentheses. Raises `TypeError` for a value of another type.
+    Numbers, booleans, None and enums are written as they are, and so is a part that is a plain name. Any other text,
+    and every text that is a named value, is quoted: it cannot hold `:`, `*` or a line end, nor look like a number. A
+    tuple is quoted as one text in parentheses. Raises `TypeError` for a value of another type.
     """
     texts = [_part(part) for part in parts]
     for name, value in named.items():

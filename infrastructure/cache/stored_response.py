@@ -1,6 +1,6 @@
-"""Answers as they are kept in Redis: a seal, a line about the answer with the tokens it is good with, and its body.
+"""Responses as they are stored in Redis: a seal, a line of JSON about the response and its tag values, and its body.
 
-The seal is looked at once, when a worker takes the answer from Redis, and tells the answer from every other.
+The seal is checked once, when a worker reads the response from Redis, and is its stamp: it differs from all others.
 """
 
 import re
@@ -14,7 +14,7 @@ from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
 from infrastructure.cache.tags import STAMP_BYTES, CurrentTagValues, TagValues, size_tag, tag_key
 
-# What may be said of an answer. Were the secret of the seal known, still nothing else could be sent in its name.
+# What is allowed in the line. If the secret of the seal were known, no other header could be sent all the same.
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _HEADERS = {
     "X-Total-Count": re.compile(r"[0-9]{1,19}"),
@@ -25,39 +25,41 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer as Redis holds it: what it begins with there, and the tokens with which it is good."""
+    """A response as Redis holds it: its first bytes there, and the tag values with which it is fresh."""
 
     stamp: bytes
-    tokens: tuple[tuple[str, bytes], ...]
-    answer: RenderedResponse
+    tag_values: tuple[tuple[str, bytes], ...]
+    response: RenderedResponse
 
-    def is_good(self, entry: Entry, found: TagValues) -> bool:
-        if found.get(entry.key) != self.stamp:
+    def is_fresh(self, entry: Entry, current: TagValues) -> bool:
+        """Whether Redis still holds it under the key of `entry`, and its tags still have their values."""
+        if current.get(entry.key) != self.stamp:
             return False
-        # A loop, because this runs for every cached answer and a generator costs three times as much.
-        for key, token in self.tokens:  # noqa: SIM110
-            if found.get(key) != token:
+        # A loop, because this runs for every cached response and a generator costs three times as much.
+        for key, value in self.tag_values:  # noqa: SIM110
+            if current.get(key) != value:
                 return False
         return True
 
 
-def needed(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
-    """The keys of the tokens that decide whether the entry's answer is good."""
+def deciding_tags(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
+    """The keys of the tags that decide whether the response of `entry` is fresh."""
     if entry.resource is None or complete_to is None:
-        return entry.tokens
-    spared = tag_key(size_tag(entry.resource))
-    return tuple(key for key in entry.tokens if key != spared)
+        return entry.tag_keys
+    size = tag_key(size_tag(entry.resource))
+    return tuple(key for key in entry.tag_keys if key != size)
 
 
-def encoded(answer: RenderedResponse, tokens: CurrentTagValues, entry: Entry, seal: Seal) -> bytes:
-    """What is kept of `answer` under the key of `entry`, good with these tokens."""
-    about = {
-        "tokens": {key: token.decode("latin-1") for key, token in tokens.items()},
-        "etag": answer.etag,
-        "headers": answer.headers,
-        "complete_to": answer.complete_to,
+def encoded(response: RenderedResponse, tag_values: CurrentTagValues, entry: Entry, seal: Seal) -> bytes:
+    """What is stored of `response` under the key of `entry`, fresh with these tag values."""
+    line = {
+        # The names are old ones: workers of the release before share what is stored.
+        "tokens": {key: value.decode("latin-1") for key, value in tag_values.items()},
+        "etag": response.etag,
+        "headers": response.headers,
+        "complete_to": response.complete_to,
     }
-    return seal.put_on(entry.key, orjson.dumps(about) + b"\n" + answer.body)
+    return seal.put_on(entry.key, orjson.dumps(line) + b"\n" + response.body)
 
 
 def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredResponse | None:
@@ -67,19 +69,24 @@ def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredResponse | None:
         return None
     line, _, body = content.partition(b"\n")
     try:
-        about = orjson.loads(line)
+        members = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(about, dict):
+    if not isinstance(members, dict):
         return None
-    etag, complete_to = about.get("etag"), about.get("complete_to")
+    etag, complete_to = members.get("etag"), members.get("complete_to")
     if not isinstance(etag, str) or not _PRINTABLE.fullmatch(etag) or not isinstance(complete_to, int | None):
         return None
-    tokens, headers = _texts(about.get("tokens")), _texts(about.get("headers"))
-    if tokens is None or headers is None or {*tokens} != {*needed(entry, complete_to)} or not _are_known(headers):
+    values, headers = _texts(members.get("tokens")), _texts(members.get("headers"))
+    if (
+        values is None
+        or headers is None
+        or {*values} != {*deciding_tags(entry, complete_to)}
+        or not _are_known(headers)
+    ):
         return None
-    good_with = tuple((key, token.encode("latin-1", "replace")) for key, token in tokens.items())
-    return StoredResponse(stored[:STAMP_BYTES], good_with, RenderedResponse(body, etag, headers, complete_to))
+    tag_values = tuple((key, value.encode("latin-1", "replace")) for key, value in values.items())
+    return StoredResponse(stored[:STAMP_BYTES], tag_values, RenderedResponse(body, etag, headers, complete_to))
 
 
 def _texts(value: Any) -> dict[str, str] | None:

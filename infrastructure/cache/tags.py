@@ -1,16 +1,16 @@
-"""The versions of tags: what decides, for every worker at once, whether an answer is still good.
+"""Cache tags: values in Redis that decide, for every worker at the same time, whether a cached response is still fresh.
 
-Every tag has a version in Redis: a random token. An answer is good while the tokens that were current
-before it was loaded still are; a write deletes the tokens of the tags that it made old. A token is random,
-never a counter, because a counter starts again after a flush and would make an old answer good again.
+Every tag has a random value in Redis. A response is fresh while the values that its tags had before it was loaded are
+still there; a write deletes those of the tags that it invalidates. The values are random and no counters, because a
+counter begins again after a flush and would make an old response fresh.
 
-A new row would make every list old if that were all. So a page may say that rows with keys beyond its own
-last one cannot change it: it is full, and in the order of the keys. The last key of the furthest such page is
-kept behind the token of the rows, as its frontier. A new row makes those pages old only when its key lies
-before the frontier, which happens when other transactions have overtaken its own.
+A new row would invalidate every list if that were all. So a page may say that rows with keys beyond its own last one
+cannot change it: it is full, and in the order of the keys. The last key of the furthest such page is stored behind the
+value of the tag of the rows, as its frontier. A new row invalidates those pages only when its key lies before the
+frontier, which happens when other transactions have overtaken its own.
 
-A version is the token, the frontier, a colon and a seal (`infrastructure.cache.seal`) of both. One that does not bear it is no
-version: it is made anew, and what was good with it is old.
+In Redis, a value is followed by its frontier, a colon and a seal of both (`infrastructure.cache.seal`). One without a
+right seal counts as missing: it is made anew, and what was fresh with it is stale.
 """
 
 import asyncio
@@ -26,53 +26,53 @@ from infrastructure.cache.seal import SEAL_BYTES, Seal
 
 log = logging.getLogger("shop.cache")
 
-# The tag that every answer depends on.
+# The tag of every response.
 EVERYTHING = "everything"
 
-# News beyond so many tags become news of everything.
+# More pending tags than these become one: everything.
 _MOST_PENDING_TAGS = 1000
 _PUBLISH_SECONDS = 0.25
 _TAGS_PER_CALL = 1000
 
-# A token outlives the answers that name it; should it not, they are misses.
+# A value outlives the responses that name it; should it not, they are misses.
 TAG_VALUE_MILLISECONDS = 24 * 3600 * 1000
 
-# A token is so long; in a stored version, its frontier follows.
+# So long is a value; what is stored goes on with its frontier.
 TAG_VALUE_BYTES = 24
 
-# So much of a stored answer is enough to know it from every other.
+# So much of a stored response is enough to tell it from every other.
 STAMP_BYTES = SEAL_BYTES
 
-# What scripts that write versions, or believe in them, begin with. The first of their arguments is the key of the seal.
+# The beginning of scripts that write values, or rely on them. Their first argument is the key of the seal.
 SEALED_TAG_VALUES = f"""
-local function sealed(key, token, frontier)
-    local said = token .. frontier
-    return said .. ':' .. string.sub(redis.sha1hex(ARGV[1] .. key .. '\\n' .. said), 1, 16)
+local function sealed(key, value, frontier)
+    local content = value .. frontier
+    return content .. ':' .. string.sub(redis.sha1hex(ARGV[1] .. key .. '\\n' .. content), 1, 16)
 end
-local function frontier_of(key, version)
-    if not version then return nil end
-    local token = string.sub(version, 1, {TAG_VALUE_BYTES})
-    local frontier = string.match(string.sub(version, {TAG_VALUE_BYTES + 1}), '^(%d+):')
-    if frontier and version == sealed(key, token, frontier) then return tonumber(frontier) end
+local function frontier_of(key, stored)
+    if not stored then return nil end
+    local value = string.sub(stored, 1, {TAG_VALUE_BYTES})
+    local frontier = string.match(string.sub(stored, {TAG_VALUE_BYTES + 1}), '^(%d+):')
+    if frontier and stored == sealed(key, value, frontier) then return tonumber(frontier) end
     return nil
 end
 """
 
-# A foreign type reads as missing in MGET and by pcall: garbage under a key is no error anywhere.
+# A value of another type is missing to MGET, and to pcall: garbage under a key is an error nowhere.
 _CHECK = Script(f"""
-local tokens = tonumber(ARGV[1])
-local found = redis.call('MGET', unpack(KEYS, 1, tokens))
-for i = 1, tokens do
+local tags = tonumber(ARGV[1])
+local found = redis.call('MGET', unpack(KEYS, 1, tags))
+for i = 1, tags do
     found[i] = found[i] and string.sub(found[i], 1, {TAG_VALUE_BYTES})
 end
-for i = tokens + 1, #KEYS do
+for i = tags + 1, #KEYS do
     local stamp = redis.pcall('GETRANGE', KEYS[i], 0, {STAMP_BYTES - 1})
     found[i] = type(stamp) == 'string' and stamp
 end
 return found
 """)
 
-# Makes the tokens that are missing.
+# Makes the values that are missing.
 _READ = Script(f"""{SEALED_TAG_VALUES}
 local found = redis.call('MGET', unpack(KEYS))
 for i = 1, tonumber(ARGV[2]) do
@@ -85,7 +85,7 @@ end
 return found
 """)
 
-# Deleting works on a server that is out of memory too, where setting new tokens does not.
+# Deleting also works on a server that is out of memory, where setting new values does not.
 _PUBLISH = Script(f"""{SEALED_TAG_VALUES}
 local tags = #KEYS - #ARGV + 1
 for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
@@ -102,34 +102,34 @@ TagValues = Mapping[str, bytes | None]
 
 
 def row_tag(resource: str, row_id: int) -> str:
-    """What the answer of one row depends on."""
+    """The tag of the response with one row."""
     return f"{resource}:id:{row_id}"
 
 
 def rows_tag(resource: str) -> str:
-    """What lists depend on: it is old after a change or a removal of any row."""
+    """The tag of lists, which a change or a removal of any row invalidates."""
     return f"{resource}:rows"
 
 
 def size_tag(resource: str) -> str:
-    """What counts depend on, and lists that a new row can change: it is old after a new row or a removal."""
+    """The tag of counts, and of lists that a new row can change; a new row or a removal invalidates it."""
     return f"{resource}:size"
 
 
 def tag_key(tag: str) -> str:
-    """Where in Redis the token of `tag` is."""
+    """The key in Redis of the value of `tag`. The prefix is an old one: workers of the release before share it."""
     return f"version:{tag}"
 
 
 @dataclass
 class Invalidation:
-    """What a transaction made old: tags, and for each resource with new rows the smallest of their keys."""
+    """What a transaction invalidates: tags, and for each resource with new rows the smallest of their keys."""
 
     tags: set[str] = field(default_factory=set)
     added: dict[str, int] = field(default_factory=dict)
 
     def row_added(self, resource: str, row_id: int | None) -> None:
-        """`row_id` is None when nobody knows it: then it may lie before every frontier."""
+        """`row_id` is None when it is not known: then it may lie before every frontier."""
         row_id = row_id or 0
         self.tags.add(size_tag(resource))
         self.added[resource] = min(row_id, self.added.get(resource, row_id))
@@ -142,7 +142,7 @@ class Invalidation:
         self.tags.add(size_tag(resource))
 
     def all_tags(self) -> set[str]:
-        """Every tag that may be old, should nobody look at the frontiers."""
+        """Every tag that may be stale, whatever the frontiers are."""
         return self.tags | {rows_tag(resource) for resource in self.added}
 
     def __bool__(self) -> bool:
@@ -150,76 +150,78 @@ class Invalidation:
 
 
 class TagLookup:
-    """What a turn of the event loop wants to know: tokens, and stored answers or their stamps."""
+    """The keys that are looked up in one turn of the event loop: of tags, and of stored responses."""
 
-    __slots__ = ("answers", "tokens")
+    __slots__ = ("responses", "tags")
 
     def __init__(self) -> None:
-        self.tokens: set[str] = set()
-        self.answers: set[str] = set()
+        self.tags: set[str] = set()
+        self.responses: set[str] = set()
 
 
 class CacheTags:
-    """The versions of tags as one worker knows them, and the news that Redis has not heard from it yet."""
+    """The tags in Redis as one worker uses them, and its invalidations that are pending: not yet in Redis."""
 
     def __init__(self, gateway: RedisGateway, seal: Seal) -> None:
         self._gateway, self._seal = gateway, seal
-        self._looking: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._check)
-        self._reading: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._read)
+        self._checks: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._check)
+        self._reads: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._read)
         self._pending: set[str] = set()
         self._publishing: set[str] = set()
         self._publisher: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Tell what is still untold, if Redis can be reached."""
+        """Publish what is pending, if Redis can be reached."""
         if self._publisher is not None:
             self._publisher.cancel()
             await asyncio.gather(self._publisher, return_exceptions=True)
         if self._pending and not await self._publish_pending():
-            log.warning("Stopped before Redis could be told of changes in: %s", ", ".join(sorted(self._pending)))
+            log.warning(
+                "Stopped before these invalidations could be published to Redis: %s", ", ".join(sorted(self._pending))
+            )
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def check(self, tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
-        """The values of the token keys and the stamp of the answer stored under `answer`, as they are from now on.
+    def check(self, tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+        """The values under the keys `tags`, and the stamp of the response under the key `response`, from now on.
 
-        All who look in one turn of the event loop are answered together, with everything that any of
-        them asked for. The result raises `RedisUnavailable`.
+        All lookups of one turn of the event loop are one batch, and each gets the result of the whole. It raises
+        `RedisUnavailable`.
         """
-        return _joined(self._looking, tokens, answer)
+        return _join(self._checks, tags, response)
 
-    def read(self, tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
-        """The same with the whole of the stored answer; tokens that are missing are made."""
-        return _joined(self._reading, tokens, answer)
+    def read(self, tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+        """The same with the whole stored response; values that are missing are made."""
+        return _join(self._reads, tags, response)
 
-    async def _check(self, looking: TagLookup) -> TagValues:
-        return await self._found(_CHECK, looking, len(looking.tokens))
+    async def _check(self, lookup: TagLookup) -> TagValues:
+        return await self._look_up(_CHECK, lookup, len(lookup.tags))
 
-    async def _read(self, looking: TagLookup) -> TagValues:
-        return await self._found(_READ, looking, self._seal.script_key, len(looking.tokens), secrets.token_hex(12))
+    async def _read(self, lookup: TagLookup) -> TagValues:
+        return await self._look_up(_READ, lookup, self._seal.script_key, len(lookup.tags), secrets.token_hex(12))
 
-    async def _found(self, script: Script, looking: TagLookup, *arguments: str | int) -> TagValues:
-        keys = [*looking.tokens, *looking.answers]
+    async def _look_up(self, script: Script, lookup: TagLookup, *arguments: str | int) -> TagValues:
+        keys = [*lookup.tags, *lookup.responses]
         return dict(zip(keys, values(await self._gateway.run(script, keys, arguments), len(keys)), strict=True))
 
     def is_pending(self, tags: Iterable[str]) -> bool:
-        """Whether this worker knows of a change in one of `tags` that Redis has not heard of."""
+        """Whether an invalidation of one of `tags` by this worker is pending."""
         return not (self._pending.isdisjoint(tags) and self._publishing.isdisjoint(tags))
 
-    # -- telling -----------------------------------------------------------------------------------
+    # -- publishing --------------------------------------------------------------------------------
 
     async def publish(self, invalidation: Invalidation) -> None:
-        """Make every answer that `invalidation` concern old, for every worker.
+        """Make every response with a tag of `invalidation` stale, for every worker.
 
-        To be awaited after the commit and before the writer is answered. It never fails: news that Redis
-        did not hear, or that nobody waited for to the end, are kept and told later.
+        To be awaited after the commit and before the response to the write is sent. It never fails: what Redis did not
+        receive, or was not waited for to the end, stays pending and is published later.
         """
         if not invalidation or not self._gateway.enabled:
             return
         try:
             await self._send(invalidation)
         except RedisUnavailable as error:
-            log.debug("Keeping the news of %s: %s", invalidation, error)
+            log.debug("Pending: %s: %s", invalidation, error)
             self._keep(invalidation.all_tags())
         except asyncio.CancelledError:
             self._keep(invalidation.all_tags())
@@ -227,10 +229,10 @@ class CacheTags:
 
     async def _send(self, invalidation: Invalidation) -> None:
         tags = [tag_key(tag) for tag in invalidation.tags]
-        # In pieces, so that nobody waits long behind the thousands of tags of a bulk change.
+        # In parts, so that nobody waits long behind the thousands of tags of a bulk change.
         while len(tags) > _TAGS_PER_CALL:
-            some, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
-            await self._gateway.run(_PUBLISH, some, (self._seal.script_key,))
+            part, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
+            await self._gateway.run(_PUBLISH, part, (self._seal.script_key,))
         frontiers = [tag_key(rows_tag(resource)) for resource in invalidation.added]
         await self._gateway.run(_PUBLISH, [*tags, *frontiers], (self._seal.script_key, *invalidation.added.values()))
 
@@ -239,22 +241,22 @@ class CacheTags:
         if len(self._pending) > _MOST_PENDING_TAGS:
             self._pending = {EVERYTHING}
         if self._publisher is None or self._publisher.done():
-            self._publisher = asyncio.create_task(self._publish_until_heard())
+            self._publisher = asyncio.create_task(self._publish_until_received())
 
-    async def _publish_until_heard(self) -> None:
+    async def _publish_until_received(self) -> None:
         while self._pending:
             await asyncio.sleep(_PUBLISH_SECONDS)
             await self._publish_pending()
 
     async def _publish_pending(self) -> bool:
-        # News that come while these travel are new ones: they must not be forgotten with these.
+        # What becomes pending while these are on their way stays so.
         self._publishing, self._pending = self._pending, set()
         published = False
         try:
             await self._send(Invalidation(self._publishing))
             published = True
         except RedisUnavailable as error:
-            log.debug("Redis does not hear the news yet: %s", error)
+            log.debug("Redis cannot be reached yet: %s", error)
         finally:
             if not published:
                 self._pending |= self._publishing
@@ -262,8 +264,8 @@ class CacheTags:
         return published
 
 
-def _joined(together: Batcher[TagLookup, TagValues], tokens: Iterable[str], answer: str) -> SharedFuture[TagValues]:
-    looking, found = together.join()
-    looking.tokens.update(tokens)
-    looking.answers.add(answer)
-    return found
+def _join(batches: Batcher[TagLookup, TagValues], tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+    lookup, values_to_come = batches.join()
+    lookup.tags.update(tags)
+    lookup.responses.add(response)
+    return values_to_come

@@ -32,7 +32,7 @@ class Worker:
         return RenderedResponse(b"%d" % seen, etag=f'"{seen}"', headers={"X-Total-Count": str(seen)})
 
     async def read(self) -> tuple[int, bool]:
-        answer, hit = await self.cache.answer(Entry("products:list", TAGS), self.load)
+        answer, hit = await self.cache.get_or_load(Entry("products:list", TAGS), self.load)
         return int(answer.body), hit
 
     async def write(self) -> int:

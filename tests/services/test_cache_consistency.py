@@ -80,7 +80,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
         # A read may join one that is under way, and then waits for it.
         if not self.under_way:
-            answer, _ = self.runner.run(self.caches[worker].answer(Entry("everything", TAGS), load))
+            answer, _ = self.runner.run(self.caches[worker].get_or_load(Entry("everything", TAGS), load))
             self.check(answer, floor)
 
     @rule(target=reads, worker=workers)
@@ -93,7 +93,7 @@ class TwoWorkers(RuleBasedStateMachine):
             return RenderedResponse(body, "etag")
 
         async def begin() -> None:
-            read.task = asyncio.ensure_future(self.caches[worker].answer(Entry("everything", TAGS), load))
+            read.task = asyncio.ensure_future(self.caches[worker].get_or_load(Entry("everything", TAGS), load))
             await asyncio.wait({read.task}, timeout=0.003)
 
         self.runner.run(begin())

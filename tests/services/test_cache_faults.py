@@ -94,10 +94,10 @@ async def test_the_seal_of_another_shop_is_none(valkey: Valkey) -> None:
 
     caches = [CacheService(RedisGateway(valkey.url), secret=secret) for secret in (b"one", b"other", b"one")]
     entry = Entry("key", ["products"])
-    hits = [(await cache.answer(entry, load))[1] for cache in (*caches, caches[1])]
+    hits = [(await cache.get_or_load(entry, load))[1] for cache in (*caches, caches[1])]
     # The second takes the versions of the first for garbage; then the third takes those of the second for it.
     assert hits == [False, False, False, False]
-    assert (await caches[1].answer(entry, load))[1] is True
+    assert (await caches[1].get_or_load(entry, load))[1] is True
     for cache in caches:
         await cache.close()
         await cache._gateway.close()

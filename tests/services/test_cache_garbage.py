@@ -100,7 +100,7 @@ async def assert_all_right(shop: Shop, worker: Worker) -> None:
         async def load(skip: int = skip) -> RenderedResponse:
             return shop.answer(skip)
 
-        answer, _ = await worker.cache.answer(entry, load)
+        answer, _ = await worker.cache.get_or_load(entry, load)
         assert answer.body == shop.page(skip)
         assert answer.etag == '"tag"'
         assert answer.headers == {}
@@ -108,7 +108,7 @@ async def assert_all_right(shop: Shop, worker: Worker) -> None:
     async def count() -> RenderedResponse:
         return RenderedResponse(b"", "", {"X-Total-Count": str(len(shop.rows))})
 
-    size, _ = await worker.cache.answer(SIZE, count)
+    size, _ = await worker.cache.get_or_load(SIZE, count)
     assert size.headers == {"X-Total-Count": str(len(shop.rows))}
 
 

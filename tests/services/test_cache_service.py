@@ -22,9 +22,9 @@ async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, W
     async def load() -> RenderedResponse:
         return answer
 
-    assert await one.cache.answer(Entry("key", TAGS), load) == (answer, False)
-    assert await one.cache.answer(Entry("key", TAGS), load) == (answer, True)
-    assert await other.cache.answer(Entry("key", TAGS), load) == (answer, True)
+    assert await one.cache.get_or_load(Entry("key", TAGS), load) == (answer, False)
+    assert await one.cache.get_or_load(Entry("key", TAGS), load) == (answer, True)
+    assert await other.cache.get_or_load(Entry("key", TAGS), load) == (answer, True)
     assert (one.cache.hits, one.cache.misses, other.cache.hits, other.cache.misses) == (1, 1, 1, 0)
 
 
@@ -36,8 +36,8 @@ async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[
     async def load() -> RenderedResponse:
         return answer
 
-    await one.cache.answer(Entry("key", TAGS), load)
-    remembered = one.cache._remembered
+    await one.cache.get_or_load(Entry("key", TAGS), load)
+    remembered = one.cache._copies
     plain = remembered.currsize
     page = RenderedResponse(answer.body, '"page"', coded=answer.coded)
     forms = [await form.make_form(coding) for coding in ("gzip", "zstd") for form in (answer, page, answer)]
@@ -60,10 +60,10 @@ async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[W
 
 async def test_an_answer_expires(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
-    await worker.cache.answer(Entry("key", TAGS, 0.05), worker.load)
+    await worker.cache.get_or_load(Entry("key", TAGS, 0.05), worker.load)
     await asyncio.sleep(0.1)
 
-    assert (await worker.cache.answer(Entry("key", TAGS), worker.load))[1] is False
+    assert (await worker.cache.get_or_load(Entry("key", TAGS), worker.load))[1] is False
 
 
 async def test_a_write_is_seen_by_every_worker(workers: tuple[Worker, Worker]) -> None:
@@ -77,10 +77,10 @@ async def test_a_write_is_seen_by_every_worker(workers: tuple[Worker, Worker]) -
 
 async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
-    await worker.cache.answer(Entry("categories:list", ["categories"]), worker.load)
+    await worker.cache.get_or_load(Entry("categories:list", ["categories"]), worker.load)
     await worker.write()
 
-    assert (await worker.cache.answer(Entry("categories:list", ["categories"]), worker.load))[1] is True
+    assert (await worker.cache.get_or_load(Entry("categories:list", ["categories"]), worker.load))[1] is True
 
 
 @pytest.mark.race
@@ -88,7 +88,7 @@ async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worke
 async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[Worker, Worker], reader: int) -> None:
     """F13."""
     load = Gated()
-    early = asyncio.ensure_future(workers[reader].cache.answer(Entry("products:list", TAGS), load))
+    early = asyncio.ensure_future(workers[reader].cache.get_or_load(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await workers[0].write()
     assert await workers[1 - reader].read() == (written, False)
@@ -102,12 +102,12 @@ async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[
 async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
-    early = asyncio.ensure_future(worker.cache.answer(Entry("products:list", TAGS), load))
+    early = asyncio.ensure_future(worker.cache.get_or_load(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await other.write()
     await other.gateway.call("FLUSHALL")
     # Somebody makes new tokens without storing anything under the key.
-    await other.cache.answer(Entry("products:id:1", TAGS), other.load)
+    await other.cache.get_or_load(Entry("products:id:1", TAGS), other.load)
     load.through.set()
     await early
 
@@ -118,7 +118,7 @@ async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Wo
 async def test_who_asks_after_a_write_joins_no_load_from_before_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
-    early = asyncio.ensure_future(worker.cache.answer(Entry("products:list", TAGS), load))
+    early = asyncio.ensure_future(worker.cache.get_or_load(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await other.write()
 
@@ -164,9 +164,9 @@ async def test_a_flush_under_load_costs_one_load_per_worker(valkey: Valkey, work
 async def test_the_first_reader_may_leave_without_failing_the_others(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     load = Gated()
-    first = asyncio.ensure_future(worker.cache.answer(Entry("key", TAGS), load))
+    first = asyncio.ensure_future(worker.cache.get_or_load(Entry("key", TAGS), load))
     await load.taken.wait()
-    others = [asyncio.ensure_future(worker.cache.answer(Entry("key", TAGS), worker.load)) for _ in range(5)]
+    others = [asyncio.ensure_future(worker.cache.get_or_load(Entry("key", TAGS), worker.load)) for _ in range(5)]
     await asyncio.sleep(0.02)
     first.cancel()
     await asyncio.sleep(0.02)
@@ -187,11 +187,11 @@ async def test_an_error_goes_to_all_who_wait_and_is_not_kept(workers: tuple[Work
         raise LookupError("no such row")
 
     errors = await asyncio.gather(
-        *(worker.cache.answer(Entry("key", TAGS), broken) for _ in range(5)), return_exceptions=True
+        *(worker.cache.get_or_load(Entry("key", TAGS), broken) for _ in range(5)), return_exceptions=True
     )
     assert [type(error) for error in errors] == [LookupError] * 5
     assert calls == 1
-    assert (await worker.cache.answer(Entry("key", TAGS), worker.load))[1] is False
+    assert (await worker.cache.get_or_load(Entry("key", TAGS), worker.load))[1] is False
 
 
 async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.LogCaptureFixture) -> None:
@@ -200,8 +200,8 @@ async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.Lo
     async def load() -> RenderedResponse:
         return RenderedResponse(b"1", "e")
 
-    await cache.answer(Entry("products:id:1", TAGS), load)
-    await cache.answer(Entry("products:id:1", TAGS), load)
+    await cache.get_or_load(Entry("products:id:1", TAGS), load)
+    await cache.get_or_load(Entry("products:id:1", TAGS), load)
 
     assert [record.getMessage() for record in caplog.records] == [
         "Cache MISS: products:id:1",

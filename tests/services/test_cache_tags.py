@@ -30,7 +30,7 @@ async def partial() -> RenderedResponse:
 
 async def hits(worker: Worker) -> tuple[bool, bool]:
     """Whether the full page and the last one are still good."""
-    return (await worker.cache.answer(PAGE, full))[1], (await worker.cache.answer(LAST, partial))[1]
+    return (await worker.cache.get_or_load(PAGE, full))[1], (await worker.cache.get_or_load(LAST, partial))[1]
 
 
 async def test_a_new_row_leaves_full_pages_before_it_alone(workers: tuple[Worker, Worker]) -> None:
@@ -69,9 +69,9 @@ async def test_a_page_loaded_before_a_new_row_is_not_stored_after_it(workers: tu
         await other.cache.invalidate(added(4))
         return await full()
 
-    await worker.cache.answer(PAGE, overtaken)
+    await worker.cache.get_or_load(PAGE, overtaken)
 
-    assert (await worker.cache.answer(PAGE, full))[1] is False
+    assert (await worker.cache.get_or_load(PAGE, full))[1] is False
 
 
 async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, Worker]) -> None:
@@ -80,11 +80,11 @@ async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, 
     async def far() -> RenderedResponse:
         return RenderedResponse(b"[8,9]", "", complete_to=9)
 
-    await worker.cache.answer(LAST, far)
-    await worker.cache.answer(PAGE, full)
+    await worker.cache.get_or_load(LAST, far)
+    await worker.cache.get_or_load(PAGE, full)
     await other.cache.invalidate(added(8))
 
-    assert (await worker.cache.answer(LAST, far))[1] is False
+    assert (await worker.cache.get_or_load(LAST, far))[1] is False
 
 
 async def test_a_version_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:

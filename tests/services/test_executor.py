@@ -410,11 +410,11 @@ def test_what_commits_after_it_was_given_up_is_published_again(url: str, tmp_pat
 
         with pytest.raises(Unavailable):
             await executor.write(work)
-        await executor.cache.answer(Entry("key", ["notes"]), load)
-        assert (await executor.cache.answer(Entry("key", ["notes"]), load))[1], "cached before the late commit"
+        await executor.cache.get_or_load(Entry("key", ["notes"]), load)
+        assert (await executor.cache.get_or_load(Entry("key", ["notes"]), load))[1], "cached before the late commit"
         thawed.set()
         async with asyncio.timeout(5):
-            while (await executor.cache.answer(Entry("key", ["notes"]), load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
+            while (await executor.cache.get_or_load(Entry("key", ["notes"]), load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 
     run(url, tmp_path, scenario)
