@@ -174,8 +174,7 @@ SELECT id_key, body, etag FROM tagged
 
 
 def _prepared(name: str, sold: str) -> Prepared:
-    call = f"EXECUTE {name} ({', '.join(f'%({parameter})s' for parameter in _PARAMETERS)})"
-    return Prepared(name, f"{_KEY_AND_LINES}{sold}{_WRITTEN}", call)
+    return Prepared(name, f"{_KEY_AND_LINES}{sold}{_WRITTEN}", _PARAMETERS)
 
 
 _OF_ONE = _prepared("place_order_of_one_product", _SOLD_OF_ONE)
@@ -257,7 +256,8 @@ class CheckoutRepository:
         if statement.name not in prepared:
             # One plan for all: what differs from order to order does not change how to go about it.
             self.connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-            self.connection.exec_driver_sql(statement.preparation)
+            self.connection.exec_driver_sql(f"PREPARE {statement.name} AS {statement.text}")
             prepared.add(statement.name)
-        row = self.connection.exec_driver_sql(statement.call, dict(parameters)).first()
+        values = ", ".join(f"%({name})s" for name in statement.parameters)
+        row = self.connection.exec_driver_sql(f"EXECUTE {statement.name} ({values})", dict(parameters)).first()
         return None if row is None else placed(tuple(row))

@@ -1,42 +1,132 @@
-"""Connections to PostgreSQL that the event loop itself waits for, as the driver has them."""
+"""Connections that the event loop waits for: psycopg 3 opens them, and libpq's own calls execute prepared statements.
 
-import select
-import time
-from typing import Any
+What is opened seldom takes psycopg's `AsyncConnection` as it is. What is executed for every request goes past its
+cursors and locks, which cost more than all the rest: libpq sends without waiting, and is asked for the answer whenever
+the socket has something. Statements are prepared by messages of the protocol, and not by SQL, so that a PgBouncer in
+between can follow.
+"""
 
-import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ
-from sqlalchemy import make_url
+import asyncio
+from collections import OrderedDict
 
-from infrastructure.database.datetimes import read_datetimes
+from psycopg import AsyncConnection, DataError, OperationalError
+from psycopg.abc import Transformer as AnyTransformer
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.conninfo import make_conninfo
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+from infrastructure.database.database_url import target_of
+from infrastructure.database.datetimes import read_far_datetimes
 from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS
+from infrastructure.database.prepared import Parameters, Prepared, Row
+
+# So many statements stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with
+# its plan: some 100 kB. Those that the shop needs all the time are fewer.
+MOST_PREPARED = 80
+
+_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
-def connected(url: str, first: str, name: str = "shop") -> Any:
+async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[Row]:
     """A new connection, which PostgreSQL knows by `name`, after it has done the statements `first`.
 
-    Blocks, because looking up the host's name does. Raises psycopg2's errors.
+    Every statement is a transaction by itself. Raises psycopg's errors.
     """
-    address = make_url(url)
-    words, named = address.get_dialect()().create_connect_args(address)
-    connection = psycopg2.connect(*words, **named, application_name=name, async_=True)
-    deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
+    # With all that libpq would find out by itself: psycopg looks the hosts up, and overlooks those of a service.
+    target = make_conninfo("", **target_of(url).options)
     try:
-        _wait(connection, deadline)
-        with connection.cursor() as cursor:
-            cursor.execute(first)
-            _wait(connection, deadline)
-        read_datetimes(connection)
-    except BaseException:
-        connection.close()
-        raise
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            connection = await AsyncConnection.connect(
+                target, autocommit=True, prepare_threshold=None, application_name=name
+            )
+            try:
+                await connection.execute(first)
+            except BaseException:
+                await connection.close()
+                raise
+    except TimeoutError as error:
+        raise OperationalError("the server does not answer") from error
     return connection
 
 
-def _wait(connection: Any, deadline: float) -> None:
-    while (state := connection.poll()) != POLL_OK:
-        # Not `select`, which knows the first 1,024 descriptors only: the clients of a busy worker have these.
-        waiting = select.poll()
-        waiting.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise psycopg2.OperationalError("the server does not answer")
+class PreparedConnection:
+    """A connection that executes prepared statements, one at a time, and never waits.
+
+    Whoever has it calls `execute`, after `prepare` if need be, then `flush` whenever the socket `descriptor` lets more
+    out, and `receive` whenever something has come.
+    """
+
+    def __init__(self, connection: AsyncConnection[Row]) -> None:
+        self._pgconn = connection.pgconn
+        self.descriptor = self._pgconn.socket
+        self._transformer = Transformer(connection)
+        with_far_datetimes = connection.cursor()
+        read_far_datetimes(with_far_datetimes.adapters)
+        self._far_transformer = Transformer(with_far_datetimes)
+        # The names of what is prepared, the last one used at the end; and of what will be when the answer is there.
+        self._prepared: OrderedDict[str, None] = OrderedDict()
+        self._preparing: str | None = None
+        self._result: PGresult | None = None
+
+    def has_prepared(self, statement: Prepared) -> bool:
+        """Whether the statement can be executed, which counts as used now."""
+        if statement.name not in self._prepared:
+            return False
+        self._prepared.move_to_end(statement.name)
+        return True
+
+    def prepare(self, statement: Prepared) -> None:
+        """Send what the preparation takes next: to be called again, after the answer, until it `has_prepared` it."""
+        if len(self._prepared) < MOST_PREPARED:
+            self._preparing = statement.name
+            self._pgconn.send_prepare(statement.name.encode(), statement.text.encode())
+        else:
+            longest_unused, _ = self._prepared.popitem(last=False)
+            self._pgconn.send_close_prepared(longest_unused.encode())
+
+    def execute(self, statement: Prepared, parameters: Parameters) -> None:
+        """Send a prepared statement. PostgreSQL takes the values as texts, of the types that the statement has for them."""
+        values = [parameters[name] for name in statement.parameters]
+        texts = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
+        self._pgconn.send_query_prepared(statement.name.encode(), texts)
+
+    def flush(self) -> bool:
+        """Send on as far as the socket lets; whether that was all."""
+        return self._pgconn.flush() == 0
+
+    def receive(self) -> list[Row] | None:
+        """The rows of the answer, which may be none; None while there is no whole answer. Raises the error that came."""
+        self._pgconn.consume_input()
+        while not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:
+                return self._answer()
+            if self._result is None:
+                self._result = result
+        return None
+
+    def _answer(self) -> list[Row] | None:
+        result, self._result = self._result, None
+        prepared, self._preparing = self._preparing, None
+        if result is None:
+            return None
+        if result.status not in _DONE:
+            raise error_from_result(result)
+        if prepared is not None:
+            self._prepared[prepared] = None
+        try:
+            return _rows(result, self._transformer)
+        except DataError:
+            # Dates beyond Python's, of which there are next to none, or something that nobody can read.
+            return _rows(result, self._far_transformer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pgconn.finish()
+
+
+def _rows(result: PGresult, transformer: AnyTransformer) -> list[Row]:
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import psycopg2
+import psycopg
 
 from config.settings import Settings
 from infrastructure.database.availability import Availability
@@ -100,10 +100,10 @@ class AsyncPool:
                 rows = await self._answer(query)
                 self._availability.found_there()
                 return rows
-            except psycopg2.Error as error:
+            except psycopg.Error as error:
                 if is_no_answer(error):
                     raise
-                code = error.pgcode
+                code = error.sqlstate
                 if code in RETRIABLE or (self.read_only and query.sent_at is not None and is_cut_off(code)):
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
@@ -116,7 +116,7 @@ class AsyncPool:
     async def _answer(self, query: PendingQuery) -> Sequence[Row]:
         loop = asyncio.get_running_loop()
         if self._echo:
-            log.info("%s", query.statement.call)
+            log.info("%s", query.statement)
         if self._free:
             self._free.pop().start(query)
         else:
@@ -128,7 +128,7 @@ class AsyncPool:
         finally:
             timer.cancel()
             if query.sent_at is not None:
-                warn_if_slow(query.sent_at, query.statement.call)
+                warn_if_slow(query.sent_at, query.statement)
 
     def _give_up(self, query: PendingQuery) -> None:
         if not query.answer.done():

@@ -8,10 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
-import psycopg2
-from psycopg2.extensions import POLL_OK
+import psycopg
 
 from infrastructure.database import async_connection
 
@@ -45,7 +43,7 @@ class ChangeListener:
         while True:
             try:
                 await self._listen()
-            except (psycopg2.Error, OSError, TimeoutError) as error:
+            except (psycopg.Error, OSError) as error:
                 log.debug("Nothing is heard of the database: %s", error)
                 await self._look_after_it()
             except Exception:
@@ -53,43 +51,17 @@ class ChangeListener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncio.to_thread(async_connection.connected, self._url, _LISTEN, "shop notices")
-        readable = asyncio.Event()
-        loop, descriptor = asyncio.get_running_loop(), connection.fileno()
-        loop.add_reader(descriptor, readable.set)
-        try:
+        async with await async_connection.connect(self._url, _LISTEN, "shop notices") as connection:
             await self._look_after_it()
+            await self._heard()
             while True:
-                await self._heard()
-                while not connection.notifies:
-                    await _more(connection, readable)
-                connection.notifies.clear()
-        finally:
-            loop.remove_reader(descriptor)
-            connection.close()
+                if [one async for one in connection.notifies(timeout=_CHECK_SECONDS, stop_after=1)]:
+                    await self._heard()
+                else:
+                    async with asyncio.timeout(_ANSWER_SECONDS):
+                        await connection.execute("SELECT 1")
 
     async def _look_after_it(self) -> None:
         if self._look is not None:
             with suppress(Exception):  # Whoever looks says by itself what is wrong.
                 await self._look()
-
-
-async def _more(connection: Any, readable: asyncio.Event) -> None:
-    """Return when something has come, or when the server has shown that it is there. Raises when it has not."""
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            await readable.wait()
-    except TimeoutError:
-        await _answer(connection, readable)
-    else:
-        readable.clear()
-        connection.poll()
-
-
-async def _answer(connection: Any, readable: asyncio.Event) -> None:
-    async with asyncio.timeout(_ANSWER_SECONDS):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            while connection.poll() != POLL_OK:
-                await readable.wait()
-                readable.clear()

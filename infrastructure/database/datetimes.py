@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg2.extensions import DATE, new_type, register_type
 
 # How PostgreSQL writes them in the ISO style, which the driver sets, and with UTC, which the shop sets.
@@ -44,16 +45,15 @@ class FarDatetime(str):
         return cls(text) if _FAR.fullmatch(text) else None
 
 
-def _reader(known: Callable[[str], date]) -> Callable[[Any, Any], date | FarDatetime | None]:
-    def read(text: Any, cursor: Any) -> date | FarDatetime | None:
-        if text is None:
-            return None
-        try:
-            return known(text)
-        except ValueError:
-            return FarDatetime.stored(text)
+def _read(text: str, known: Callable[[str], date]) -> date | FarDatetime:
+    try:
+        return known(text)
+    except ValueError:
+        return FarDatetime.stored(text)
 
-    return read
+
+def _reader(known: Callable[[str], date]) -> Callable[[Any, Any], date | FarDatetime | None]:
+    return lambda text, cursor: None if text is None else _read(text, known)
 
 
 # Half as long as what the driver does by itself.
@@ -67,3 +67,22 @@ def read_datetimes(connection: Any) -> None:
     """Let a connection of psycopg2's read every date and time that there may be. Its time zone must be UTC."""
     for kind in _TYPES:
         register_type(kind, connection)
+
+
+class _TimeLoader(Loader):
+    def load(self, data: Buffer) -> date | FarDatetime:
+        return _read(str(data, "ascii"), datetime.fromisoformat)
+
+
+class _DateLoader(Loader):
+    def load(self, data: Buffer) -> date | FarDatetime:
+        return _read(str(data, "ascii"), date.fromisoformat)
+
+
+def read_far_datetimes(adapters: AdaptersMap) -> None:
+    """Let what has these adapters of psycopg 3 read every date and time that there may be, which takes it longer.
+
+    PostgreSQL must write them in the ISO style, and with UTC.
+    """
+    adapters.register_loader("timestamptz", _TimeLoader)
+    adapters.register_loader("date", _DateLoader)

@@ -5,16 +5,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_WRITE
+import psycopg
 
 from config.settings import Settings
-from infrastructure.database.async_connection import connected
+from infrastructure.database.async_connection import PreparedConnection, connect
 from infrastructure.database.change_listener import NOTIFIES_CACHES
-from infrastructure.database.prepared import OnConnection, Parameters, Prepared, Row
-from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy
+from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy, sqlstate
 from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
@@ -75,12 +74,8 @@ class PooledConnection:
     def __init__(self, pool: Pool, url: str, settings: Settings) -> None:
         self._pool, self._url, self._settings = pool, url, settings
         self._guards = _guards(settings, pool.read_only)
-        self._connection: Any = None
-        self._cursor: Any = None
-        self._descriptor = -1
+        self._connection: PreparedConnection | None = None
         self._opened_at = 0.0
-        self._prepared = OnConnection()
-        self._preparing = False
         self._query: PendingQuery | None = None
         # Since when it has its job, by the monotonic clock.
         self.busy_since: float | None = None
@@ -94,7 +89,7 @@ class PooledConnection:
         if self._connection is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
         else:
-            self._send(query)
+            self._send(self._connection, query)
 
     def _is_old(self) -> bool:
         # A connection that was being opened when the lanes were renewed may have reached the old server.
@@ -104,69 +99,65 @@ class PooledConnection:
     async def _open(self) -> None:
         self._opened_at = time.monotonic()
         try:
-            # In a thread, because looking up the host's name blocks.
-            connection = await asyncio.to_thread(connected, self._url, self._guards)
-            self._connection, self._cursor, self._descriptor = connection, connection.cursor(), connection.fileno()
+            self._connection = PreparedConnection(await connect(self._url, self._guards))
             # Watched at rest too: a connection that the server closes is found out before somebody uses it.
-            asyncio.get_running_loop().add_reader(self._descriptor, self._advance)
+            asyncio.get_running_loop().add_reader(self._connection.descriptor, self._receive)
         except Exception as error:
             # Whatever it is, as in `_send`: a lane that kept its job would never be free again.
-            is_away = isinstance(error, psycopg2.Error | OSError)
-            self._fail(psycopg2.OperationalError(str(error)) if is_away else error)
+            is_away = isinstance(error, psycopg.Error | OSError)
+            self._fail(psycopg.OperationalError(str(error)) if is_away else error)
             return
         if self._query is None:
             self.disconnect()
         else:
-            self._send(self._query)
+            self._send(self._connection, self._query)
 
-    def _send(self, query: PendingQuery) -> None:
+    def _send(self, connection: PreparedConnection, query: PendingQuery) -> None:
+        """Send what the query takes next: a connection prepares its statement before it executes it for the first time."""
         if query.answer.done():
             # Given up before it was sent: it must not take effect any more.
             self._end([])
             return
-        preparation = self._prepared.missing(query.statement)
-        self._preparing = preparation is not None
         try:
-            if self._preparing:
-                self._cursor.execute(preparation)
-            else:
+            if connection.has_prepared(query.statement):
                 query.note_sent()
-                self._cursor.execute(query.statement.call, query.parameters)
+                connection.execute(query.statement, query.parameters)
+            else:
+                connection.prepare(query.statement)
+            if not connection.flush():
+                asyncio.get_running_loop().add_writer(connection.descriptor, self._flush)
         except Exception as error:
             # Whatever it is, it belongs to whoever asked, and the lane to the next one.
             self._fail(error)
-            return
-        self._advance()
 
-    def _advance(self) -> None:
-        """Go on as far as the socket lets; called by the event loop when it lets further."""
+    def _flush(self) -> None:
+        """Called by the event loop when a statement that was too large for the socket can be sent on."""
+        assert self._connection is not None
         try:
-            state = self._connection.poll()
-            loop = asyncio.get_running_loop()
-            if state == POLL_WRITE:
-                loop.add_writer(self._descriptor, self._advance)
-                return
-            loop.remove_writer(self._descriptor)
-            # All rows are here by now; what they hold may still be beyond what can be read.
-            rows = (
-                self._cursor.fetchall() if state == POLL_OK and self._query is not None and not self._preparing else ()
-            )
+            if self._connection.flush():
+                asyncio.get_running_loop().remove_writer(self._connection.descriptor)
+        except Exception as error:
+            self._fail(error)
+
+    def _receive(self) -> None:
+        """Called by the event loop when something has come."""
+        connection, query = self._connection, self._query
+        assert connection is not None
+        try:
+            rows = connection.receive()
         except Exception as error:
             # Whatever it is, as in `_send`: the event loop would only log it.
             self._fail(error)
             return
-        if state == POLL_OK and self._query is not None:
-            self._go_on(self._query, rows)
-
-    def _go_on(self, query: PendingQuery, rows: Sequence[Row]) -> None:
-        if self._preparing:
-            self._prepared.add(query.statement)
-            self._send(query)
+        if rows is None or query is None:
+            return
+        if query.sent_at is None:
+            self._send(connection, query)
         else:
             self._end(rows)
 
     def _fail(self, error: Exception) -> None:
-        code = getattr(error, "pgcode", None)
+        code = sqlstate(error)
         try:
             # Without a code nobody knows what the connection is in the middle of.
             if code == READ_ONLY or (is_busy(code) and code != LOCK_TIMEOUT):
@@ -190,17 +181,12 @@ class PooledConnection:
 
     def disconnect(self) -> None:
         """Close the connection; the next statement opens another."""
-        if self._connection is None:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._descriptor)
-        loop.remove_writer(self._descriptor)
         connection, self._connection = self._connection, None
-        self._prepared.clear()
-        try:
+        if connection is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(connection.descriptor)
+            loop.remove_writer(connection.descriptor)
             connection.close()
-        except psycopg2.Error:
-            log.debug("A broken connection was thrown away", exc_info=True)
 
     def close(self) -> None:
         """Close the connection, also under a statement that is on its way."""
@@ -215,7 +201,9 @@ def _guards(settings: Settings, read_only: bool) -> str:
     return (
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
-        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET TIME ZONE 'UTC'; "
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
+        # As the driver reads dates and times.
+        "SET datestyle = ISO; SET TIME ZONE 'UTC'; "
         f"{NOTIFIES_CACHES}; "
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})

@@ -1,5 +1,6 @@
 """What PostgreSQL's error codes mean to whoever sent a statement: try again, the server cannot now, or neither."""
 
+import psycopg
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
@@ -18,13 +19,24 @@ OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
 _BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
-# What the driver raises, without a code, over a value or a statement rather than over the connection.
-_OF_VALUES = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError, psycopg2.ProgrammingError)
+# The errors of psycopg2, which sessions use, and of psycopg 3, which the event loop uses.
+_OF_DRIVERS = (psycopg2.Error, psycopg.Error)
+# What they raise, without a code, over a value or a statement rather than over the connection.
+_OF_VALUES = tuple(
+    kind
+    for driver in (psycopg2, psycopg)
+    for kind in (driver.DataError, driver.IntegrityError, driver.NotSupportedError, driver.ProgrammingError)
+)
 
 
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-letter code of the error, or None when the server did not get to say one."""
-    return getattr(error.orig, "pgcode", None)
+def sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's five-letter code of the error, or None when the server did not get to say one.
+
+    The error may be one of either driver, or of SQLAlchemy's around it.
+    """
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
 
 
 def is_no_answer(error: BaseException | None) -> bool:
@@ -32,9 +44,9 @@ def is_no_answer(error: BaseException | None) -> bool:
 
     It would fail so each time, which makes it a fault of the shop or of what the database holds.
     """
-    if not isinstance(error, psycopg2.Error):
+    if not isinstance(error, _OF_DRIVERS):
         return True
-    return error.pgcode is None and isinstance(error, _OF_VALUES)
+    return sqlstate(error) is None and isinstance(error, _OF_VALUES)
 
 
 def is_busy(code: str | None) -> bool:

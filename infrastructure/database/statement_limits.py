@@ -10,7 +10,7 @@ from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
 from config.settings import Settings
 from infrastructure.database.availability import Availability
-from infrastructure.database.sqlstate import is_cut_off
+from infrastructure.database.sqlstate import is_cut_off, sqlstate
 
 log = logging.getLogger("shop.database")
 
@@ -35,7 +35,7 @@ def answer_deadline(settings: Settings) -> float:
     return 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
 
 
-def warn_if_slow(started: float, statement: str) -> None:
+def warn_if_slow(started: float, statement: object) -> None:
     """Log a statement that took long since `started` (monotonic), without its values."""
     seconds = time.monotonic() - started
     if seconds > SLOW_STATEMENT_SECONDS:
@@ -47,7 +47,7 @@ def note_refusal(availability: Availability, error: BaseException | None) -> Non
 
     Without a code the server got to say nothing, and a shutdown is the way to being away.
     """
-    code = getattr(error, "pgcode", None)
+    code = sqlstate(error)
     if is_cut_off(code):
         availability.found_away(error)
     else:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # Some packages of requirements.txt, under the names that are imported.
-_NEEDED = ("fastapi", "sqlalchemy", "psycopg2", "pydantic", "redis", "alembic", "dotenv", "orjson", "httpx")
+_NEEDED = ("fastapi", "sqlalchemy", "psycopg", "psycopg2", "pydantic", "redis", "alembic", "dotenv", "orjson", "httpx")
 
 
 def require_packages() -> None:

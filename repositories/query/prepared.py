@@ -18,6 +18,4 @@ def prepared(statement: ClauseElement, kind: str) -> tuple[Prepared, Parameters]
     text = str(compiled)
     # Its text is its name: lanes keep what they have prepared, whoever asks for it.
     name = f"{kind}_{sha256(text.encode()).hexdigest()[:16]}"
-    parameters = ", ".join(f"%({parameter})s" for parameter in compiled.positiontup or ())
-    call = f"EXECUTE {name} ({parameters})" if parameters else f"EXECUTE {name}"
-    return Prepared(name, text, call), compiled.params
+    return Prepared(name, text, tuple(compiled.positiontup or ())), compiled.params

@@ -11,10 +11,10 @@ from sqlalchemy import make_url
 Cut = Literal["before", "after"]
 
 _CHUNK = 65_536
-# What commits, as psycopg2 sends it, each in a message of its own: the end of a transaction, and the statement that is
-# one by itself.
+# What commits, each in a message of its own: the end of a transaction, as psycopg2 sends it, and the name of a prepared
+# statement, which is one by itself, after that of a portal without a name.
 COMMIT = b"COMMIT\0"
-PLACE_ORDER = b"EXECUTE place_order"
+PLACE_ORDER = b"\0place_order"
 
 
 class CommitProxy:

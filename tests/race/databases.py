@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
 from infrastructure.database.migrations import maintenance_engine, migrate
+from infrastructure.database.prepared import Parameters, Prepared
 from infrastructure.embedded.servers import ServerUrls
 from services.verification import VerificationService
 
@@ -50,6 +51,13 @@ def rows_of(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         cursor.execute(query, parameters or None)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+
+def execute_prepared(cursor: Any, statement: Prepared, parameters: Parameters) -> None:
+    """Prepare the statement on a new connection of psycopg2's, and execute it."""
+    values = ", ".join(f"%({name})s" for name in statement.parameters)
+    cursor.execute(f"PREPARE {statement.name} AS {statement.text}")
+    cursor.execute(f"EXECUTE {statement.name} ({values})", parameters)
 
 
 def new_database(server_url: str, source: str | None = None) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from infrastructure.embedded.servers import ServerUrls
 from repositories.checkout import KeptUnder, NewOrder, PlacedOrder, placed, placing
-from tests.race.databases import WAITING, breaches, connected, execute, new_database, rows_of
+from tests.race.databases import WAITING, breaches, connected, execute, execute_prepared, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -48,8 +48,7 @@ class Shelf:
     def place(self, order: NewOrder, kept_under: KeptUnder | None = None) -> PlacedOrder | None:
         statement, parameters = placing(order, kept_under)
         with connected(self.url) as connection, connection.cursor() as cursor:
-            cursor.execute(statement.preparation)
-            cursor.execute(statement.call, parameters)
+            execute_prepared(cursor, statement, parameters)
             row = cursor.fetchone()
         return None if row is None else placed(row)
 

@@ -315,8 +315,8 @@ def test_what_the_database_says_in_the_words_of_the_shop(url: str, statement: st
     asyncio.run(scenario())
 
 
-ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", "EXECUTE add (%(note)s)")
-WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", "EXECUTE wait (%(seconds)s)")
+ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", ("note",))
+WAIT = Prepared("wait", "SELECT 'waited' FROM pg_sleep($1)", ("seconds",))
 
 
 def single_statement(statement: Prepared, **parameters: object) -> SingleStatement[str]:

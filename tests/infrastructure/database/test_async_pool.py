@@ -8,33 +8,35 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-import psycopg2
+import psycopg
 import pytest
-from psycopg2.extensions import INTEGER, new_type, register_type
+from psycopg.adapt import Loader
+from psycopg.pq import ConnStatus
 from sqlalchemy.exc import ArgumentError
 
 from config.settings import read_settings
-from infrastructure.database import async_connection
+from infrastructure.database import async_connection, pooled_connection
 from infrastructure.database import async_pool as lanes_module
 from infrastructure.database import statement_limits as guards
+from infrastructure.database.async_connection import MOST_PREPARED
 from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS, AsyncPool
 from infrastructure.database.pool_usage import PoolUsage
-from infrastructure.database.prepared import MOST_PREPARED, Prepared, Row
+from infrastructure.database.prepared import Prepared, Row
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import connected, execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
-ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", "EXECUTE add (%(note)s)")
-ASK = Prepared("ask", "SELECT $1::text", "EXECUTE ask (%(text)s)")
+ADD = Prepared("add", "INSERT INTO notes SELECT $1::text WHERE $1 <> '' RETURNING note", ("note",))
+ASK = Prepared("ask", "SELECT $1::text", ("text",))
 # Notes that it began in a sequence, which remembers through rollbacks, and then raises the error or waits.
-FAIL = Prepared("fail", "SELECT fail($1, $2)", "EXECUTE fail (%(code)s, %(times)s)")
-WAIT = Prepared("wait", "SELECT wait($1)", "EXECUTE wait (%(seconds)s)")
-COUNT = Prepared("count", "SELECT * FROM generate_series(1, $1::integer)", "EXECUTE count (%(last)s)")
-SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep($1)", "EXECUTE sleep (%(seconds)s)")
-PID = Prepared("pid", "SELECT pg_backend_pid()", "EXECUTE pid")
-LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE", "EXECUTE lock")
+FAIL = Prepared("fail", "SELECT fail($1, $2)", ("code", "times"))
+WAIT = Prepared("wait", "SELECT wait($1)", ("seconds",))
+COUNT = Prepared("count", "SELECT * FROM generate_series(1, $1::integer)", ("last",))
+SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep($1)", ("seconds",))
+PID = Prepared("pid", "SELECT pg_backend_pid()")
+LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE")
 
 Scenario = Callable[[AsyncPool], Coroutine[Any, Any, None]]
 OURS = "FROM pg_stat_activity WHERE application_name = 'shop' AND datname = current_database()"
@@ -138,7 +140,7 @@ def test_connections_are_guarded(url: str) -> None:
 
     async def scenario(pool: AsyncPool) -> None:
         expected = ("4500ms", "150ms", "UTC", "force_generic_plan", "off", "on")
-        assert await asked(pool, Prepared("shown", f"SELECT {shown}", "EXECUTE shown")) == expected
+        assert await asked(pool, Prepared("shown", f"SELECT {shown}")) == expected
 
     run(url, scenario, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="0.15")
 
@@ -356,7 +358,7 @@ def test_a_server_that_never_answers_is_not_waited_for_and_what_it_does_then_is_
 
 def test_what_cannot_be_sent_is_an_error_of_its_sender_alone(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
-        with pytest.raises(ValueError, match="NUL"):
+        with pytest.raises(psycopg.DataError, match="NUL"):
             await asked(pool, ASK, text="\0")
         assert await asked(pool, ASK, text="served") == ("served",)
 
@@ -379,7 +381,7 @@ def test_a_slow_statement_is_published_without_its_values(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
-    slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", "EXECUTE slow (%(secret)s)")
+    slow = Prepared("slow", "SELECT pg_sleep(0.1), $1::text", ("secret",))
 
     async def scenario(pool: AsyncPool) -> None:
         await asked(pool, slow, secret="hunter2")
@@ -387,24 +389,29 @@ def test_a_slow_statement_is_published_without_its_values(
     with caplog.at_level(logging.INFO, logger="shop.database"):
         run(url, scenario, DB_ECHO="true")
     echo, warning = [record.getMessage() for record in caplog.records if record.name == "shop.database"]
-    assert echo == "EXECUTE slow (%(secret)s)"
+    assert echo == "slow (secret)"
     assert warning.startswith("Slow statement (1")
-    assert warning.endswith("EXECUTE slow (%(secret)s)")
+    assert warning.endswith("slow (secret)")
     assert "hunter2" not in caplog.text
 
 
-@pytest.mark.parametrize("error", [ValueError, OverflowError, MemoryError, RecursionError, psycopg2.DataError])
+@pytest.mark.parametrize("error", [ValueError, OverflowError, MemoryError, RecursionError, psycopg.DataError])
 @pytest.mark.parametrize("read_only", [True, False])
 def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
     url: str, error: type[Exception], read_only: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreadable(text: Any, cursor: Any) -> None:
-        raise error("cannot be read")
+    class Unreadable(Loader):
+        def load(self, data: object) -> None:
+            raise error("cannot be read")
 
-    def with_unreadable_numbers(connection: Any) -> None:
-        register_type(new_type(INTEGER.values, "UNREADABLE", unreadable), connection)
+    real = async_connection.connect
 
-    monkeypatch.setattr(async_connection, "read_datetimes", with_unreadable_numbers)
+    async def with_unreadable_numbers(url: str, first: str) -> Any:
+        connection = await real(url, first)
+        connection.adapters.register_loader("int4", Unreadable)
+        return connection
+
+    monkeypatch.setattr(pooled_connection, "connect", with_unreadable_numbers)
 
     async def scenario(pool: AsyncPool) -> None:
         start = time.monotonic()
@@ -424,19 +431,20 @@ def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
         assert await asked(pool, ASK, text="connected") == ("connected",)
         (connection,) = [connection for connection in pool._connections if connection._connection is not None]
         old = connection._connection
+        assert old is not None
 
         class Broken:
-            def poll(self) -> int:
+            def receive(self) -> None:
                 raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(old, name)
 
-        connection._connection = Broken()
+        connection._connection = Broken()  # type: ignore[assignment]
         with pytest.raises(UnicodeDecodeError):
             await asked(pool, ASK, text="?")
         assert await asked(pool, ASK, text="served") == ("served",)
-        assert old.closed
+        assert old._pgconn.status == ConnStatus.BAD
 
     run(url, scenario)
 
@@ -459,13 +467,13 @@ def test_a_lane_whose_statement_takes_long_is_blocked(url: str, monkeypatch: pyt
 
 def test_a_connection_keeps_no_more_statements_than_it_may(url: str) -> None:
     def statement(number: int) -> Prepared:
-        return Prepared(f"number_{number}", f"SELECT {number}", f"EXECUTE number_{number}")
+        return Prepared(f"number_{number}", f"SELECT {number}")
 
     async def scenario(pool: AsyncPool) -> None:
         # By one at a time only one lane is used.
         for number in (*range(MOST_PREPARED + 20), 0, MOST_PREPARED + 19):
             assert await pool.run(statement(number), {}) == [(number,)]
-        kept = Prepared("kept", "SELECT count(*) FROM pg_prepared_statements", "EXECUTE kept")
-        assert await pool.run(kept, {}) == [(MOST_PREPARED,)]
+        kept = Prepared("kept", "SELECT count(*), bool_or(from_sql) FROM pg_prepared_statements")
+        assert await pool.run(kept, {}) == [(MOST_PREPARED, False)]
 
     run(url, scenario)

@@ -131,17 +131,17 @@ def test_a_connection_at_rest_is_kept_while_it_answers(url: str, monkeypatch: py
 def test_a_connection_that_does_not_answer_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices_module, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(notices_module, "_ANSWER_SECONDS", 0.05)
-    real = async_connection.connected
+    real = async_connection.connect
     silent: list[Any] = []
 
-    def connected(url: str, first: str, name: str) -> Any:
-        connection = real(url, first, name)
+    async def connect(url: str, first: str, name: str) -> Any:
+        connection: Any = await real(url, first, name)
         if not silent:
             silent.append(connection)
-            return Silent(connection)
+            connection.execute = never
         return connection
 
-    monkeypatch.setattr(async_connection, "connected", connected)
+    monkeypatch.setattr(async_connection, "connect", connect)
 
     async def scenario(ear: Ear) -> None:
         await ear.heard(2)
@@ -150,20 +150,9 @@ def test_a_connection_that_does_not_answer_is_given_up(url: str, monkeypatch: py
     listening(url, scenario)
 
 
-class Silent:
-    """A connection that sends nothing."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def cursor(self) -> Any:
-        return self
-
-    def execute(self, statement: str) -> None:
-        """Nothing is sent."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+async def never(statement: str) -> None:
+    """Wait for an answer that does not come."""
+    await asyncio.Event().wait()
 
 
 def test_a_failure_to_pass_it_on_does_not_end_the_listening(url: str) -> None:

@@ -1,5 +1,6 @@
 """What PostgreSQL's error codes mean to whoever sent a statement."""
 
+import psycopg
 import psycopg2
 import pytest
 
@@ -19,12 +20,30 @@ def test_another_time_would_be_no_better(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError(), MemoryError(), psycopg2.DataError("BC"), psycopg2.ProgrammingError("can't adapt"), None]
+    "error",
+    [
+        ValueError(),
+        MemoryError(),
+        psycopg2.DataError("BC"),
+        psycopg2.ProgrammingError("can't adapt"),
+        psycopg.DataError("NUL"),
+        psycopg.ProgrammingError("cannot adapt"),
+        None,
+    ],
 )
 def test_values_that_the_driver_cannot_take_are_no_answer(error: Exception | None) -> None:
     assert is_no_answer(error)
 
 
-@pytest.mark.parametrize("error", [psycopg2.OperationalError(), psycopg2.InterfaceError(), psycopg2.DatabaseError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg2.OperationalError(),
+        psycopg2.InterfaceError(),
+        psycopg2.DatabaseError(),
+        psycopg.OperationalError(),
+        psycopg.errors.DeadlockDetected(),
+    ],
+)
 def test_a_lost_connection_is_no_matter_of_values(error: Exception) -> None:
     assert not is_no_answer(error)

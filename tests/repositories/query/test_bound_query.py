@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from psycopg import sql
 from sqlalchemy.orm import Session
 
 from config.settings import read_settings
@@ -23,7 +24,7 @@ PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip
 
 
 def rows_on_lane(session: Session, query: bound_query.Query[Any], before: str = "") -> list[Row]:
-    """The rows of the reading's statement on a lane; `before` stands before its call."""
+    """The rows of the reading's statement on a lane; `before` stands before its EXECUTE."""
     database = session.get_bind().engine
     statement, parameters = query.bind(database).as_sent()
 
@@ -34,7 +35,9 @@ def rows_on_lane(session: Session, query: bound_query.Query[Any], before: str = 
         try:
             found = await pool.run(statement, parameters)
             if before:
-                found = await pool.run(Prepared("nothing", "SELECT 1", before + statement.call), parameters)
+                # Under its name SQL finds it too.
+                values = ", ".join(sql.Literal(parameters[name]).as_string() for name in statement.parameters)
+                found = await pool.run(Prepared("explained", f"{before}EXECUTE {statement.name} ({values})"), {})
         finally:
             pool.close()
         assert found is not None, "refused"

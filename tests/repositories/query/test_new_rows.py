@@ -16,7 +16,7 @@ from models import Base, Row
 from repositories.category import CategoryRepository
 from repositories.product import ProductRepository
 from repositories.query.new_rows import NewRows
-from tests.race.databases import connected, execute, new_database, rows_of
+from tests.race.databases import connected, execute, execute_prepared, new_database, rows_of
 
 Values = dict[str, Any]
 Send = Callable[[str, Values], Any]
@@ -32,8 +32,7 @@ def by_itself(url: str, values: Values) -> Any:
     assert adding is not None
     statement, parameters = adding
     with connected(url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement.preparation)
-        cursor.execute(statement.call, parameters)
+        execute_prepared(cursor, statement, parameters)
         return ProductRepository.added(cursor.fetchone())
 
 
@@ -117,7 +116,7 @@ def test_there_is_one_statement_whatever_is_left_out() -> None:
     assert len({None if adding is None else adding[0] for adding in statements}) == 1
     category = CategoryRepository.adding({"name": "x"})
     assert category is not None
-    assert re.fullmatch(r"EXECUTE add_categories_\w{16} \(%\(name\)s\)", category[0].call)
+    assert re.fullmatch(r"add_categories_\w{16} \(name\)", str(category[0]))
 
 
 @pytest.mark.unit
