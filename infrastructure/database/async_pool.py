@@ -1,11 +1,11 @@
-"""AsyncPool: connections on which the event loop itself sends statements, without a thread in between.
+"""Async connection pool: the event loop itself sends single statements, without a thread in between.
 
-To hand a statement to a thread and its answer back costs several times as much as to send it. So what is one
-statement, and a transaction by itself, takes a lane: the loop sends it, and the socket says when the answer
-is there. All other work takes `Database`, with its threads, its sessions and its pool.
+To hand a statement to a thread and its rows back costs several times as much as to send it. So work that is one
+statement, and a transaction by itself, goes to a pool of this kind: the event loop sends the statement, and the socket
+says when there is an answer. All other work goes to `Database`, with its threads and sessions.
 
-Reads have lanes of their own, so that none waits behind an order that waits for the disk. They are for statements
-that PostgreSQL answers soon, because those behind wait for them.
+Reads have a pool of their own, so that none waits behind an order that waits for the disk. Both are for statements that
+PostgreSQL answers soon, because other statements wait behind them.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ log = logging.getLogger("shop.database")
 # One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
 # next bill number, and that costs PostgreSQL time.
 WRITE_CONNECTIONS = 2
-# A lane sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
+# A connection sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
 READ_CONNECTIONS = 4
 
 
@@ -51,9 +51,9 @@ def _nothing() -> None:
 
 
 class AsyncPool:
-    """Some lanes of one worker, for one event loop. Opens nothing before the first statement.
+    """The connections of one worker for one event loop. None is opened before the first statement.
 
-    Those that are `read_only` change nothing, so they try again what was on its way when a connection broke.
+    A pool that is `read_only` changes nothing, so it sends again what was on its way when a connection broke.
     `failed_over` is called when the server has become read-only by itself.
     """
 
@@ -89,9 +89,9 @@ class AsyncPool:
     ) -> Sequence[Row] | None:
         """The rows of the answer; None when the statement could not do it.
 
-        `sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
+        `on_sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
         when that was for a broken connection or a frozen server, nobody knows whether the statement took effect,
-        and `late` is called if it may have after this returned. Whatever else the driver raises, over a value that it
+        and `on_late` is called if it may have after this returned. Whatever else the driver raises, over a value that it
         cannot send or an answer that it cannot read, is raised as it is; then too the statement may have taken effect.
         """
         for _ in range(MAX_RETRIES + 1):
@@ -136,7 +136,7 @@ class AsyncPool:
         query.give_up("the database does not answer")
 
     def usage(self) -> PoolUsage:
-        """How busy the lanes are. One is blocked when its statement takes longer than any for a lane should."""
+        """How busy the connections are. One is blocked when its statement takes longer than any of a pool should."""
         since = [connection.busy_since for connection in self._connections if connection.busy_since is not None]
         blocked = sum(time.monotonic() - start > SLOW_STATEMENT_SECONDS for start in since)
         return PoolUsage(

@@ -1,4 +1,4 @@
-"""One lane: a connection whose socket the event loop watches, and the statement that is on it (see `infrastructure.database.async_pool`)."""
+"""One place of an async connection pool: a connection whose socket the event loop watches, and the query it has."""
 
 import asyncio
 import logging
@@ -18,13 +18,16 @@ from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
 
-# Whoever waits for a locked row holds up everybody behind, so a statement soon gives its lane up and goes to a thread.
+# A statement that waits for a locked row holds up all behind it, so it soon gives up, and its work goes to a thread.
 LOCK_SECONDS = 0.2
 
 
 @dataclass(slots=True, eq=False)
 class PendingQuery:
-    """A statement on its way, and whoever waits for its answer. `late` is called when nobody does any more."""
+    """A statement on its way, and the future of its rows.
+
+    `on_sent` is called when it is sent; `on_late` when an answer comes that nobody waits for any more.
+    """
 
     statement: Prepared
     parameters: Parameters
@@ -57,7 +60,7 @@ class PendingQuery:
 
 
 class Pool(Protocol):
-    """What a lane asks and tells of those that it is one of."""
+    """What a connection asks of its pool, and tells it."""
 
     read_only: bool
     renewed_at: float
@@ -69,7 +72,7 @@ class Pool(Protocol):
 
 
 class PooledConnection:
-    """One connection, opened when it is needed, and the job it has."""
+    """One connection, opened when it is needed, and its query."""
 
     def __init__(self, pool: Pool, url: str, settings: Settings) -> None:
         self._pool, self._url, self._settings = pool, url, settings
@@ -77,12 +80,12 @@ class PooledConnection:
         self._connection: PreparedConnection | None = None
         self._opened_at = 0.0
         self._query: PendingQuery | None = None
-        # Since when it has its job, by the monotonic clock.
+        # Since when it has its query, by the monotonic clock.
         self.busy_since: float | None = None
         self._opening: asyncio.Task[None] | None = None
 
     def start(self, query: PendingQuery) -> None:
-        """Send the statement of `job`, on a new connection if need be."""
+        """Send the statement of `query`, on a new connection if need be."""
         self._query, self.busy_since = query, time.monotonic()
         if self._is_old():
             self.disconnect()
@@ -92,7 +95,7 @@ class PooledConnection:
             self._send(self._connection, query)
 
     def _is_old(self) -> bool:
-        # A connection that was being opened when the lanes were renewed may have reached the old server.
+        # A connection that was being opened when the pool was renewed may have reached the old server.
         recycled_at = self._opened_at + self._settings.db_pool_recycle
         return time.monotonic() > recycled_at or self._opened_at <= self._pool.renewed_at
 
@@ -103,7 +106,7 @@ class PooledConnection:
             # Watched at rest too: a connection that the server closes is found out before somebody uses it.
             asyncio.get_running_loop().add_reader(self._connection.descriptor, self._receive)
         except Exception as error:
-            # Whatever it is, as in `_send`: a lane that kept its job would never be free again.
+            # Whatever it is, as in `_send`: a connection that kept its query would never be free again.
             is_away = isinstance(error, psycopg.Error | OSError)
             self._fail(psycopg.OperationalError(str(error)) if is_away else error)
             return
@@ -113,7 +116,7 @@ class PooledConnection:
             self._send(self._connection, self._query)
 
     def _send(self, connection: PreparedConnection, query: PendingQuery) -> None:
-        """Send what the query takes next: a connection prepares its statement before it executes it for the first time."""
+        """Send what the query needs next: a connection prepares a statement before it executes it for the first time."""
         if query.answer.done():
             # Given up before it was sent: it must not take effect any more.
             self._end([])
@@ -127,7 +130,7 @@ class PooledConnection:
             if not connection.flush():
                 asyncio.get_running_loop().add_writer(connection.descriptor, self._flush)
         except Exception as error:
-            # Whatever it is, it belongs to whoever asked, and the lane to the next one.
+            # Whatever it is, it belongs to this query, and the connection to the next one.
             self._fail(error)
 
     def _flush(self) -> None:
@@ -169,7 +172,7 @@ class PooledConnection:
             self._end([], error)
 
     def _end(self, rows: Sequence[Row], error: Exception | None = None) -> None:
-        """Take the next job, and give its answer to whoever waits for the last one."""
+        """Take the next query, and give its rows or its error to whoever waits for this one."""
         query, self._query, self.busy_since = self._query, None, None
         if query is None:
             return
