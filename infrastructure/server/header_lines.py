@@ -6,3 +6,16 @@ from collections.abc import Iterable
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The headers as lines of HTTP/1.1. Nothing is checked: names and values must be of the shop's own making."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+class LatestLines:
+    """The lines of a list of headers, kept until it is asked for those of another list."""
+
+    def __init__(self) -> None:
+        self._headers: object = None
+        self._lines = b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, header_lines(headers)
+        return self._lines

@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.supervisors.statreload import StatReload as StatReload
 
 from infrastructure.server.connection_guard import Awaited, unsent_bytes
-from infrastructure.server.header_lines import header_lines
+from infrastructure.server.header_lines import LatestLines
+from infrastructure.server.request_parser import RequestParser
 
 # A request and its response.
 Cycle = RequestResponseCycle
@@ -49,6 +50,7 @@ class UvicornConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.parser: Any = RequestParser(self)
         # What came behind so many requests that wait, and was not parsed yet.
         self.unparsed = bytearray()
         self.flow = _PatientFlow(transport, self.pipeline, self.unparsed)
@@ -111,13 +113,15 @@ class UvicornConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self.is_between_requests = True
-        super().on_message_complete()
+        # Behind an offer the body is still to come.
+        if not self.parser.has_offer():
+            self.is_between_requests = True
+            super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        super()._unsupported_upgrade_warning()
-        # The parser has left out the body that the request may have, and would take it for the next request.
-        self.cycle.keep_alive = False
+        # A CONNECT has no body, and what follows is meant for another server.
+        self.is_between_requests, self.cycle.keep_alive = True, False
+        super().on_message_complete()
 
     def is_crowded(self) -> bool:
         """Whether there are so many connections or requests that uvicorn refuses more."""
@@ -251,20 +255,8 @@ class UvicornConnection(HttpToolsProtocol):
         return _default_lines(self.server_state.default_headers)
 
 
-class _DefaultLines:
-    """What uvicorn adds to every response, as lines. It makes a new list of headers once a second, for the date."""
-
-    def __init__(self) -> None:
-        self._headers: object = None
-        self._lines = b""
-
-    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, header_lines(headers)
-        return self._lines
-
-
-_default_lines = _DefaultLines()
+# uvicorn makes a new list of the headers of every response once a second, for the date.
+_default_lines = LatestLines()
 
 
 def respond(cycle: Cycle, status: int, headers: Iterable[bytes], body: bytes) -> bool:

@@ -302,16 +302,50 @@ async def test_a_body_that_looks_like_a_known_request_is_a_body() -> None:
     connection.end()
 
 
+OFFERS = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
+    "websocket": b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    "several": b"Connection: upgrade\r\nUpgrade: TLS/1.2, tea/3\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
+@pytest.mark.parametrize("in_pieces_of", [1, 7, 100_000])
 @pytest.mark.parametrize("answered_first", [True, False])
-async def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_request(answered_first: bool) -> None:
+async def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(
+    offer: bytes, in_pieces_of: int, answered_first: bool
+) -> None:
     connection = Connection(forgetful())
     if not answered_first:
         connection.app.may_answer.clear()
-    head = b"POST /a HTTP/1.1\r\nHost: shop\r\nConnection: upgrade\r\nUpgrade: tea\r\nContent-Length: %d\r\n\r\n"
-    await connection.feed(head % len(REQUEST), REQUEST)
+    sized = b"POST /a HTTP/1.1\r\nHost: shop\r\n%bContent-Length: %d\r\n\r\n%b" % (offer, len(REQUEST), REQUEST)
+    chunked = b"PUT /b HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n%b\r\n4\r\nbody\r\n0\r\n\r\n" % offer
+    empty = b"GET /c HTTP/1.1\r\nHost: shop\r\n%b\r\n" % offer
+    sent = sized + chunked + empty + REQUEST + sized
+    await connection.feed(*(sent[start : start + in_pieces_of] for start in range(0, len(sent), in_pieces_of)))
     connection.app.may_answer.set()
     await asyncio.sleep(0.01)
-    assert [scope["method"] for scope, _ in connection.app.seen] == ["POST"]
+    assert [(scope["method"], body) for scope, body in connection.app.seen] == [
+        ("POST", REQUEST), ("PUT", b"body"), ("GET", b""), ("GET", b""), ("POST", REQUEST),
+    ]  # fmt: skip
+    assert all((b"upgrade" in dict(scope["headers"])) is (at != 3) for at, (scope, _) in enumerate(connection.app.seen))
+    assert not connection.pipe.closing
+    assert connection.pipe.written.count(b"HTTP/1.1 200 OK") == 5
+    connection.end()
+
+
+async def test_an_offer_does_not_hide_a_body_that_cannot_be_delimited() -> None:
+    connection = Connection(forgetful())
+    await connection.feed(b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: gzip\r\n%b\r\nbody" % OFFERS["h2c"])
+    assert connection.pipe.closing
+    assert connection.pipe.written.startswith(b"HTTP/1.1 400 Bad Request")
+    connection.end()
+
+
+async def test_what_follows_a_connect_is_no_request() -> None:
+    connection = Connection(forgetful())
+    await connection.feed(b"CONNECT / HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % len(REQUEST) + REQUEST)
+    assert [scope["method"] for scope, _ in connection.app.seen] == ["CONNECT"]
     assert connection.pipe.closing
     assert connection.pipe.written.count(b"connection: close") == connection.pipe.written.count(b"HTTP/1.1 ") == 1
     connection.end()

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httptools
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -90,11 +91,13 @@ OF_A_CONNECTION: dict[str, type | tuple[type, ...]] = {
     "flow": FlowControl,
     "limit_concurrency": int,
     "logger": logging.Logger,
+    "headers": list,
     "loop": asyncio.AbstractEventLoop,
     "pipeline": deque,
     "scope": dict,
     "server_state": uvicorn.server.ServerState,
     "tasks": set,
+    "parser": httptools.HttpRequestParser,
     "timeout_keep_alive": (int, float),
     "timeout_keep_alive_task": (asyncio.TimerHandle, type(None)),
     "transport": asyncio.Transport,
