@@ -32,7 +32,7 @@ from schemas.order import (
 )
 from services.client import ClientService
 from services.declared_errors import refusals_of
-from services.expanded_orders import ExpandedOrders, Place, in_pieces, single_statement
+from services.expanded_orders import ExpandedOrders, Place, expand, in_pieces
 from services.idempotency import Reply
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
@@ -142,7 +142,7 @@ class OrderController(BaseController):
 
         def work(session: Session) -> RenderedResponse:
             row = OrderService(session).read(id_key, self.fields)
-            expanded = single_statement(session, [row], query.expand)
+            expanded = expand(session, [row], query.expand)
             if expanded is not None:
                 return rendered_fields(as_dict(row, self.fields) | expanded[0], query)
             return tagged_row(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
@@ -152,7 +152,7 @@ class OrderController(BaseController):
     def _page(
         self, session: Session, query: ClientOrdersQuery, page: Page, path: str, params: Params
     ) -> RenderedResponse | StreamedPage:
-        expanded = single_statement(session, page.rows, query.expand)
+        expanded = expand(session, page.rows, query.expand)
         if expanded is None:
             return StreamedPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, params))
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, expanded, strict=True)]

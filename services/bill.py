@@ -37,7 +37,7 @@ class BillService(BaseService[Bill]):
     def before_create(self, values: dict[str, Any]) -> None:
         number = values.get("bill_number")
         if number is None:
-            # Everything else that can fail is looked at first: the counter serializes whoever asks.
+            # What can fail is checked before: transactions wait for each other at the counter.
             self._hold_references(values)
             values["bill_number"] = BillRepository(self.session).next_number(BillKind.SALE)
         else:
@@ -64,7 +64,7 @@ class BillService(BaseService[Bill]):
             raise Conflict(f"Bill {row.id_key} was numbered by the server and cannot be deleted")
 
     def follow(self, order: Order) -> None:
-        """Set the total of the order's bill to what the order now says. Lock the order and its products first."""
+        """Set the total of the order's bill by that of the order. Lock the order and its products first."""
         bill = super().lock(order.bill_id)
         total = amount_to_pay(order.total, bill.discount)
         if bill.total != total:

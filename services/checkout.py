@@ -1,4 +1,4 @@
-"""Placing an order: bill, order and details in one transaction, or nothing at all."""
+"""Placing an order: bill, order and details in one transaction, all or nothing."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -38,10 +38,10 @@ __all__ = ["CheckoutService", "PlacedOrder", "single_statement"]
 def single_statement(
     checkout: Checkout, keyed: KeyedRequest | None, location: str
 ) -> SingleStatement[PlacedOrder] | None:
-    """How to place the order by one statement, which also keeps its answer under the key; None where it takes more.
+    """The statement that places the order, and keeps its response under the key; None where one is not enough.
 
-    `location` is what stands before the order's key in its path. Whoever gets no order from it asks `CheckoutService`,
-    which finds out why and says so.
+    `location` is the path before the order's key. Where the statement gives no order, `CheckoutService` finds out why
+    and raises that.
     """
     ids = [line.product_id for line in checkout.lines]
     has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
@@ -51,16 +51,16 @@ def single_statement(
     statement, parameters = placing(_asked(checkout), kept_under)
 
     def invalidation(order: PlacedOrder | None) -> Invalidation:
-        # Which products are sold was known before.
+        # The products sold are known without the result.
         sold = Invalidation()
-        _tell_of(sold, ids)
+        _add_products(sold, ids)
         return sold
 
     return SingleStatement(statement, parameters, placed, invalidation)
 
 
 class CheckoutService:
-    """Places orders step by step, on locked products."""
+    """Places orders by several statements, on locked products."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -78,7 +78,7 @@ class CheckoutService:
         AlreadyExists,
     )
     def place(self, checkout: Checkout) -> PlacedOrder:
-        """The stored order, within the transaction of the session. Raises what the rules say against it."""
+        """The stored order, within the transaction of the session. Raises the first rule that the order breaks."""
         bill_number = checkout.optional("bill_number")
         if bill_number is not None:
             require_client_number(bill_number)
@@ -89,8 +89,8 @@ class CheckoutService:
         _require_agreement(checkout, locked_products)
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
             order = self.repository.place(_asked(checkout))
-        assert order is not None, "the products are locked as they were looked at"
-        _tell_of(invalidation_of(self.session), locked_products)
+        assert order is not None, "the products were checked under their locks"
+        _add_products(invalidation_of(self.session), locked_products)
         return order
 
 
@@ -111,13 +111,13 @@ def _asked(checkout: Checkout) -> NewOrder:
     )
 
 
-def _tell_of(invalidation: Invalidation, product_ids: Iterable[int]) -> None:
+def _add_products(invalidation: Invalidation, product_ids: Iterable[int]) -> None:
     for product_id in product_ids:
         invalidation.row_changed(ProductService.resource, product_id)
 
 
 def _require_agreement(checkout: Checkout, locked_products: dict[int, Any]) -> None:
-    """Raise the first thing that the rules say against the order."""
+    """Raise the first rule that the order breaks."""
     for line in checkout.lines:
         if line.product_id not in locked_products:
             raise NotFound("Product", line.product_id)
@@ -128,7 +128,7 @@ def _require_agreement(checkout: Checkout, locked_products: dict[int, Any]) -> N
 
 
 def _require_stock(checkout: Checkout, locked_products: dict[int, Any]) -> None:
-    """Lines of the same product are summed: together they must not take more than there is."""
+    """Raise `InsufficientStock` if the lines of a product take more than there is, as a sum."""
     wanted: Counter[int] = Counter()
     for line in checkout.lines:
         wanted[line.product_id] += line.quantity

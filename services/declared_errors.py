@@ -1,7 +1,7 @@
-"""What the services can refuse, said where they do: the OpenAPI document tells it of each operation.
+"""Declared errors: what each service may raise, for the OpenAPI document of its operations.
 
 `refuses` on a function names what it, or what it calls, may raise. What follows from the tables, from the references of
-an entity, and from how every row is changed need not be said: `creation`, `change` and `deletion` know it.
+an entity, and from how every row is changed is not declared: `creation`, `change` and `deletion` add it.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def refuses(*errors: type[ShopError]) -> Callable[[F], F]:
 
 
 def refusals_of(*functions: Callable[..., Any]) -> Errors:
-    """What is declared of these functions."""
+    """What these functions declare."""
     return _NOTHING.union(*(getattr(function, "refusals", _NOTHING) for function in functions))
 
 
@@ -55,11 +55,11 @@ def deletion(service: "type[BaseService[Any]]", *, by_the_thousand: bool = False
 
 
 def _of_stored_row(by_the_thousand: bool) -> Errors:
-    # Of many rows each says its version in the body.
+    # Of many rows, each has its version in the body.
     return frozenset({NotFound}) if by_the_thousand else frozenset({NotFound, PreconditionFailed})
 
 
 def _of_values(service: "type[BaseService[Any]]") -> Errors:
-    refers = {NotFound} if service.references else set()
-    is_told_apart = {AlreadyExists} if has_unique_fields(service.thing) else set()
-    return frozenset(refers | is_told_apart)
+    of_references = {NotFound} if service.references else set()
+    of_unique_fields = {AlreadyExists} if has_unique_fields(service.thing) else set()
+    return frozenset(of_references | of_unique_fields)

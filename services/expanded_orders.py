@@ -1,8 +1,8 @@
-"""Orders with others inside: at once where that is little, else piece by piece.
+"""Expanded orders, with objects inside them: rendered as a whole if they are few, else in pieces.
 
-A page has a bound of orders, but an order has none of details. So a page whose orders have many is never held as a
-whole: it is rendered in pieces, each read when the one before it has been taken. An order and its details are as they
-are when their piece is read, which is later than the page was.
+The orders of a page are limited, but the details of an order are not. So a page whose orders have many details is never
+held as a whole: it is rendered in pieces, each read when the one before it was sent. An order and its details are as
+they are when their piece is read, which is later than the page.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ _OTHERS = (
     ("client", ClientRepository, tuple(ClientRead.model_fields)),
 )
 
-# So many details are read at once, for all orders of a page together. A piece has fewer: it takes some 5 ms.
+# At most so many details are read for a whole page. A piece has fewer: it takes some 5 ms.
 MOST_DETAILS = 2000
 PIECE_DETAILS, PIECE_ORDERS = 500, 100
 
 
-def single_statement(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
-    """For each order the named objects to show inside it, with one query per name; None for too many details."""
+def expand(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
+    """For each order the named objects inside it, by one query per name; None if there are too many details."""
     details: Sequence[Any] = ()
     if _DETAILS in names:
         keys = [order.id_key for order in orders]
@@ -57,14 +57,14 @@ def _inside(
             keys = [getattr(order, f"{name}_id") for order in orders]
             objects = {row.id_key: dict(row._mapping) for row in repository(session).rows("id_key", keys, fields)}
             for key, found in zip(keys, inside, strict=True):
-                # What was deleted in between went with its order.
+                # One that was deleted in between was deleted with its order.
                 found[name] = objects.get(key)
     return inside
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a piece begins: at which of the orders, and behind which of its details if some of them are told."""
+    """Where a piece begins: at which of the orders, and behind which of its details if some of them were sent."""
 
     order: int = 0
     after: int | None = None
@@ -73,7 +73,7 @@ class Place:
 class ExpandedOrders:
     """The JSON of `orders`, in pieces: of each what its row in `rows` shows, and the objects `names`.
 
-    `numbers` says how many details each order has, about.
+    `numbers` are about how many details the orders have, by their keys.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ExpandedOrders:
         self._numbers = [numbers.get(order.id_key, 0) for order in orders]
 
     def piece(self, session: Session, place: Place) -> tuple[bytes, Place | None]:
-        """The piece that begins at this place, and where the next one does; None behind the last one."""
+        """The piece that begins at this place, and where the next one begins; None after the last one."""
         if not self._orders:
             return b"[]\n", None
         is_long = self._numbers[place.order] > PIECE_DETAILS
@@ -95,7 +95,7 @@ class ExpandedOrders:
         return (text + b"]\n", None) if following.order == len(self._orders) else (text, following)
 
     def of_one(self, session: Session) -> bytes:
-        """The JSON of the only order, with more inside than is read at once."""
+        """The JSON of the only order, which has more details than are read at once."""
         pieces: list[bytes] = []
         following: Place | None = Place()
         while following is not None:
@@ -117,7 +117,7 @@ class ExpandedOrders:
         return to_json(content)[1:-1], Place(end)
 
     def _some_of_one(self, session: Session, place: Place) -> tuple[bytes, Place]:
-        """Some details of one order: with its beginning before the first ones, with its end behind the last ones."""
+        """Some details of one order: with its JSON before the first of them, and the rest of its JSON behind the last."""
         order = self._orders[place.order]
         found = OrderDetailRepository(session).next_of(order.id_key, place.after or 0, DETAIL_FIELDS, PIECE_DETAILS)
         details = to_json([dict(row._mapping) for row in found])[1:-1]
@@ -135,5 +135,5 @@ class ExpandedOrders:
 def in_pieces(
     session: Session, orders: Sequence[Any], rows: Sequence[dict[str, Any]], names: Sequence[str]
 ) -> ExpandedOrders:
-    """The orders of a page whose details are too many to be read at once, and of each what is shown of its row."""
+    """The orders of a page whose details are too many to be read at once. `rows` are what is shown of each order."""
     return ExpandedOrders(orders, rows, names, OrderDetailRepository(session).numbers([row.id_key for row in orders]))

@@ -1,6 +1,6 @@
-"""What tells one request under an Idempotency-Key from another: a digest of method, path and body.
+"""Fingerprint of a request with an Idempotency-Key: a digest of method, path and body.
 
-The body goes into it in canonical form: sorted keys, no space, 5.0 the same as 5.
+It is made of the body's canonical form: sorted keys, no spaces, 5.0 the same as 5.
 """
 
 import hashlib
@@ -23,19 +23,19 @@ def fingerprint(method: str, path: str, body: Any) -> bytes:
 
 
 class RowsFingerprint:
-    """The fingerprint of a request whose body is an array, from its elements one after the other."""
+    """The fingerprint of a request whose body is an array, made of its elements part by part."""
 
     def __init__(self, method: str, path: str) -> None:
         self._digest = hashlib.sha256("\n".join((method, path, "[")).encode())
         self._separator = ""
 
     def add(self, rows: list[Any]) -> None:
-        """Take the next elements into account, one at least."""
+        """Add the next elements, at least one."""
         self._digest.update(f"{self._separator}{_canonical(rows)[1:-1]}".encode())
         self._separator = ","
 
     def digest(self) -> bytes:
-        """What `fingerprint` says of the array of all elements so far."""
+        """The `fingerprint` of the array of all elements so far."""
         whole = self._digest.copy()
         whole.update(b"]")
         return whole.digest()
@@ -53,7 +53,7 @@ def _canonical_number(value: Any) -> int | str:
         raise TypeError(f"{type(value).__name__} is not JSON")
     if not value:
         return 0
-    # Neither comparison nor rounding here looks at the bounds of the usual context, as arithmetic does.
+    # Unlike arithmetic, neither comparison nor rounding here is bounded by the default context.
     if value.adjusted() < _DIGITS and -_LARGEST < value < _LARGEST and value == value.to_integral_value():
         return int(value)
     return str(value.normalize(_EXACT))

@@ -1,4 +1,4 @@
-"""How the shop feels: the database, Redis, the pool, and the worst of them."""
+"""Health checks: the database, Redis, the pool, and the worst of them."""
 
 import asyncio
 import datetime as dt
@@ -15,7 +15,7 @@ from infrastructure.database.migrations import heads, named
 
 log = logging.getLogger("shop.health")
 
-# Shorter than the two seconds within which an answer is promised.
+# Shorter than the two seconds within which a response is promised.
 PROBE_SECONDS = 1.5
 LATENCY = {"warning_ms": 100, "critical_ms": 500}
 UTILIZATION = {"warning_percent": 70, "critical_percent": 90}
@@ -23,7 +23,7 @@ _FROM_BEST_TO_WORST = ("healthy", "warning", "degraded", "critical")
 
 
 class HealthService:
-    """Looks at what one worker depends on. A probe that hangs is not started twice."""
+    """Probes what one worker depends on. A probe that hangs is not started twice."""
 
     def __init__(self, database: Database, gateway: RedisGateway) -> None:
         self.database = database
@@ -40,7 +40,7 @@ class HealthService:
         return {"status": worst, "timestamp": _now(), "ready": not missing, "not_ready": missing, "checks": checks}
 
     async def not_ready(self, *, draining: bool) -> list[str]:
-        """Why no request should be sent here; nothing when the database answers and has every migration of this code."""
+        """Why no request should be sent here; empty when the database responds and has every migration of this release."""
         schema = await self._probe("ready", self.database.schema)
         reasons = ["The process is about to stop"] if draining else []
         if schema is None:
@@ -65,7 +65,9 @@ class HealthService:
         return {"status": "up", "health": "healthy", "latency_ms": round(latency, 2)}
 
     def _pool(self) -> dict[str, Any]:
-        """The use of the kind of connections that is used most: a free lane is of no help to who needs a thread."""
+        """The connections of all kinds. The utilization is that of the kind used most: a free connection of the async pool
+        is of no use to a thread.
+        """
         usage = self.database.usage()
         size, in_use = (sum(getattr(one, name) for one in usage.values()) for name in ("size", "in_use"))
         percent = round(max(one.percent for one in usage.values()), 1)
@@ -82,7 +84,7 @@ class HealthService:
         }
 
     async def _probe(self, name: str, probe: Callable[[], Awaitable[Any]]) -> Any:
-        """What the probe says; None when it fails or takes too long."""
+        """The result of the probe; None when it fails or takes too long."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 return await self._probes.result(name, partial(_caught, name, probe))
@@ -94,7 +96,7 @@ async def _caught(name: str, probe: Callable[[], Awaitable[Any]]) -> Any:
     try:
         return await probe()
     except Exception as error:
-        # Whatever the reason, the answer is "down"; polled every few seconds, it must not fill the log.
+        # Whatever the reason, the check is "down". It is polled every few seconds and must not fill the log.
         log.debug("The %s probe failed: %s", name, error)
         return None
 

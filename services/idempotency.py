@@ -1,8 +1,8 @@
-"""One request, one effect: what an Idempotency-Key promises.
+"""Idempotency keys: a request has one effect, however often it is sent with the same Idempotency-Key.
 
-The answer is stored in the transaction that does the work, so that both exist or neither. While it
-runs, an advisory lock of that transaction tells repeats to wait; it cannot be left behind by a
-killed worker, because PostgreSQL ends the transaction with the connection.
+The reply is stored in the transaction that does the work, so that both exist or neither. While it runs, an advisory lock
+of that transaction refuses repeats (409); a killed worker leaves none behind, because PostgreSQL ends the transaction
+with the connection.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from services.refusal_log import log_refusal
 PROBLEM = "application/problem+json"
 KEEP_HOURS = 24
 PURGE_BATCH = 1000
-# The refusals of the rules are answers like any other; what may succeed when repeated is not kept.
+# Refusals by a rule are kept like any other reply; what may succeed when it is repeated is not.
 _KEPT_REFUSALS = {400, 404, 409}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished answer to a write: status, body and headers."""
+    """The finished reply to a write: status, body and headers."""
 
     status: int
     body: bytes = b""
@@ -33,7 +33,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request with an Idempotency-Key, and what an error body says about it."""
+    """A request with an Idempotency-Key, and what the body of an error says about it."""
 
     key: str
     fingerprint: bytes
@@ -49,7 +49,7 @@ class Idempotency:
         self._transact = transact
 
     def once(self, work: Callable[[Session], Reply]) -> Reply:
-        """The reply of `work`, done now or earlier. Raises `RequestInProgress`, `KeyReused`, and refusals not kept."""
+        """The reply of `work`, done now or earlier. Raises `RequestInProgress`, `KeyReused`, and refusals that are not kept."""
 
         def first_time(session: Session) -> Reply:
             kept = self._kept(session)
@@ -68,9 +68,9 @@ class Idempotency:
             return self._transact(self._refusal(refusal))
 
     def _refusal(self, refusal: ShopError) -> Callable[[Session], Reply]:
-        """Keep a refusal in a second transaction: the first took back everything, its lock included.
+        """Keep a refusal in a second transaction: the first was rolled back, its lock included.
 
-        Should a twin have done the work in between, its answer is the one that counts.
+        If a repeat has done the work in between, its reply counts.
         """
 
         def keep_refusal(session: Session) -> Reply:
@@ -110,5 +110,5 @@ class Idempotency:
 
 
 def purge(session: Session) -> int:
-    """Forget answers that nobody is promised any more, at most `PURGE_BATCH` of them; how many there were."""
+    """Delete replies that were kept long enough, at most `PURGE_BATCH` of them; how many there were."""
     return IdempotencyKeyRepository(session).purge(KEEP_HOURS, PURGE_BATCH)

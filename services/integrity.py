@@ -1,8 +1,8 @@
-"""The one place where a constraint of the database becomes a domain error.
+"""The one place where a violated constraint of the database becomes a domain error.
 
-Whether a value is free only the database can say, so nobody looks before the write; a reference is held
-before, and may still be caught here. The verdict is read from the SQLSTATE and the constraint's name,
-never from its text. The names are those of the models, so a new entity needs nothing here.
+Only the database knows whether a value is free, so it is not checked before a write; a row that is referred to is locked
+before, and may still be missing here. What was violated is known by the SQLSTATE and the constraint's name, never by the
+text of the error. The names are those of the models, so a new entity needs nothing here.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _UNIQUE_FIELDS = {
     for name, field in unique_fields(mapper.class_).items()
 }
 _FOREIGN_KEYS = {str(key.name): key for table in Base.metadata.tables.values() for key in table.foreign_key_constraints}
-# What a foreign key points to, and the field of the client's body that does.
+# What a foreign key refers to, and the field of the client's body that does.
 _REFERENCES = {name: (_THINGS[key.referred_table.name], key.column_keys[0]) for name, key in _FOREIGN_KEYS.items()}
 _REFERRING = {name: next(iter(key.columns)) for name, key in _FOREIGN_KEYS.items()}
 
@@ -51,7 +51,7 @@ def is_held_by_others(thing: str) -> bool:
 
 @contextmanager
 def violations_of(values: Mapping[str, Any]) -> Iterator[None]:
-    """Within it, a violated constraint is raised as the domain error about `values`, the row being written."""
+    """During the block, a violated constraint is raised as the domain error about `values`, the row being written."""
     try:
         yield
     except DBAPIError as error:
@@ -67,11 +67,11 @@ def written_in_parts(
     write: Callable[[Sequence[Mapping[str, Any]]], Sequence[Any] | None],
     first: int = 0,
 ) -> list[Any]:
-    """What `write` gives for all rows. A violated constraint is raised with the place of the row that it is about.
+    """What `write` returns for all rows. A violated constraint is raised with the place of the row that it is about.
 
-    PostgreSQL says which constraint was violated, and by which of many rows only in words. So rows that it refuses are
-    written again by halves, until it is one that is refused; the whole costs about as much as twice the rows. What
-    stood in their way may be gone by then: then they are written. `first` is the place of the first row.
+    PostgreSQL names the constraint that was violated, but the row only in the text of the error. So rows that it refuses
+    are written again by halves, until a single row is refused; that costs about as much as writing twice the rows. If
+    what was in the way is gone by then, they are written. `first` is the place of the first row.
     """
     try:
         with session.begin_nested():
@@ -88,7 +88,7 @@ def written_in_parts(
 
 
 def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> tuple[ShopError | None, str | None]:
-    """What the shop calls the error about a row with these values, if it has a word for it, and the field in question."""
+    """The domain error about a row with these values, if there is one for it, and the field that it is about."""
     code, constraint = sqlstate(error), _constraint(error)
     if code == OUT_OF_RANGE:
         return AmountTooLarge(), None
@@ -105,7 +105,7 @@ def _about_write(error: DBAPIError, values: Mapping[str, Any]) -> tuple[ShopErro
 
 @contextmanager
 def references_to(thing: str, row_id: int) -> Iterator[None]:
-    """Within it, the deletion of a row that others still point to is raised as a conflict."""
+    """During the block, the deletion of a row that others still refer to is raised as a conflict."""
     try:
         yield
     except DBAPIError as error:
@@ -116,12 +116,12 @@ def references_to(thing: str, row_id: int) -> Iterator[None]:
 
 
 def still_has(thing: str, row_id: int, table: str) -> Conflict:
-    """The refusal to delete a row that rows of `table` point to."""
+    """The refusal to delete a row that rows of `table` refer to."""
     return Conflict(f"Cannot delete {thing.lower()} {row_id}: it still has {table.replace('_', ' ')}")
 
 
 def referring_column(error: DBAPIError) -> Column[Any] | None:
-    """The column whose foreign key forbids a deletion, if that is what the error is about."""
+    """The column whose foreign key forbids a deletion, if the error is about one."""
     return _REFERRING.get(_constraint(error)) if sqlstate(error) in _FOREIGN_KEY else None
 
 

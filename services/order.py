@@ -1,4 +1,4 @@
-"""Rules of orders: the way of their status, and what is fixed once they have details."""
+"""Rules of orders: which status follows which, and what is fixed once they have details."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,16 +59,16 @@ class OrderService(BaseService[Order]):
         _require_no_returns(row, details)
         if row.is_open:
             self._give_back(details)
-        # The details themselves go with the order, by the foreign key.
+        # The foreign key deletes the details with their order.
         BillService(self.session).settle_at_zero(row)
 
     def move_to(self, order_id: int, status: OrderStatus) -> Order:
-        """The order in its new status; the same status again is no change. Raises `StatusConflict`."""
+        """The order in its new status; the status that it has is no change. Raises `StatusConflict`."""
         return self.update(order_id, {"status": int(status)})
 
     @refuses(NotFound, StatusConflict)
     def advance(self, order_id: int) -> Order:
-        """The order one step further. Raises `StatusConflict` at the end of the way."""
+        """The order in its next status. Raises `StatusConflict` if there is none."""
         order = self.lock(order_id)
         current = OrderStatus(order.status)
         if current.next is None:
@@ -78,7 +78,7 @@ class OrderService(BaseService[Order]):
 
     @refuses(NotFound, Conflict, StatusConflict, AmountTooLarge)
     def cancel(self, order_id: int) -> Order:
-        """The order, CANCELED, with its goods back on the shelf."""
+        """The order, CANCELED, with its goods back in stock."""
         return self.move_to(order_id, OrderStatus.CANCELED)
 
     @refuses(NotFound, RuleBroken)

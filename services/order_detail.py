@@ -26,7 +26,7 @@ from services.product import ProductService, require_active, require_price, sale
 
 
 class OrderDetailService(BaseService[OrderDetail]):
-    """Locks the order, then its products by id, then its bill, each once, as everybody does: so nobody deadlocks."""
+    """Locks the order, then its products by id, then its bill, each once; every service does so, against deadlocks."""
 
     thing, resource = "OrderDetail", "order_details"
     repository_type = OrderDetailRepository
@@ -80,7 +80,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         self._set_total(order, total)
 
     def _move(self, row: OrderDetail, locked_products: dict[int, Product], target: int, quantity: int) -> None:
-        """Take and give back what the change of product and quantity asks for."""
+        """Move the stock as the change of product and quantity asks for."""
         if target != row.product_id:
             require_active(locked_products[target])
             self.products.move_stock(locked_products[target], -quantity, StockReason.SALE, row.id_key)

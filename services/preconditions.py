@@ -1,4 +1,4 @@
-"""What a client asks of the version of a row before it is changed: `If-Match` and `If-None-Match`."""
+"""Preconditions of a write: the versions of a row that `If-Match` and `If-None-Match` allow."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.errors import PreconditionFailed
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """The versions that a row may have, where not any will do, and those it must not have: None for any at all."""
+    """The versions that a row may have (None: any), and those it must not have (None: every version)."""
 
     wanted: frozenset[str] | None = None
     unwanted: frozenset[str] | None = frozenset()

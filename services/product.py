@@ -64,9 +64,9 @@ class ProductService(BulkService[Product]):
         return products
 
     def move_stock(self, product: Product, delta: int, reason: StockReason, order_detail_id: int | None = None) -> None:
-        """Add `delta` pieces to a locked product's stock, and say so in the ledger.
+        """Add `delta` to a locked product's stock, with an entry in the ledger.
 
-        Raises `InsufficientStock` when there are fewer than a negative `delta` takes.
+        Raises `InsufficientStock` when a negative `delta` takes more than there is.
         """
         if delta == 0:
             return
@@ -93,7 +93,7 @@ class ProductService(BulkService[Product]):
         return self.movements.page(query, fields, product_id=product_id)
 
     def _sold(self, products: Sequence[Product]) -> set[int]:
-        """The keys of those that any order has, or had before it was canceled, a line of."""
+        """The keys of those products that are in a detail of any order, canceled or not."""
         return self.repository.referred_to(OrderDetail.__table__.c.product_id, [product.id_key for product in products])
 
     def _record_edits(self, edits: Sequence[tuple[Product, dict[str, Any]]]) -> None:

@@ -1,4 +1,4 @@
-"""Refusals by a rule, told to the log: a shop whose orders are refused all day should not find out from its books."""
+"""Logs refusals by a rule, so that a shop sees in its log when orders are refused all day."""
 
 import logging
 from decimal import Decimal
@@ -8,7 +8,7 @@ from services.errors import Conflict, RequestInProgress, RuleBroken, ShopError
 
 log = logging.getLogger("shop.rules")
 
-# Warnings for refusals: so many at once, then so many a second; the next one tells how many had none.
+# Warnings for refusals: so many at once, then so many a second; the next one has the number of refusals without one.
 BURST = 20
 PER_SECOND = 1.0
 
@@ -16,9 +16,9 @@ _allowance = TokenBucket(BURST, PER_SECOND)
 
 
 def log_refusal(error: ShopError) -> None:
-    """A warning with the code and the numbers of `error`, if a rule of the shop refuses by it.
+    """Log a warning with the code and the numbers of `error`, if it is a refusal by a rule of the shop.
 
-    What a client wrote, such as an e-mail address, is not among the numbers.
+    What a client wrote, such as an e-mail address, is left out.
     """
     if not isinstance(error, RuleBroken | Conflict) or isinstance(error, RequestInProgress):
         return

@@ -1,4 +1,4 @@
-"""Returning goods: back on the shelf, and a credit bill for what they cost."""
+"""Returning goods: back in stock, and a credit bill for what they cost."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _RETURNABLE = (OrderStatus.IN_PROGRESS, OrderStatus.DELIVERED)
 
 
 class ReturnService:
-    """Locks the order, then its products by id, then the bill, then the counter: as everybody does."""
+    """Locks the order, then its products by id, then the bill, then the counter, as every service does."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -40,7 +40,7 @@ class ReturnService:
             raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: nothing of it can be returned")
         details = {detail.id_key: detail for detail in OrderDetailRepository(self.session).of_order(order_id)}
         returned = _quantities(request, details)
-        self._to_the_shelf(returned, details)
+        self._restock(returned, details)
         sale = self.bills.lock(order.bill_id)
         assert sale is not None, "an order's bill cannot be deleted"
         refund = _refund(order, sale, details.values())
@@ -57,7 +57,7 @@ class ReturnService:
         with violations_of(credit):
             return self.bills.add(credit)
 
-    def _to_the_shelf(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
+    def _restock(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
         products = ProductService(self.session)
         locked_products = products.lock_all({details[detail_id].product_id for detail_id in returned})
         for detail_id, quantity in returned.items():
@@ -67,7 +67,7 @@ class ReturnService:
 
 
 def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int]:
-    """How many pieces of which line come back, never more than are still out."""
+    """The quantities returned, by the key of the detail. Raises `ReturnExceedsSale` for more than is still out."""
     returned: Counter[int] = Counter()
     for line in request.lines:
         if line.order_detail_id not in details:
@@ -81,12 +81,12 @@ def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int
 
 
 def _refund(order: Order, sale: Bill, details: Iterable[OrderDetail]) -> Decimal:
-    """What to refund now: all that was returned so far, less its share of the discount, less earlier refunds.
+    """What to refund now: the price of all goods returned so far, less their share of the discount and earlier refunds.
 
-    Rounding the sum of all returns, not each of them, keeps many small returns from adding up to a
-    cent too much or too little.
+    The sum of all returns is rounded, and not each of them: many small returns do not add up to a cent too much or too
+    little.
     """
     gross = sum((detail.price * detail.returned_quantity for detail in details), ZERO)
-    # Multiplied before it is divided: a rounded share would be off for large sums.
+    # Multiplied before it is divided: a rounded share would be wrong for large sums.
     refunded = (gross * max(ZERO, order.total - sale.discount) / order.total).quantize(_CENT, ROUND_HALF_UP)
     return max(ZERO, refunded - order.returned_total)

@@ -1,7 +1,7 @@
-"""The promises about the data that hold after whatever happened, and the repair of what has one right answer.
+"""Invariants of the data, which hold after any fault, and the repair of what can have one right value only.
 
-A verification reads; give it a session whose transaction is one snapshot, so that a shop at work looks the same to
-every query. A repair decides again under the locks that the shop itself takes, and in their order.
+A verification only reads; give it a session whose transaction is one snapshot, so that every query sees the same rows
+while the shop works. A repair decides again under the locks that the shop itself takes, and in their order.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ SHOWN_BREACHES = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one invariant: how many rows of each kind were looked at, and which of them break it.
+    """The result for one invariant: how many rows of each kind were checked, and which of them break it.
 
     `breaches` holds at most `SHOWN_BREACHES` lines; `more` says whether there are others.
     """
@@ -38,20 +38,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A row that has one right answer. `apply` sets it, in a transaction of its own."""
+    """A row that can have one right value only. `apply` sets it, in a transaction of its own."""
 
     text: str
     apply: Callable[[Session], None]
 
 
 class VerificationService:
-    """The invariants, looked at through one session."""
+    """Checks the invariants in one session."""
 
     def __init__(self, session: Session) -> None:
         self.repository = VerificationRepository(session)
 
     def findings(self) -> list[Finding]:
-        """What became of each of the invariants."""
+        """The results for all invariants."""
         limit = SHOWN_BREACHES + 1
         rows = self.repository
         return [
@@ -100,7 +100,7 @@ class VerificationService:
         ]
 
     def repairs(self) -> list[Repair]:
-        """Everything that can be mended: totals from details, stock from its ledger, keys of e-mail addresses."""
+        """All that can be repaired: totals from details, stock from its ledger, keys of e-mail addresses."""
         return [
             *(_total_repair(row) for row in self.repository.broken_totals(None) if row.details <= MAX_MONEY),
             *(
@@ -112,7 +112,7 @@ class VerificationService:
         ]
 
     def _other_keys(self) -> list[tuple[Any, str]]:
-        """Clients with another key than that of their address, which stands beside them."""
+        """Clients whose key is not that of their address, each with the right key."""
         keys = [(row, email_key(row.email)) for row in self.repository.unsure_email_keys()]
         return [(row, key) for row, key in keys if row.email_key != key]
 
@@ -186,7 +186,7 @@ def _stock_repair(row: Any) -> Repair:
             return
         product.stock = VerificationRepository(session).ledger_of(product_id)
         session.flush()
-        # Readers may have the wrong stock in their cache.
+        # The wrong stock may be in the cache.
         ProductService(session).has_changed(product)
 
     return Repair(f"product {product_id}: stock {row.stock} -> {row.ledger}", apply)
@@ -198,7 +198,7 @@ def _key_repair(row: Any, key: str) -> Repair:
     def apply(session: Session) -> None:
         clients = ClientRepository(session)
         client = clients.lock(client_id)
-        # Two rows with one address are for people to merge.
+        # Two rows with the same address are left for people to merge.
         if client is not None and not clients.taken("email", [email_key(client.email)]):
             client.email_key = email_key(client.email)
 

@@ -9,34 +9,34 @@ T = TypeVar("T")
 
 
 class SingleFlight:
-    """Works under names, each done once for all who ask for its name meanwhile."""
+    """Runs work under names: a call while work of the same name is under way gets the result of that."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def result(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `work` returns or raises, or what somebody else's does that is under way under `name`.
+        """What `work` returns or raises, or the work that is under way as `name`.
 
-        It runs in a task of its own, so that whoever came first may leave without failing the others.
+        It runs in a task of its own, so that the first caller may be cancelled without failing the others.
         """
         task = self._tasks.get(name)
         if task is None:
             task = self._tasks[name] = asyncio.create_task(work())
-            task.add_done_callback(partial(self._forget, name))
+            task.add_done_callback(partial(self._remove, name))
         return cast(T, await asyncio.shield(task))
 
     def detach(self, name: Hashable) -> None:
-        """Let nobody join the work under `name` any more; those who have still get its result."""
+        """Let later calls not join the work under way as `name`; those that have joined still get its result."""
         self._tasks.pop(name, None)
 
     async def wait(self) -> None:
-        """Return when all that can be joined now is done."""
+        """Return when all work that can be joined now is done."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
 
-    def _forget(self, name: Hashable, task: asyncio.Task[Any]) -> None:
+    def _remove(self, name: Hashable, task: asyncio.Task[Any]) -> None:
         if self._tasks.get(name) is task:
             del self._tasks[name]
-        # All who waited may have gone; an error that nobody collects would be reported as lost.
+        # Retrieved here, because all callers may be gone, and asyncio would report the error as never retrieved.
         if not task.cancelled():
             task.exception()

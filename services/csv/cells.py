@@ -1,8 +1,8 @@
-"""What the cells of a CSV file must be: the rules of the API's bodies, held against whole columns at once.
+"""Validates the cells of a CSV file by the rules of the API's bodies, a whole column at once.
 
 There is one set of rules, the fields of the `Create` schemas. Thousands of cells of a column are validated as one list,
-which takes a fraction of the time that a model per row takes: texts as they come, because names hardly ever repeat, and
-of numbers each one once. An empty cell is a field that was left out.
+which takes a fraction of the time of a model per row: all texts, because names hardly ever repeat, and each number
+once. An empty cell is a field that was left out.
 """
 
 import re
@@ -24,11 +24,11 @@ LINE = "line"
 
 _LEFT_OUT = ""
 _MISSING = "Field required"
-# A cell that does not look like a number or a flag is handed on as text, for the schema to refuse.
+# A cell that does not look like a number or a flag stays a text, which the schema refuses.
 _NUMBER = re.compile(r"\s*-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _FLAGS = {"true": True, "false": False}
-# With a decimal comma, in groups of three or in none. Exactly three digits behind a comma without groups may be
-# thousands or thousandths, and nobody guesses about money.
+# With a decimal comma, in groups of three or in none. Exactly three digits behind a comma without groups may be thousands
+# or thousandths; amounts of money are not guessed.
 _COMMA_NUMBER = re.compile(r"(-?)(?:([0-9]{1,3}(?:[.\u00a0\u202f ][0-9]{3}){1,9})|([0-9]{1,30}))(?:,([0-9]{1,30}))?")
 _AMBIGUOUS_DIGITS = 3
 _GROUPING = str.maketrans("", "", ".\u00a0\u202f ")
@@ -37,11 +37,11 @@ _LOCAL_FLAGS = {
     **dict.fromkeys(("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar"), True),
     **dict.fromkeys(("falsch", "faux", "falso", "onwaar"), False),
 }
-# What so many different numbers of a column mean is remembered, because numbers repeat.
-_MOST_REMEMBERED = 100_000
+# The cells of so many different numbers of a column are cached, because numbers repeat.
+_MOST_CACHED = 100_000
 
-# What the table gets for each of some texts, in their order, and what is wrong with a text. What stands where something
-# is wrong does not matter.
+# What COPY gets for each of some texts, in their order, and what is wrong with a text. The cell of a wrong text does not
+# matter.
 Cells = tuple[Sequence[str], Mapping[str, str]]
 
 
@@ -55,7 +55,7 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of a file, each with the line on which it begins, and what could not be read as a row."""
+    """Rows of a file, each with the line on which it begins, and the lines that could not be read as a row."""
 
     lines: Sequence[int]
     rows: Sequence[Sequence[str]]
@@ -76,7 +76,7 @@ def _as_local_number(text: str) -> Any:
         return _as_number(text)
     sign, grouped, plain, fraction = number.groups()
     if grouped is not None and fraction is None and grouped.count(".") == 1:
-        # 1.234 is a thousand and more in one country, and one and a bit in another: the rule of decimals decides.
+        # 1.234 is more than a thousand in one country, and little more than one in another: it is read as a decimal number, by whose rule it is refused or not.
         return _as_number(text)
     if fraction is not None and grouped is None and len(fraction) == _AMBIGUOUS_DIGITS:
         return text
@@ -93,7 +93,7 @@ def _as_local_flag(text: str) -> Any:
     return _FLAGS.get(word, _LOCAL_FLAGS.get(word, text))
 
 
-# What a text is to JSON, by the type that the schema wants.
+# The JSON value of a text, by the type of the schema.
 _READERS: dict[str, Callable[[str], Any]] = {
     "string": str,
     "number": _as_number,
@@ -105,7 +105,7 @@ _LOCAL_READERS = {**_READERS, "number": _as_local_number, "integer": _as_local_n
 
 
 class Column(Protocol):
-    """A column of the file. Its cells go to the columns `names` of the table, those of one row with tabs between."""
+    """A column of the file. A cell goes to the columns `names` of the table; it has their values with tabs between them."""
 
     title: str
     names: tuple[str, ...]
@@ -139,20 +139,20 @@ class FieldColumn:
             try:
                 return self._texts(texts), {}
             except ValidationError:
-                pass  # Which of them are wrong is found out one by one.
+                pass  # Which of them are wrong is found out below.
         problems = self._learn(set(texts))
         return [self._known.get(text, "") for text in texts], problems
 
     def _texts(self, texts: Sequence[str]) -> Sequence[str]:
-        """All cells at once, of which none may be wrong: raises `ValidationError`."""
+        """All cells at once. Raises `ValidationError` if one of them is wrong."""
         if _LEFT_OUT not in texts:
             return self._given(texts)
         given = iter(self._given([text for text in texts if text]))
         return [next(given) if text else self._left_out for text in texts]
 
     def _learn(self, texts: set[str]) -> Mapping[str, str]:
-        """Get to know what the texts mean to the table; what is wrong with those that mean nothing."""
-        if self._read is str or len(self._known) > _MOST_REMEMBERED:
+        """Cache the cells of the texts; what is wrong with those that have none."""
+        if self._read is str or len(self._known) > _MOST_CACHED:
             self._known = {}
         problems: dict[str, str] = {}
         if _LEFT_OUT in texts:
@@ -160,7 +160,7 @@ class FieldColumn:
                 problems[_LEFT_OUT] = _MISSING
             else:
                 self._known[_LEFT_OUT] = self._left_out
-        # Looks only at these texts; `-` would go through all that are known.
+        # It goes through these texts only; `-` would go through all that are cached.
         unknown = list(texts.difference(self._known, {_LEFT_OUT}))
         try:
             cells = self._given(unknown)
@@ -180,14 +180,14 @@ class FieldColumn:
     def _cells(self, values: Sequence[Any]) -> Sequence[str]:
         if self._read is not str:
             return [*map(copy_cell, values)]
-        # A blank text is none, where the field may do without one.
+        # A blank text is left out, where the field allows that.
         return copy_cells(values if self._is_needed else [value or "" for value in values])
 
 
 class KeyColumn(FieldColumn):
     """A column of texts that `service` compares in a form of their own, as it does e-mail addresses.
 
-    A service completes nothing but the natural key of a new row; tests hold every entity with files to that.
+    A service completes nothing but the natural key of a new row; a test checks that for every entity with files.
     """
 
     def __init__(self, schema: type[Create], field: str, service: BaseService[Any]) -> None:
@@ -205,7 +205,7 @@ class KeyColumn(FieldColumn):
 
 
 class NameColumn:
-    """A column that points to rows by their names; `keys` are their numbers by what `form_of` makes of a name."""
+    """A column that refers to rows by their names. `keys` are the keys of these rows by the form of their name."""
 
     def __init__(self, title: str, field: str, keys: Mapping[str, int], form_of: Callable[[str], str]) -> None:
         self.title = title
@@ -213,7 +213,7 @@ class NameColumn:
         self._keys, self._form_of = keys, form_of
 
     def cells(self, texts: Sequence[str]) -> Cells:
-        """The numbers of the rows that the texts name."""
+        """The keys of the rows that the texts name."""
         found, problems = {}, {}
         for text in set(texts):
             row_id = self._keys.get(self._form_of(text))
@@ -225,14 +225,14 @@ class NameColumn:
 
 
 def _kind(schema: type[Create], field: str) -> str:
-    """What the field is to JSON."""
+    """The JSON type of the field."""
     options = schema.model_json_schema()["properties"][field]
     kinds: set[str] = {option.get("type") for option in options.get("anyOf", [options])} - {"null"}
     return kinds.pop()
 
 
 def key_of(thing: str) -> AfterValidator:
-    """The rule that a number can be the key of a `thing`; whether there is such a row is another matter."""
+    """The rule that a number can be the key of a `thing`, whether or not there is such a row."""
 
     def possible(row_id: int) -> int:
         if not is_key(row_id):
@@ -249,11 +249,11 @@ class RowChecker:
         self._columns = columns
 
     def check(self, batch: Batch) -> tuple[Rows, list[BadRow]]:
-        """The sound rows, and those that are not."""
+        """The valid rows, and the others."""
         even, bad = self._even(batch)
         reasons: dict[int, list[str]] = {}
         columns: dict[str, Sequence[str]] = {}
-        # Without a row there is no column either.
+        # Without rows, zip gives no columns.
         for column, texts in zip(self._columns, zip(*even.rows, strict=True), strict=False):
             if column is None:
                 continue
@@ -280,7 +280,7 @@ class RowChecker:
 
 
 def _columns(names: Sequence[str], cells: Sequence[str]) -> dict[str, Sequence[str]]:
-    """The columns of the table that one column of the file stands for; a cell holds those of each with tabs between."""
+    """The columns of the table that one column of the file stands for; a cell has their values with tabs between them."""
     if len(names) == 1:
         return {names[0]: cells}
     nothing = "\t" * (len(names) - 1)
@@ -288,7 +288,7 @@ def _columns(names: Sequence[str], cells: Sequence[str]) -> dict[str, Sequence[s
 
 
 def _note(title: str, texts: Sequence[str], problems: Mapping[str, str], reasons: dict[int, list[str]]) -> None:
-    """Add what is wrong with the cells of a column to the reasons of their rows, which go by their places."""
+    """Add what is wrong with the cells of a column to the reasons of their rows, by the place of the row."""
     for place, text in enumerate(texts):
         if text in problems:
             reasons.setdefault(place, []).append(f"{title}: {problems[text]}")

@@ -1,4 +1,4 @@
-"""The entities that can be moved as CSV files, and what their files look like."""
+"""The entities with CSV files, and the columns of these."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,17 +22,17 @@ class CsvEntity:
 
     service: type[BulkService[Any]]
     create: type[Create]
-    # Where the first stock of its rows is booked.
+    # The ledger with the first stock of its rows.
     ledger: Table | None = None
 
     @property
     def key_field(self) -> str:
-        """The field that the natural key is made of."""
+        """The field with the natural key."""
         return next(iter(self.service.unique))
 
     @property
     def table(self) -> Table:
-        """Where the rows are."""
+        """The table of the rows."""
         table: Table = self.service.repository_type.model.__table__
         return table
 

@@ -1,8 +1,8 @@
-"""Rows of the shop become a CSV file that `services.csv.importer` reads.
+"""Export to a CSV file that `services.csv.importer` reads.
 
-The columns are the fields that a client may set, so that a file makes the same rows in another database: rows are
-pointed to by their names there, and keys and times are not among the columns. A cell is the stored text and nothing
-else, also where a spreadsheet would take it for a formula.
+The columns are the fields that a client may set, so that a file makes the same rows in another database: references
+are names, and keys and times are left out. A cell is the stored text and nothing else, also where a spreadsheet would
+take it for a formula.
 """
 
 from sqlalchemy.orm import Session

@@ -1,4 +1,4 @@
-"""The first line of a CSV file: it names columns that make rows of the entity, or the file is refused."""
+"""Checks the first line of a CSV file: it must name the columns of the entity."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from services.csv.entities import CsvEntity
 
 
 class HeaderError(ValueError):
-    """The header does not name columns that make rows; the message is one line."""
+    """The header does not name the columns of the entity; the message is one line."""
 
 
 def require_columns(entity: CsvEntity, header: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
-"""Rows of a CSV file become rows of the shop, by the rules that hold for the API, in one transaction.
+"""Import of a CSV file: its rows become rows of the shop by the rules of the API, in one transaction.
 
-The rows come in batches, so that the memory does not grow with the file. While PostgreSQL stores one batch, the
-next one is read and validated. Nothing here commits.
+The rows come in batches, so that the memory does not grow with the file. While PostgreSQL stores one batch, the next
+one is read and validated. Nothing here commits.
 """
 
 import sys
@@ -27,20 +27,20 @@ from services.csv.header import require_columns
 from services.errors import AlreadyExists, NotFound, ShopError
 
 Refuse = Callable[[BadRow], None]
-# What becomes of a row whose natural key is stored already.
+# What is done with a row whose natural key is stored already.
 OnDuplicate = Literal["refuse", "skip", "update"]
 
 # So many rows are changed by one call of the service.
 _UPDATED_AT_ONCE = 5000
 
-# With fewer rows than this in the first batch, to build the indexes anew would gain little.
+# With fewer rows than this in the first batch, rebuilding the indexes would gain little.
 ROWS_WORTH_INDEXES = 10_000
 
-_TURN_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0005
 
 
 class CsvImport:
-    """One file on its way into the tables of `entity`. Raises `HeaderError`.
+    """The import of one file into the tables of `entity`. Raises `HeaderError`.
 
     `local` says that numbers of the file may have a decimal comma. `added`, `updated` and `skipped` count the rows so
     far.
@@ -66,7 +66,7 @@ class CsvImport:
         self.added = self.updated = self.skipped = 0
         self._first_key: int | None = None
         self._indexes: Sequence[str] | None = None
-        # The keys that the fields may point to: what they are of stays until the transaction ends.
+        # The keys of rows that the fields refer to, which are locked until the transaction ends.
         self._held: defaultdict[str, set[int]] = defaultdict(set)
 
     def _columns(self, header: Sequence[str]) -> list[Column | None]:
@@ -84,14 +84,14 @@ class CsvImport:
             return FieldColumn(schema, name, rule=key_of(references[name].thing), local=self._local)
         if f"{name}_key" in self.entity.table.c:
             return KeyColumn(schema, name, self.service)
-        # Where rows may be updated, an empty cell has to be told from one that says what the default says.
+        # Where rows may be updated, an empty cell must differ from one with the default value.
         left_out = None if self.on_duplicate == "update" else self.entity.service.defaults.get(name)
         return FieldColumn(schema, name, left_out=left_out, local=self._local)
 
     def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
-        """Store the rows that keep the rules; `refuse` is told of the others, in the order of their lines."""
+        """Store the rows that keep the rules; `refuse` is called with the others, in the order of their lines."""
         storing: Future[list[BadRow]] | None = None
-        with _quick_turns(), ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
+        with _frequent_switches(), ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
             for batch in batches:
                 rows, bad = self.checker.check(batch)
                 if self._indexes is None:
@@ -101,27 +101,27 @@ class CsvImport:
                     rows = self._numbered(rows)
                     copies = self._copies(rows)
                 if storing is not None:
-                    _tell(storing.result(), refuse)
+                    _report(storing.result(), refuse)
                 storing = thread.submit(self._store, rows, copies, bad)
             if storing is not None:
-                _tell(storing.result(), refuse)
+                _report(storing.result(), refuse)
 
     def finish(self) -> None:
-        """What is left to do for rows that are to stay: their indexes, and the news for the cache."""
+        """Do what is left before a commit: the indexes of the rows, and the invalidation for the cache."""
         self.load.stop_counting(self.entity.table)
         make_anew(self.session, self._indexes or ())
         if self.service.caching is not None and self._first_key is not None:
             invalidation_of(self.session).row_added(self.service.resource, self._first_key)
 
     def _begin(self, rows: Rows) -> None:
-        """Have the tables for oneself, if the rows of the first batch are worth that and the tables are empty."""
+        """Lock the tables and set their indexes aside, if they are empty and the first batch has enough rows for that."""
         many = len(rows) >= ROWS_WORTH_INDEXES
         self._indexes = set_aside(self.session, self._tables()) if many else ()
         if self._indexes:
             self.load.count_keys(self.entity.table)
 
     def _store(self, rows: Rows, copies: Sequence[Copy] | None, bad: list[BadRow]) -> list[BadRow]:
-        """Store the rows of one batch; all of its rows that cannot be stored, those that are known as `bad` included.
+        """Store the rows of one batch; all of its rows that cannot be stored, those in `bad` included.
 
         `copies` are those of numbered rows; without them the rows have no keys yet.
         """
@@ -131,12 +131,12 @@ class CsvImport:
         return sorted([*bad, *lost, *taken], key=attrgetter("line"))
 
     def _tables(self) -> list[Table]:
-        """The tables that new rows go to, each behind those that it points to."""
+        """The tables that new rows go to, each behind those that it refers to."""
         tables = (self.entity.table, self.entity.ledger)
         return [table for table in tables if table is not None]
 
     def _without_lost(self, rows: Rows) -> tuple[Rows, list[BadRow]]:
-        """The rows that point to others that exist, and stay until the end; and those that do not."""
+        """The rows whose references exist, and are locked until the end; and the others."""
         lost: dict[int, BadRow] = {}
         for field, other in self.service.references.items():
             cells = rows.columns.get(field, ())
@@ -162,7 +162,7 @@ class CsvImport:
         return copies
 
     def _with_defaults(self, columns: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
-        """The columns with what the table holds where cells are empty, unless they are complete as they are."""
+        """The columns with the table's defaults where cells are empty, unless they have them already."""
         if self.on_duplicate != "update":
             return columns
         filled = {}
@@ -172,21 +172,21 @@ class CsvImport:
         return {**columns, **filled}
 
     def _add(self, rows: Rows, copies: Sequence[Copy] | None = None) -> list[BadRow]:
-        """Store the numbered rows; those of them that cannot be, because their natural key is taken."""
+        """Store the numbered rows; those that cannot be stored, because their natural key is taken."""
         if not len(rows) or self.load.stored(partial(self._copy, rows, copies or self._copies(rows))):
             return []
         places = self._places_taken(rows)
         if places:
-            # The others first: a row may be about one that stands before it in the file.
+            # The others first: a row may repeat the natural key of one before it in the file.
             return self._add(rows.without(places)) + self._settle(rows.only(places))
         if len(rows) == 1:
             return self._settle(rows)
-        # Taken by a row that was not yet to be seen, or in a way that only the index knows of.
+        # Taken by a row that was not yet visible, or in a way that only the index knows.
         first, second = rows.halves()
         return self._add(first) + self._add(second)
 
     def _settle(self, rows: Rows) -> list[BadRow]:
-        """What becomes of rows whose natural key is taken; those that are refused."""
+        """Treat rows whose natural key is taken as `on_duplicate` says; those that are refused."""
         if self.on_duplicate == "refuse":
             return [self._already_there(rows, place) for place in range(len(rows))]
         if self.on_duplicate == "skip":
@@ -277,19 +277,19 @@ def _value(kind: type[Any], cell: str) -> Any:
 
 
 @contextmanager
-def _quick_turns() -> Iterator[None]:
-    """Let threads take turns more often for a block.
+def _frequent_switches() -> Iterator[None]:
+    """Let threads switch more often during a block.
 
-    The thread that stores needs the interpreter for moments only. While it waits for it, so does PostgreSQL.
+    The thread that stores needs the interpreter for moments only. While it waits for the interpreter, PostgreSQL waits.
     """
     before = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_SECONDS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         yield
     finally:
         sys.setswitchinterval(before)
 
 
-def _tell(bad: Iterable[BadRow], refuse: Refuse) -> None:
+def _report(bad: Iterable[BadRow], refuse: Refuse) -> None:
     for row in bad:
         refuse(row)

@@ -53,7 +53,7 @@ def test_what_was_wrong_once_is_wrong_again() -> None:
 
 
 def test_many_different_numbers_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.csv.cells._MOST_REMEMBERED", 10)
+    monkeypatch.setattr("services.csv.cells._MOST_CACHED", 10)
     column = FieldColumn(ProductCreate, "stock")
     for start in range(0, 100, 20):
         texts = [str(number) for number in range(start, start + 20)]
