@@ -32,11 +32,11 @@ class Buyer(FastHttpUser):
     @task(10)
     def buy(self) -> None:
         body = cart(self.ledger.catalog)
-        key, answer = self._post("/checkout", body, "/checkout")
+        key, response = self._post("/checkout", body, "/checkout")
         if random.random() < REPEATS:
-            self._repeat(key, body, answer)
-        if answer.status_code == HTTPStatus.CREATED:
-            self._change_order(answer.json())
+            self._repeat(key, body, response)
+        if response.status_code == HTTPStatus.CREATED:
+            self._change_order(response.json())
 
     @task(1)
     def change_a_price(self) -> None:
@@ -56,26 +56,26 @@ class Buyer(FastHttpUser):
     def _post(self, path: str, body: Any, name: str) -> tuple[str, ResponseContextManager]:
         """Send the request once. Without a response it stays pending in the ledger, and is resolved at the end."""
         key = self.ledger.begin(path, body)
-        answer = self._send(path, body, key, name)
-        if is_conclusive(answer.status_code, answer.headers or {}):
-            self.ledger.settle(key, answer.status_code, answer.json())
-        return key, answer
+        response = self._send(path, body, key, name)
+        if is_conclusive(response.status_code, response.headers or {}):
+            self.ledger.settle(key, response.status_code, response.json())
+        return key, response
 
     def _repeat(self, key: str, body: Any, first: ResponseContextManager) -> None:
         again = self._send("/checkout", body, key, "/checkout (repeated)")
-        answers = [(answer.status_code, answer.content) for answer in (first, again)]
-        told = all(is_conclusive(answer.status_code, answer.headers or {}) for answer in (first, again))
-        if told and answers[0] != answers[1]:
-            self.ledger.contradictions.append(f"key {key} was answered {answers[0]}, then {answers[1]}")
+        responses = [(response.status_code, response.content) for response in (first, again)]
+        conclusive = all(is_conclusive(response.status_code, response.headers or {}) for response in (first, again))
+        if conclusive and responses[0] != responses[1]:
+            self.ledger.contradictions.append(f"key {key} was answered {responses[0]}, then {responses[1]}")
 
     def _send(self, path: str, body: Any, key: str, name: str) -> ResponseContextManager:
         headers = {"Idempotency-Key": key}
-        answer: ResponseContextManager
-        with self.client.post(path, json=body, headers=headers, name=name, catch_response=True) as answer:
-            if answer.status_code == HTTPStatus.BAD_REQUEST and answer.json().get("code") == "insufficient_stock":
+        response: ResponseContextManager
+        with self.client.post(path, json=body, headers=headers, name=name, catch_response=True) as response:
+            if response.status_code == HTTPStatus.BAD_REQUEST and response.json().get("code") == "insufficient_stock":
                 # Sold out, which is no failure.
-                answer.success()  # type: ignore[no-untyped-call]  # Locust gives it no types
-        return answer
+                response.success()  # type: ignore[no-untyped-call]  # Locust gives it no types
+        return response
 
 
 def cart(catalog: Catalog) -> dict[str, Any]:

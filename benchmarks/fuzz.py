@@ -49,15 +49,15 @@ class RawConnection:
             self._socket = socket.create_connection(self._address, timeout=_SECONDS)
         try:
             self._socket.sendall(request)
-            answer = http.client.HTTPResponse(self._socket, method=method.decode())
-            answer.begin()
-            body = answer.read()
+            response = http.client.HTTPResponse(self._socket, method=method.decode())
+            response.begin()
+            body = response.read()
         except (OSError, http.client.HTTPException):
             self.close()
             raise
-        if answer.will_close:
+        if response.will_close:
             self.close()
-        return answer, body
+        return response, body
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,33 +71,33 @@ def fuzz(host: str, port: int, requests: FuzzedRequests, count: int, findings: F
     findings = findings or Findings()
     connection = RawConnection(host, port)
     for request in (requests.right(path) for path in RIGHT * 6):
-        answer, _ = connection.ask(b"POST", request)
-        requests.remember(answer.getheader("ETag"), answer.getheader("Location"))
+        response, _ = connection.ask(b"POST", request)
+        requests.remember(response.getheader("ETag"), response.getheader("Location"))
     for method, request in islice(requests, count):
         try:
-            answer, body = connection.ask(method, request)
+            response, body = connection.ask(method, request)
         except (OSError, http.client.HTTPException) as error:
             findings.faults.append(f"{type(error).__name__} {error}: {request[:_SHOWN]!r}")
             continue
-        findings.statuses[answer.status] += 1
-        requests.remember(answer.getheader("ETag"), answer.getheader("Location"))
-        for fault in faults_of(answer, body):
+        findings.statuses[response.status] += 1
+        requests.remember(response.getheader("ETag"), response.getheader("Location"))
+        for fault in faults_of(response, body):
             findings.faults.append(f"{fault}: {request[:_SHOWN]!r}")
     connection.close()
     return findings
 
 
-def faults_of(answer: http.client.HTTPResponse, body: bytes) -> Iterable[str]:
+def faults_of(response: http.client.HTTPResponse, body: bytes) -> Iterable[str]:
     """The faults of a response, for any request."""
-    if answer.status >= 500:
-        yield f"{answer.status} {body[:300]!r}"
-    if answer.status >= 400 and len(body) > LARGEST_REFUSAL:
-        yield f"{answer.status} of {len(body)} bytes"
-    if "json" in (answer.getheader("Content-Type") or "") and body and answer.getheader("Content-Encoding") is None:
+    if response.status >= 500:
+        yield f"{response.status} {body[:300]!r}"
+    if response.status >= 400 and len(body) > LARGEST_REFUSAL:
+        yield f"{response.status} of {len(body)} bytes"
+    if "json" in (response.getheader("Content-Type") or "") and body and response.getheader("Content-Encoding") is None:
         try:
             json.loads(body)
         except ValueError:
-            yield f"{answer.status} with a body that is no JSON: {body[:300]!r}"
+            yield f"{response.status} with a body that is no JSON: {body[:300]!r}"
 
 
 def document_of(host: str, port: int) -> dict[str, object]:

@@ -40,7 +40,7 @@ class Cost:
     """The cost of one request: the longest wait of another client, CPU and memory of the worker, bytes of the response."""
 
     status: int
-    answer: int
+    response_bytes: int
     wait_ms: float
     cpu_ms: float
     megabytes: float
@@ -50,7 +50,7 @@ class Cost:
         found = {
             f"held for {self.wait_ms:.0f} ms": self.wait_ms > LONGEST_WAIT_MS,
             f"took {self.megabytes:.0f} MB": self.megabytes > memory_bound(hostile.size),
-            f"answered {self.answer} bytes": self.status >= 400 and self.answer > LARGEST_REFUSAL,
+            f"answered {self.response_bytes} bytes": self.status >= 400 and self.response_bytes > LARGEST_REFUSAL,
             f"answered {self.status}": self.status >= 500 or (self.status >= 400 and hostile.is_valid),
         }
         return [fault for fault, is_one in found.items() if is_one]
@@ -61,8 +61,8 @@ def send(shop: Shop, hostile: Hostile) -> tuple[int, int]:
     connection = http.client.HTTPConnection(shop.host, shop.port, timeout=_SECONDS)
     try:
         connection.request(hostile.method, hostile.path, hostile.body, hostile.headers)
-        answer = connection.getresponse()
-        return answer.status, len(answer.read())
+        response = connection.getresponse()
+        return response.status, len(response.read())
     except ConnectionError:
         # A client that is refused in the middle of a request may not get the response.
         return 400, 0
@@ -111,9 +111,9 @@ def measure(shop: Shop, worker: int, hostile: Hostile) -> Cost:
     waits: list[float] = []
     before, cpu = forget_peak(worker), cpu_seconds([worker])
     with probing(shop, waits):
-        status, answer = send(shop, hostile)
+        status, size = send(shop, hostile)
     cpu_ms = (cpu_seconds([worker]) - cpu) * 1000
-    return Cost(status, answer, max(waits, default=0.0), cpu_ms, peak_megabytes(worker) - before)
+    return Cost(status, size, max(waits, default=0.0), cpu_ms, peak_megabytes(worker) - before)
 
 
 def main() -> int:
@@ -136,7 +136,7 @@ def main() -> int:
             failed += bool(faults)
             figures[name] = {"wait_ms": round(cost.wait_ms, 1), "megabytes": round(cost.megabytes, 1)}
             print(
-                f"{name:42} {hostile.size / MEBIBYTE:6.2f} MiB  {cost.status}  {cost.answer:9,} bytes "
+                f"{name:42} {hostile.size / MEBIBYTE:6.2f} MiB  {cost.status}  {cost.response_bytes:9,} bytes "
                 f"{cost.wait_ms:7.1f} ms {cost.cpu_ms:6.0f} ms CPU {cost.megabytes:6.1f} MB  {'; '.join(faults)}",
                 flush=True,
             )

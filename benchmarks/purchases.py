@@ -182,14 +182,14 @@ def _resolve(http: httpx.Client, ledger: Ledger) -> None:
     while ledger.pending:
         key, (path, body) = next(iter(ledger.pending.items()))
         try:
-            answer = http.post(path, json=body, headers={"Idempotency-Key": key})
+            response = http.post(path, json=body, headers={"Idempotency-Key": key})
         except httpx.TransportError as error:
             said = str(error)
         else:
-            if is_conclusive(answer.status_code, answer.headers):
-                ledger.settle(key, answer.status_code, answer.json())
+            if is_conclusive(response.status_code, response.headers):
+                ledger.settle(key, response.status_code, response.json())
                 continue
-            said = f"{answer.status_code}"
+            said = f"{response.status_code}"
         if time.monotonic() > deadline:
             raise Unresolved(f"the shop does not tell what became of POST {path} with key {key} ({said})")
         time.sleep(RETRY_SECONDS)

@@ -62,7 +62,7 @@ class EntityRoutes:
         shown = None if status == 204 else response_schema or self.read_schema
 
         def openapi_options() -> dict[str, Any]:
-            response_has_body = shown is not None
+            extra = self._request_extra(method, path, body, body_example, query, returns_body=shown is not None)
             return {
                 "responses": operation.responses(
                     method,
@@ -73,9 +73,7 @@ class EntityRoutes:
                     refusals=refusals,
                     cached=cached,
                 ),
-                "openapi_extra": self._request_extra(
-                    method, path, body, body_example, query, response_has_body=response_has_body
-                ),
+                "openapi_extra": extra,
             }
 
         return self._named_route(
@@ -154,12 +152,10 @@ class EntityRoutes:
         body_example: Any,
         query: type[ListQuery] | None,
         *,
-        response_has_body: bool,
+        returns_body: bool,
     ) -> dict[str, Any]:
         example = body_example or self.body_example(method)
-        extra = operation.request_extra(
-            method, body, example, row_in_path="{" in path, response_has_body=response_has_body
-        )
+        extra = operation.request_extra(method, body, example, row_in_path="{" in path, returns_body=returns_body)
         if query is not None:
             extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
         return extra

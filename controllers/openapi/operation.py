@@ -99,12 +99,10 @@ def _success_headers(method: str, status: int, is_list: bool, cached: bool) -> l
     return [*headers, "X-Cache-Hit"] if cached else headers
 
 
-def request_extra(
-    method: str, body: Any, example: Any, *, row_in_path: bool, response_has_body: bool
-) -> dict[str, Any]:
+def request_extra(method: str, body: Any, example: Any, *, row_in_path: bool, returns_body: bool) -> dict[str, Any]:
     """The OpenAPI parts of a request that FastAPI does not know: headers and the example of the body.
 
-    If `response_has_body`, the client may prefer a response without it.
+    If `returns_body`, the client may prefer a response without it.
     """
     if method == "GET":
         headers = [IF_NONE_MATCH]
@@ -113,7 +111,7 @@ def request_extra(
     else:
         # A bulk request has no single version; the rows in its body have theirs.
         headers = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE] if row_in_path else []
-    if method != "GET" and response_has_body:
+    if method != "GET" and returns_body:
         headers.append(PREFER)
     extra: dict[str, Any] = {"parameters": headers}
     if body is not None:

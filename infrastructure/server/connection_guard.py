@@ -225,8 +225,8 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     connection = transport.get_extra_info("socket")
     if sys.platform == "linux" and connection is not None:
         with suppress(OSError, ValueError):  # It has just been closed.
-            answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-            unsent += int.from_bytes(answer, sys.byteorder)
+            result = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+            unsent += int.from_bytes(result, sys.byteorder)
     return unsent
 
 
