@@ -1,8 +1,8 @@
-"""Every setting of the shop, read once from the environment and `.env`, validated, and frozen.
+"""Settings: read once from the environment and `.env`, validated, and frozen.
 
-The environment wins over `.env` beside `main.py`. An empty value means "not set", except for
-`RATE_LIMIT_EXEMPT`, where it means "nobody". A value that cannot be used raises `SettingsError`,
-whose text is one line for the operator: the variable, what it holds and what it may hold.
+The environment wins over `.env` beside `main.py`. An empty value means "not set", except for `RATE_LIMIT_EXEMPT`, where
+it means that no client is exempt. An invalid value raises `SettingsError`, whose text is one line for the operator: the
+variable, its value, and the valid values.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used; the message is one line that names the variable and its remedy."""
+    """A setting is invalid; the message is one line with the variable and the remedy."""
 
 
 def _duration(value: object) -> object:
@@ -77,7 +77,7 @@ def _contacts(value: object) -> object:
 
 
 def _usable_cores() -> int:
-    # Not every system tells which cores a process may use.
+    # Not every system shows the cores that a process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -112,7 +112,7 @@ def _redis_url(value: object) -> object:
     return value
 
 
-# PostgreSQL and Redis count milliseconds, and take none of them for "never".
+# PostgreSQL and Redis use milliseconds, and take 0 for "never".
 Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0.001, le=86_400)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -123,8 +123,8 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 class Settings(BaseModel):
     """The validated settings; a field's name is its variable's name in lower case.
 
-    Durations are seconds, sizes bytes. `*_url` fields hold the outside servers, or None where the
-    embedded one serves.
+    Durations are in seconds, sizes in bytes. `*_url` fields are the URLs of outside servers, or None for the embedded
+    ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
@@ -206,7 +206,7 @@ class Settings(BaseModel):
         if self.postgres_host is None:
             return None
         password = f":{quote(self.postgres_password, safe='')}" if self.postgres_password else ""
-        # A host that is a path is a Unix socket's folder, which a URL carries as a parameter.
+        # A host that is a path is the folder of a Unix socket, which is a parameter of the URL.
         socket = self.postgres_host.startswith("/")
         host = f"[{self.postgres_host}]" if ":" in self.postgres_host else self.postgres_host
         place = f":{self.postgres_port}" if socket else f"{host}:{self.postgres_port}"
@@ -231,10 +231,7 @@ class Settings(BaseModel):
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings held by `environment`, a mapping of variable names to texts.
-
-    Raises `SettingsError` with one line when a value cannot be used.
-    """
+    """The settings in `environment`, a mapping of variable names to texts. Raises `SettingsError` for an invalid value."""
     given: dict[str, Any] = {}
     for name in Settings.model_fields:
         text = environment.get(name.upper())
@@ -254,7 +251,7 @@ def get_settings() -> Settings:
 
 
 def env_file() -> dict[str, str]:
-    """What the `.env` file beside main.py sets, if there is one."""
+    """The variables of the `.env` file beside main.py, if there is one."""
     return {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
 
 

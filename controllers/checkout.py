@@ -29,7 +29,7 @@ _EXAMPLE = {
 
 
 class CheckoutController(OrderController):
-    """`POST /checkout`; what it makes is an order."""
+    """`POST /checkout`, which places an order."""
 
     def __init__(self, prefix: str = "") -> None:
         super().__init__(prefix)

@@ -1,4 +1,4 @@
-"""Which fields are unique: the models say it, and repositories, services, errors and CSV files look it up here."""
+"""Unique fields of the models, for repositories, services, errors and CSV files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Any
 
 from sqlalchemy import UniqueConstraint
 
-# Under this name, the index of a unique text says what it is about.
+# The key in `Index.info` with the `UniqueText` of the index.
 UNIQUE_TEXT = "unique_text"
 
 
 @dataclass(frozen=True, slots=True)
 class UniqueText:
-    """A field of which no two rows have the same text, in whatever writing.
+    """A field with unique texts, in all their spellings.
 
-    `form` is what all writings of one text have in common. Rows keep it in the column `kept_in`; where that is None,
-    it is in an index alone, which has it from the function `text_key` of PostgreSQL.
+    `form` computes the key that all spellings of a text share. It is stored in the column `kept_in`; if that is None, only
+    in an index, by the SQL function `text_key`.
     """
 
     field: str
@@ -29,7 +29,7 @@ def unique_texts(model: type[Any]) -> tuple[UniqueText, ...]:
 
 
 def unique_fields(model: type[Any]) -> dict[str, str]:
-    """The field that each unique constraint or index of the model's table is about, by their names."""
+    """The field of each unique constraint or index of the model's table, by its name."""
     table = model.__table__
     field_of_form = {unique.kept_in: unique.field for unique in unique_texts(model)}
     constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]

@@ -78,7 +78,7 @@ class Body(BaseModel):
 
 
 class Create(Body):
-    """A body that makes a row. What a GET of the row shows and nobody may write is read-only."""
+    """A body that creates a row. The fields that a GET shows and clients cannot write are read-only."""
 
     read_only: ClassVar[Mapping[str, Any]] = READ_ONLY
 

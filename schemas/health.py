@@ -43,7 +43,7 @@ class RedisCheck(BaseModel):
 
 
 class Connections(BaseModel):
-    """How busy the connections of one kind are: how many there may be, are in use, have long been, are waited for."""
+    """The connections of one pool: their limit, those in use, requests that wait, and those in use for long."""
 
     size: Count
     in_use: Count
@@ -52,9 +52,10 @@ class Connections(BaseModel):
 
 
 class PoolCheck(BaseModel):
-    """How many connections to PostgreSQL requests can use in this worker, of all kinds, and how many of them are in use.
+    """The connections to PostgreSQL that requests can use in this worker, of all pools, and those in use.
 
-    `utilization_percent` is that of the kind that is used most; of lanes those count whose statement takes long.
+    `utilization_percent` is that of the busiest pool; in `lanes` and `read_lanes` a connection counts when its statement
+    takes long.
     """
 
     health: Health

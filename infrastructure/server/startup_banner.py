@@ -59,7 +59,7 @@ def say(text: str) -> None:
 
 
 def startup_banner(settings: Settings, address: str, external: str | None) -> str:
-    """The lines with the URLs of the shop at `address`, for somebody at a terminal."""
+    """The lines with the URLs of the shop at `address`, for a terminal."""
     shop, prefix = f"http://{address}", settings.api_prefix
     lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{REPORT}"]
     if external:

@@ -68,7 +68,7 @@ class StartupProbe:
             self._close()
 
     def _ask(self) -> socket.socket | None:
-        """A connection on which the request is sent; None when nobody accepts it."""
+        """A connection on which the request is sent; None if it is refused."""
         self._asked_at = time.monotonic()
         request = f"GET {REPORT} HTTP/1.1\r\nHost: {self._address}\r\nConnection: close\r\n\r\n"
         try:
