@@ -241,7 +241,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_in_one_line(error, environment)) from None
+        raise SettingsError(_error_line(error, environment)) from None
 
 
 @lru_cache(maxsize=1)
@@ -255,15 +255,15 @@ def env_file() -> dict[str, str]:
     return {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
 
 
-def _in_one_line(error: ValidationError, environment: Mapping[str, str]) -> str:
+def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
     problem = error.errors()[0]
     message = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:
         return message
     variable = str(problem["loc"][0]).upper()
-    held = environment.get(variable, "")
+    value = environment.get(variable, "")
     if "password" in variable.lower() or "url" in variable.lower():
-        held = re.sub(r":(?!//).*@", ":***@", held)
-    held = held.encode("unicode_escape").decode()
-    may = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]
-    return f"{variable} holds {held!r}, which cannot be used: {may}"
+        value = re.sub(r":(?!//).*@", ":***@", value)
+    value = value.encode("unicode_escape").decode()
+    expected = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]
+    return f"{variable} holds {value!r}, which cannot be used: {expected}"
