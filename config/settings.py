@@ -5,7 +5,6 @@ it means that no client is exempt. An invalid value raises `SettingsError`, whos
 variable, its value, and the valid values.
 """
 
-import ipaddress
 import os
 import re
 import sys
@@ -16,108 +15,52 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+
+from config.setting_types import (
+    Boolean,
+    Contacts,
+    Count,
+    DatabaseUrl,
+    Folder,
+    Host,
+    Lower,
+    Network,
+    Networks,
+    Origins,
+    PathPrefix,
+    Port,
+    RedisUrl,
+    Seconds,
+    SecondsOrNone,
+    Upper,
+    WholeSeconds,
+)
+
+__all__ = [
+    "DEFAULT_DATABASE_THREADS",
+    "PROJECT_ROOT",
+    "Network",
+    "Settings",
+    "SettingsError",
+    "env_file",
+    "get_settings",
+    "read_settings",
+]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 # Enough threads to keep PostgreSQL busy; more of them only fight for the interpreter lock.
 DEFAULT_DATABASE_THREADS = 6
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|)")
-_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class SettingsError(ValueError):
     """A setting is invalid; the message is one line with the variable and the remedy."""
 
 
-def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip().lower())
-    if match is None:
-        raise ValueError("a time in seconds, such as 5 or 0.5 or 500ms")
-    return float(match[1]) / (1000 if match[2] == "ms" else 1)
-
-
-def _boolean(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.strip().lower() not in _BOOLEANS:
-        raise ValueError("true or false")
-    return _BOOLEANS[value.strip().lower()]
-
-
-def _items(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
-
-
-def _networks(value: object) -> object:
-    items = _items(value)
-    if not isinstance(items, tuple):
-        return items
-    try:
-        return tuple(ipaddress.ip_network(item, strict=False) for item in items)
-    except ValueError:
-        raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
-
-
-def _contacts(value: object) -> object:
-    items = _items(value)
-    if not isinstance(items, tuple):
-        return items
-    contacts = tuple(f"mailto:{item}" if re.fullmatch(r"[^\s:/@]+@[^\s:/@]+", item) else item for item in items)
-    if not all(re.fullmatch(r"(mailto:|https://|tel:)[\x21-\x7e]+", contact) for contact in contacts):
-        raise ValueError("e-mail addresses, mailto:, https: or tel: URLs, separated by commas")
-    return contacts
-
-
 def _usable_cores() -> int:
     # Not every system shows the cores that a process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _prefix(value: object) -> object:
-    if isinstance(value, str) and value not in ("", "/"):
-        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
-            raise ValueError("a path such as /api/v1")
-        return value.rstrip("/")
-    return ""
-
-
-def _database_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.match(r"(postgres|postgresql|postgresql\+psycopg2)://", value)
-    if match is None:
-        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
-    return "postgresql+psycopg2://" + value[match.end() :]
-
-
-def _redis_url(value: object) -> object:
-    if isinstance(value, str) and not re.match(r"(redis|rediss|unix)://", value):
-        raise ValueError("a URL such as redis://host:6379/0, rediss://… or unix:///path")
-    return value
-
-
-# PostgreSQL and Redis use milliseconds, and take 0 for "never".
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0.001, le=86_400)]
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Count = Annotated[int, Field(ge=1)]
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 
 
 class Settings(BaseModel):
@@ -129,8 +72,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
 
-    database_url: Annotated[str | None, BeforeValidator(_database_url)] = None
-    postgres_host: str | None = None
+    database_url: DatabaseUrl | None = None
+    postgres_host: Host | None = None
     postgres_port: Port = 5432
     postgres_db: str = "postgres"
     postgres_user: str = "postgres"
@@ -143,8 +86,8 @@ class Settings(BaseModel):
     db_lock_timeout: Seconds = 3.0
     db_echo: Boolean = False
 
-    redis_url: Annotated[str | None, BeforeValidator(_redis_url)] = None
-    redis_host: str | None = None
+    redis_url: RedisUrl | None = None
+    redis_host: Host | None = None
     redis_port: Port = 6379
     redis_db: Annotated[int, Field(ge=0)] = 0
     redis_password: str | None = None
@@ -152,13 +95,13 @@ class Settings(BaseModel):
     redis_cache_ttl: Seconds = 300.0
     redis_max_connections: Count = 50
 
-    embedded: Annotated[bool | None, BeforeValidator(_boolean)] = None
+    embedded: Boolean | None = None
     allow_insecure: Boolean = False
-    data_dir: Path = Path(".data")
+    data_dir: Folder = Path(".data")
 
-    api_host: str | None = None
+    api_host: Host | None = None
     api_port: Port = 8000
-    api_prefix: Annotated[str, BeforeValidator(_prefix)] = ""
+    api_prefix: PathPrefix = ""
     uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_usable_cores)
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
     timeout_keep_alive: Seconds = 5.0
@@ -169,26 +112,26 @@ class Settings(BaseModel):
     limit_connections_per_address: Count = 200
     limit_max_requests: Count | None = None
     reload: Boolean = False
-    drain_seconds: Annotated[float, BeforeValidator(_duration), Field(ge=0, le=600)] = 2.0
+    drain_seconds: Annotated[SecondsOrNone, Field(le=600)] = 2.0
 
     rate_limit_enabled: Boolean = True
     rate_limit_calls: Count = 100
-    rate_limit_period: Annotated[int, BeforeValidator(_duration), Field(ge=1, le=86_400)] = 60
-    rate_limit_exempt: Annotated[tuple[Network, ...] | None, BeforeValidator(_networks)] = None
+    rate_limit_period: WholeSeconds = 60
+    rate_limit_exempt: Networks | None = None
     trusted_proxies: Networks = ()
 
-    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_items)] = ()
+    cors_origins: Origins = ()
     cors_credentials: Boolean = False
-    security_contact: Annotated[tuple[str, ...], BeforeValidator(_contacts)] = ()
+    security_contact: Contacts = ()
     max_body_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(1024 * 1024)
 
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+    log_level: Upper[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]] = "INFO"
+    log_format: Lower[Literal["text", "json"]] = Field(
         default_factory=lambda: "text" if sys.stdout.isatty() else "json"
     )
     access_log: Boolean = True
-    log_dir: Path = Path("logs")
-    metrics_dir: Path | None = None
+    log_dir: Folder = Path("logs")
+    metrics_dir: Folder | None = None
 
     @model_validator(mode="after")
     def _no_credentials_for_any_origin(self) -> "Settings":
@@ -230,6 +173,17 @@ class Settings(BaseModel):
         return f"redis://{password}{host}:{self.redis_port}/{self.redis_db}"
 
 
+_PATHS = frozenset({"data_dir", "log_dir", "metrics_dir"})
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`, a mapping of variable names to texts. Raises `SettingsError` for an invalid value."""
     given: dict[str, Any] = {}
@@ -237,6 +191,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         text = environment.get(name.upper())
         if text is None or (not text.strip() and name != "rate_limit_exempt"):
             continue
+        if name not in _PATHS and not _is_unicode(text):
+            raise SettingsError(f"{name.upper()} has bytes that are not UTF-8, which only paths may have")
         given[name] = text
     try:
         return Settings(**given)
@@ -252,7 +208,12 @@ def get_settings() -> Settings:
 
 def env_file() -> dict[str, str]:
     """The variables of the `.env` file beside main.py, if there is one."""
-    return {name: value for name, value in dotenv_values(PROJECT_ROOT / ".env").items() if value is not None}
+    try:
+        values = dotenv_values(PROJECT_ROOT / ".env")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(f"The file {PROJECT_ROOT / '.env'} cannot be read ({reason}): mend or remove it") from None
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
@@ -264,6 +225,5 @@ def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
     value = environment.get(variable, "")
     if "password" in variable.lower() or "url" in variable.lower():
         value = re.sub(r":(?!//).*@", ":***@", value)
-    value = value.encode("unicode_escape").decode()
     expected = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]
     return f"{variable} holds {value!r}, which cannot be used: {expected}"

@@ -51,7 +51,7 @@ def embedded_urls(settings: Settings) -> ServerUrls:
 
 def data_folder(settings: Settings) -> Path:
     """The absolute DATA_DIR; a relative one is below the project, not below the current folder."""
-    return (PROJECT_ROOT / settings.data_dir.expanduser()).resolve()
+    return (PROJECT_ROOT / settings.data_dir).resolve()
 
 
 def do_nothing() -> None:

@@ -39,7 +39,33 @@ REFUSED = [
     ("ALLOW_INSECURE", "ja", "true or false"),
     ("API_PORT", "http", "integer"),
     ("API_PREFIX", "api/v1", "a path such as /api/v1"),
-    ("API_PREFIX", "/a b", "a path such as /api/v1"),
+    *[
+        ("API_PREFIX", held, "a path such as /api/v1")
+        for held in (
+            "/a b",
+            "/api/../x",
+            "/..",
+            "/./x",
+            "/x/.",
+            "//x",
+            "/x//",
+            "/api?x",
+            "/api#x",
+            "/%61pi",
+            "/{x}",
+            "/a\\b",
+        )
+    ],
+    ("API_HOST", "http://127.0.0.1", "without scheme, port and path"),
+    ("API_HOST", "127.0.0.1:8000", "without scheme, port and path"),
+    ("POSTGRES_HOST", "db:5432", "without scheme, port and path"),
+    ("POSTGRES_HOST", "user@db", "without scheme, port and path"),
+    ("POSTGRES_HOST", "db/shop", "without scheme, port and path"),
+    ("REDIS_HOST", "redis://cache", "without scheme, port and path"),
+    ("REDIS_HOST", "cache:6379", "without scheme, port and path"),
+    ("DATA_DIR", "~nobody-has-this-name/data", "the path of a folder"),
+    ("LOG_DIR", "~nobody-has-this-name", "the path of a folder"),
+    ("RATE_LIMIT_CALLS", "1000000001", "less than or equal to"),
     ("UVICORN_WORKERS", "0", "greater than or equal to 1"),
     ("BACKLOG", "0", "greater than or equal to 1"),
     ("BACKLOG", "99999999999", "less than or equal to 65535"),
@@ -52,8 +78,47 @@ REFUSED = [
     ("RATE_LIMIT_CALLS", "0", "greater than or equal to 1"),
     ("RATE_LIMIT_PERIOD", "500ms", "integer"),
     ("RATE_LIMIT_EXEMPT", "localhost", "networks separated by commas"),
-    ("TRUSTED_PROXIES", "10.0.0.0/33", "networks separated by commas"),
+    *[
+        ("TRUSTED_PROXIES", held, "networks separated by commas")
+        for held in (
+            "10.0.0.0/33",
+            "10.0.0.1:80",
+            "10.0.0.1/",
+            "10.0.0.1 10.0.0.2",
+            "10.0.0.1;10.0.0.2",
+            "010.0.0.1",
+            "10.0.0",
+            "*",
+            "::ffff:10.0.0.1/64",
+            "::ffff:10.0.0.1/129",
+            "[::1]",
+            "http://10.0.0.1",
+        )
+    ],
     ("CORS_CREDENTIALS", "*", "true or false"),
+    *[
+        ("CORS_ORIGINS", held, "origins separated by commas, such as https://shop.example.com")
+        for held in (
+            "shop.example.com",
+            "https://*.example.com",
+            "https://good.example, //shop.example.com",
+            "https://shop.example.com/app",
+            "https://shop.example.com//",
+            "https://shop.example.com?x",
+            "https://shop.example.com#x",
+            "https://somebody@shop.example.com",
+            "https://shop.example.com:0",
+            "https://shop.example.com:65536",
+            "https://shop.example.com:",
+            "https://shop example.com",
+            "https://b\u00fccher.example",
+            "https://",
+            "https://[::1",
+            "https://[::g]",
+            "https:shop.example.com",
+            "**",
+        )
+    ],
     ("SECURITY_CONTACT", "http://example.com", "e-mail addresses"),
     ("SECURITY_CONTACT", "somebody", "e-mail addresses"),
     ("MAX_BODY_BYTES", "0", "greater than or equal to 1"),
@@ -149,8 +214,53 @@ def test_other_spellings() -> None:
     assert read_settings({"MAX_BODY_BYTES": "2MiB"}).max_body_bytes == 2 * 1024 * 1024
     assert read_settings({"API_PREFIX": "/"}).api_prefix == ""
     assert read_settings({"API_PREFIX": "/api/v1/"}).api_prefix == "/api/v1"
+    assert read_settings({"API_PREFIX": " /.well-known/a..b/ "}).api_prefix == "/.well-known/a..b"
+    assert read_settings({"POSTGRES_HOST": "[::1] "}).postgres_host == "::1"
+    assert read_settings({"LOG_DIR": "~/logs"}).log_dir == Path.home() / "logs"
     networks = read_settings({"TRUSTED_PROXIES": "10.1.2.3/8, ::1"}).trusted_proxies
     assert networks == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ("::FFFF:a00:1", "10.0.0.1/32"),
+        ("0:0:0:0:0:ffff:10.1.2.3/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("10.1.2.3/255.0.0.0", "10.0.0.0/8"),
+        ("::/0", "::/0"),
+        ("2001:DB8::1/32", "2001:db8::/32"),
+        ("fe80::1%eth0", "fe80::1%eth0/128"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["TRUSTED_PROXIES", "RATE_LIMIT_EXEMPT"])
+def test_a_network_is_the_one_that_clients_are_counted_in(variable: str, written: str, meant: str) -> None:
+    assert getattr(read_settings({variable: written}), variable.lower()) == (ipaddress.ip_network(meant),)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://shop.example.com/", "https://shop.example.com"),
+        ("HTTPS://Shop.Example.COM", "https://shop.example.com"),
+        ("https://shop.example.com:443", "https://shop.example.com"),
+        ("http://shop.example.com:080/", "http://shop.example.com"),
+        ("https://shop.example.com:80", "https://shop.example.com:80"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("null", "null"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_send_it(written: str, meant: str) -> None:
+    assert read_settings({"CORS_ORIGINS": f" {written} , {meant}"}).cors_origins == (meant,)
+
+
+@pytest.mark.parametrize("variable", ["POSTGRES_USER", "REDIS_PASSWORD", "API_HOST", "CORS_ORIGINS"])
+def test_bytes_that_are_no_text_are_refused(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} has bytes that are not UTF-8"):
+        read_settings({variable: os.fsdecode(b"caf\xe9")})
 
 
 @pytest.mark.parametrize(

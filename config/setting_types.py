@@ -1,0 +1,193 @@
+"""The types of settings: how the text of a variable is read, and which texts are refused.
+
+A text with one plain meaning is taken in its plain form. An error says what the variable may hold.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|)")
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+# The longest number that every program on the way keeps exactly.
+_LARGEST_COUNT = 1_000_000_000
+_HIGHEST_PORT = 65_535
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?")
+_ORIGINS = (
+    "origins separated by commas, such as https://shop.example.com (scheme and host, a port where it is not the usual "
+    "one, no path), or * for any; names are written out one by one, in ASCII"
+)
+# In IPv6, IPv4 addresses are the last 32 bits of ::ffff:0:0/96.
+_MAPPED_BITS = 96
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip().lower())
+    if match is None:
+        raise ValueError("a time in seconds, such as 5 or 0.5 or 500ms")
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def _boolean(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() not in _BOOLEANS:
+        raise ValueError("true or false")
+    return _BOOLEANS[value.strip().lower()]
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _items(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+
+
+def _networks(value: object) -> object:
+    items = _items(value)
+    if not isinstance(items, tuple):
+        return items
+    try:
+        return tuple(_network(item) for item in items)
+    except ValueError:
+        raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
+
+
+def _network(item: object) -> Network:
+    """The network written as `item`; one of IPv4 addresses written in IPv6 is the IPv4 network, as clients are counted."""
+    network = ipaddress.ip_network(item, strict=False)  # type: ignore[arg-type]  # it refuses what is no text
+    if isinstance(network, ipaddress.IPv4Network):
+        return network
+    written = ipaddress.IPv6Address(str(item).partition("/")[0].partition("%")[0])
+    if written.ipv4_mapped is None or network.prefixlen == 0:
+        return network
+    if network.prefixlen < _MAPPED_BITS:
+        raise ValueError("it ends outside of the IPv4 addresses")
+    return ipaddress.IPv4Network((written.ipv4_mapped, network.prefixlen - _MAPPED_BITS), strict=False)
+
+
+def _origins(value: object) -> object:
+    items = _items(value)
+    return tuple(dict.fromkeys(map(_origin, items))) if isinstance(items, tuple) else items
+
+
+def _origin(item: str) -> str:
+    """The origin as browsers send it: in lower case, without a slash at the end and without the scheme's own port."""
+    if item in ("*", "null"):
+        return item
+    match = _ORIGIN.fullmatch(item.lower())
+    if match is None:
+        raise ValueError(_ORIGINS)
+    scheme, host, digits = match.groups()
+    if host.startswith("["):
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        except ValueError:
+            raise ValueError(_ORIGINS) from None
+    port = _DEFAULT_PORTS.get(scheme) if digits is None else int(digits)
+    if port is not None and not 1 <= port <= _HIGHEST_PORT:
+        raise ValueError(_ORIGINS)
+    return f"{scheme}://{host}" if port == _DEFAULT_PORTS.get(scheme) else f"{scheme}://{host}:{port}"
+
+
+def _contacts(value: object) -> object:
+    items = _items(value)
+    if not isinstance(items, tuple):
+        return items
+    contacts = tuple(f"mailto:{item}" if re.fullmatch(r"[^\s:/@]+@[^\s:/@]+", item) else item for item in items)
+    if not all(re.fullmatch(r"(mailto:|https://|tel:)[\x21-\x7e]+", contact) for contact in contacts):
+        raise ValueError("e-mail addresses, mailto:, https: or tel: URLs, separated by commas")
+    return contacts
+
+
+def _host(value: object) -> object:
+    """A name, an address, or the folder of a Unix socket; of `[::1]` the address."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("/"):
+        return text
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    try:
+        is_host = bool(ipaddress.IPv6Address(text)) if ":" in text else not re.search(r"[\s/\\@?#\[\]]", text)
+    except ValueError:
+        is_host = False
+    if not is_host:
+        raise ValueError("the name or the address of a host, without scheme, port and path")
+    return text
+
+
+def _prefix(value: object) -> object:
+    if not isinstance(value, str):
+        return ""
+    text = value.strip()
+    if text in ("", "/"):
+        return ""
+    # What is "." or ".." is gone from the path that clients send.
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+/?", text):
+        raise ValueError("a path such as /api/v1, of letters, digits and - . _ ~, without . or .. as a part")
+    return text.rstrip("/")
+
+
+def _database_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    match = re.match(r"(postgres|postgresql|postgresql\+psycopg2)://", text)
+    if match is None:
+        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
+    return "postgresql+psycopg2://" + text[match.end() :]
+
+
+def _redis_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not re.match(r"(redis|rediss|unix)://", value.strip()):
+        raise ValueError("a URL such as redis://host:6379/0, rediss://… or unix:///path")
+    return value.strip()
+
+
+def _folder(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("the path of a folder; no user of this name has a home here") from None
+
+
+T = TypeVar("T")
+# `Upper[Literal["A", "B"]]` is one of these texts, in upper or lower case.
+Upper = Annotated[T, BeforeValidator(_upper)]
+Lower = Annotated[T, BeforeValidator(_lower)]
+
+# PostgreSQL and Redis use milliseconds, and take 0 for "never".
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0.001, le=86_400)]
+SecondsOrNone = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+WholeSeconds = Annotated[int, BeforeValidator(_duration), Field(ge=1, le=86_400)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=1, le=_HIGHEST_PORT)]
+Count = Annotated[int, Field(ge=1, le=_LARGEST_COUNT)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+Host = Annotated[str, BeforeValidator(_host)]
+PathPrefix = Annotated[str, BeforeValidator(_prefix)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+Contacts = Annotated[tuple[str, ...], BeforeValidator(_contacts)]
+DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
+RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
