@@ -151,18 +151,14 @@ class BaseController(EntityRoutes):
         def rendered(page: Page) -> RenderedResponse:
             return rendered_page(page, self.fields, query, self.path, params)
 
-        def work(session: Session) -> RenderedResponse:
-            return rendered(self.service(session).page(query, self.fields))
-
         executor, caching = executor_of(request), self.service.caching
-        is_plain = query.sort is None and not query.filters()
-        if caching is None:
-            fresh = self.service.page_query(query, self.fields).map(rendered) if is_plain else work
-            return FreshRead(executor, fresh, self.cache_control)
-        if is_plain:
+        if caching is not None and query.is_plain:
             return self._cached_page(executor, query, params)
+        page = self.service.page_query(query, self.fields).map(rendered)
+        if caching is None:
+            return FreshRead(executor, page, self.cache_control)
         entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
-        return CachedRead(executor, entry, work, self.cache_control)
+        return CachedRead(executor, entry, page, self.cache_control)
 
     def _cached_page(self, executor: Executor, query: ListQuery, params: Params) -> CachedPage:
         def rows(found: Sequence[Any]) -> RenderedResponse:

@@ -117,7 +117,7 @@ class OrderController(BaseController):
         params = self.link_params(request, query)
 
         def work(session: Session) -> RenderedResponse | StreamedPage:
-            page = OrderService(session).page(query, self.fields)
+            page = OrderService.page_query(query, self.fields)(session)
             return self._page(session, query, page, self.path, params)
 
         return await self._respond_with_page(request, query, work)
@@ -128,8 +128,8 @@ class OrderController(BaseController):
         path, params = f"{self.prefix}/clients/{id_key}/orders", self.link_params(request, query)
 
         def work(session: Session) -> RenderedResponse | StreamedPage:
-            ClientService(session).read(id_key, ("id_key",))
-            page = OrderService(session).page(query, self.fields, client_id=id_key)
+            ClientService.row_query(id_key, ("id_key",))(session)
+            page = OrderService.page_query(query, self.fields, client_id=id_key)(session)
             return self._page(session, query, page, path, params)
 
         return await self._respond_with_page(request, query, work)
@@ -141,7 +141,7 @@ class OrderController(BaseController):
             return await super().get_row(request, id_key)
 
         def work(session: Session) -> RenderedResponse:
-            row = OrderService(session).read(id_key, self.fields)
+            row = OrderService.row_query(id_key, self.fields)(session)
             expanded = expand(session, [row], query.expand)
             if expanded is not None:
                 return rendered_fields(as_dict(row, self.fields) | expanded[0], query)

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
-from repositories.query.bound_query import BoundQuery, MoreToRead, Query, always
+from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.changed_rows import ChangedRows, stored_forms
 from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
+from repositories.query.explain import Explain
 from repositories.query.filters import by_value
 from repositories.query.list_shape import ListedTable, ListShape, decisive
 from repositories.query.lists import are_many_statement, matching, page_statement, size_statement
@@ -66,55 +67,57 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
         first = ("id_key", "created_at")
         return (*first, *sorted((indexed | unique).difference(first)))
 
-    # -- reads that need no session ----------------------------------------------------------------
+    # -- reads, for the async pool or a session -----------------------------------------------------
 
     @classmethod
     def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any | None]:
-        """The named columns of a row, or None. `row_id` must be a key."""
-        return always(lambda: BoundQuery(_row_statement(cls.model, fields), {"id_key": row_id}, _first))
+        """The named columns of a row, or None. The cheap way to read what nobody will change."""
+
+        def bind(database: Engine) -> Steps[Any | None]:
+            if not is_key(row_id):
+                return None
+            rows = yield BoundQuery(_row_statement(cls.model, fields), {"id_key": row_id})
+            return rows[0] if rows else None
+
+        return Query(bind)
 
     @classmethod
     def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
         """The rows that `query` asks for, and nothing about the others."""
-        wanted = query.filters()
-        shape, values = _shape(query, fields, wanted), {**wanted, **_paging(query)}
-        rows = always(lambda: BoundQuery(page_statement(cls, shape, counted=False), values, tuple))
-        return replace(rows, is_light=_is_light(query))
+        shape, values = _shape(query, fields, query.filters())
+
+        def bind(database: Engine) -> Steps[Sequence[Any]]:
+            return (yield BoundQuery(page_statement(cls, shape, counted=False), values))
+
+        return Query(bind, _is_light(query))
+
+    @classmethod
+    def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
+        """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
+        wanted = {**query.filters(), **fixed}
+        shape, values = _shape(query, fields, wanted)
+
+        def bind(database: Engine) -> Steps[Page]:
+            are_many = yield from cls._are_many(wanted)
+            shown = replace(shape, are_many=True) if are_many else shape
+            if are_many and (believed := (yield from cls._estimate(wanted))) > _SURELY_LONG:
+                rows = yield BoundQuery(page_statement(cls, shown, counted=False), values)
+                return Page(rows, believed, estimated=True)
+            key = CountedLists.key(database, cls.model.__tablename__, wanted)
+            known = _counted_lists.get(key)
+            rows = yield BoundQuery(page_statement(cls, shown, counted=True), {**values, **parameters(known)})
+            count = _counted_beside(rows, query)
+            size = cls._size(key, wanted, are_many) if count is None else cls._judged(key, wanted, count, known)
+            return Page(rows, *(yield from size))
+
+        return Query(bind, not fixed and _is_light(query))
 
     @classmethod
     def size_query(cls) -> Query[Size]:
         """How many rows there are."""
-
-        def bind(database: Engine) -> BoundQuery[Size]:
-            key = CountedLists.key(database, cls.model.__tablename__, {})
-            known = _counted_lists.get(key)
-            statement = size_statement(cls, ())
-            return BoundQuery(statement, parameters(known), lambda rows: _told_by(Count(*rows[0]), key, known))
-
-        return Query(bind, lambda session: cls(session).size({}))
-
-    @classmethod
-    def page_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Page]:
-        """A page in the order of the keys, and how many rows there are."""
-        shape = _shape(query, fields, {})
-
-        def bind(database: Engine) -> BoundQuery[Page]:
-            key = CountedLists.key(database, cls.model.__tablename__, {})
-            known = _counted_lists.get(key)
-
-            def page(rows: Sequence[Any]) -> Page:
-                return Page(rows, *_told_by(_counted_beside(rows, query), key, known))
-
-            statement = page_statement(cls, shape, counted=True)
-            return BoundQuery(statement, {**_paging(query), **parameters(known)}, page)
-
-        return Query(bind, lambda session: cls(session).page(query, fields), _is_light(query))
+        return Query(lambda database: cls._size(CountedLists.key(database, cls.model.__tablename__, {}), {}))
 
     # -- one row -----------------------------------------------------------------------------------
-
-    def row(self, row_id: int, fields: tuple[str, ...]) -> Any | None:
-        """The named columns of a row, or None. The cheap way to read what nobody will change."""
-        return self.row_query(row_id, fields)(self.session) if is_key(row_id) else None
 
     def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""
@@ -160,63 +163,39 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
         self.session.delete(row)
         self.session.flush()
 
-    # -- many rows ---------------------------------------------------------------------------------
+    # -- how many rows -----------------------------------------------------------------------------
 
-    def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
-        """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
-        wanted = {**query.filters(), **fixed}
-        shape = replace(_shape(query, fields, wanted), are_many=self._are_many(wanted))
-        if shape.are_many and (believed := self._estimate(wanted)) > _SURELY_LONG:
-            rows = self._execute(page_statement(type(self), shape, counted=False), query, wanted)
-            return Page(rows, believed, estimated=True)
-        known = _counted_lists.get(self._list_key(wanted))
-        rows = self._execute(page_statement(type(self), shape, counted=True), query, {**wanted, **parameters(known)})
-        return Page(rows, *self._size_beside(rows, query, wanted, known))
-
-    def size(self, wanted: Mapping[str, Any]) -> Size:
+    @classmethod
+    def _size(cls, key: Key, wanted: Mapping[str, Any], are_many: bool = False) -> Steps[Size]:
         """How many rows match the filters `wanted`."""
-        known = _counted_lists.get(self._list_key(wanted))
-        statement = size_statement(type(self), tuple(sorted(wanted)), self._are_many(wanted))
-        count = Count(*self.session.execute(statement, {**wanted, **parameters(known)}).one())
-        return self._judged(count, wanted, known)
+        known = _counted_lists.get(key)
+        statement = size_statement(cls, tuple(sorted(wanted)), are_many)
+        rows = yield BoundQuery(statement, {**wanted, **parameters(known)})
+        return (yield from cls._judged(key, wanted, Count(*rows[0]), known))
 
-    def _are_many(self, wanted: Mapping[str, Any]) -> bool:
-        """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
-        statement = are_many_statement(type(self), tuple(sorted(wanted)))
-        return statement is not None and bool(self.session.scalar(statement, dict(wanted)))
-
-    def _execute(self, statement: Select[Any], query: ListQuery, values: Mapping[str, Any]) -> Sequence[Any]:
-        # By the connection, since no objects are wanted: the session would take as long as the database.
-        return self.session.connection().execute(statement, {**values, **_paging(query)}).all()
-
-    def _size_beside(
-        self, rows: Sequence[Any], query: ListQuery, wanted: Mapping[str, Any], known: CountedList | None
-    ) -> Size:
-        """The size of the list, of which `rows` are a page that was read together with the columns of `sizes.columns`."""
-        count = _counted_beside(rows, query)
-        return self.size(wanted) if count is None else self._judged(count, wanted, known)
-
-    def _judged(self, count: Count, wanted: Mapping[str, Any], known: CountedList | None) -> Size:
+    @classmethod
+    def _judged(cls, key: Key, wanted: Mapping[str, Any], count: Count, known: CountedList | None) -> Steps[Size]:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
-        key = self._list_key(wanted)
         size = _counted_lists.size(key, count, known)
         if size is not None:
             return size
         assert count.rows is not None, "only a list that is known is not counted"
-        estimate = count.rows if count.rows < COUNTED_TO else max(count.rows, self._estimate(wanted))
+        estimate = count.rows if count.rows < COUNTED_TO else max(count.rows, (yield from cls._estimate(wanted)))
         return _counted_lists.remember(key, count, Size(estimate, estimated=True))
 
-    def _list_key(self, wanted: Mapping[str, Any]) -> Key:
-        return CountedLists.key(self.session.get_bind().engine, self.model.__tablename__, wanted)
+    @classmethod
+    def _are_many(cls, wanted: Mapping[str, Any]) -> Steps[bool]:
+        """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
+        if not cls.rankings.keys() & wanted.keys():
+            return False
+        rows = yield BoundQuery(are_many_statement(cls, tuple(sorted(wanted))), wanted)
+        return bool(rows[0][0])
 
-    def _estimate(self, wanted: Mapping[str, Any]) -> int:
+    @classmethod
+    def _estimate(cls, wanted: Mapping[str, Any]) -> Steps[int]:
         """How many rows of a long list the planner believes to match; it looks at statistics, not at rows."""
-        # Several values are a list to the driver; there, a tuple is one value of several columns.
-        values = {name: [*value] if isinstance(value, tuple) else value for name, value in wanted.items()}
-        statement = matching(type(self), tuple(sorted(wanted)), are_many=True).params(values)
-        compiled = statement.compile(self.session.get_bind(), compile_kwargs={"render_postcompile": True})
-        plan = self.session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
-        return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
+        rows = yield BoundQuery(Explain(matching(cls, tuple(sorted(wanted)), are_many=True)), wanted)
+        return int(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _counted_beside(rows: Sequence[Any], query: ListQuery) -> Count | None:
@@ -237,22 +216,13 @@ def _paging(query: ListQuery) -> dict[str, int | None]:
 
 
 def _is_light(query: ListQuery) -> bool:
-    return query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT and query.sort is None and not query.filters()
+    return query.is_plain and query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT
 
 
-def _told_by(count: Count | None, key: Key, known: CountedList | None) -> Size:
-    size = None if count is None else _counted_lists.size(key, count, known)
-    if size is None:
-        raise MoreToRead
-    return size
-
-
-def _first(rows: Sequence[Any]) -> Any | None:
-    return rows[0] if rows else None
-
-
-def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> ListShape:
-    return ListShape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
+def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> tuple[ListShape, Mapping[str, Any]]:
+    """The shape of the list with the filters `wanted`, and the values of its page's parameters."""
+    shape = ListShape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
+    return shape, {**wanted, **_paging(query)}
 
 
 # -- statements, one per shape ---------------------------------------------------------------------

@@ -220,6 +220,11 @@ class ListQuery(BaseModel):
         """Whether rows are shown complete, and without expanded objects."""
         return not self.fields
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the list is all rows, in the order of their keys."""
+        return self.sort is None and not self.filters()
+
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         """The selected fields of the row, and the expanded objects in it."""
         if not self.fields:

@@ -15,7 +15,7 @@ from infrastructure.cache.tags import Invalidation
 from infrastructure.database.datetimes import FarDatetime
 from models import Row
 from models.unique_fields import unique_texts
-from repositories.base import BaseRepository, is_key
+from repositories.base import BaseRepository
 from repositories.query.bound_query import Query
 from repositories.query.counts import Size
 from schemas.base import ListQuery, Page
@@ -61,18 +61,18 @@ class BaseService(Generic[M]):
         self.session = session
         self.repository: BaseRepository[M] = self.repository_type(session)
 
-    # -- reads that need no session ----------------------------------------------------------------
+    # -- reads, for the executor or a session ------------------------------------------------------
 
     @classmethod
-    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
-        """The named columns of the row, by position. Raises `NotFound`, at once or when it is read."""
+    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any]:
+        """The named columns of the row, by position. Raises `NotFound` when it is read."""
 
         def found(row: Any | None) -> Any:
             if row is None:
                 raise NotFound(cls.thing, row_id)
             return row
 
-        return cls.repository_type.row_query(row_id, fields).map(found) if is_key(row_id) else found(None)
+        return cls.repository_type.row_query(row_id, fields).map(found)
 
     @classmethod
     def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
@@ -80,25 +80,17 @@ class BaseService(Generic[M]):
         return cls.repository_type.rows_query(query, fields)
 
     @classmethod
+    def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
+        """The page that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
+        require_sortable(cls.repository_type, query, fields)
+        return cls.repository_type.page_query(query, fields, **fixed)
+
+    @classmethod
     def size_query(cls) -> Query[Size]:
         """How many rows there are."""
         return cls.repository_type.size_query()
 
-    @classmethod
-    def page_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Page]:
-        """A page in the order of the keys, and how many rows there are."""
-        return cls.repository_type.page_query(query, fields)
-
     # -- what clients ask for ----------------------------------------------------------------------
-
-    def read(self, row_id: int, fields: tuple[str, ...]) -> Any:
-        """The named columns of the row. Raises `NotFound`."""
-        return self.row_query(row_id, fields)(self.session)
-
-    def page(self, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Page:
-        """The rows that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
-        require_sortable(self.repository, query, fields)
-        return self.repository.page(query, fields, **fixed)
 
     @classmethod
     def single_statement(cls, values: dict[str, Any]) -> SingleStatement[Any] | None:
@@ -292,7 +284,7 @@ def _require_near(changes: Mapping[str, Any]) -> None:
             raise InvalidField(("body", name), "must be of the years 1 to 9999, or what is stored")
 
 
-def require_sortable(repository: BaseRepository[Any], query: ListQuery, fields: tuple[str, ...]) -> None:
+def require_sortable(repository: type[BaseRepository[Any]], query: ListQuery, fields: tuple[str, ...]) -> None:
     """Raise `InvalidField`, which names the allowed columns, for a column that is not indexed or not among `fields`."""
     allowed = [name for name in repository.sortable() if name in fields]
     for name, _ in query.sort_keys():

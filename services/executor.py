@@ -28,7 +28,7 @@ from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
-from repositories.query.bound_query import MoreToRead, Query
+from repositories.query.bound_query import Query
 from services.base import INVALIDATION
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
@@ -78,18 +78,18 @@ class Executor:
         return await self._read_in_thread(work)
 
     async def _read_single_statement(self, query: Query[T]) -> T:
-        bound = query.bind(self.database.engine)
-        statement, parameters = bound.as_sent()
+        on_sent = partial(self._unsent.detach, query)
+        steps = query.bind(self.database.engine)
         try:
-            on_sent = partial(self._unsent.detach, query)
+            statement, parameters = next(steps).as_sent()
             rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent)
+            if rows is not None:
+                steps.send(rows)
+                log.debug("More statements take a session: %s", statement.name)
+        except StopIteration as end:
+            return cast(T, end.value)
         except DatabaseUnavailable as error:
             raise Unavailable from error
-        if rows is not None:
-            try:
-                return bound.result(rows)
-            except MoreToRead:
-                log.debug("The rest takes a session: %s", statement.name)
         return await self._read_in_thread(query)
 
     async def _read_in_thread(self, work: Callable[[Session], T]) -> T:

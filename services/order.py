@@ -97,15 +97,15 @@ class OrderService(BaseService[Order]):
             raise TotalMismatch(row.total, changes["total"])
 
     def _require_sale_bill(self, bill_id: int) -> None:
-        bill = BillRepository(self.session).row(bill_id, ("kind",))
+        bill = BillRepository.row_query(bill_id, ("kind",))(self.session)
         if bill is not None and bill.kind == BillKind.CREDIT:
             raise Conflict(f"Bill {bill_id} is a credit bill and settles no order")
 
     def _require_address(self, address_id: int | None, client_id: int) -> None:
         if address_id is None:
             return
-        addresses = AddressRepository(self.session)
-        address = addresses.row(address_id, ("client_id",)) if addresses.lock_key_share(address_id) else None
+        is_held = AddressRepository(self.session).lock_key_share(address_id)
+        address = AddressRepository.row_query(address_id, ("client_id",))(self.session) if is_held else None
         if address is None:
             raise NotFound("Address", address_id)
         if address.client_id != client_id:

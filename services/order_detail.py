@@ -39,9 +39,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     def lock(self, row_id: int) -> OrderDetail:
         """The detail, locked after its order, which the hooks find in `_order`."""
-        found = self.repository.row(row_id, ("order_id",))
-        if found is None:
-            raise NotFound(self.thing, row_id)
+        found = self.row_query(row_id, ("order_id",))(self.session)
         self._order = self.orders.lock(found.order_id)
         return super().lock(row_id)
 

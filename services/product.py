@@ -88,9 +88,9 @@ class ProductService(BulkService[Product]):
 
     def ledger(self, product_id: int, query: ListQuery, fields: tuple[str, ...]) -> Page:
         """The entries of the product's ledger."""
-        self.read(product_id, ("id_key",))
-        require_sortable(self.movements, query, fields)
-        return self.movements.page(query, fields, product_id=product_id)
+        self.row_query(product_id, ("id_key",))(self.session)
+        require_sortable(self.ledger_type, query, fields)
+        return self.ledger_type.page_query(query, fields, product_id=product_id)(self.session)
 
     def _sold(self, products: Sequence[Product]) -> set[int]:
         """The keys of those products that are in a detail of any order, canceled or not."""

@@ -1,6 +1,6 @@
-"""Reads that are one statement, so that whoever has a lane can send it without a session (see `infrastructure.database.async_pool`)."""
+"""Reads, each written once: the event loop sends its statement on the async pool, or a session executes it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -8,69 +8,63 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 from infrastructure.database.prepared import Parameters, Prepared
+from repositories.query.explain import Explain
 from repositories.query.prepared import prepared
 from repositories.query.statement_cache import memoized
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 
-class MoreToRead(Exception):
-    """The rows of the statement do not tell everything; the rest takes a session."""
-
-
 @dataclass(frozen=True, slots=True)
-class BoundQuery(Generic[T_co]):
-    """A statement with the values of its parameters, and what its rows say. `result` may raise `MoreToRead`."""
+class BoundQuery:
+    """A statement with the values of its parameters."""
 
-    statement: Select[Any]
+    statement: Select[Any] | Explain
     values: Mapping[str, Any]
-    result: Callable[[Sequence[Any]], T_co]
-
-    def execute(self, session: Session) -> T_co:
-        """What the rows say, by the connection of a session."""
-        return self.result(session.connection().execute(self.statement, self.values).all())
 
     def as_sent(self) -> tuple[Prepared, Parameters]:
-        """The statement as a lane takes it, and the values of its parameters."""
+        """The prepared statement, and the values of its parameters."""
         statement, constants = _prepared(self.statement)
         return statement, {**constants, **self.values}
 
 
+# A generator: it yields a statement, is sent the rows, may yield further statements, and returns the result of the read.
+Steps = Generator[BoundQuery, Sequence[Any], T]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Query(Generic[T_co]):
-    """A read by one statement. Called with a session, it does the same step by step.
+    """A read that does not know who executes it. Called with a session, it takes the connection of that.
 
-    `bind` is called anew each time, with the database that the statement is for: there may be more to go by than the
-    last time. A reading that is not `light` takes PostgreSQL, or whoever renders its rows, so long that nobody should
-    wait behind it: it is for a thread.
+    `bind` begins the read anew each time, on the database that it is for. A query that is not `is_light` takes
+    PostgreSQL, or the rendering of its rows, so long that nobody should wait behind it: it is for a thread.
     """
 
-    bind: Callable[[Engine], BoundQuery[T_co]]
-    transactional: Callable[[Session], T_co]
+    bind: Callable[[Engine], Steps[T_co]]
     is_light: bool = True
 
     def __call__(self, session: Session) -> T_co:
-        return self.transactional(session)
+        steps = self.bind(session.get_bind().engine)
+        try:
+            bound = next(steps)
+            while True:
+                # By the connection, since no objects are wanted: the session would take as long as the database.
+                bound = steps.send(session.connection().execute(bound.statement, bound.values).all())
+        except StopIteration as end:
+            result: T_co = end.value
+            return result
 
     def map(self, further: Callable[[T_co], U]) -> "Query[U]":
-        """The same query, with what `further` makes of it."""
+        """The same query, with what `further` makes of its result."""
 
-        def bind(database: Engine) -> BoundQuery[U]:
-            first = self.bind(database)
-            return BoundQuery(first.statement, first.values, lambda rows: further(first.result(rows)))
+        def bind(database: Engine) -> Steps[U]:
+            return further((yield from self.bind(database)))
 
-        return Query(bind, lambda session: further(self.transactional(session)), self.is_light)
-
-
-def always(bind: Callable[[], BoundQuery[T_co]]) -> Query[T_co]:
-    """The query whose statement and values are the same each time.
-
-    It is made anew, so that whoever keeps the query, for one of ever so many targets, does not keep its statement.
-    """
-    return Query(lambda database: bind(), lambda session: bind().execute(session))
+        return Query(bind, self.is_light)
 
 
 @memoized
-def _prepared(statement: Select[Any]) -> tuple[Prepared, Parameters]:
+def _prepared(statement: Select[Any] | Explain) -> tuple[Prepared, Parameters]:
     return prepared(statement, "read")

@@ -53,10 +53,8 @@ def matching(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool
 
 
 @memoized
-def are_many_statement(listed: type[ListedTable], filters: tuple[str, ...]) -> Select[Any] | None:
-    """Whether the rows are so many that they are found and ranked in the simple way; None if no filter ranks them."""
-    if not listed.rankings.keys() & filters:
-        return None
+def are_many_statement(listed: type[ListedTable], filters: tuple[str, ...]) -> Select[Any]:
+    """Whether the rows are so many that they are found and ranked in the simple way."""
     rows = matching(listed, filters, are_many=True).limit(MANY).subquery()
     return select(func.count() >= MANY).select_from(rows)
 

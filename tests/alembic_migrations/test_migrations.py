@@ -196,7 +196,7 @@ def test_names_that_are_there_are_found_in_every_script(
     assert said.count("The search is made ready for words of every script: 3 products are converted\n") == 1
     with searching(url) as session:
         for asked, key in (("лампа", 1), ("ЛАМПА", 1), ("лямпа", 1), ("スタンド", 2), ("気", 2), ("bulb", 3)):
-            page = ProductRepository(session).page(Query(limit=5, wanted={"q": asked}), ("id_key",))
+            page = ProductRepository.page_query(Query(limit=5, wanted={"q": asked}), ("id_key",))(session)
             assert [row.id_key for row in page.rows] == [key], asked
 
 
@@ -209,7 +209,7 @@ def test_older_servers_know_letters_too(servers: ServerUrls, away: str) -> None:
     execute(url, "UPDATE products SET name = 'Настольная Лампа für Café' WHERE id_key = 1")
     with searching(url) as session:
         for asked in ("ЛАМПА", "настольная", "cafe", "FÜR"):
-            page = ProductRepository(session).page(Query(limit=5, wanted={"q": asked}), ("id_key",))
+            page = ProductRepository.page_query(Query(limit=5, wanted={"q": asked}), ("id_key",))(session)
             assert [row.id_key for row in page.rows] == [1], asked
 
 

@@ -115,7 +115,7 @@ def plans_of(session: Session, read: Callable[[], object], options: str = "") ->
 
 def plan_of(session: Session, repository: Repository, query: ListQuery) -> Plan:
     """PostgreSQL's plan for the page that the repository asks for, and for its count."""
-    return plans_of(session, lambda: repository(session).page(query, FIELDS))[0]
+    return plans_of(session, lambda: repository.page_query(query, FIELDS)(session))[0]
 
 
 def plan_of_rows(session: Session, repository: Repository, query: ListQuery) -> Plan:
@@ -168,7 +168,7 @@ BY_SEVERAL = [
 @pytest.mark.parametrize("case", BY_SEVERAL, ids=lambda case: f"{case[0].model.__tablename__}-{case[1]}")
 def test_several_values_are_looked_up_in_an_index(session: Session, case: tuple[Repository, str, Any]) -> None:
     repository, name, values = case
-    plans = plans_of(session, lambda: repository(session).page(Query(wanted={name: values}), FIELDS))
+    plans = plans_of(session, lambda: repository.page_query(Query(wanted={name: values}), FIELDS)(session))
     assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
     found = [condition for plan in plans for condition in conditions(plan)]
     assert any(f"{name.removesuffix(IN_SUFFIX)} = ANY" in condition for condition in found), json.dumps(plans, indent=1)
@@ -177,14 +177,14 @@ def test_several_values_are_looked_up_in_an_index(session: Session, case: tuple[
 def test_however_many_values_there_are_the_statement_is_the_same(session: Session) -> None:
     with statements_of(session) as statements:
         for count in (2, 3, 1000):
-            OrderRepository(session).page(Query(wanted={"id_key_in": tuple(range(1, count + 1))}), FIELDS)
+            OrderRepository.page_query(Query(wanted={"id_key_in": tuple(range(1, count + 1))}), FIELDS)(session)
     assert len({statement for statement, _ in statements}) == 1
 
 
 @pytest.mark.parametrize("case", EQUALITIES + RANGES, ids=named)
 def test_a_selective_filter_uses_an_index(session: Session, case: tuple[Repository, str, Any, str]) -> None:
     repository, name, value, column = case
-    plans = plans_of(session, lambda: repository(session).page(Query(wanted={name: value}), FIELDS))
+    plans = plans_of(session, lambda: repository.page_query(Query(wanted={name: value}), FIELDS)(session))
     # Twice: to find the page, and to count. For `q` that is to find the words themselves, and then what resembles them.
     found = [condition for plan in plans for condition in conditions(plan)]
     assert len([condition for condition in found if column in condition]) >= 2, json.dumps(plans, indent=1)
@@ -193,7 +193,9 @@ def test_a_selective_filter_uses_an_index(session: Session, case: tuple[Reposito
 
 @pytest.mark.parametrize("asked", ["8f14e45f", "8f14e45e", "a", "e"])
 def test_a_search_never_reads_all_products(session: Session, asked: str) -> None:
-    plans = plans_of(session, lambda: ProductRepository(session).page(Query(limit=20, wanted={"q": asked}), FIELDS))
+    plans = plans_of(
+        session, lambda: ProductRepository.page_query(Query(limit=20, wanted={"q": asked}), FIELDS)(session)
+    )
     # The rows of the page are looked up one by one, once it is known which they are.
     assert not kinds(plans[-1]) & {"Hash Join", "Merge Join", "Seq Scan"}, json.dumps(plans, indent=1)
     assert "pk_products" in {node.get("Index Name") for node in nodes(plans[-1])}, json.dumps(plans, indent=1)
@@ -252,7 +254,7 @@ def test_a_range_after_what_no_key_can_be(
     session: Session, case: tuple[Repository, str, Any], after: int, found: int
 ) -> None:
     repository, name, value = case
-    page = repository(session).page(Query(limit=20, after=after, wanted={name: value}), FIELDS)
+    page = repository.page_query(Query(limit=20, after=after, wanted={name: value}), FIELDS)(session)
     assert len(page.rows) == found
 
 

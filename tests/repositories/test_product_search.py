@@ -52,7 +52,7 @@ def found(session: Session, asked: str, limit: int = 20, **filters: object) -> l
     sizes = set()
     while True:
         query = Query(skip=len(names), limit=limit, wanted={"q": asked, **filters})
-        page = ProductRepository(session).page(query, ("name",))
+        page = ProductRepository.page_query(query, ("name",))(session)
         names += [row.name for row in page.rows]
         sizes.add((page.total, page.estimated))
         if len(page.rows) < limit:
@@ -109,7 +109,7 @@ class TestOrder:
     def test_a_search_in_another_order_is_made_once(self, shop: Session) -> None:
         add(shop, *self.NAMES)
         with statements_of(shop) as statements:
-            page = ProductRepository(shop).page(Query(limit=2, sort="-name", wanted={"q": "lamp"}), ("name",))
+            page = ProductRepository.page_query(Query(limit=2, sort="-name", wanted={"q": "lamp"}), ("name",))(shop)
         assert [row.name for row in page.rows] == sorted(self.ORDER, reverse=True)[:2]
         assert page.total == len(self.ORDER)
         assert [statement.count("%>") for statement, _ in statements] == [0, 1]
@@ -305,7 +305,7 @@ def pages(session: Session, limit: int, **query: object) -> tuple[list[int], set
     keys: list[int] = []
     sizes = set()
     while True:
-        page = ProductRepository(session).page(Query(limit=limit, skip=len(keys), **query), ("id_key",))
+        page = ProductRepository.page_query(Query(limit=limit, skip=len(keys), **query), ("id_key",))(session)
         keys += [row.id_key for row in page.rows]
         sizes.add((page.total, page.estimated))
         if len(page.rows) < limit:
@@ -317,7 +317,7 @@ def pages_by_key(session: Session, limit: int, wanted: dict[str, str]) -> list[i
     keys: list[int] = []
     while True:
         after = keys[-1] if keys else 0
-        page = ProductRepository(session).page(Query(limit=limit, after=after, wanted=wanted), ("id_key",))
+        page = ProductRepository.page_query(Query(limit=limit, after=after, wanted=wanted), ("id_key",))(session)
         keys += [row.id_key for row in page.rows]
         if len(page.rows) < limit:
             return keys
@@ -350,8 +350,8 @@ def test_all_pages_tell_the_same(catalog: Session, asked: str, cut: int) -> None
     assert sizes == {(len(keys), False)}
     assert pages_by_key(catalog, 700, wanted) == sorted(keys)
     assert sorted(pages(catalog, 700, wanted=wanted, sort="-name")[0]) == sorted(keys)
-    first = ProductRepository(catalog).page(Query(limit=cut, wanted=wanted), ("id_key",))
-    beyond = ProductRepository(catalog).page(Query(limit=cut, skip=len(keys) + 1, wanted=wanted), ("id_key",))
+    first = ProductRepository.page_query(Query(limit=cut, wanted=wanted), ("id_key",))(catalog)
+    beyond = ProductRepository.page_query(Query(limit=cut, skip=len(keys) + 1, wanted=wanted), ("id_key",))(catalog)
     assert ([row.id_key for row in first.rows], list(beyond.rows)) == (keys[:cut], [])
     assert first.total == beyond.total == len(keys)
     assert with_all_words(catalog, asked) <= set(keys)

@@ -3,13 +3,13 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, func, literal_column, select, table, text
+from sqlalchemy import Engine, Select, func, literal_column, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,7 @@ from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.log_lines import request_id
-from repositories.query.bound_query import BoundQuery, MoreToRead, Query
+from repositories.query.bound_query import BoundQuery, Query, Steps
 from services.base import invalidation_of
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, NotFound, Unavailable
@@ -146,18 +146,18 @@ NOTES = select(func.count()).select_from(table("notes"))
 
 
 def reading(
-    statement: Select[Any] = NOTES, seen: Callable[[Any], object] = int, is_light: bool = True
+    statement: Select[Any] = NOTES, seen: Callable[[Any], object] = int, is_light: bool = True, statements: int = 1
 ) -> Query[tuple[str, Any]]:
-    """Reads one value, and says where: "lane" or "thread". `seen` is told the value."""
+    """Reads one value, by as many statements, and says where: "lane" or "thread". `seen` is told the value."""
 
-    def on_lane(rows: Sequence[Any]) -> tuple[str, Any]:
-        seen(rows[0][0])
-        return "lane", rows[0][0]
+    def bind(database: Engine) -> Steps[tuple[str, Any]]:
+        for _ in range(statements):
+            rows = yield BoundQuery(statement, {})
+        (value,) = rows[0]
+        seen(value)
+        return "lane" if threading.current_thread() is threading.main_thread() else "thread", value
 
-    def in_thread(session: Session) -> tuple[str, Any]:
-        return "thread", session.execute(statement).scalar_one()
-
-    return Query(lambda database: BoundQuery(statement, {}, on_lane), in_thread, is_light)
+    return Query(bind, is_light)
 
 
 def asleep(seconds: float, text_column: str = "count(*)") -> Select[Any]:
@@ -180,11 +180,8 @@ def test_a_reading_takes_a_lane_if_it_is_light(url: str, tmp_path: Path) -> None
 
 
 def test_what_a_lane_cannot_read_is_read_in_a_thread(url: str, tmp_path: Path) -> None:
-    def more_to_read(value: int) -> None:
-        raise MoreToRead
-
     async def scenario(executor: Executor) -> None:
-        assert await executor.read(reading(seen=more_to_read)) == ("thread", 0)
+        assert await executor.read(reading(statements=2)) == ("thread", 0)
         with pytest.raises(DBAPIError, match="division by zero"):
             await executor.read(reading(select(literal_column("1 / (SELECT count(*) FROM notes)"))))
 

@@ -13,7 +13,7 @@ from infrastructure.database.async_pool import AsyncPool
 from infrastructure.database.prepared import Prepared, Row
 from repositories.category import CategoryRepository
 from repositories.query import bound_query
-from repositories.query.bound_query import MoreToRead
+from repositories.query.bound_query import BoundQuery
 from schemas.base import ListQuery
 from tests.repositories.conftest import ROWS
 from tests.repositories.statements import OF_RESOURCES, Query, Repository
@@ -23,15 +23,13 @@ pytestmark = pytest.mark.integration
 PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip=ROWS - 2, limit=20), ListQuery()]
 
 
-def rows_on_lane(session: Session, query: bound_query.Query[Any], before: str = "") -> list[Row]:
-    """The rows of the reading's statement on a lane; `before` stands before its EXECUTE."""
-    database = session.get_bind().engine
-    statement, parameters = query.bind(database).as_sent()
+def rows_on_lane(session: Session, bound: BoundQuery, before: str = "") -> list[Row]:
+    """The rows of the statement on a lane; `before` stands before its EXECUTE."""
+    url = session.get_bind().engine.url.render_as_string(hide_password=False)
+    statement, parameters = bound.as_sent()
 
     async def rows() -> list[Row]:
-        pool = AsyncPool(
-            database.url.render_as_string(hide_password=False), read_settings({}), number=1, read_only=True
-        )
+        pool = AsyncPool(url, read_settings({}), number=1, read_only=True)
         try:
             found = await pool.run(statement, parameters)
             if before:
@@ -46,9 +44,19 @@ def rows_on_lane(session: Session, query: bound_query.Query[Any], before: str = 
     return asyncio.run(rows())
 
 
+class AnotherStatement(Exception):
+    """A read asks for more than one."""
+
+
 def on_lane(session: Session, query: bound_query.Query[Any]) -> Any:
     """What the reading says on a lane."""
-    return query.bind(session.get_bind().engine).result(rows_on_lane(session, query))
+    steps = query.bind(session.get_bind().engine)
+    rows = rows_on_lane(session, next(steps))
+    try:
+        steps.send(rows)
+    except StopIteration as end:
+        return end.value
+    raise AnotherStatement
 
 
 def columns_of(repository: Repository) -> tuple[str, ...]:
@@ -65,7 +73,7 @@ def test_a_lane_says_what_a_session_says(session: Session, repository: Repositor
     assert on_lane(session, repository.size_query()) == repository.size_query()(session) == (ROWS, False)
     for query in PAGES:
         rows = repository.rows_query(query, fields)
-        assert repr(on_lane(session, rows)) == repr(tuple(map(tuple, rows(session))))
+        assert repr(on_lane(session, rows)) == repr(list(map(tuple, rows(session))))
         page = repository.page_query(query, fields)
         on_a_lane, in_session = on_lane(session, page), page(session)
         # Whether there was something to count depends on whether other tests write.
@@ -79,7 +87,8 @@ def test_a_lane_says_what_a_session_says(session: Session, repository: Repositor
 @pytest.mark.parametrize("query", PAGES)
 def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
     for bindable in (repository.rows_query(query, ("id_key",)), repository.row_query(7, ("id_key",))):
-        (plan,) = rows_on_lane(session, bindable, before="EXPLAIN (FORMAT JSON) ")[0]
+        bound = next(bindable.bind(session.get_bind().engine))
+        (plan,) = rows_on_lane(session, bound, before="EXPLAIN (FORMAT JSON) ")[0]
         text = json.dumps(plan)
         assert f"pk_{repository.model.__tablename__}" in text
         assert "Sort" not in text
@@ -88,7 +97,7 @@ def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, q
 
 def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session) -> None:
     beyond = CategoryRepository.page_query(ListQuery(skip=ROWS), ("id_key",))
-    with pytest.raises(MoreToRead):
+    with pytest.raises(AnotherStatement):
         on_lane(session, beyond)
     assert beyond(session).total == ROWS
 

@@ -30,7 +30,7 @@ def session(servers: ServerUrls) -> Iterator[Session]:
 
 def size(session: Session, query: ListQuery | None = None) -> tuple[int, bool]:
     """The total beside a page of categories, and whether it is an estimate."""
-    page = CategoryRepository(session).page(query or ListQuery(limit=20), ("id_key",))
+    page = CategoryRepository.page_query(query or ListQuery(limit=20), ("id_key",))(session)
     return page.total, page.estimated
 
 
@@ -130,7 +130,7 @@ def test_a_long_list_that_lost_many_rows_is_counted_anew(session: Session, left:
     assert size(session)[1]
     leave(session, left)
     assert size(session) == (left, False)
-    assert CategoryRepository(session).size({}) == (left, False)
+    assert CategoryRepository.size_query()(session) == (left, False)
 
 
 @pytest.mark.parametrize(("spare", "seconds"), [(0, 0), (2500, 2.5), (9_999, 9.999), (500_000, 10)])

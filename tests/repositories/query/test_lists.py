@@ -61,7 +61,7 @@ def shop(session: Session) -> Iterator[Session]:
 
 def keys(session: Session, repository: Repository, query: Query) -> list[int]:
     """The keys of the page."""
-    return [row.id_key for row in repository(session).page(query, ("id_key",)).rows]
+    return [row.id_key for row in repository.page_query(query, ("id_key",))(session).rows]
 
 
 def expected(session: Session, repository: Repository, order: str, where: str = "true") -> list[int]:
@@ -90,7 +90,7 @@ def test_pages_of_what_a_filter_leaves(shop: Session) -> None:
     assert len(everything) == ROWS // 1000
     for skip in range(len(everything) + 1):
         query = Query(sort="-address_id", skip=skip, limit=2, wanted={"status": 4})
-        page = OrderRepository(shop).page(query, ("id_key",))
+        page = OrderRepository.page_query(query, ("id_key",))(shop)
         assert [row.id_key for row in page.rows] == everything[skip : skip + 2]
         assert (page.total, page.estimated) == (len(everything), False)
 
@@ -125,7 +125,7 @@ def test_ranges_of_prices_hold_what_lies_between_their_bounds(
 ) -> None:
     bounds = {"min_price": lowest, "max_price": highest}
     wanted = {name: bound for name, bound in bounds.items() if bound is not None}
-    found = ProductRepository(session).page(Query(wanted=wanted, limit=30, after=after), ("id_key", "price"))
+    found = ProductRepository.page_query(Query(wanted=wanted, limit=30, after=after), ("id_key", "price"))(session)
     # A product's price is its key.
     matching = [
         key for key in range(1, ROWS + 1) if (lowest is None or key >= lowest) and (highest is None or key <= highest)
