@@ -5,7 +5,6 @@ filter's name. Statements are built once per shape and reused, because building 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, Select, UniqueConstraint, bindparam, func, select
@@ -15,26 +14,13 @@ from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.changed_rows import ChangedRows, stored_forms
-from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
-from repositories.query.explain import Explain
 from repositories.query.filters import by_value
-from repositories.query.list_shape import ListedTable, ListShape, decisive
-from repositories.query.lists import are_many_statement, matching, page_statement, size_statement
+from repositories.query.list_queries import ListQueries
 from repositories.query.new_rows import parameters_of, row_statement
 from repositories.query.statement_cache import memoized
-from schemas.base import ListQuery, Page
 from schemas.json_schema import MAX_KEY
 
 M = TypeVar("M", bound=Row)
-
-# A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
-_LIGHT_LIMIT = 100
-_LIGHT_SKIP = 1000
-
-# If a search is believed to find so much, an estimate is what will be told anyway; to count it takes long.
-_SURELY_LONG = 2 * COUNTED_TO
-
-_counted_lists = CountedLists()
 
 
 def is_key(row_id: int) -> bool:
@@ -42,7 +28,7 @@ def is_key(row_id: int) -> bool:
     return 1 <= row_id <= MAX_KEY
 
 
-class BaseRepository(ListedTable, ChangedRows, Generic[M]):
+class BaseRepository(ListQueries, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
     def __init_subclass__(cls) -> None:
@@ -67,8 +53,6 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
         first = ("id_key", "created_at")
         return (*first, *sorted((indexed | unique).difference(first)))
 
-    # -- reads, for the async pool or a session -----------------------------------------------------
-
     @classmethod
     def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any | None]:
         """The named columns of a row, or None. The cheap way to read what nobody will change."""
@@ -81,43 +65,7 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
 
         return Query(bind)
 
-    @classmethod
-    def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
-        """The rows that `query` asks for, and nothing about the others."""
-        shape, values = _shape(query, fields, query.filters())
-
-        def bind(database: Engine) -> Steps[Sequence[Any]]:
-            return (yield BoundQuery(page_statement(cls, shape, counted=False), values))
-
-        return Query(bind, _is_light(query))
-
-    @classmethod
-    def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
-        """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
-        wanted = {**query.filters(), **fixed}
-        shape, values = _shape(query, fields, wanted)
-
-        def bind(database: Engine) -> Steps[Page]:
-            are_many = yield from cls._are_many(wanted)
-            shown = replace(shape, are_many=True) if are_many else shape
-            if are_many and (believed := (yield from cls._estimate(wanted))) > _SURELY_LONG:
-                rows = yield BoundQuery(page_statement(cls, shown, counted=False), values)
-                return Page(rows, believed, estimated=True)
-            key = CountedLists.key(database, cls.model.__tablename__, wanted)
-            known = _counted_lists.get(key)
-            rows = yield BoundQuery(page_statement(cls, shown, counted=True), {**values, **parameters(known)})
-            count = _counted_beside(rows, query)
-            size = cls._size(key, wanted, are_many) if count is None else cls._judged(key, wanted, count, known)
-            return Page(rows, *(yield from size))
-
-        return Query(bind, not fixed and _is_light(query))
-
-    @classmethod
-    def size_query(cls) -> Query[Size]:
-        """How many rows there are."""
-        return Query(lambda database: cls._size(CountedLists.key(database, cls.model.__tablename__, {}), {}))
-
-    # -- one row -----------------------------------------------------------------------------------
+    # -- by the session ----------------------------------------------------------------------------
 
     def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""
@@ -162,67 +110,6 @@ class BaseRepository(ListedTable, ChangedRows, Generic[M]):
         """Remove the row at once, and what depends on it."""
         self.session.delete(row)
         self.session.flush()
-
-    # -- how many rows -----------------------------------------------------------------------------
-
-    @classmethod
-    def _size(cls, key: Key, wanted: Mapping[str, Any], are_many: bool = False) -> Steps[Size]:
-        """How many rows match the filters `wanted`."""
-        known = _counted_lists.get(key)
-        statement = size_statement(cls, tuple(sorted(wanted)), are_many)
-        rows = yield BoundQuery(statement, {**wanted, **parameters(known)})
-        return (yield from cls._judged(key, wanted, Count(*rows[0]), known))
-
-    @classmethod
-    def _judged(cls, key: Key, wanted: Mapping[str, Any], count: Count, known: CountedList | None) -> Steps[Size]:
-        """What the count says, and, of a list that is too long to be counted, what the planner believes."""
-        size = _counted_lists.size(key, count, known)
-        if size is not None:
-            return size
-        assert count.rows is not None, "only a list that is known is not counted"
-        estimate = count.rows if count.rows < COUNTED_TO else max(count.rows, (yield from cls._estimate(wanted)))
-        return _counted_lists.remember(key, count, Size(estimate, estimated=True))
-
-    @classmethod
-    def _are_many(cls, wanted: Mapping[str, Any]) -> Steps[bool]:
-        """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
-        if not cls.rankings.keys() & wanted.keys():
-            return False
-        rows = yield BoundQuery(are_many_statement(cls, tuple(sorted(wanted))), wanted)
-        return bool(rows[0][0])
-
-    @classmethod
-    def _estimate(cls, wanted: Mapping[str, Any]) -> Steps[int]:
-        """How many rows of a long list the planner believes to match; it looks at statistics, not at rows."""
-        rows = yield BoundQuery(Explain(matching(cls, tuple(sorted(wanted)), are_many=True)), wanted)
-        return int(rows[0][0][0]["Plan"]["Plan Rows"])
-
-
-def _counted_beside(rows: Sequence[Any], query: ListQuery) -> Count | None:
-    """What was counted, where a page says so: one without rows does only if it is the first."""
-    if not rows:
-        return Count(0) if query.after is None and not query.skip else None
-    count = Count(*rows[0][-len(Count._fields) :])
-    if query.after is None and len(rows) < query.limit:
-        count = count._replace(rows=query.skip + len(rows))
-    return count
-
-
-def _paging(query: ListQuery) -> dict[str, int | None]:
-    # No key lies outside of these bounds, and PostgreSQL refuses to compare one with what is no 64-bit number.
-    after = None if query.after is None else min(max(query.after, 0), MAX_KEY)
-    reach = min(query.skip + query.limit, MAX_KEY)
-    return {"limit": query.limit, "skip": query.skip, "reach": reach, "after": after}
-
-
-def _is_light(query: ListQuery) -> bool:
-    return query.is_plain and query.skip <= _LIGHT_SKIP and query.limit <= _LIGHT_LIMIT
-
-
-def _shape(query: ListQuery, fields: tuple[str, ...], wanted: Mapping[str, Any]) -> tuple[ListShape, Mapping[str, Any]]:
-    """The shape of the list with the filters `wanted`, and the values of its page's parameters."""
-    shape = ListShape(fields, tuple(sorted(wanted)), decisive(query.sort_keys()), by_key=query.after is not None)
-    return shape, {**wanted, **_paging(query)}
 
 
 # -- statements, one per shape ---------------------------------------------------------------------
