@@ -47,7 +47,7 @@ class Worker:
 
 
 class Gated:
-    """A load that takes its snapshot, waits to be let through, and then answers."""
+    """A load that takes its snapshot, waits to be released, and then returns it."""
 
     def __init__(self) -> None:
         self.taken, self.through = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Two workers, one Redis and one database, in every order: a read never shows less than a finished write."""
+"""Two workers, one Redis and one database, in every order: no read is older than a finished write."""
 
 import asyncio
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @dataclass
 class Read:
-    """A read under way: its load has seen the database, or will, and waits to be let through."""
+    """A read under way: its load has read the database, or will, and waits to be released."""
 
     floor: dict[str, int]
     through: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,7 +42,7 @@ class Read:
 
 @dataclass
 class Write:
-    """A write that is committed, and that its worker has yet to tell of."""
+    """A write that is committed, and whose worker has yet to invalidate."""
 
     worker: int
     tag: str
@@ -50,7 +50,7 @@ class Write:
 
 
 class TwoWorkers(RuleBasedStateMachine):
-    """`committed` is the database, `answered` what writers were told is done: no later read shows less."""
+    """`committed` is the database, `answered` what writers got a response for: no later read shows less."""
 
     url: str
 

@@ -1,4 +1,4 @@
-"""The cache when Redis is away, slow, full of garbage, or has not heard of a write."""
+"""The cache when Redis is away, slow, full of garbage, or has not received an invalidation."""
 
 import asyncio
 import pickle
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.integration]
         ["SET", "version:products", b"\xff\n\x00"],
     ],
 )
-async def test_what_others_plant_is_a_miss_and_is_replaced(
+async def test_what_others_write_is_a_miss_and_is_replaced(
     workers: tuple[Worker, Worker], plant: list[str | bytes]
 ) -> None:
     """F11, I15."""
@@ -72,10 +72,10 @@ OF_ANOTHER_MAKE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", OF_ANOTHER_MAKE)
 @pytest.mark.parametrize("is_sealed", [False, True])
-async def test_an_entry_of_another_make_is_a_miss(
+async def test_an_entry_in_another_format_is_a_miss(
     workers: tuple[Worker, Worker], change: dict[str, Any], is_sealed: bool
 ) -> None:
-    """Without the seal of the shop, and also with it: where the secret is none, nothing evil can be sent all the same."""
+    """Without the seal of the shop, and with it: even who knows the secret cannot have other headers sent."""
     worker, other = workers
     await worker.read()
     entry: bytes = await worker.gateway.call("GET", "products:list")
@@ -88,14 +88,14 @@ async def test_an_entry_of_another_make_is_a_miss(
     assert await other.read() == (Worker.database, True)
 
 
-async def test_the_seal_of_another_shop_is_none(valkey: Valkey) -> None:
+async def test_the_seal_of_another_shop_is_not_valid(valkey: Valkey) -> None:
     async def load() -> RenderedResponse:
         return RenderedResponse(b"right", '"right"')
 
     caches = [CacheService(RedisGateway(valkey.url), secret=secret) for secret in (b"one", b"other", b"one")]
     entry = Entry("key", ["products"])
     hits = [(await cache.get_or_load(entry, load))[1] for cache in (*caches, caches[1])]
-    # The second takes the versions of the first for garbage; then the third takes those of the second for it.
+    # To the second, the tag values of the first are garbage; to the third, those of the second.
     assert hits == [False, False, False, False]
     assert (await caches[1].get_or_load(entry, load))[1] is True
     for cache in caches:
@@ -139,7 +139,7 @@ async def test_without_redis_every_request_loads_for_itself() -> None:
     await worker.close()
 
 
-async def test_news_that_redis_did_not_hear_are_told_later(
+async def test_an_invalidation_that_redis_did_not_receive_is_published_later(
     valkey: Valkey, hasty_workers: tuple[Worker, Worker]
 ) -> None:
     worker, other = hasty_workers
@@ -153,7 +153,7 @@ async def test_news_that_redis_did_not_hear_are_told_later(
     assert await worker.read() == (written, False)
     valkey.thaw()
 
-    # The writer's own worker shows the new value at every moment, whether Redis has heard of it or not.
+    # The writer's own worker shows the new value at every moment, whether Redis has received the invalidation or not.
     async def is_hit() -> bool:
         value, hit = await worker.read()
         assert value == written
@@ -164,10 +164,10 @@ async def test_news_that_redis_did_not_hear_are_told_later(
     assert await other.read() == (written, True)
 
 
-async def test_untold_news_are_no_secret_to_their_own_worker(
+async def test_a_pending_invalidation_holds_for_its_own_worker(
     workers: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis answers again, but has not been told yet: its answers are not to be believed, nor replaced."""
+    """Redis is back but has not received the invalidation: its responses are neither used nor replaced."""
     monkeypatch.setattr(module, "_PUBLISH_SECONDS", 1.0)
     worker, other = workers
     before, _ = await worker.read()
@@ -180,7 +180,7 @@ async def test_untold_news_are_no_secret_to_their_own_worker(
     assert await other.read() == (before + 1, False)
 
 
-async def test_news_of_a_writer_who_left_are_told_too(workers: tuple[Worker, Worker]) -> None:
+async def test_the_invalidation_of_a_cancelled_writer_is_published_too(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await other.read()
     writing = asyncio.ensure_future(worker.write())
@@ -193,7 +193,7 @@ async def test_news_of_a_writer_who_left_are_told_too(workers: tuple[Worker, Wor
     assert await other.read() == (Worker.database, False)
 
 
-async def test_very_much_news_become_news_of_everything(valkey: Valkey, hasty_workers: tuple[Worker, Worker]) -> None:
+async def test_very_many_pending_tags_become_everything(valkey: Valkey, hasty_workers: tuple[Worker, Worker]) -> None:
     worker, other = hasty_workers
     await other.read()
     valkey.freeze()
@@ -209,8 +209,8 @@ async def test_very_much_news_become_news_of_everything(valkey: Valkey, hasty_wo
     assert (await other.read())[1] is False
 
 
-async def test_a_worker_that_starts_makes_everything_old(valkey: Valkey, workers: tuple[Worker, Worker]) -> None:
-    """F14: the worker before it may have been killed after its commit and before its news."""
+async def test_a_worker_that_starts_invalidates_everything(valkey: Valkey, workers: tuple[Worker, Worker]) -> None:
+    """F14: the worker before it may have been killed after its commit and before its invalidation."""
     worker, replacement = workers
     await worker.read()
     Worker.database += 1
@@ -219,7 +219,7 @@ async def test_a_worker_that_starts_makes_everything_old(valkey: Valkey, workers
     assert await worker.read() == (Worker.database, False)
 
 
-async def test_closing_tells_what_is_untold(valkey: Valkey) -> None:
+async def test_closing_publishes_what_is_pending(valkey: Valkey) -> None:
     worker, other = Worker(valkey.url, CALL_SECONDS), Worker(valkey.url, CALL_SECONDS)
     await other.read()
     valkey.freeze()

@@ -1,6 +1,6 @@
-"""Whatever happens to what Redis holds, nobody is ever shown anything but the right answer.
+"""Whatever happens to what Redis holds, every response is right.
 
-Rows come and change, pages of them are read by two workers that remember and by one that has just started, and in between
+Rows come and change, pages of them are read by two workers with copies and by one that has just started, and in between
 any value in Redis is changed at random: bits, pieces, types, places.
 """
 
@@ -62,7 +62,7 @@ MUTATIONS: list[Mutation] = [flip, cut, insert, count_down, replace]
 
 
 class Shop:
-    """Rows, and what is to be seen of them."""
+    """Rows, and the responses about them."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -130,9 +130,7 @@ async def mutate(chance: random.Random, worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_nothing_but_the_right_answer_is_ever_shown(
-    valkey: Valkey, workers: tuple[Worker, Worker], seed: int
-) -> None:
+async def test_every_response_is_right(valkey: Valkey, workers: tuple[Worker, Worker], seed: int) -> None:
     chance = random.Random(seed)
     shop = Shop(chance)
     for step in itertools.count():

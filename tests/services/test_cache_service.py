@@ -1,4 +1,4 @@
-"""Answers on a real Valkey: kept whole, never old after a write, loaded once however many ask."""
+"""Responses on a real Valkey: kept whole, never stale after a write, loaded once for many readers."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from tests.valkey import Valkey
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
 
-async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, Worker]) -> None:
+async def test_a_response_is_kept_whole_for_every_worker(workers: tuple[Worker, Worker]) -> None:
     one, other = workers
     answer = RenderedResponse(b'{"a":\n1}\n\n', '"etag"', {"X-Total-Count": "12"})
 
@@ -28,8 +28,8 @@ async def test_an_answer_is_kept_whole_for_every_worker(workers: tuple[Worker, W
     assert (one.cache.hits, one.cache.misses, other.cache.hits, other.cache.misses) == (1, 1, 1, 0)
 
 
-async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[Worker, Worker]) -> None:
-    """They are made once, for one key and for pages that share its body, and go with it."""
+async def test_compressed_forms_count_in_the_copies_of_a_worker(workers: tuple[Worker, Worker]) -> None:
+    """They are made once, for one key and for pages that share its body, and are dropped with it."""
     one, _ = workers
     answer = RenderedResponse(b'{"name":"lamp"}' * 500, '"etag"')
 
@@ -50,7 +50,7 @@ async def test_compressed_forms_weigh_in_what_a_worker_remembers(workers: tuple[
     assert remembered.currsize == 0
 
 
-async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[Worker, Worker]) -> None:
+async def test_a_large_body_is_compressed_once_for_many_requests(workers: tuple[Worker, Worker]) -> None:
     answer = RenderedResponse(b'{"name":"lamp"}' * 50_000, '"etag"')
     assert answer.form("gzip") is None
     forms = await asyncio.gather(*(answer.make_form("gzip") for _ in range(10)))
@@ -58,7 +58,7 @@ async def test_a_large_body_is_compressed_once_however_many_ask(workers: tuple[W
     assert answer.form("gzip") is not None
 
 
-async def test_an_answer_expires(workers: tuple[Worker, Worker]) -> None:
+async def test_a_response_expires(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     await worker.cache.get_or_load(Entry("key", TAGS, 0.05), worker.load)
     await asyncio.sleep(0.1)
@@ -75,7 +75,7 @@ async def test_a_write_is_seen_by_every_worker(workers: tuple[Worker, Worker]) -
             assert [await reader.read() for reader in workers] == [(written, False), (written, True)]
 
 
-async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worker]) -> None:
+async def test_a_write_leaves_responses_with_other_tags(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     await worker.cache.get_or_load(Entry("categories:list", ["categories"]), worker.load)
     await worker.write()
@@ -85,7 +85,9 @@ async def test_a_write_leaves_answers_of_other_tags(workers: tuple[Worker, Worke
 
 @pytest.mark.race
 @pytest.mark.parametrize("reader", [0, 1])
-async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[Worker, Worker], reader: int) -> None:
+async def test_what_was_loaded_before_a_write_is_not_stored_after_it(
+    workers: tuple[Worker, Worker], reader: int
+) -> None:
     """F13."""
     load = Gated()
     early = asyncio.ensure_future(workers[reader].cache.get_or_load(Entry("products:list", TAGS), load))
@@ -99,14 +101,14 @@ async def test_who_loaded_before_a_write_stores_nothing_after_it(workers: tuple[
 
 
 @pytest.mark.race
-async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Worker, Worker]) -> None:
+async def test_a_flush_does_not_make_a_stale_response_fresh(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
     early = asyncio.ensure_future(worker.cache.get_or_load(Entry("products:list", TAGS), load))
     await load.taken.wait()
     written = await other.write()
     await other.gateway.call("FLUSHALL")
-    # Somebody makes new tokens without storing anything under the key.
+    # A read makes new tag values without storing anything under the key.
     await other.cache.get_or_load(Entry("products:id:1", TAGS), other.load)
     load.through.set()
     await early
@@ -115,7 +117,7 @@ async def test_a_flush_does_not_make_an_old_answer_valid_again(workers: tuple[Wo
 
 
 @pytest.mark.race
-async def test_who_asks_after_a_write_joins_no_load_from_before_it(workers: tuple[Worker, Worker]) -> None:
+async def test_a_read_after_a_write_joins_no_load_from_before_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     load = Gated()
     early = asyncio.ensure_future(worker.cache.get_or_load(Entry("products:list", TAGS), load))
@@ -135,7 +137,7 @@ async def test_a_hundred_readers_make_one_load_per_worker(workers: tuple[Worker,
     assert max(worker.loads for worker in workers) == 1
 
 
-async def test_a_hundred_readers_of_a_turn_ask_redis_once(workers: tuple[Worker, Worker]) -> None:
+async def test_a_hundred_readers_in_one_turn_of_the_loop_make_one_call(workers: tuple[Worker, Worker]) -> None:
     worker = workers[0]
 
     async def scripts_run() -> int:
@@ -145,7 +147,7 @@ async def test_a_hundred_readers_of_a_turn_ask_redis_once(workers: tuple[Worker,
     await worker.write()
     before = await scripts_run()
     await asyncio.gather(*(worker.read() for _ in range(100)))
-    # To look, to read, and to store; each of them twice where Redis did not know the script yet.
+    # To check, to read, and to store; each of them twice where Redis did not know the script yet.
     assert await scripts_run() - before <= 6
     assert worker.loads == 1
 
@@ -161,7 +163,7 @@ async def test_a_flush_under_load_costs_one_load_per_worker(valkey: Valkey, work
         assert worker.loads == 1 + flushes
 
 
-async def test_the_first_reader_may_leave_without_failing_the_others(workers: tuple[Worker, Worker]) -> None:
+async def test_the_first_reader_may_be_cancelled_without_failing_the_others(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     load = Gated()
     first = asyncio.ensure_future(worker.cache.get_or_load(Entry("key", TAGS), load))
@@ -176,7 +178,7 @@ async def test_the_first_reader_may_leave_without_failing_the_others(workers: tu
     assert worker.loads == 0
 
 
-async def test_an_error_goes_to_all_who_wait_and_is_not_kept(workers: tuple[Worker, Worker]) -> None:
+async def test_an_error_goes_to_all_readers_and_is_not_kept(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
     calls = 0
 

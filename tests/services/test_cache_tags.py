@@ -1,4 +1,4 @@
-"""Pages that new rows leave alone, on a real Valkey: they outlive a new row, and no row that belongs on them is missed."""
+"""Pages that new rows do not change, on a real Valkey: they outlive a new row, and no row that belongs on them is missed."""
 
 import pytest
 
@@ -29,11 +29,11 @@ async def partial() -> RenderedResponse:
 
 
 async def hits(worker: Worker) -> tuple[bool, bool]:
-    """Whether the full page and the last one are still good."""
+    """Whether the full page and the last one are still fresh."""
     return (await worker.cache.get_or_load(PAGE, full))[1], (await worker.cache.get_or_load(LAST, partial))[1]
 
 
-async def test_a_new_row_leaves_full_pages_before_it_alone(workers: tuple[Worker, Worker]) -> None:
+async def test_a_new_row_does_not_invalidate_full_pages_before_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await hits(worker)
     await other.cache.invalidate(added(7))
@@ -42,7 +42,7 @@ async def test_a_new_row_leaves_full_pages_before_it_alone(workers: tuple[Worker
     assert await hits(other) == (True, True)
 
 
-async def test_a_row_that_was_overtaken_makes_the_pages_behind_it_old(workers: tuple[Worker, Worker]) -> None:
+async def test_a_row_that_was_overtaken_invalidates_the_pages_behind_it(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await hits(worker)
     await other.cache.invalidate(added(9, 4))
@@ -51,7 +51,7 @@ async def test_a_row_that_was_overtaken_makes_the_pages_behind_it_old(workers: t
 
 
 @pytest.mark.parametrize("change", ["row_changed", "row_removed"])
-async def test_any_other_change_makes_every_page_old(workers: tuple[Worker, Worker], change: str) -> None:
+async def test_any_other_change_invalidates_every_page(workers: tuple[Worker, Worker], change: str) -> None:
     worker, other = workers
     await hits(worker)
     invalidation = Invalidation()
@@ -65,7 +65,7 @@ async def test_a_page_loaded_before_a_new_row_is_not_stored_after_it(workers: tu
     worker, other = workers
 
     async def overtaken() -> RenderedResponse:
-        # Row 4 is committed and told while this page, which should have it, is on its way.
+        # Row 4 is committed and invalidates while this page, which should have it, is being loaded.
         await other.cache.invalidate(added(4))
         return await full()
 
@@ -87,7 +87,7 @@ async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, 
     assert (await worker.cache.get_or_load(LAST, far))[1] is False
 
 
-async def test_a_version_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:
+async def test_a_tag_value_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await hits(worker)
     await other.gateway.call("DEL", tag_key("products:rows"))

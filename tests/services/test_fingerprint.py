@@ -87,7 +87,7 @@ def test_every_number_that_json_can_hold_has_one(number: str) -> None:
 
 
 @pytest.mark.parametrize("exponent", [MAX_EMAX, MIN_ETINY, 10**9, -(10**9), 10**6, -(10**6)])
-def test_also_those_at_the_edges(exponent: int) -> None:
+def test_numbers_at_the_edges_have_one_too(exponent: int) -> None:
     numbers = [Decimal(f"{digits}E{exponent}") for digits in ("1", "-1", "2", "0")]
     assert len({fingerprint("POST", "/", number) for number in numbers}) == len(numbers)
 

@@ -1,4 +1,4 @@
-"""What an Idempotency-Key promises, on every POST: the same answer again, and never the work."""
+"""What an Idempotency-Key promises, on every POST: the same reply again, and the work once."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from tests.race.goods import Goods, unique
 JSON = {"Content-Type": "application/json"}
 
 
-# -- the promise -----------------------------------------------------------------------------------
+# -- once ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_another_request_with_the_key_is_refused(client: httpx.Client, goods: Go
 
 
 @pytest.mark.integration
-def test_while_the_first_runs_the_second_is_asked_to_wait(
+def test_while_the_first_runs_the_second_is_refused(
     client: httpx.Client, goods: Goods, key: dict[str, str], database_url: str
 ) -> None:
     product = goods.product(stock=5)
@@ -142,7 +142,7 @@ def test_while_the_first_runs_the_second_is_asked_to_wait(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("key", ["", "a b", "a" * 256, "schlüssel", "tab\there"])
-def test_what_is_no_key(client: httpx.Client, goods: Goods, key: str) -> None:
+def test_what_is_not_a_key_is_refused(client: httpx.Client, goods: Goods, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode()}
     answer = client.post("/categories", json={"name": unique("n")}, headers=headers)
     assert answer.status_code == 422
@@ -150,7 +150,7 @@ def test_what_is_no_key(client: httpx.Client, goods: Goods, key: str) -> None:
 
 
 @pytest.mark.integration
-def test_two_keys_are_none(client: httpx.Client) -> None:
+def test_two_keys_are_refused(client: httpx.Client) -> None:
     headers = [("Idempotency-Key", unique("k")), ("Idempotency-Key", unique("k"))]
     answer = client.post("/categories", json={"name": unique("n")}, headers=headers)
     assert answer.status_code == 422
@@ -173,8 +173,8 @@ def test_only_posts_have_keys(client: httpx.Client, goods: Goods, key: dict[str,
 
 
 @pytest.mark.integration
-def test_both_ways_of_a_checkout_keep_the_same(client: httpx.Client, goods: Goods) -> None:
-    """By one statement, or step by step where the client names the bill: the kept answers look the same."""
+def test_both_ways_of_a_checkout_keep_the_same_reply(client: httpx.Client, goods: Goods) -> None:
+    """By one statement, or by several where the client names the bill: the kept replies look the same."""
     product = goods.product(stock=5)
     for more in ({}, {"bill_number": unique("mine")}):
         key = {"Idempotency-Key": unique("key")}
@@ -186,7 +186,7 @@ def test_both_ways_of_a_checkout_keep_the_same(client: httpx.Client, goods: Good
 
 
 @pytest.mark.integration
-def test_old_answers_are_forgotten_batch_by_batch(client: httpx.Client, goods: Goods, database_url: str) -> None:
+def test_old_replies_are_deleted_batch_by_batch(client: httpx.Client, goods: Goods, database_url: str) -> None:
     keys = [unique("old") for _ in range(3)] + [unique("young")]
     for key in keys:
         client.post("/categories", json={"name": key}, headers={"Idempotency-Key": key})

@@ -1,4 +1,4 @@
-"""What only the database can refuse is told with the row, the field and the value it is about."""
+"""What only the database can refuse is an error that names the row, the field and the value."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -22,19 +22,19 @@ pytestmark = pytest.mark.integration
 
 
 class Categories(CategoryService):
-    """Looks at nothing before it writes, as if others were always faster."""
+    """Checks nothing before it writes, as if others were always faster."""
 
     unique = {}
 
 
 class Products(ProductService):
-    """Looks at nothing before it writes."""
+    """Checks nothing before it writes."""
 
     unique, references = {}, {}
 
 
 class Clients(ClientService):
-    """Looks at nothing before it writes."""
+    """Checks nothing before it writes."""
 
     unique = {}
 
@@ -73,7 +73,7 @@ def test_a_row_that_is_stored_is_named(session: Session) -> None:
     assert refusal_of(Categories(session), rows).loc == ("body", 5, "name")
 
 
-def test_an_address_is_published_whatever_index_has_seen_it(session: Session) -> None:
+def test_an_address_is_named_whatever_index_has_refused_it(session: Session) -> None:
     email = f"{unique('Ada')}@b\u00fccher.example"
     rows = [
         {"name": "A", "lastname": "B", "email": f"{unique('x')}@x.example"},

@@ -1,4 +1,4 @@
-"""What a rule refuses is a warning with its code and its numbers, and a flood of it is not a flood of lines."""
+"""A refusal by a rule is a warning with its code and its numbers, and a flood of them is not a flood of lines."""
 
 import logging
 from decimal import Decimal
@@ -54,7 +54,7 @@ def test_a_broken_rule_is_a_warning(
     assert "ada@example.org" not in record.getMessage()
 
 
-def test_what_no_rule_refuses_is_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_no_rule_refuses_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     for error in (NotFound("Product", 7), Unavailable(), RequestInProgress()):
         log_refusal(error)
     assert caplog.records == []

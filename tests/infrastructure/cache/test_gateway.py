@@ -1,4 +1,4 @@
-"""The guarded access to Redis: bounded, unmixed, quick to give up and quick to come back."""
+"""The gateway to Redis: bounded in time, replies to the right caller, quick to open and quick to close again."""
 
 import asyncio
 import logging
@@ -73,7 +73,7 @@ async def eventually_answers(gateway: RedisGateway, seconds: float = 10) -> None
 
 
 @pytest.mark.integration
-async def test_calls_of_one_turn_get_their_own_answers(gateway: RedisGateway) -> None:
+async def test_calls_of_one_turn_of_the_loop_get_their_own_replies(gateway: RedisGateway) -> None:
     answers = await asyncio.gather(*(gateway.call("ECHO", f"text {n}") for n in range(500)))
 
     assert answers == [b"text %d" % n for n in range(500)]
@@ -248,7 +248,7 @@ async def test_an_exhausted_pool_does_not_wait(valkey: Valkey) -> None:
 
 
 @pytest.mark.integration
-async def test_an_event_loop_that_is_late_does_not_lose_answers(gateway: RedisGateway) -> None:
+async def test_an_event_loop_that_is_late_does_not_lose_replies(gateway: RedisGateway) -> None:
     """A worker under load must not take its own delay for Redis being away."""
     await gateway.ping()
 
@@ -266,7 +266,7 @@ async def test_an_event_loop_that_is_late_does_not_lose_answers(gateway: RedisGa
 
 @pytest.mark.race
 @pytest.mark.integration
-async def test_calls_cancelled_midway_never_mix_up_answers(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_cancelled_midway_never_mix_up_replies(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """F12: callers leave and exchanges are cut off at every moment of their life, on a server that stutters."""
     monkeypatch.setattr(module, "FAILURES_BEFORE_OPEN", 1_000_000)
     chance = random.Random(12)
@@ -308,7 +308,7 @@ async def test_calls_cancelled_midway_never_mix_up_answers(valkey: Valkey, monke
 
 @pytest.mark.race
 @pytest.mark.integration
-async def test_an_exchange_cut_off_while_reading_leaves_no_answer_behind(valkey: Valkey) -> None:
+async def test_an_exchange_cut_off_while_reading_leaves_no_reply_behind(valkey: Valkey) -> None:
     async with opened(valkey.url, max_connections=1) as gateway:
         await gateway.call("ECHO", "warm")
         for n in range(3):
@@ -320,7 +320,7 @@ async def test_an_exchange_cut_off_while_reading_leaves_no_answer_behind(valkey:
 
 
 @pytest.mark.integration
-async def test_the_news_that_redis_is_back_belongs_to_no_request(
+async def test_the_log_line_that_redis_is_back_belongs_to_no_request(
     valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "shop.redis")
