@@ -20,13 +20,13 @@ from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
 from infrastructure.database.migrations import (
     Schema,
-    UnknownSchema,
     heads,
     history_statement,
     maintenance_connection,
     named,
     schema_of,
 )
+from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 
@@ -34,7 +34,7 @@ _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
     "WHEN (NEW.updated_at <= OLD.updated_at) EXECUTE FUNCTION move_version()"
 )
-_REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError)
+_REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnsuitableDatabase)
 
 
 def _run() -> None:
@@ -55,7 +55,9 @@ def _connected(stack: ExitStack) -> tuple[Connection, str]:
     settings = get_settings()
     check_database_url(settings)
     servers = stack.enter_context(running_servers(settings))
-    return stack.enter_context(maintenance_connection(servers.database_url)), name_of(servers.database_url)
+    connection = stack.enter_context(maintenance_connection(servers.database_url))
+    require_unicode(connection)
+    return connection, name_of(servers.database_url)
 
 
 def _migrate(connection: Connection, name: str | None = None) -> None:
@@ -86,7 +88,7 @@ def _is_beyond(schema: Schema) -> bool:
     """Whether a newer release has moved the database beyond this one's migrations."""
     try:
         schema.require_known()
-    except UnknownSchema as error:
+    except UnsuitableDatabase as error:
         raise CommandError(str(error)) from error
     if schema.is_newer:
         print(f"A newer release has built on revision {named(heads())}, the newest of this one: nothing to do")

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
 from infrastructure.database.datetimes import read_datetimes
+from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -69,8 +70,8 @@ class Schema:
             )
 
 
-class UnknownSchema(RuntimeError):
-    """The database has a schema that this code has nothing to do with; the message is one line."""
+class UnknownSchema(UnsuitableDatabase):
+    """The database has a schema that this code has nothing to do with."""
 
 
 def named(revisions: Iterable[str]) -> str:
@@ -119,9 +120,10 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
     The advisory lock lets one of them migrate while the others wait, for which the connection has
     neither a statement nor a lock timeout. A schema that a newer release has built on that of this code stays as it
-    is. Raises `UnknownSchema`.
+    is. Raises `UnsuitableDatabase`.
     """
     with maintenance_connection(database_url) as connection:
+        require_unicode(connection)
         if revision == "head":
             schema = schema_of(connection)
             schema.require_known()

@@ -42,10 +42,10 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from infrastructure.database.migrations import UnknownSchema
+    from infrastructure.database.suitability import UnsuitableDatabase
     from infrastructure.server.production_checks import DatabaseAway
 
-    return DatabaseAway, UnknownSchema, SQLAlchemyError, CommandError
+    return DatabaseAway, UnsuitableDatabase, SQLAlchemyError, CommandError
 
 
 class StopRequests:

@@ -228,6 +228,14 @@ class TestProduction:
         line = refusal(Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false"))
         assert "The database is at revision abcdef, which this release (" in line
 
+    def test_refuses_a_database_that_cannot_hold_every_text(self, empty_dir: Path, servers: ServerUrls) -> None:
+        name = f"ascii_{os.getpid()}"
+        locale = "ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc"
+        execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
+        url = servers.database_url.replace("/postgres?", f"/{name}?")
+        line = refusal(Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false"))
+        assert "has the encoding SQL_ASCII, and the shop needs UTF8" in line
+
     def test_serves_a_schema_that_a_newer_release_has_built_on_its_own(
         self, empty_dir: Path, servers: ServerUrls
     ) -> None:
