@@ -1,4 +1,4 @@
-"""Rendered answers, and the forms they are sent in."""
+"""Rendered responses: bytes that are ready to be sent, and their forms in content codings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compr
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.media_types import JSON
 
-# Of a representation; 304 does not repeat them.
+# Headers of the body, which 304 does not repeat.
 _ABOUT_THE_BODY = (b"content-type", b"content-encoding")
 
 
 class CodedBodies:
-    """A body in content codings, each made when somebody first asks for it, and once however many ask.
+    """A body in content codings, each made when it is first needed, and once for all requests that need it.
 
-    Whoever keeps the body sets `on_growth`, which is called when there is more to keep. `size` is in bytes.
+    `on_growth` is called when a coding was made; whoever caches the body sets it. `size` is in bytes.
     """
 
     def __init__(self) -> None:
         self._made: dict[str, bytes] = {}
-        self._being_made: SingleFlight | None = None
+        self._flights: SingleFlight | None = None
         self.on_growth: Callable[[], None] | None = None
 
     @property
@@ -39,8 +39,8 @@ class CodedBodies:
         """`body` in this coding, made in a thread if need be."""
         made = self.get(coding, body)
         if made is None:
-            tasks = self._being_made = self._being_made or SingleFlight()
-            made = await tasks.result(coding, lambda: self._make(coding, body))
+            flights = self._flights = self._flights or SingleFlight()
+            made = await flights.result(coding, lambda: self._make(coding, body))
         return made
 
     async def _make(self, coding: str, body: bytes) -> bytes:
@@ -55,9 +55,9 @@ class CodedBodies:
 
 @dataclass(frozen=True)
 class RenderedResponse:
-    """A rendered answer: the bytes of its body, its entity tag, and the headers that belong to them.
+    """A rendered response: the bytes of its body, its entity tag, and the headers that belong to them.
 
-    `complete_to` is the key of its last row when rows with larger keys cannot change it. Answers with the same body may
+    `complete_to` is the key of its last row when rows with larger keys cannot change it. Responses with the same body may
     share its `coded` forms.
     """
 
@@ -69,7 +69,7 @@ class RenderedResponse:
 
     @cached_property
     def varies(self) -> bool:
-        """Whether it is compressed for those who take that."""
+        """Whether it is compressed for clients that accept that."""
         return len(self.body) > SMALL_BYTES and is_text(self.headers.get("Content-Type", JSON))
 
     @cached_property
@@ -103,7 +103,7 @@ class RenderedResponse:
         return {}
 
     def form(self, coding: str | None) -> "RenderedResponse | None":
-        """The answer in this coding; None if it has yet to be made, and is too large for the event loop."""
+        """The response in this coding; None if it has yet to be made, and is too large for the event loop."""
         if coding is None:
             return self
         form = self._forms.get(coding)
@@ -113,7 +113,7 @@ class RenderedResponse:
         return form
 
     async def make_form(self, coding: str | None) -> "RenderedResponse":
-        """The answer in this coding. It does not hold up the event loop, however large the body is."""
+        """The response in this coding. Making it does not block the event loop, however large the body is."""
         form = self.form(coding)
         if form is None:
             assert coding is not None
@@ -121,7 +121,7 @@ class RenderedResponse:
         return form
 
     def form_without_body(self, coding: str | None) -> "RenderedResponse":
-        """The answer in this coding for who has the body: nothing is compressed for that."""
+        """The response in this coding for a client that has the body: nothing is compressed."""
         if coding is None:
             return self
         return self._forms.get(coding) or RenderedResponse(b"", tag_in(coding, self.etag), self.headers)
