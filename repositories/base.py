@@ -81,16 +81,10 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         rows = self.session.scalars(_lock_statement(self.model, to_delete), {"keys": keys}) if keys else ()
         return {row.id_key: row for row in rows}
 
-    def lock_key_share(self, row_id: int) -> bool:
-        """Whether the row exists; if so it cannot be deleted before the transaction ends."""
-        if not is_key(row_id):
-            return False
-        return self.session.execute(_hold_statement(self.model), {"id_key": row_id}).first() is not None
-
-    def hold_many(self, row_ids: Iterable[int]) -> set[int]:
+    def lock_key_share(self, row_ids: Iterable[int]) -> set[int]:
         """Those of the keys whose rows exist; these rows cannot be deleted before the transaction ends."""
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
-        return set(self.session.scalars(_hold_many_statement(self.model), {"keys": keys})) if keys else set()
+        return set(self.session.scalars(_key_share_statement(self.model), {"keys": keys})) if keys else set()
 
     def add(self, values: Mapping[str, Any]) -> Any:
         """All columns of the new row with these values. What belongs to it in other tables is written as well."""
@@ -139,16 +133,8 @@ def _lock_statement(model: type[Any], to_delete: bool) -> Select[Any]:
 
 
 @memoized
-def _hold_statement(model: type[Any]) -> Select[Any]:
-    return _holding(select(model.id_key).where(model.id_key == bindparam("id_key")))
-
-
-@memoized
-def _hold_many_statement(model: type[Any]) -> Select[Any]:
+def _key_share_statement(model: type[Any]) -> Select[Any]:
     keys = model.id_key == func.any(bindparam("keys"))
-    return _holding(select(model.id_key).where(keys).order_by(model.id_key))
-
-
-def _holding(rows: Select[Any]) -> Select[Any]:
     # FOR KEY SHARE: the lock that a foreign key takes.
-    return rows.with_for_update(read=True, key_share=True).execution_options(**ONLY_LOCKS)
+    locked = select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
+    return locked.execution_options(**ONLY_LOCKS)

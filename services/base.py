@@ -162,11 +162,10 @@ class BaseService(Generic[M]):
             self.complete(values)
             self.before_create(values)
         self._hold_all_references(rows)
-        self._require_unique(rows)
-        every_field = {name for values in rows for name in values}
-        defaults = self._defaults(every_field)
-        for values in rows:
-            values.update({name: default for name, default in defaults.items() if name not in values})
+        # A new row has no key yet. Its place, below all keys, stands for it.
+        self._require_unique(rows, range(-len(rows), 0))
+        defaults = {name: self.defaults.get(name) for values in rows for name in values}
+        rows = [{**defaults, **values} for values in rows]
 
         def added(some: list[Any]) -> T:
             for row in some:
@@ -243,32 +242,26 @@ class BaseService(Generic[M]):
         """Make sure that what the row points to exists, and stays until the transaction ends."""
         for field, service in self.references.items():
             row_id = values.get(field)
-            if row_id is not None and not service.repository_type(self.session).lock_key_share(row_id):
+            if row_id is not None and not service.repository_type(self.session).lock_key_share([row_id]):
                 raise NotFound(service.thing, row_id)
 
     def _hold_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for field, service in self.references.items():
             wanted = [values.get(field) for values in rows]
-            existing = service.repository_type(self.session).hold_many({key for key in wanted if key is not None})
+            existing = service.repository_type(self.session).lock_key_share({key for key in wanted if key is not None})
             for place, key in enumerate(wanted):
                 if key is not None and key not in existing:
                     raise NotFound(service.thing, key).at(place, field)
 
-    def _require_unique(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Look before the insert, to be able to say which row is in the way; the index has the last word."""
+    def _require_unique(self, rows: Sequence[Mapping[str, Any]], row_ids: Sequence[int]) -> None:
+        """Look before rows are written, to be able to say which is in the way; the index has the last word."""
         for field, form_of in self.unique.items():
-            texts = [values.get(field) for values in rows]
-            keys = [None if text is None else form_of(text) for text in texts]
-            seen = self.repository.taken(field, [key for key in keys if key is not None])
-            for place, key in enumerate(keys):
-                if key in seen:
-                    raise AlreadyExists(self.thing, field, rows[place][field]).at(place, field)
-                if key is not None:
-                    seen.add(key)
-
-    def _defaults(self, fields: set[str]) -> dict[str, Any]:
-        """What the database would put into those of the fields that a row leaves out."""
-        return {name: self.defaults.get(name) for name in fields}
+            wanted = [(place, values[field]) for place, values in enumerate(rows) if values.get(field) is not None]
+            forms = [form_of(text) for _, text in wanted]
+            holders = self.repository.holders(field, forms)
+            for form, (place, text) in zip(forms, wanted, strict=True):
+                if holders.setdefault(form, row_ids[place]) != row_ids[place]:
+                    raise AlreadyExists(self.thing, field, text).at(place, field)
 
 
 def invalidation_of(session: Session) -> Invalidation:

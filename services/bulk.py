@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models import Row
 from services.base import BaseService
-from services.errors import AlreadyExists, HasChanged, NotFound, ShopError
+from services.errors import HasChanged, NotFound, ShopError
 from services.integrity import referring_column, still_has, written_in_parts
 
 M = TypeVar("M", bound=Row)
@@ -45,7 +45,7 @@ class BulkService(BaseService[M]):
         self.before_updates(real)
         values = [change.values for change in changes]
         self._hold_all_references(values)
-        self._require_free(changes)
+        self._require_unique(values, [row.id_key for row in rows])
         self._apply_all(real)
         for change in real:
             with _about(change.place):
@@ -103,16 +103,6 @@ class BulkService(BaseService[M]):
         values = {name: value for name, value in wanted.items() if name not in (_KEY, "updated_at")}
         self.complete(values)
         return Change(place, row, {name: value for name, value in values.items() if value != getattr(row, name)})
-
-    def _require_free(self, changes: Sequence[Change[M]]) -> None:
-        """Look before the rows are written, to be able to say which is in the way; the index has the last word."""
-        for field, form_of in self.unique.items():
-            wanted = [change for change in changes if change.values.get(field) is not None]
-            keys = [form_of(change.values[field]) for change in wanted]
-            holders = self.repository.holders(field, keys)
-            for key, change in zip(keys, wanted, strict=True):
-                if holders.setdefault(key, change.row.id_key) != change.row.id_key:
-                    raise AlreadyExists(self.thing, field, change.values[field]).at(change.place, field)
 
     def _apply_all(self, changes: Sequence[Change[M]]) -> None:
         names = sorted({name for change in changes for name in change.values})

@@ -104,7 +104,7 @@ class OrderService(BaseService[Order]):
     def _require_address(self, address_id: int | None, client_id: int) -> None:
         if address_id is None:
             return
-        is_held = AddressRepository(self.session).lock_key_share(address_id)
+        is_held = AddressRepository(self.session).lock_key_share([address_id])
         address = AddressRepository.row_query(address_id, ("client_id",))(self.session) if is_held else None
         if address is None:
             raise NotFound("Address", address_id)

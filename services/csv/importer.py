@@ -143,7 +143,7 @@ class CsvImport:
             held = self._held[field]
             unknown = {int(cell) for cell in {*cells} if cell} - held
             if unknown:
-                held |= other.repository_type(self.session).hold_many(unknown)
+                held |= other.repository_type(self.session).lock_key_share(unknown)
             missing = {str(key) for key in unknown - held}
             for place, cell in enumerate(cells if missing else ()):
                 if cell in missing:
