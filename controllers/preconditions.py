@@ -4,28 +4,22 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from infrastructure.server.content_coding import plain_tag
+from infrastructure.server.content_coding import plain_tags
 from services.preconditions import Preconditions
 
 
 def preconditions_of(request: Request) -> Preconditions:
     """The preconditions of the request on the version of the row."""
-    if_none_match = request.headers.getlist("if-none-match")
-    if not if_none_match:
-        return Preconditions(versions_in(request.headers.getlist("if-match")))
-    # The weak comparison of RFC 9110: a W/ in front does not matter here.
-    strong = [line.replace('W/"', '"') for line in if_none_match]
-    return Preconditions(versions_in(request.headers.getlist("if-match")), versions_in(strong))
+    wanted, unwanted = (request.headers.getlist(name) for name in ("if-match", "if-none-match"))
+    return Preconditions(versions_in(wanted), versions_in(unwanted, weak=True) if unwanted else frozenset())
 
 
-def versions_in(if_match: Sequence[str]) -> frozenset[str] | None:
-    """The versions that the lines of If-Match accept; None when any version is accepted.
+def versions_in(lines: Sequence[str], *, weak: bool = False) -> frozenset[str] | None:
+    """The versions that the lines of If-Match name, with `weak` those of If-None-Match; None for any version.
 
     The tags of all forms of a row, plain or compressed, alone or expanded, contain the version of the row.
     """
-    joined = ",".join(if_match)
-    if not if_match or joined.strip() == "*":
+    tags = plain_tags(lines, weak=weak)
+    if not lines or tags == ["*"]:
         return None
-    # The strong comparison of RFC 9110: a weak tag matches nothing.
-    tags = (plain_tag(tag.strip()) for tag in joined.split(","))
-    return frozenset(tag.strip('"').partition(".")[0] for tag in tags if not tag.startswith("W/"))
+    return frozenset(tag.strip('"').partition(".")[0] for tag in tags)

@@ -15,6 +15,7 @@ from controllers.openapi.operation import LIMITED_HEADERS, service_responses
 from controllers.responses import json_response
 from infrastructure.server.health_paths import REPORT
 from infrastructure.server.media_types import JSON
+from infrastructure.server.quality_values import weighted_items
 from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
@@ -94,26 +95,13 @@ def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:
 
 def _prefers_html(accept: str) -> bool:
     """Whether HTML is preferred to JSON, as by browsers."""
-    return len(accept) <= _LONGEST_ACCEPT and _quality(accept, "text/html") > _quality(accept, "application/json")
+    if len(accept) > _LONGEST_ACCEPT:
+        return False
+    weights = {media_range.partition(";")[0]: weight for media_range, weight in weighted_items(accept)}
+    return _weight(weights, "text/html") > _weight(weights, "application/json")
 
 
-def _quality(accept: str, media_type: str) -> float:
-    """The quality of a media type, from 0 to 1, by the range of `accept` that fits it best."""
+def _weight(weights: Mapping[str, float], media_type: str) -> float:
+    """The weight of a media type, by the media range that fits it best."""
     fitting = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-    best, quality = len(fitting), 0.0
-    for item in accept.split(","):
-        media_range, *parameters = (part.strip().lower() for part in item.split(";"))
-        if media_range in fitting and fitting.index(media_range) < best:
-            best, quality = fitting.index(media_range), _weight(parameters)
-    return quality
-
-
-def _weight(parameters: Sequence[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return min(max(float(value), 0.0), 1.0)
-            except ValueError:
-                return 0.0
-    return 1.0
+    return next((weights[media_range] for media_range in fitting if media_range in weights), 0.0)

@@ -8,8 +8,10 @@ import asyncio
 import re
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
+
+from infrastructure.server.quality_values import weighted_items
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,11 +28,6 @@ _GZIP_LEVEL, _ZSTD_LEVEL = 4, 3
 _GZIP_FRAMES = 16 + zlib.MAX_WBITS
 
 _TEXTUAL = re.compile(r"text/|application/(?:[\w.-]+\+)?(?:json|xml|javascript)\b|image/svg\+xml", re.ASCII)
-_OFFER = re.compile(
-    r"[ \t]*([\w!#$%&'*+.^`|~-]+)[ \t]*(?:;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)[ \t]*)?", re.ASCII | re.I
-)
-# Nobody has more to offer; what follows is not looked at.
-_MOST_OFFERS = 50
 
 
 class Compressor(Protocol):
@@ -103,17 +100,11 @@ def accepted_coding(values: Sequence[str]) -> str | None:
     """
     if not values:
         return None
-    offers = _offers(",".join(values))
+    offers = dict(weighted_items(",".join(values)))
     any_other = offers.get("*", 0.0)
     liked = {"zstd": offers.get("zstd", 0.0), "gzip": offers.get("gzip", offers.get("x-gzip", any_other))}
     best = max(_CODINGS, key=lambda coding: liked[coding])
     return best if liked[best] > 0 and liked[best] >= offers.get("identity", any_other) else None
-
-
-def _offers(accept_encoding: str) -> dict[str, float]:
-    parts = accept_encoding.split(",", _MOST_OFFERS)[:_MOST_OFFERS]
-    matches = [match for part in parts if (match := _OFFER.fullmatch(part))]
-    return {match[1].lower(): float(match[2] or 1) for match in matches}
 
 
 def tag_in(coding: str, etag: str) -> str:
@@ -124,3 +115,15 @@ def tag_in(coding: str, etag: str) -> str:
 def plain_tag(etag: str) -> str:
     """The entity tag of the plain form, of the tag of any form."""
     return _FORM.sub('"', etag)
+
+
+def plain_tags(lines: Iterable[str], *, weak: bool) -> list[str]:
+    """The tags that the lines of a header name, which are one list; `*` is there as it is.
+
+    In the weak comparison of RFC 9110 (If-None-Match) a W/ in front does not matter. In the strong one (If-Match) such
+    a tag matches nothing, and is left out.
+    """
+    tags = (tag.strip() for tag in ",".join(lines).split(","))
+    if weak:
+        tags = (tag.removeprefix("W/") for tag in tags)
+    return [plain_tag(tag) for tag in tags if not tag.startswith("W/")]
