@@ -27,6 +27,7 @@ from controllers.review import ReviewController
 from controllers.site_root import add_site_root
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
+from infrastructure.server.header_lines import parsed_lines
 from middleware.body_limit import BodyLimit
 from middleware.compression import Compression
 from middleware.cors import VARY_WITHOUT_ORIGIN, Cors
@@ -171,11 +172,10 @@ def _rate_limit(resources: AppResources) -> RateLimit | None:
         gateway=resources.gateway,
         calls=settings.rate_limit_calls,
         period=settings.rate_limit_period,
-        trusted=settings.trusted_proxies,
         exempt=settings.rate_limit_exempt or (),
     )
 
 
 def _unused_limit_headers(limit: RateLimit | None) -> dict[str, str]:
-    headers = () if limit is None else limit.headers(limit.usage_now(None))
+    headers = () if limit is None else parsed_lines(limit.lines(limit.usage(None)))
     return {name.decode(): value.decode() for name, value in headers}

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from infrastructure.server.header_lines import header_lines
+from infrastructure.server.header_lines import HeaderBlock
 
 # For everybody, and to be asked for anew each time, which an entity tag makes cheap.
 PUBLIC = b"no-cache"
@@ -11,16 +11,9 @@ PRIVATE = b"private, no-cache"
 # For what has a digest of its content in its path: another content is another path.
 IMMUTABLE = b"public, max-age=31536000, immutable"
 
-Headers = list[tuple[bytes, bytes]]
-
-
-def about_caches(cache_control: bytes, hit: bool | None) -> Headers:
-    """What a read says about caches: those on the way, and the shop's own, where it was asked (`hit` is not None)."""
-    told = [(b"cache-control", cache_control)]
-    return told if hit is None else [*told, (b"x-cache-hit", b"true" if hit else b"false")]
-
 
 @lru_cache(maxsize=16)
-def lines_about_caches(cache_control: bytes, hit: bool | None) -> bytes:
-    """The same as lines."""
-    return header_lines(about_caches(cache_control, hit))
+def about_caches(cache_control: bytes, hit: bool | None) -> HeaderBlock:
+    """What a read says about caches: those on the way, and the shop's own, where it was asked (`hit` is not None)."""
+    hits = [] if hit is None else [(b"x-cache-hit", b"true" if hit else b"false")]
+    return HeaderBlock([(b"cache-control", cache_control), *hits])

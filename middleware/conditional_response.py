@@ -1,13 +1,17 @@
 """What is sent for a read: 200 with the answer in the client's coding, 304 when it has the answer, no body for HEAD."""
 
 from collections import Counter
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
+from functools import cached_property
+from itertools import chain
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from infrastructure.cache.rendered_response import RenderedResponse
-from infrastructure.server.content_coding import plain_tag
+from infrastructure.server.content_coding import plain_tags
+from infrastructure.server.header_lines import HeaderBlock
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE, about_caches
 from middleware.compression import VARY, coding_for
@@ -51,58 +55,88 @@ _large = LargeBodies()
 
 
 class ConditionalResponse(Response):
-    """A response whose headers are taken as they are, because making them anew costs more than sending them."""
+    """What is decided for a read: status, `blocks` of headers, body. It is sent as ASGI messages, or as lines.
 
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
-        self.background = None
-        self.status_code, self.raw_headers, self.body = status, headers, body
+    `varies`: the coding of the body depends on Accept-Encoding. `hit`: as for `conditional_response`.
+    """
+
+    background = None
+    body: bytes
+
+    def __init__(
+        self,
+        status: int,
+        blocks: Sequence[HeaderBlock],
+        body: bytes = b"",
+        varies: bool = False,
+        hit: bool | None = None,
+    ) -> None:
+        self.status_code, self.blocks, self.body = status, blocks, body
+        self.varies, self.hit = varies, hit
+
+    @cached_property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
+        """The headers as ASGI has them."""
+        return [*chain.from_iterable(self.blocks), *([VARY] if self.varies else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(self.body) <= LARGE_BYTES:
-            await self._send(scope, send)
+            await self._send(send)
         elif _large.take(self.body):
             try:
-                await self._send(scope, send)
+                await self._send(send)
             finally:
                 _large.give_back(self.body)
         else:
             refusal = Unavailable("Too many large answers are being sent, try again later")
             await refusal_of(refusal, scope)(scope, receive, send)
 
-    async def _send(self, scope: Scope, send: Send) -> None:
+    async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         # A client that takes its time is waited for after each piece, so that the server holds no copy of the whole.
-        body = b"" if scope["method"] == "HEAD" else self.body
         start = 0
-        while len(body) - start > LARGE_BYTES:
-            piece = body[start : start + _PIECE_BYTES]
+        while len(self.body) - start > LARGE_BYTES:
+            piece = self.body[start : start + _PIECE_BYTES]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             start += _PIECE_BYTES
-        await send({"type": "http.response.body", "body": body[start:]})
+        await send({"type": "http.response.body", "body": self.body[start:]})
+
+
+def conditional_response_now(
+    scope: Mapping[str, Any], answer: RenderedResponse, hit: bool | None, cache_control: bytes
+) -> ConditionalResponse | None:
+    """As `conditional_response`; None if the answer has yet to be compressed, and is too large for the event loop."""
+    varies = answer.varies
+    coding = coding_for(scope) if varies else None
+    about = about_caches(cache_control, hit)
+    if client_has(answer.etag, scope):
+        blocks = answer.form_without_body(coding).headers_of_304, about
+        return ConditionalResponse(304, blocks, b"", varies, hit)
+    form = answer if coding is None else answer.form(coding)
+    if form is None:
+        return None
+    body = b"" if scope["method"] == "HEAD" else form.body
+    return ConditionalResponse(200, (form.headers_of_200, about), body, varies, hit)
 
 
 async def conditional_response(
-    scope: Scope, answer: RenderedResponse, hit: bool | None = None, *, cache_control: bytes = PRIVATE
+    scope: Mapping[str, Any], answer: RenderedResponse, hit: bool | None = None, *, cache_control: bytes = PRIVATE
 ) -> ConditionalResponse:
     """The response to the read of `scope`. `hit` says whether the cache had the answer; None where nothing is cached."""
-    coding = coding_for(scope) if answer.varies else None
-    more = about_caches(cache_control, hit)
-    if answer.varies:
-        more.append(VARY)
-    if client_has(answer.etag, scope):
-        return ConditionalResponse(304, answer.form_without_body(coding).headers_of_304 + more)
-    form = await answer.make_form(coding)
-    return ConditionalResponse(200, form.headers_of_200 + more, form.body)
+    response = conditional_response_now(scope, answer, hit, cache_control)
+    if response is None:
+        await answer.make_form(coding_for(scope))
+        response = conditional_response_now(scope, answer, hit, cache_control)
+        assert response is not None
+    return response
 
 
-def client_has(etag: str, scope: Scope) -> bool:
+def client_has(etag: str, scope: Mapping[str, Any]) -> bool:
     """Whether the request says that the client holds the answer with this `etag`, in whatever coding."""
     held = memoize_on_headers(scope, _held)
     return etag in held or "*" in held
 
 
 def _held(headers: Headers) -> Sequence[str]:
-    given = [value for name, value in headers if name == b"if-none-match"]
-    # Several lines are one list. The weak comparison of RFC 9110: a W/ in front does not matter here.
-    tags = b",".join(given).decode("latin-1").split(",") if given else ()
-    return [plain_tag(tag.strip().removeprefix("W/")) for tag in tags]
+    given = [value.decode("latin-1") for name, value in headers if name == b"if-none-match"]
+    return plain_tags(given, weak=True) if given else ()

@@ -2,35 +2,45 @@
 
 A request is counted against its client's limit. When its target has been read before, what its answer
 depends on is looked up in the same turn of the event loop, so that both travel together with those of all
-other requests of that turn. `middleware.fast_path` does the same before it for most of these reads.
+other requests of that turn. `middleware.fast_path` asks it before the layers for most of these reads.
 """
 
-from typing import NamedTuple
+import logging
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infrastructure.cache.batcher import SharedFuture
+from infrastructure.cache.batcher import SharedFuture, settled
+from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
-from middleware.conditional_response import conditional_response
+from infrastructure.server.header_lines import parsed_lines
+from middleware.conditional_response import conditional_response, conditional_response_now
 from middleware.errors import refusal_of, unexpected
-from middleware.rate_limit import LimitUsage, RateLimit
+from middleware.rate_limit import Counted, RateLimit
 from middleware.route_cache import ResolvedRoute, RouteCache
 from services.errors import ShopError
 
-Headers = tuple[tuple[bytes, bytes], ...]
+log = logging.getLogger("shop.edge")
 
 _ASKED = "shop.asked"
 
 
-class Asked(NamedTuple):
-    """What Redis was asked for a request: whether its read is good, and how far its client is into the limit."""
+@dataclass(slots=True)
+class Asked:
+    """What Redis is asked for a request, whether its read is good and how far its client is into the limit; what follows.
 
+    `limit_lines` are what the answer says about the limit, as lines of headers; `kept` what this worker has kept of the
+    read, if it is good; `response` the whole response, where it is decided.
+    """
+
+    route: ResolvedRoute | None
     found: SharedFuture[TagValues] | None
-    usage: LimitUsage | None
-    # The answer and whether the cache had it, where that was read already.
-    answered: tuple[RenderedResponse, bool | None] | None = None
+    counted: Counted | None
+    limit_lines: bytes = b""
+    kept: RenderedResponse | None = None
+    response: Response | None = None
 
 
 def note_asked(scope: Scope, asked: Asked) -> None:
@@ -43,48 +53,70 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, limit: RateLimit | None = None) -> None:
         self.app = app
-        self.limit = limit
         self.known = RouteCache()
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        route = self.known.find(scope)
-        asked = scope.get(_ASKED) or await self._ask(scope, route)
-        usage = asked.usage
-        if usage is not None and self.limit is not None:
-            send = _with_headers(send, self.limit.headers(usage))
-            if self.limit.refuses(usage):
-                await self.limit.refusal(scope, usage)(scope, receive, send)
-                return
-        if route is None:
-            await self.app(scope, receive, send)
-        else:
-            await _answer(route, asked, scope, receive, send)
+        asked: Asked | None = scope.get(_ASKED)
+        if asked is None:
+            asked = self.ask(scope, self.known.find(scope))
+            if asked.counted is not None:
+                await settled((asked.counted.answer,))
+            asked.response = self.refusal(scope, asked)
+        answer: ASGIApp | None = asked.response
+        if answer is None:
+            answer = self.app if asked.route is None else await self.answer(scope, asked)
+        await answer(scope, receive, _with_headers(send, asked.limit_lines) if asked.limit_lines else send)
 
-    async def _ask(self, scope: Scope, route: ResolvedRoute | None) -> Asked:
-        found = None if route is None else route.check()
-        usage = None if self.limit is None else await self.limit.usage(self.limit.count(scope))
-        return Asked(found, usage)
+    # What the fast path asks too.
+
+    def ask(self, scope: Scope, route: ResolvedRoute | None) -> Asked:
+        """Begin to count a request, and to find out whether the answer of its route is good."""
+        counted = None if self._limit is None else self._limit.count(scope)
+        return Asked(route, None if route is None else route.check(), counted)
+
+    def refusal(self, scope: Scope, asked: Asked) -> Response | None:
+        """The 429 to a request that is one too many, once the futures of `asked` are done. To be called once."""
+        if self._limit is None:
+            return None
+        usage = self._limit.usage(asked.counted)
+        asked.limit_lines = self._limit.lines(usage)
+        return self._limit.refusal(scope, usage) if self._limit.refuses(usage) else None
+
+    @staticmethod
+    def kept_answer(scope: Scope, asked: Asked) -> Response | None:
+        """What this worker has kept for the request, if it is good by what Redis has said, and needs no waiting."""
+        if asked.route is None or asked.found is None:
+            return None
+        try:
+            asked.kept = asked.route.get_if_fresh(asked.found.result())
+        except RedisUnavailable as error:
+            log.debug("Cache away: %s", error)
+        if asked.kept is None:
+            return None
+        return conditional_response_now(scope, asked.kept, True, asked.route.cache_control)
+
+    @staticmethod
+    async def answer(scope: Scope, asked: Asked) -> Response:
+        """What the known route answers to the request, an error included."""
+        route = asked.route
+        assert route is not None
+        try:
+            answer, hit = (asked.kept, True) if asked.kept else await route.answer(asked.found)
+            return await conditional_response(scope, answer, hit, cache_control=route.cache_control)
+        except ShopError as error:
+            return refusal_of(error, scope)
+        except Exception as error:
+            return unexpected(error, scope)
 
 
-async def _answer(route: ResolvedRoute, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
-    response: Response
-    try:
-        answer, hit = asked.answered or await route.answer(asked.found)
-        response = await conditional_response(scope, answer, hit, cache_control=route.cache_control)
-    except ShopError as error:
-        response = refusal_of(error, scope)
-    except Exception as error:
-        response = unexpected(error, scope)
-    await response(scope, receive, send)
-
-
-def _with_headers(send: Send, headers: Headers) -> Send:
+def _with_headers(send: Send, lines: bytes) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *headers]
+            message["headers"] = [*message.get("headers", ()), *parsed_lines(lines)]
         await send(message)
 
     return send_with_headers

@@ -7,60 +7,35 @@ answer has. Wherever more is to be said (a refusal, an error, another origin), t
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from infrastructure.cache.batcher import Batcher, SharedFuture, settled
-from infrastructure.cache.gateway import RedisUnavailable
-from infrastructure.cache.rendered_response import RenderedResponse
-from infrastructure.cache.tags import TagValues
+from starlette.responses import Response
+
+from infrastructure.cache.batcher import Batcher, settled
 from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
-from middleware.cache_control import lines_about_caches
-from middleware.compression import VARY, coding_for
-from middleware.conditional_response import LARGE_BYTES, client_has
+from middleware.compression import VARY
+from middleware.conditional_response import LARGE_BYTES, ConditionalResponse
 from middleware.edge import Asked, Edge, note_asked
-from middleware.rate_limit import Counted, LimitUsage
-from middleware.request_context import Begun, RequestContext
-from middleware.route_cache import ResolvedRoute
+from middleware.request_context import POLICY_LINES, Begun, RequestContext
 
 log = logging.getLogger("shop.fast_path")
 
 
-@dataclass(slots=True)
-class _Held:
-    """A request, what was asked for it in its turn, and how far its client is into the limit as soon as that is known."""
-
-    request: DeferredRequest
-    route: ResolvedRoute
-    found: SharedFuture[TagValues] | None
-    counted: Counted | None
-    begun: Begun
-    usage: LimitUsage | None = None
-
-    def recalled(self) -> RenderedResponse | None:
-        """The answer that this worker remembers, if Redis has said that it is good."""
-        if self.found is None:
-            return None
-        try:
-            return self.route.get_if_fresh(self.found.result())
-        except RedisUnavailable as error:
-            log.debug("Cache away: %s", error)
-            return None
+# A request, and what was asked for it.
+_Held = tuple[DeferredRequest, Asked, Begun]
 
 
 class FastPath:
-    """Answers what `edge` knows, in the name of the outermost layer `context`.
+    """Writes what `edge` decides, in the name of the outermost layer `context`.
 
     `vary` are the headers of a request, without an Origin, that the layers between these two say its answer varies by.
     """
 
     def __init__(self, edge: Edge, context: RequestContext, vary: Sequence[bytes] = ()) -> None:
-        self._known, self._limit = edge.known, edge.limit
-        self._context = context
+        self._edge, self._context = edge, context
         # By whether the answer itself varies.
         self._vary = {False: _vary_line(vary), True: _vary_line((VARY[1], *vary))}
         self._turns: Batcher[list[_Held], None] = Batcher(list, self._answer_turn)
@@ -69,102 +44,75 @@ class FastPath:
     def handle_early(self, request: DeferredRequest) -> bool:
         """Whether the request is now in the care of the fast path."""
         scope = request.scope
-        route = self._known.find(scope)
+        route = self._edge.known.find(scope)
         if route is None or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
-        counted = None if self._limit is None else self._limit.count(scope)
-        held = _Held(request, route, route.check(), counted, self._context.begin(scope))
-        turn, _ = self._turns.join()
-        turn.append(held)
+        begun = self._context.begin(scope)
+        self._turns.join()[0].append((request, self._edge.ask(scope, route), begun))
         return True
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
 
     async def _answer_turn(self, turn: list[_Held]) -> None:
         # They asked together, so these are few.
-        asked = {held.found for held in turn} | {held.counted.answer for held in turn if held.counted is not None}
-        await settled(answer for answer in asked if answer is not None)
+        futures = {asked.found for _, asked, _ in turn} | {
+            asked.counted.answer for _, asked, _ in turn if asked.counted
+        }
+        await settled(future for future in futures if future is not None)
         for held in turn:
             try:
                 self._answer(held)
             except Exception:
                 # Whatever happens to one of them, the others wait for this loop.
                 log.exception("A request could not be answered on the fast path")
-                self._hand_on(held)
+                _hand_on(held)
 
     def _answer(self, held: _Held) -> None:
-        """Answer what is remembered, and have the rest read."""
-        request_id.set(held.begun.identity)
-        if trace_id.get() is not held.begun.trace_id:
-            trace_id.set(held.begun.trace_id)
-        if self._limit is not None:
-            held.usage = self._limit.usage_now(held.counted)
-            if self._limit.refuses(held.usage):
-                self._hand_on(held)
-                return
-        answer = held.recalled()
-        if answer is None:
-            # Nobody waits for this one: it takes as long as the database.
-            self._start(self._read(held))
-        elif not self._send(held, answer, True):
-            self._hand_on(held, (answer, True))
+        """Answer at once what needs no waiting, and have a task answer the rest."""
+        request, asked, begun = held
+        request_id.set(begun.identity)
+        if trace_id.get() is not begun.trace_id:
+            trace_id.set(begun.trace_id)
+        response = self._edge.refusal(request.scope, asked) or self._edge.kept_answer(request.scope, asked)
+        if response is not None:
+            self._send(held, response)
+            return
+        # Nobody waits for this one: it takes as long as the database.
+        task = asyncio.get_running_loop().create_task(self._answer_later(held))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
-    async def _read(self, held: _Held) -> None:
+    async def _answer_later(self, held: _Held) -> None:
         try:
-            answer, hit = await held.route.answer(held.found)
-        except Exception as error:
-            # The layers meet it again, and find the words for it.
-            log.debug("A known read failed: %s", type(error).__name__)
-            self._hand_on(held)
-        else:
-            await self._make_and_send(held, answer, hit)
-
-    async def _make_and_send(self, held: _Held, answer: RenderedResponse, hit: bool | None) -> None:
-        """Send the answer in a coding that it may have to be brought into first."""
-        try:
-            if answer.varies and not client_has(answer.etag, held.request.scope):
-                await answer.make_form(coding_for(held.request.scope))
-            if not self._send(held, answer, hit):
-                self._hand_on(held, (answer, hit))
+            request, asked, _ = held
+            self._send(held, await self._edge.answer(request.scope, asked))
         except Exception:
             log.exception("A request could not be answered on the fast path")
-            self._hand_on(held)
+            _hand_on(held)
 
-    @staticmethod
-    def _hand_on(held: _Held, answered: tuple[RenderedResponse, bool | None] | None = None) -> None:
-        if not held.request.is_answered:
-            note_asked(held.request.scope, Asked(held.found, held.usage, answered))
-            held.request.fall_through()
+    def _send(self, held: _Held, response: Response) -> None:
+        """Write the response in one piece; the layers send what is no read, too large, or to be waited for."""
+        if not (isinstance(response, ConditionalResponse) and self._write(held, response)):
+            _, asked, _ = held
+            asked.response = response
+            _hand_on(held)
 
-    def _send(self, held: _Held, answer: RenderedResponse, hit: bool | None) -> bool:
-        """Whether the answer was sent, or will be as soon as it is in the coding that the client takes."""
-        scope = held.request.scope
-        coding = coding_for(scope) if answer.varies else None
-        if client_has(answer.etag, scope):
-            status, lines, body = 304, answer.form_without_body(coding).lines_of_304, b""
-        else:
-            form = answer if coding is None else answer.form(coding)
-            if form is None:
-                self._start(self._make_and_send(held, answer, hit))
-                return True
-            status, lines, body = 200, form.lines_of_200, form.body
-            if scope["method"] == "HEAD":
-                body = b""
-            elif len(body) > LARGE_BYTES:
-                return False
-        limits = b"" if held.usage is None or self._limit is None else self._limit.lines(held.usage)
-        about = lines_about_caches(held.route.cache_control, hit)
-        if not held.request.write(
-            status, (lines, about, limits, self._vary[answer.varies], self._context.lines(held.begun)), body
-        ):
+    def _write(self, held: _Held, response: ConditionalResponse) -> bool:
+        if len(response.body) > LARGE_BYTES:
             return False
-        if hit is not None:
-            self._context.count_read(hit=hit)
-        self._context.has_answered(scope, held.begun, status)
+        request, asked, begun = held
+        own, caches = response.blocks
+        vary = self._vary[response.varies]
+        lines = (own.lines, caches.lines, asked.limit_lines, vary, POLICY_LINES, self._context.lines(begun))
+        if not request.write(response.status_code, lines, response.body):
+            return False
+        self._context.has_answered(request.scope, begun, response.status_code, response.hit)
         return True
+
+
+def _hand_on(held: _Held) -> None:
+    request, asked, _ = held
+    if not request.is_answered:
+        note_asked(request.scope, asked)
+        request.fall_through()
 
 
 def _vary_line(names: Sequence[bytes]) -> bytes:

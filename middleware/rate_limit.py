@@ -8,16 +8,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Scope
 
 from config.settings import Network
-from infrastructure.cache.batcher import Batcher, SharedFuture, settled
+from infrastructure.cache.batcher import Batcher, SharedFuture
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.replies import integers
-from infrastructure.server.header_lines import header_lines
 from infrastructure.server.health_paths import HEALTH_PATHS
 from infrastructure.server.ip_addresses import belongs_to, counted_as
 from middleware.client_address import client_address
@@ -52,13 +50,18 @@ end
 return counted
 """)
 
-_LINES = b'x-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\nratelimit: "default";r=%d;t=%d\r\n'
+# Beside the usual names those of draft-ietf-httpapi-ratelimit-headers, which are structured fields. The last four are
+# for each request; the first three for all.
+_LINES = (
+    b'x-ratelimit-limit: %d\r\nratelimit-policy: "default";q=%d;w=%d\r\n'
+    b'x-ratelimit-remaining: %%d\r\nx-ratelimit-reset: %%d\r\nratelimit: "default";r=%%d;t=%%d\r\n'
+)
 
 # So many clients are counted without Redis; beyond, the oldest windows are forgotten first.
 _MOST_LOCAL_WINDOWS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LimitUsage:
     """How far a client is into its window: requests so far, and seconds (rounded up) until it ends."""
 
@@ -66,7 +69,8 @@ class LimitUsage:
     reset: int
 
 
-class Counted(NamedTuple):
+@dataclass(slots=True)
+class Counted:
     """A request that is being counted: `place` is its position among the `requests` of its client in this turn."""
 
     address: str
@@ -108,8 +112,8 @@ class LocalWindows:
 class RateLimit:
     """Counts the requests of every client, who may send `calls` of them in `period` seconds.
 
-    Clients in `exempt` and the health routes are never counted. `trusted` are the proxies that are
-    believed about whom they speak for.
+    Clients in `exempt` and the health routes are never counted. Who asks is `scope["shop.client"]` (see
+    `middleware.request_context`), or else the peer.
     """
 
     def __init__(
@@ -118,20 +122,14 @@ class RateLimit:
         gateway: RedisGateway,
         calls: int,
         period: int,
-        trusted: tuple[Network, ...] = (),
         exempt: tuple[Network, ...] = (),
     ) -> None:
         self._gateway = gateway
         self._calls, self._period = calls, period
-        self._trusted, self._exempt = trusted, exempt
+        self._exempt = exempt
         self._local = LocalWindows(period)
         self._together: Batcher[dict[str, int], dict[str, LimitUsage]] = Batcher(dict, self._count_together)
-        # Beside the usual names those of draft-ietf-httpapi-ratelimit-headers, which are structured fields.
-        self._constant_headers = (
-            (b"x-ratelimit-limit", b"%d" % calls),
-            (b"ratelimit-policy", b'"default";q=%d;w=%d' % (calls, period)),
-        )
-        self._lines = header_lines(self._constant_headers) + _LINES
+        self._lines = _LINES % (calls, calls, period)
 
     def count(self, scope: Scope) -> Counted | None:
         """Begin to count the request of `scope`, together with all others of this turn of the event loop.
@@ -140,7 +138,7 @@ class RateLimit:
         """
         if scope["path"] in UNLIMITED_PATHS:
             return None
-        address = client_address(scope, self._trusted)
+        address = scope.get("shop.client") or client_address(scope)
         if self._exempt and belongs_to(address, self._exempt):
             return None
         client = counted_as(address)
@@ -148,14 +146,8 @@ class RateLimit:
         place = requests[client] = requests.get(client, 0) + 1
         return Counted(address, client, place, requests, answer)
 
-    async def usage(self, counted: Counted | None) -> LimitUsage:
-        """How far the client is into its window, with the request that was counted."""
-        if counted is not None:
-            await settled((counted.answer,))
-        return self.usage_now(counted)
-
-    def usage_now(self, counted: Counted | None) -> LimitUsage:
-        """The same once the answer for `counted` is there, without waiting."""
+    def usage(self, counted: Counted | None) -> LimitUsage:
+        """How far the client is into its window, with the request that was counted. Its answer must be there."""
         if counted is None:
             return LimitUsage(0, self._period)
         try:
@@ -174,18 +166,8 @@ class RateLimit:
         """Whether the request that was counted last is one too many."""
         return usage.count > self._calls
 
-    def headers(self, usage: LimitUsage) -> tuple[tuple[bytes, bytes], ...]:
-        """What every answer says about the limit."""
-        left = max(0, self._calls - usage.count)
-        return (
-            *self._constant_headers,
-            (b"x-ratelimit-remaining", b"%d" % left),
-            (b"x-ratelimit-reset", b"%d" % usage.reset),
-            (b"ratelimit", b'"default";r=%d;t=%d' % (left, usage.reset)),
-        )
-
     def lines(self, usage: LimitUsage) -> bytes:
-        """The same as lines."""
+        """What every answer says about the limit, as lines of headers."""
         left = max(0, self._calls - usage.count)
         return self._lines % (left, usage.reset, left, usage.reset)
 

@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from config.settings import Network
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
-from infrastructure.server.header_lines import header_lines
+from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address
@@ -30,21 +31,25 @@ _HEADERS = (
 _POLICY_OF_DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _FOR_CACHES = (b"cache-control", PRIVATE)
 _CLOSE = (b"connection", b"close")
-_LINES = header_lines((*_HEADERS, _POLICY_OF_DATA))
+_LINES = b"x-request-id: %b\r\nx-response-time: %.2f\r\n" + header_lines(_HEADERS)
+# Of every answer that does not say another one.
+POLICY_LINES = header_lines([_POLICY_OF_DATA])
 
 _BEGUN = "shop.begun"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 
 
-class Begun(NamedTuple):
-    """A request that was taken up: the id it goes by, and when that was (see `time.perf_counter`).
+@dataclass(slots=True)
+class Begun:
+    """A request that was taken up: the id it goes by, when that was (see `time.perf_counter`), and its client's address.
 
     `trace_id` is the trace that it belongs to, `traceparent` what its answer tells of it; both only if it has one.
     """
 
     identity: str
     started: float
+    client: str
     trace_id: str | None = None
     traceparent: bytes = b""
 
@@ -60,8 +65,8 @@ class RequestContext:
     """Gives a request its id, its answer the headers of the contract and a line in `access_log`, and counts them.
 
     `trusted` are the proxies that are believed about whom they speak for.
-    Sets `scope["shop.request_id"]` and `scope["shop.path"]`, the path as the client sent it. While
-    `service` is draining, answers ask clients to close their connection.
+    Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, and `scope["shop.path"]`, the path
+    as the client sent it. While `service` is draining, answers ask clients to close their connection.
     """
 
     def __init__(
@@ -115,35 +120,31 @@ class RequestContext:
         told = memoize_on_headers(scope, _told_by)
         if told.proxy_header is not None:
             self._untrusted_proxies.look_at(scope, told.proxy_header)
-        identity = told.request_id or _new_uuid()
-        if told.trace is None:
-            begun = Begun(identity, time.perf_counter())
-        else:
-            begun = Begun(identity, time.perf_counter(), told.trace.trace_id, told.trace.traceparent().encode())
-        scope[_BEGUN] = begun
+        identity, client = told.request_id or _new_uuid(), client_address(scope, self._trusted)
+        begun = scope[_BEGUN] = Begun(identity, time.perf_counter(), client)
+        if told.trace is not None:
+            begun.trace_id, begun.traceparent = told.trace.trace_id, told.trace.traceparent().encode()
+        scope["shop.client"] = begun.client
         scope["shop.request_id"] = begun.identity
         scope["shop.path"] = _path_as_sent(scope)
         return begun
 
     @staticmethod
     def lines(begun: Begun) -> bytes:
-        """The headers that every answer with data has, as lines."""
-        about = (begun.identity.encode(), _milliseconds_since(begun.started))
-        lines = b"x-request-id: %b\r\nx-response-time: %.2f\r\n%b" % (*about, _LINES)
+        """The headers that every answer has, as lines."""
+        milliseconds = (time.perf_counter() - begun.started) * 1000
+        lines = _LINES % (begun.identity.encode(), milliseconds)
         return b"%btraceparent: %b\r\n" % (lines, begun.traceparent) if begun.traceparent else lines
 
-    def has_answered(self, scope: Scope, begun: Begun, status: int) -> None:
-        """Count and log a request that is done with."""
+    def has_answered(self, scope: Scope, begun: Begun, status: int, hit: bool | None = None) -> None:
+        """Count and log a request that is done with. `hit`: whether the cache had the answer, if it could have had it."""
         seconds = time.perf_counter() - begun.started
+        if hit is not None:
+            self._metrics.count_read(hit=hit)
         self._metrics.count_request(scope["method"], scope["path"], status, seconds)
         if self._access_log is not None:
-            client = client_address(scope, self._trusted)
-            about = (begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, client)
+            about = (begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, begun.client)
             self._access_log.note(*about, begun.trace_id)
-
-    def count_read(self, *, hit: bool) -> None:
-        """Count a read that the cache answered, or could have answered."""
-        self._metrics.count_read(hit=hit)
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
         unsaid = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}
@@ -151,23 +152,11 @@ class RequestContext:
             if name in unsaid:
                 del unsaid[name]
             elif name == b"x-cache-hit":
-                self.count_read(hit=value == b"true")
-        completed = [
-            *headers,
-            *unsaid.values(),
-            (b"x-request-id", begun.identity.encode()),
-            (b"x-response-time", b"%.2f" % _milliseconds_since(begun.started)),
-            *_HEADERS,
-        ]
-        if begun.traceparent:
-            completed.append((b"traceparent", begun.traceparent))
+                self._metrics.count_read(hit=value == b"true")
+        completed = [*headers, *unsaid.values(), *parsed_lines(self.lines(begun))]
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
-
-
-def _milliseconds_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
 
 
 class _Told(NamedTuple):

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.server.content_coding import QUICK_BYTES, SMALL_BYTES, compressed, compressed_now, is_text, tag_in
-from infrastructure.server.header_lines import header_lines
+from infrastructure.server.header_lines import HeaderBlock
 from infrastructure.server.media_types import JSON
 
 # Headers of the body, which 304 does not repeat.
@@ -79,22 +79,14 @@ class RenderedResponse:
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
 
     @cached_property
-    def headers_of_200(self) -> list[tuple[bytes, bytes]]:
+    def headers_of_200(self) -> HeaderBlock:
         """The same with the length of the body."""
-        return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]
+        return HeaderBlock([*self.raw_headers, (b"content-length", b"%d" % len(self.body))])
 
     @cached_property
-    def headers_of_304(self) -> list[tuple[bytes, bytes]]:
+    def headers_of_304(self) -> HeaderBlock:
         """The same for a client that has the body already."""
-        return [header for header in self.raw_headers if header[0] not in _ABOUT_THE_BODY]
-
-    @cached_property
-    def lines_of_200(self) -> bytes:
-        return header_lines(self.headers_of_200)
-
-    @cached_property
-    def lines_of_304(self) -> bytes:
-        return header_lines(self.headers_of_304)
+        return HeaderBlock(header for header in self.raw_headers if header[0] not in _ABOUT_THE_BODY)
 
     # -- its forms in content codings; `coding` is None for the answer as it is ----------------------
 

@@ -1,6 +1,10 @@
-"""Headers as they travel."""
+"""Headers as they travel: pairs for ASGI, lines for who writes to the socket itself. Each is made of the other."""
 
+import re
 from collections.abc import Iterable
+from functools import cached_property
+
+_LINE = re.compile(rb"([^:]+): ([^\r]*)\r\n")
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -19,3 +23,17 @@ class LatestLines:
         if headers is not self._headers:
             self._headers, self._lines = headers, header_lines(headers)
         return self._lines
+
+
+def parsed_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers in lines that the shop made."""
+    return _LINE.findall(lines)
+
+
+class HeaderBlock(list[tuple[bytes, bytes]]):
+    """Headers that go out with many answers, and do not change once they were sent."""
+
+    @cached_property
+    def lines(self) -> bytes:
+        """The headers as lines."""
+        return header_lines(self)

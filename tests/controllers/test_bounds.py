@@ -64,7 +64,7 @@ OF_THE_SHOP = {
     "controllers.routing._empty_query",
     "schemas.base._array_parameters",
     "infrastructure.observability.log_lines._second",
-    "middleware.cache_control.lines_about_caches",
+    "middleware.cache_control.about_caches",
 }
 # What requests decide: a call with the number of a hostile value, and the bytes that all of them may take.
 OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {

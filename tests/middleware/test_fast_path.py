@@ -232,7 +232,7 @@ async def test_a_large_answer_is_read_once_and_sent_in_pieces(size: int, is_cach
 
 async def test_no_piece_of_a_large_answer_is_large() -> None:
     body = bytes(3 * LARGE_BYTES + 5)
-    sent = await call(ConditionalResponse(200, [], body), scope_of())
+    sent = await call(ConditionalResponse(200, (), body), scope_of())
     pieces = [message["body"] for message in sent[1:]]
     assert b"".join(pieces) == body
     assert max(map(len, pieces)) <= LARGE_BYTES
@@ -385,6 +385,6 @@ async def test_large_answers_under_way_have_a_bound_and_one_for_many_counts_once
 
 async def test_a_large_answer_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_response_module, "_large", LargeBodies(most=LARGE_BYTES))
-    sent = await call(ConditionalResponse(200, [], bytes(LARGE_BYTES + 1)), scope_of())
+    sent = await call(ConditionalResponse(200, (), bytes(LARGE_BYTES + 1)), scope_of())
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]
