@@ -17,9 +17,9 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
+from infrastructure.database.connection_options import CONNECT_TIMEOUT_SECONDS, connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
-from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS
 from infrastructure.database.prepared import Parameters, Prepared, Row
 
 # So many statements stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with
@@ -35,19 +35,17 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     Every statement is a transaction by itself. Raises psycopg's errors.
     """
     # With all that libpq would find out by itself: psycopg looks the hosts up, and overlooks those of a service.
-    target = make_conninfo("", **target_of(url).options)
+    target = make_conninfo("", **{**target_of(url).options, **connection_options(url, name)})
+    connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            connection = await AsyncConnection.connect(
-                target, autocommit=True, prepare_threshold=None, application_name=name
-            )
-            try:
-                await connection.execute(first)
-            except BaseException:
-                await connection.close()
-                raise
+            await connection.execute(first)
     except TimeoutError as error:
+        await connection.close()
         raise OperationalError("the server does not answer") from error
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 

@@ -22,6 +22,7 @@ _VARIABLES = {
     "password": "PGPASSWORD",
     "sslmode": "PGSSLMODE",
     "sslcert": "PGSSLCERT",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
 }
 _DEFAULT_PORT = "5432"
 # With these a certificate may never be shown.

@@ -26,10 +26,10 @@ from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
 from infrastructure.database.availability import Availability
 from infrastructure.database.change_listener import NOTIFIES_CACHES
-from infrastructure.database.datetimes import read_datetimes
-from infrastructure.database.migrations import CONNECT_TIMEOUT_SECONDS, Schema, schema_of
+from infrastructure.database.connection_options import connection_options
+from infrastructure.database.migrations import Schema, schema_of
 from infrastructure.database.pool_usage import PoolUsage
-from infrastructure.database.sessions import autocommit, close_quietly
+from infrastructure.database.sessions import autocommit, close_quietly, set_up
 from infrastructure.database.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
 from infrastructure.database.statement_limits import (
     MAX_RETRIES,
@@ -67,7 +67,7 @@ class Database:
             echo=settings.db_echo,
             hide_parameters=True,
             query_cache_size=_COMPILED_STATEMENTS,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop"},
+            connect_args=connection_options(url, "shop"),
         )
         event.listen(self.engine, "connect", self._guard_connection)
         watch(self.engine)
@@ -78,7 +78,7 @@ class Database:
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "shop health"},
+            connect_args=connection_options(url, "shop health"),
         )
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
         self._deadline = answer_deadline(settings)
@@ -95,14 +95,9 @@ class Database:
             "lock_timeout": self.settings.db_lock_timeout,
             "idle_in_transaction_session_timeout": 60.0,
         }
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SET TIME ZONE 'UTC'; "
-                # How alike words must be for the search to forgive a typing error (pg_trgm).
-                "SET pg_trgm.word_similarity_threshold = 0.4; " + f"{NOTIFIES_CACHES}; {timeouts(seconds)}"
-            )
-        connection.commit()
-        read_datetimes(connection)
+        # How alike words must be for the search to forgive a typing error (pg_trgm).
+        threshold = "SET pg_trgm.word_similarity_threshold = 0.4"
+        set_up(connection, f"{threshold}; {NOTIFIES_CACHES}; {timeouts(seconds)}")
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, run in a database thread with this task's context variables.

@@ -16,13 +16,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
-from infrastructure.database.datetimes import read_datetimes
+from infrastructure.database.connection_options import LONG_SILENCE_SECONDS, connection_options
+from infrastructure.database.sessions import set_up
 from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-CONNECT_TIMEOUT_SECONDS = 2
 MIGRATION_LOCK = 7_240_119
 
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
@@ -158,10 +158,8 @@ def maintenance_engine(database_url: str) -> Engine:
     engine = create_engine(
         database_url,
         poolclass=NullPool,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": "-c statement_timeout=0 -c lock_timeout=0 -c timezone=UTC",
-        },
+        connect_args=connection_options(database_url, "shop maintenance", LONG_SILENCE_SECONDS),
     )
-    event.listen(engine, "connect", lambda connection, record: read_datetimes(connection))
+    without_timeouts = "SET statement_timeout = 0; SET lock_timeout = 0"
+    event.listen(engine, "connect", lambda connection, record: set_up(connection, without_timeouts))
     return engine

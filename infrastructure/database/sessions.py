@@ -9,7 +9,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from infrastructure.database.datetimes import read_datetimes
+
 log = logging.getLogger("shop.database")
+
+
+def set_up(connection: Any, settings: str) -> None:
+    """Let a new connection of psycopg2's keep to UTC and read every date, and have these settings, which are SQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET TIME ZONE 'UTC'; {settings}")
+    connection.commit()
+    read_datetimes(connection)
 
 
 @contextmanager

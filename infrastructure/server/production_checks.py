@@ -15,11 +15,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from config.settings import Settings, SettingsError
+from infrastructure.database.connection_options import connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.sqlstate import sqlstate
 
 DATABASE_WAIT_SECONDS = 60.0
-_CONNECT_SECONDS = 3
 _PAUSE_SECONDS = 0.5
 _HIGHEST_PORT = 65_535
 _REDIS_DATABASE = re.compile(r"(/\d*)?")
@@ -92,7 +92,7 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
     Raises `DatabaseAway` after `seconds`, and at once for errors that waiting does not change: the user, the password,
     or a database that does not exist.
     """
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    engine = create_engine(url, poolclass=NullPool, connect_args=connection_options(url, "shop start"))
     deadline = time.monotonic() + seconds
     waiting = False
     while not stopping():

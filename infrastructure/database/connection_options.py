@@ -1,0 +1,43 @@
+"""What every connection to PostgreSQL is opened with, whoever opens it: a request, a probe, a migration, a script.
+
+What the operator says in the URL, in a service or in the environment wins. None of it is sent as a start-up parameter
+that a PgBouncer would refuse, or that would take the place of the operator's `options`: what the shop wants to be set
+is set by SQL, on the new connection.
+"""
+
+from typing import Any
+
+from infrastructure.database.database_url import target_of
+
+# For each address that a host has.
+CONNECT_TIMEOUT_SECONDS = 2
+# A server that is gone without a word (a failed-over address, a firewall that forgot) is found out after so long.
+SILENCE_SECONDS = 8
+# For long work: a server that is too busy to take the next rows of a COPY counts as silent too.
+LONG_SILENCE_SECONDS = 60
+
+_PROBES = 3
+
+
+def connection_options(url: str, name: str, silence: int = SILENCE_SECONDS) -> dict[str, Any]:
+    """The options of libpq for a connection to `url`, beside those that the URL has itself.
+
+    PostgreSQL knows the connection by `name`. A server that is not heard of for `silence` seconds is given up, if the
+    system can tell: it cannot as long as something in between acknowledges what is sent.
+    """
+    given = target_of(url).options
+    between_probes = silence // (_PROBES + 1)
+    wanted = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        # After so long a rest the connection is probed; it is dead when so many probes, so far apart, are not answered.
+        "keepalives_idle": silence - _PROBES * between_probes,
+        "keepalives_interval": between_probes,
+        "keepalives_count": _PROBES,
+        # The same for what was sent and is not acknowledged, in milliseconds.
+        "tcp_user_timeout": silence * 1000,
+        # It counts where nobody gives an `application_name`.
+        "fallback_application_name": name,
+    }
+    options = {option: value for option, value in wanted.items() if option not in given}
+    # Texts of the shop are UTF-8, whatever PGCLIENTENCODING says.
+    return options | {"client_encoding": "utf8"}
