@@ -74,7 +74,7 @@ class RenderedResponse:
 
     @cached_property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that belong to the answer whoever asks, as they are sent."""
+        """The headers that belong to the response for every client, as they are sent."""
         named = {"Content-Type": JSON, "ETag": self.etag, **self.headers}
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
 
@@ -88,7 +88,7 @@ class RenderedResponse:
         """The same for a client that has the body already."""
         return HeaderBlock(header for header in self.raw_headers if header[0] not in _ABOUT_THE_BODY)
 
-    # -- its forms in content codings; `coding` is None for the answer as it is ----------------------
+    # -- its forms in content codings; `coding` is None for the response as it is --------------------
 
     @cached_property
     def _forms(self) -> dict[str, "RenderedResponse"]:
