@@ -14,9 +14,10 @@ from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
 from config.settings import Settings
+from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
-from infrastructure.database.change_listener import ChangeListener
+from infrastructure.database.change_listener import ANNOUNCEMENT, ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
@@ -44,7 +45,14 @@ class AppResources:
         self.draining = False
         self.database = Database(database_uri(settings), settings)
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
-        self.cache = CacheService(self.gateway, settings.redis_cache_ttl, secret_of(database_uri(settings)))
+        self.cache_epoch = CacheEpoch()
+        self.cache = CacheService(
+            self.gateway,
+            settings.redis_cache_ttl,
+            secret_of(database_uri(settings)),
+            self.cache_epoch,
+            self._announce_changes,
+        )
         self.executor = Executor(self.database, self.cache)
         self.change_listener = ChangeListener(self.database.url, self.cache.invalidate_all, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
@@ -56,6 +64,7 @@ class AppResources:
         configure_logging(self.settings)
         with ExitStack() as stack:
             stack.enter_context(self.metrics.shared(self.settings.metrics_dir))
+            stack.enter_context(self.cache_epoch.shared(self.settings.metrics_dir))
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
@@ -83,6 +92,10 @@ class AppResources:
         if self.settings.outside_database_url is None:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
+
+    async def _announce_changes(self) -> None:
+        """Have the workers of every launcher make their cached responses stale."""
+        await self.database.write_pool.run(ANNOUNCEMENT, {})
 
     async def _purge_old_replies(self) -> None:
         """Delete, in batches, the replies whose Idempotency-Keys have expired."""

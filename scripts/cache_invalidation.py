@@ -4,8 +4,9 @@ import asyncio
 import sys
 
 from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.publisher import Publisher
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.tags import CacheTags, Invalidation
+from infrastructure.cache.tags import Invalidation
 
 
 def invalidate_cache(redis_url: str | None, invalidation: Invalidation, stale: str) -> None:
@@ -21,8 +22,8 @@ async def _is_published(redis_url: str | None, invalidation: Invalidation) -> bo
     """Publish to Redis; True if that succeeded, or if there is no Redis."""
     gateway = RedisGateway(redis_url)
     # To invalidate needs no secret. A worker that cannot read a frontier treats all responses as older.
-    tags = CacheTags(gateway, Seal(b""))
-    await tags.publish(invalidation)
-    await tags.close()
+    publisher = Publisher(gateway, Seal(b""))
+    await publisher.publish(invalidation)
+    published = await publisher.close()
     await gateway.close()
-    return not tags.is_pending(invalidation.all_tags())
+    return published

@@ -9,8 +9,8 @@ stale response after a write:
 
 - what was read before the write and is stored after it is refused, by a comparison inside Redis;
 - a request after the write does not join a load that began before it, because the tag values differ;
-- a worker that cannot reach Redis keeps its invalidations pending and publishes them when it can; until then it neither
-  reads nor stores responses with these tags;
+- a worker whose invalidation does not reach Redis begins a new epoch, in which no worker reads or stores responses
+  before it has made all older ones stale (`infrastructure.cache.epoch`);
 - a worker that was killed between its commit and the invalidation is followed by one whose `start` invalidates all.
 
 Nor does a client get what others have written into Redis: responses are sealed (`infrastructure.cache.seal`).
@@ -27,15 +27,16 @@ import orjson
 from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.connection import Argument
 from infrastructure.cache.entries import Entry
+from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.keys import build_key
 from infrastructure.cache.lru_cache import LruCache
+from infrastructure.cache.publisher import Publisher
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.stored_response import StoredResponse, deciding_tags, decoded, encoded
 from infrastructure.cache.tags import (
-    EVERYTHING,
     SEALED_TAG_VALUES,
     STAMP_BYTES,
     TAG_VALUE_BYTES,
@@ -81,15 +82,20 @@ return 1
 
 
 class CacheService:
-    """The cache of one worker. `default_ttl` is in seconds; `hits` and `misses` count responses.
+    """The cache of one worker. `default_ttl` is in seconds; `secret` is that of all workers that share the cache."""
 
-    `secret` is that of all workers that share the cache.
-    """
-
-    def __init__(self, gateway: RedisGateway, default_ttl: float = 300, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        gateway: RedisGateway,
+        default_ttl: float = 300,
+        secret: bytes = b"",
+        epoch: CacheEpoch | None = None,
+        announce: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._seal = Seal(secret)
         self._tags = CacheTags(gateway, self._seal)
+        self._publisher = Publisher(gateway, self._seal, epoch, announce)
         self._default_ttl = default_ttl
         self._copies: LruCache[str, StoredResponse] = LruCache(_COPIES_BYTES)
         self._loads = SingleFlight()
@@ -101,9 +107,9 @@ class CacheService:
         await self.invalidate_all()
 
     async def close(self) -> None:
-        """Wait for the loads under way, and publish what is pending if Redis can be reached."""
+        """Wait for the loads under way, and tell Redis what it does not know yet if it can be reached."""
         await self._loads.wait()
-        await self._tags.close()
+        await self._publisher.close()
 
     # What the services use.
 
@@ -113,7 +119,7 @@ class CacheService:
         All checks of one turn of the event loop share one call. The result is for `get_if_fresh` or `get_or_load`; not
         to use it is no error.
         """
-        if not self._gateway.available:
+        if not self._gateway.available or not self._publisher.is_settled():
             return None
         current = None
         for entry in entries:
@@ -125,7 +131,7 @@ class CacheService:
     def get_if_fresh(self, entry: Entry, current: TagValues) -> RenderedResponse | None:
         """The response of `entry`, if this worker has a copy that is fresh by the result of `check`."""
         copy = self._copies.get(entry.key)
-        if copy is None or not copy.is_fresh(entry, current) or self._tags.is_pending(entry.tags):
+        if copy is None or not copy.is_fresh(entry, current):
             return None
         self._note_hit(entry)
         return copy.response
@@ -141,7 +147,7 @@ class CacheService:
         `load` makes it when it is missing or stale, once for all requests with the same key and tag values at the same
         time. It must take its database snapshot after it is called. What it raises goes to all of them.
         """
-        if not self._gateway.enabled or self._tags.is_pending(entry.tags):
+        if not self._gateway.enabled or not self._publisher.is_settled():
             return await self._miss(entry.key, load), False
         try:
             current = current or self.check(entry)
@@ -169,11 +175,11 @@ class CacheService:
 
         To be awaited after the commit and before the response to the write is sent. It never fails.
         """
-        await self._tags.publish(invalidation)
+        await self._publisher.publish(invalidation)
 
     async def invalidate_all(self) -> None:
-        """Make every response stale, for every worker. It never fails."""
-        await self.invalidate(Invalidation({EVERYTHING}))
+        """Make every response stale, because of what each worker learns by itself. It never fails."""
+        await self._publisher.publish_everything()
 
     # What people at a prompt use.
 
@@ -263,8 +269,6 @@ class CacheService:
         return tag_values, copy.response
 
     async def _store(self, entry: Entry, tag_values: CurrentTagValues, response: RenderedResponse) -> None:
-        if self._tags.is_pending(entry.tags):
-            return
         deciding = {key: tag_values[key] for key in deciding_tags(entry, response.complete_to)}
         stored = encoded(response, deciding, entry, self._seal)
         keys, complete_to = [entry.key, *tag_values], ""

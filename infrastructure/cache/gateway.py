@@ -7,7 +7,7 @@ and fails at once while Redis is known to be away.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -66,6 +66,8 @@ class RedisGateway:
         self._timeout = timeout
         self._pool = None if url is None else pool_of(url, max_connections)
         self._exchanges: Batcher[list[bytes], list[Any]] = Batcher(list, self._exchange)
+        # Called when the circuit opens.
+        self.on_away: Callable[[], None] | None = None
         self._failures = 0
         self._probe: asyncio.Task[None] | None = None
         self._closed = False
@@ -181,6 +183,8 @@ class RedisGateway:
     def _open(self, error: RedisError) -> None:
         if self._probe is None and not self._closed:
             log.warning("Redis is not available, serving without it: %s", error)
+            if self.on_away is not None:
+                self.on_away()
             # Without the context of the request that failed last: the probe's log lines are not about it.
             self._probe = asyncio.get_running_loop().create_task(self._wait_until_back(), context=Context())
 

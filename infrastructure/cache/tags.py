@@ -13,26 +13,17 @@ In Redis, a value is followed by its frontier, a colon and a seal of both (`infr
 right seal counts as missing: it is made anew, and what was fresh with it is stale.
 """
 
-import asyncio
-import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from infrastructure.cache.batcher import Batcher, SharedFuture
-from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
+from infrastructure.cache.gateway import RedisGateway, Script
 from infrastructure.cache.replies import values
 from infrastructure.cache.seal import SEAL_BYTES, Seal
 
-log = logging.getLogger("shop.cache")
-
 # The tag of every response.
 EVERYTHING = "everything"
-
-# More pending tags than these become one: everything.
-_MOST_PENDING_TAGS = 1000
-_PUBLISH_SECONDS = 0.25
-_TAGS_PER_CALL = 1000
 
 # A value outlives the responses that name it; should it not, they are misses.
 TAG_VALUE_MILLISECONDS = 24 * 3600 * 1000
@@ -83,18 +74,6 @@ for i = 1, tonumber(ARGV[2]) do
     found[i] = string.sub(found[i], 1, {TAG_VALUE_BYTES})
 end
 return found
-""")
-
-# Deleting also works on a server that is out of memory, where setting new values does not.
-_PUBLISH = Script(f"""{SEALED_TAG_VALUES}
-local tags = #KEYS - #ARGV + 1
-for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
-for i = 2, #ARGV do
-    local key = KEYS[tags + i - 1]
-    local frontier = frontier_of(key, redis.call('MGET', key)[1])
-    if not frontier or tonumber(ARGV[i]) <= frontier then redis.call('UNLINK', key) end
-end
-return 1
 """)
 
 CurrentTagValues = Mapping[str, bytes]
@@ -160,27 +139,12 @@ class TagLookup:
 
 
 class CacheTags:
-    """The tags in Redis as one worker uses them, and its invalidations that are pending: not yet in Redis."""
+    """The tags in Redis as one worker reads them."""
 
     def __init__(self, gateway: RedisGateway, seal: Seal) -> None:
         self._gateway, self._seal = gateway, seal
         self._checks: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._check)
         self._reads: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._read)
-        self._pending: set[str] = set()
-        self._publishing: set[str] = set()
-        self._publisher: asyncio.Task[None] | None = None
-
-    async def close(self) -> None:
-        """Publish what is pending, if Redis can be reached."""
-        if self._publisher is not None:
-            self._publisher.cancel()
-            await asyncio.gather(self._publisher, return_exceptions=True)
-        if self._pending and not await self._publish_pending():
-            log.warning(
-                "Stopped before these invalidations could be published to Redis: %s", ", ".join(sorted(self._pending))
-            )
-
-    # -- reading -----------------------------------------------------------------------------------
 
     def check(self, tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
         """The values under the keys `tags`, and the stamp of the response under the key `response`, from now on.
@@ -203,65 +167,6 @@ class CacheTags:
     async def _look_up(self, script: Script, lookup: TagLookup, *arguments: str | int) -> TagValues:
         keys = [*lookup.tags, *lookup.responses]
         return dict(zip(keys, values(await self._gateway.run(script, keys, arguments), len(keys)), strict=True))
-
-    def is_pending(self, tags: Iterable[str]) -> bool:
-        """Whether an invalidation of one of `tags` by this worker is pending."""
-        return not (self._pending.isdisjoint(tags) and self._publishing.isdisjoint(tags))
-
-    # -- publishing --------------------------------------------------------------------------------
-
-    async def publish(self, invalidation: Invalidation) -> None:
-        """Make every response with a tag of `invalidation` stale, for every worker.
-
-        To be awaited after the commit and before the response to the write is sent. It never fails: what Redis did not
-        receive, or was not waited for to the end, stays pending and is published later.
-        """
-        if not invalidation or not self._gateway.enabled:
-            return
-        try:
-            await self._send(invalidation)
-        except RedisUnavailable as error:
-            log.debug("Pending: %s: %s", invalidation, error)
-            self._keep(invalidation.all_tags())
-        except asyncio.CancelledError:
-            self._keep(invalidation.all_tags())
-            raise
-
-    async def _send(self, invalidation: Invalidation) -> None:
-        tags = [tag_key(tag) for tag in invalidation.tags]
-        # In parts, so that nobody waits long behind the thousands of tags of a bulk change.
-        while len(tags) > _TAGS_PER_CALL:
-            part, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
-            await self._gateway.run(_PUBLISH, part, (self._seal.script_key,))
-        frontiers = [tag_key(rows_tag(resource)) for resource in invalidation.added]
-        await self._gateway.run(_PUBLISH, [*tags, *frontiers], (self._seal.script_key, *invalidation.added.values()))
-
-    def _keep(self, tags: set[str]) -> None:
-        self._pending |= tags
-        if len(self._pending) > _MOST_PENDING_TAGS:
-            self._pending = {EVERYTHING}
-        if self._publisher is None or self._publisher.done():
-            self._publisher = asyncio.create_task(self._publish_until_received())
-
-    async def _publish_until_received(self) -> None:
-        while self._pending:
-            await asyncio.sleep(_PUBLISH_SECONDS)
-            await self._publish_pending()
-
-    async def _publish_pending(self) -> bool:
-        # What becomes pending while these are on their way stays so.
-        self._publishing, self._pending = self._pending, set()
-        published = False
-        try:
-            await self._send(Invalidation(self._publishing))
-            published = True
-        except RedisUnavailable as error:
-            log.debug("Redis cannot be reached yet: %s", error)
-        finally:
-            if not published:
-                self._pending |= self._publishing
-            self._publishing = set()
-        return published
 
 
 def _join(batches: Batcher[TagLookup, TagValues], tags: Iterable[str], response: str) -> SharedFuture[TagValues]:

@@ -12,11 +12,17 @@ from contextlib import suppress
 import psycopg
 
 from infrastructure.database import async_connection
+from infrastructure.database.prepared import Prepared
 
 log = logging.getLogger("shop.database")
 
 # What a connection says of itself whose statements need not be told.
 NOTIFIES_CACHES = "SET shop.tells_caches = on"
+
+# A worker tells the others so when it cannot tell Redis what it has changed. There is nothing that a disk must keep.
+ANNOUNCEMENT = Prepared(
+    "announce_changes", "SELECT set_config('synchronous_commit', 'off', true), pg_notify('shop_catalog', '')"
+)
 
 _LISTEN = "LISTEN shop_catalog"
 _RECONNECT_SECONDS = 1.0

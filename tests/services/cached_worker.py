@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from infrastructure.cache.entries import Entry
+from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import Invalidation
@@ -20,9 +21,9 @@ class Worker:
 
     database = 0
 
-    def __init__(self, url: str | None, timeout: float = PATIENT) -> None:
+    def __init__(self, url: str | None, timeout: float = PATIENT, epoch: CacheEpoch | None = None) -> None:
         self.gateway = RedisGateway(url, timeout=timeout)
-        self.cache = CacheService(self.gateway, default_ttl=60)
+        self.cache = CacheService(self.gateway, default_ttl=60, epoch=epoch)
         self.loads = 0
 
     async def load(self) -> RenderedResponse:
