@@ -173,6 +173,7 @@ def _rate_limit(resources: AppResources) -> RateLimit | None:
         calls=settings.rate_limit_calls,
         period=settings.rate_limit_period,
         exempt=settings.rate_limit_exempt or (),
+        api_prefix=settings.api_prefix,
     )
 
 

@@ -6,11 +6,13 @@ A text with one plain meaning is taken in its plain form. An error says what the
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# In place of a network: all who come through a Unix socket, and have no address.
+UNIX: Literal["unix"] = "unix"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["unix"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|)")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -66,11 +68,13 @@ def _networks(value: object) -> object:
     try:
         return tuple(_network(item) for item in items)
     except ValueError:
-        raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1") from None
+        raise ValueError("networks separated by commas, such as 10.0.0.0/8,::1, or unix") from None
 
 
 def _network(item: object) -> Network:
     """The network written as `item`; one of IPv4 addresses written in IPv6 is the IPv4 network, as clients are counted."""
+    if str(item).removesuffix(":") == UNIX:
+        return UNIX
     network = ipaddress.ip_network(item, strict=False)  # type: ignore[arg-type]  # it refuses what is no text
     if isinstance(network, ipaddress.IPv4Network):
         return network

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
 from config.setting_types import (
+    UNIX,
     Boolean,
     Contacts,
     Count,
@@ -40,6 +41,7 @@ from config.setting_types import (
 __all__ = [
     "DEFAULT_DATABASE_THREADS",
     "PROJECT_ROOT",
+    "UNIX",
     "Network",
     "Settings",
     "SettingsError",

@@ -11,8 +11,9 @@ from schemas.json_codec import json_body
 
 _NO_ROWS = json_body([])
 
-# The greatest length of the Link header: proxies accept about 8 kB of headers.
-_LONGEST_LINKS = 6000
+# The greatest length of the links. nginx takes 4 kB of headers by default: up to 1.3 kB are other headers, and a public
+# prefix adds up to 64 bytes to each link.
+_LONGEST_LINKS = 2500
 
 Params = Sequence[tuple[str, str]]
 

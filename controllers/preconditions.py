@@ -11,15 +11,15 @@ from services.preconditions import Preconditions
 def preconditions_of(request: Request) -> Preconditions:
     """The preconditions of the request on the version of the row."""
     wanted, unwanted = (request.headers.getlist(name) for name in ("if-match", "if-none-match"))
-    return Preconditions(versions_in(wanted), versions_in(unwanted, weak=True) if unwanted else frozenset())
+    return Preconditions(versions_in(wanted), versions_in(unwanted) if unwanted else frozenset())
 
 
-def versions_in(lines: Sequence[str], *, weak: bool = False) -> frozenset[str] | None:
-    """The versions that the lines of If-Match name, with `weak` those of If-None-Match; None for any version.
+def versions_in(lines: Sequence[str]) -> frozenset[str] | None:
+    """The versions that the lines of If-Match or If-None-Match name; None for any version.
 
     The tags of all forms of a row, plain or compressed, alone or expanded, contain the version of the row.
     """
-    tags = plain_tags(lines, weak=weak)
+    tags = plain_tags(lines)
     if not lines or tags == ["*"]:
         return None
     return frozenset(tag.strip('"').partition(".")[0] for tag in tags)

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -16,6 +17,7 @@ from controllers.responses import json_response
 from infrastructure.server.health_paths import REPORT
 from infrastructure.server.media_types import JSON
 from infrastructure.server.quality_values import weighted_items
+from middleware.public_prefix import prefix_of
 from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
@@ -53,7 +55,7 @@ def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts:
         varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
         if _prefers_html(",".join(request.headers.getlist("accept"))):
             return RedirectResponse("/docs", headers=varying)
-        return json_response(index, headers=varying)
+        return json_response(_below(prefix_of(request.scope), index), headers=varying)
 
     async def fixed(response: Response, request: Request) -> Response:
         return response
@@ -84,6 +86,15 @@ def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts:
     app.add_route("/favicon.ico", partial(fixed, icon), include_in_schema=False)
     app.add_route("/robots.txt", partial(fixed, robots), include_in_schema=False)
     app.add_route("/.well-known/security.txt", security, include_in_schema=False)
+
+
+def _below(prefix: str, index: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The index with the public prefix before every path."""
+    if not prefix:
+        return index
+    resources = {name: prefix + path for name, path in index["resources"].items()}
+    pages = {name: prefix + index[name] for name in ("docs", "redoc", "openapi", "health")}
+    return {**index, **pages, "resources": resources}
 
 
 def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:

@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 from starlette.types import Scope
 
-from config.settings import Network
+from config.settings import UNIX, Network
 from infrastructure.server.ip_addresses import belongs_to, parse_address
-
-# What a peer without an address is called: it came through a Unix socket.
-LOCAL = "local"
 
 # Longer than any address with brackets, scope and port; keeps garbage out of what is remembered of addresses.
 _LONGEST_HOP = 64
@@ -20,10 +17,7 @@ def client_address(scope: Scope, trusted: tuple[Network, ...] = ()) -> str:
     That is the peer, unless the peer is in `trusted`: then the rightmost hop of `X-Forwarded-For` that is
     not trusted itself, or else `X-Real-IP`. Hops to the left of it are what the client says of itself.
     """
-    peer = scope.get("client")
-    if not peer or not peer[0]:
-        return LOCAL
-    address = parse_address(peer[0]) or str(peer[0])
+    address = peer_of(scope)
     if not is_from_proxy(scope, trusted):
         return address
     forwarded = _header(scope, b"x-forwarded-for")
@@ -34,10 +28,15 @@ def client_address(scope: Scope, trusted: tuple[Network, ...] = ()) -> str:
 
 def is_from_proxy(scope: Scope, trusted: tuple[Network, ...]) -> bool:
     """Whether the peer of `scope` is one of the `trusted` proxies."""
+    return bool(trusted) and belongs_to(peer_of(scope), trusted)
+
+
+def peer_of(scope: Scope) -> str:
+    """The address at the other end of the connection; "unix" for one that has none, because it is a Unix socket."""
     peer = scope.get("client")
-    if not trusted or not peer or not peer[0]:
-        return False
-    return belongs_to(parse_address(peer[0]) or str(peer[0]), trusted)
+    if not peer or not peer[0]:
+        return UNIX
+    return parse_address(peer[0]) or str(peer[0])
 
 
 def _hop(text: str) -> str | None:

@@ -139,4 +139,4 @@ def client_has(etag: str, scope: Mapping[str, Any]) -> bool:
 
 def _held(headers: Headers) -> Sequence[str]:
     given = [value.decode("latin-1") for name, value in headers if name == b"if-none-match"]
-    return plain_tags(given, weak=True) if given else ()
+    return plain_tags(given) if given else ()

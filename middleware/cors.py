@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infrastructure.server.http_methods import METHODS
@@ -31,6 +32,9 @@ EXPOSED_HEADERS = (
 # What `Cors` says that every answer varies by, to a request without an Origin: one with an Origin gets another answer.
 VARY_WITHOUT_ORIGIN = (b"Origin",)
 
+# A preflight repeats what the browser asks for, and proxies accept about 4 kB of headers.
+_LONGEST_REQUESTED = 1000
+
 
 class Cors(CORSMiddleware):
     """Lets the scripts of `origins` read the answers, with `credentials` or without.
@@ -57,12 +61,20 @@ class Cors(CORSMiddleware):
         if not _is_preflight(scope):
             await super().__call__(scope, receive, send)
             return
-        response = self.preflight_response(Headers(scope=scope))
-        if response.status_code != 200:
-            kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
-            response = problem(scope, response.status_code, bytes(response.body).decode(), headers=kept)
+        headers = Headers(scope=scope)
+        if len(headers.get("access-control-request-headers", "")) > _LONGEST_REQUESTED:
+            response: Response = problem(scope, 400, "Access-Control-Request-Headers is too long")
+        else:
+            response = self._preflight(scope, headers)
         response.headers.update(self._uncounted)
         await response(scope, receive, send)
+
+    def _preflight(self, scope: Scope, headers: Headers) -> Response:
+        response = self.preflight_response(headers)
+        if response.status_code != 200:
+            kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+            return problem(scope, response.status_code, bytes(response.body).decode(), headers=kept)
+        return response
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -45,7 +45,8 @@ class FastPath:
         """Whether the request is now in the care of the fast path."""
         scope = request.scope
         route = self._edge.known.find(scope)
-        if route is None or self._context.draining or memoize_on_headers(scope, _has_origin):
+        # A root path is part of the paths of the scope, and would be taken for a target.
+        if route is None or scope["root_path"] or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
         begun = self._context.begin(scope)
         self._turns.join()[0].append((request, self._edge.ask(scope, route), begun))
@@ -101,7 +102,14 @@ class FastPath:
         request, asked, begun = held
         own, caches = response.blocks
         vary = self._vary[response.varies]
-        lines = (own.lines, caches.lines, asked.limit_lines, vary, POLICY_LINES, self._context.lines(begun))
+        lines = (
+            self._context.led_back(own.lines, begun),
+            caches.lines,
+            asked.limit_lines,
+            vary,
+            POLICY_LINES,
+            self._context.lines(begun),
+        )
         if not request.write(response.status_code, lines, response.body):
             return False
         self._context.has_answered(request.scope, begun, response.status_code, response.hit)

@@ -23,8 +23,6 @@ from middleware.errors import problem
 
 log = logging.getLogger("shop.rate_limit")
 
-UNLIMITED_PATHS = frozenset(path + slash for path in HEALTH_PATHS for slash in ("", "/"))
-
 # Only the first request of a window sets its end, so that refused ones cannot push it away. A key without
 # an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired; so is
 # one that counts from below zero, or farther than a number goes.
@@ -112,7 +110,7 @@ class LocalWindows:
 class RateLimit:
     """Counts the requests of every client, who may send `calls` of them in `period` seconds.
 
-    Clients in `exempt` and the health routes are never counted. Who asks is `scope["shop.client"]` (see
+    Clients in `exempt` and the health routes are never counted, nor what looks for these below `api_prefix`. Who asks is `scope["shop.client"]` (see
     `middleware.request_context`), or else the peer.
     """
 
@@ -123,7 +121,11 @@ class RateLimit:
         calls: int,
         period: int,
         exempt: tuple[Network, ...] = (),
+        api_prefix: str = "",
     ) -> None:
+        self._unlimited = frozenset(
+            before + path + slash for before in ("", api_prefix) for path in HEALTH_PATHS for slash in ("", "/")
+        )
         self._gateway = gateway
         self._calls, self._period = calls, period
         self._exempt = exempt
@@ -136,7 +138,7 @@ class RateLimit:
 
         The result is for `usage`, to be used once; None where nothing is counted.
         """
-        if scope["path"] in UNLIMITED_PATHS:
+        if scope["path"] in self._unlimited:
             return None
         address = scope.get("shop.client") or client_address(scope)
         if self._exempt and belongs_to(address, self._exempt):

@@ -17,7 +17,8 @@ from infrastructure.observability.metrics import Metrics
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE
-from middleware.client_address import client_address
+from middleware.client_address import client_address, is_from_proxy
+from middleware.public_prefix import forwarded_prefix, links_with_prefix, note_prefix, take_off_root_path, with_prefix
 from middleware.trace_context import Trace, trace_of
 from middleware.untrusted_proxies import PROXY_HEADERS, UntrustedProxies
 
@@ -44,12 +45,14 @@ _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 class Begun:
     """A request that was taken up: the id it goes by, when that was (see `time.perf_counter`), and its client's address.
 
-    `trace_id` is the trace that it belongs to, `traceparent` what its answer tells of it; both only if it has one.
+    `prefix` is what stands before its path for the client. `trace_id` is the trace that it belongs to, `traceparent` what
+    its answer tells of it; both only if it has one.
     """
 
     identity: str
     started: float
     client: str
+    prefix: str = ""
     trace_id: str | None = None
     traceparent: bytes = b""
 
@@ -66,7 +69,8 @@ class RequestContext:
 
     `trusted` are the proxies that are believed about whom they speak for.
     Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, and `scope["shop.path"]`, the path
-    as the client sent it. While `service` is draining, answers ask clients to close their connection.
+    as the client sent it. The layers within see paths without a prefix, and answers lead clients below it. While
+    `service` is draining, answers ask clients to close their connection.
     """
 
     def __init__(
@@ -121,13 +125,25 @@ class RequestContext:
         if told.proxy_header is not None:
             self._untrusted_proxies.look_at(scope, told.proxy_header)
         identity, client = told.request_id or _new_uuid(), client_address(scope, self._trusted)
-        begun = scope[_BEGUN] = Begun(identity, time.perf_counter(), client)
+        begun = scope[_BEGUN] = Begun(identity, time.perf_counter(), client, self._prefix(scope, told))
         if told.trace is not None:
             begun.trace_id, begun.traceparent = told.trace.trace_id, told.trace.traceparent().encode()
         scope["shop.client"] = begun.client
         scope["shop.request_id"] = begun.identity
         scope["shop.path"] = _path_as_sent(scope)
+        if begun.prefix:
+            note_prefix(scope, begun.prefix)
+            scope["shop.path"] = begun.prefix + scope["shop.path"]
         return begun
+
+    def _prefix(self, scope: Scope, told: "_Told") -> str:
+        prefix = take_off_root_path(scope) if scope.get("root_path") else ""
+        return told.prefix if told.prefix and is_from_proxy(scope, self._trusted) else prefix
+
+    @staticmethod
+    def led_back(lines: bytes, begun: Begun) -> bytes:
+        """The lines of an answer's own headers, with links that the client can follow."""
+        return links_with_prefix(lines, begun.prefix) if begun.prefix else lines
 
     @staticmethod
     def lines(begun: Begun) -> bytes:
@@ -153,6 +169,8 @@ class RequestContext:
                 del unsaid[name]
             elif name == b"x-cache-hit":
                 self._metrics.count_read(hit=value == b"true")
+        if begun.prefix:
+            headers = with_prefix(headers, begun.prefix)
         completed = [*headers, *unsaid.values(), *parsed_lines(self.lines(begun))]
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
@@ -166,6 +184,8 @@ class _Told(NamedTuple):
     trace: Trace | None
     # By which header the request names a client other than its peer, as a proxy does.
     proxy_header: str | None
+    # What a proxy says that it has taken off the path.
+    prefix: str
 
 
 def _told_by(headers: Headers) -> _Told:
@@ -175,6 +195,7 @@ def _told_by(headers: Headers) -> _Told:
         _given_id(headers) if b"x-request-id" in names else "",
         trace_of(headers) if b"traceparent" in names else None,
         next((shown for name, shown in PROXY_HEADERS.items() if name in names), None),
+        forwarded_prefix(headers) if b"x-forwarded-prefix" in names else "",
     )
 
 

@@ -5,7 +5,7 @@ import logging
 from starlette.types import Scope
 
 from config.settings import Network
-from middleware.client_address import is_from_proxy
+from middleware.client_address import is_from_proxy, peer_of
 
 log = logging.getLogger("shop.proxies")
 
@@ -24,15 +24,13 @@ class UntrustedProxies:
 
     def look_at(self, scope: Scope, header: str) -> None:
         """Warn if the peer of this request, which has such a header, is one of them and was not told of before."""
-        peer = scope.get("client")
-        if not peer or not peer[0] or peer[0] in self._told or len(self._told) == _MOST_PEERS:
+        peer = peer_of(scope)
+        if peer in self._told or len(self._told) == _MOST_PEERS or is_from_proxy(scope, self._trusted):
             return
-        if is_from_proxy(scope, self._trusted):
-            return
-        self._told.add(peer[0])
+        self._told.add(peer)
         log.warning(
             "%s sends %s and is not in TRUSTED_PROXIES: the header is ignored, and all who come through this peer "
             "share one rate limit. If it is your proxy, name it there",
-            peer[0],
+            peer,
             header,
         )

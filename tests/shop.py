@@ -44,8 +44,11 @@ def environment_of(database_url: str, redis_url: str | None, folder: Path, **set
 
 
 @contextmanager
-def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
-    """The URL of a shop that one thread of this process serves, where coverage sees it."""
+def shop_in_thread(environment: dict[str, str], root_path: str = "") -> Iterator[str]:
+    """The URL of a shop that one thread of this process serves, where coverage sees it.
+
+    `root_path` is what a proxy would take off the paths that clients use.
+    """
     app = create_fastapi_app(read_settings(environment))
     with reserved_port() as port:
         server = uvicorn.Server(
@@ -57,6 +60,7 @@ def shop_in_thread(environment: dict[str, str]) -> Iterator[str]:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                root_path=root_path,
             )
         )
         thread = threading.Thread(target=server.run, daemon=True)

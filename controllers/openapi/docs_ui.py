@@ -18,16 +18,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controllers.openapi.document import openapi_document
+from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.server.content_coding import is_text
 from infrastructure.server.media_types import JSON
 from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
 from middleware.conditional_response import conditional_response
+from middleware.public_prefix import prefix_of
 from schemas.json_codec import json_body
 
 ASSETS = "/docs-assets"
 OPENAPI = "/openapi.json"
+
+# The responses are kept for so many public prefixes, which only trusted proxies can name.
+_MOST_PREFIXES = 4
 
 # The pages have inline scripts, and images in data: URLs. These headers are part of the response, because 304 must have
 # the same: browsers use its headers for the page that they have cached.
@@ -42,26 +47,30 @@ _LOGO_ELSEWHERE, _NO_IMAGE = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data
 
 
 class LazyResponse:
-    """A response that is rendered in a thread at its first request, and then kept."""
+    """A response that is rendered in a thread at its first request, and then kept.
 
-    def __init__(self, render: Callable[[], tuple[bytes, dict[str, str]]]) -> None:
+    `render` gets the public prefix, with which the URLs in the response begin.
+    """
+
+    def __init__(self, render: Callable[[str], tuple[bytes, dict[str, str]]]) -> None:
         self._render = render
         self._rendering = SingleFlight()
-        self._response: RenderedResponse | None = None
+        self._responses: LruCache[str, RenderedResponse] = LruCache(_MOST_PREFIXES)
 
-    async def response(self) -> RenderedResponse:
-        if self._response is None:
-            await self._rendering.result("response", self._make)
-            assert self._response is not None
-        return self._response
+    async def response(self, prefix: str = "") -> RenderedResponse:
+        kept = self._responses.get(prefix)
+        return await self._rendering.result(prefix, partial(self._make, prefix)) if kept is None else kept
 
     async def respond(self, request: Request) -> Response:
         """The endpoint of the response."""
-        return await conditional_response(request.scope, await self.response(), cache_control=PRIVATE)
+        response = await self.response(prefix_of(request.scope))
+        return await conditional_response(request.scope, response, cache_control=PRIVATE)
 
-    async def _make(self) -> None:
-        body, headers = await asyncio.to_thread(self._render)
-        self._response = RenderedResponse(body, f'"{_digest(body)}"', headers)
+    async def _make(self, prefix: str) -> RenderedResponse:
+        body, headers = await asyncio.to_thread(self._render, prefix)
+        response = RenderedResponse(body, f'"{_digest(body)}"', headers)
+        self._responses.put(prefix, response)
+        return response
 
 
 class Assets:
@@ -69,7 +78,7 @@ class Assets:
 
     def __init__(self, folder: Path) -> None:
         self._files = {path.name: path for path in folder.iterdir() if path.is_file()}
-        self._rendered = {name: LazyResponse(partial(_read, path)) for name, path in self._files.items()}
+        self._rendered = {name: LazyResponse(_reader(path)) for name, path in self._files.items()}
 
     def url(self, name: str) -> str:
         """The path of the file below the digest of its content, for which it reads the file."""
@@ -92,28 +101,30 @@ def add_docs_ui(app: FastAPI) -> None:
     """Add the documentation pages to `app`, after all its routes."""
     assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
-    def swagger_ui() -> tuple[bytes, dict[str, str]]:
+    def swagger_ui(prefix: str) -> tuple[bytes, dict[str, str]]:
         page = get_swagger_ui_html(
-            openapi_url=OPENAPI,
+            openapi_url=prefix + OPENAPI,
             title=f"{app.title} - Swagger UI",
-            swagger_js_url=assets.url("swagger-ui-bundle.js"),
-            swagger_css_url=assets.url("swagger-ui.css"),
-            swagger_favicon_url="/favicon.ico",
+            swagger_js_url=prefix + assets.url("swagger-ui-bundle.js"),
+            swagger_css_url=prefix + assets.url("swagger-ui.css"),
+            swagger_favicon_url=f"{prefix}/favicon.ico",
         )
         return bytes(page.body), _PAGE
 
-    def redoc() -> tuple[bytes, dict[str, str]]:
+    def redoc(prefix: str) -> tuple[bytes, dict[str, str]]:
         page = get_redoc_html(
-            openapi_url=OPENAPI,
+            openapi_url=prefix + OPENAPI,
             title=f"{app.title} - ReDoc",
-            redoc_js_url=assets.url("redoc.standalone.js"),
-            redoc_favicon_url="/favicon.ico",
+            redoc_js_url=prefix + assets.url("redoc.standalone.js"),
+            redoc_favicon_url=f"{prefix}/favicon.ico",
             with_google_fonts=False,
         )
         return bytes(page.body), _PAGE
 
-    def openapi() -> tuple[bytes, dict[str, str]]:
-        return json_body(app.openapi()), {"Content-Type": JSON}
+    def openapi(prefix: str) -> tuple[bytes, dict[str, str]]:
+        document = app.openapi()
+        here = {**document["servers"][0], "url": prefix or "/"}
+        return json_body({**document, "servers": [here]}), {"Content-Type": JSON}
 
     for path, render in (("/docs", swagger_ui), ("/redoc", redoc), (OPENAPI, openapi)):
         app.add_route(path, LazyResponse(render).respond, include_in_schema=False)
@@ -124,9 +135,11 @@ def add_docs_ui(app: FastAPI) -> None:
     app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, str]]:
+def _reader(path: Path) -> Callable[[str], tuple[bytes, dict[str, str]]]:
+    """What renders the file, which is the same below every prefix."""
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return _content(path), {"Content-Type": f"{media_type}; charset=utf-8" if is_text(media_type) else media_type}
+    headers = {"Content-Type": f"{media_type}; charset=utf-8" if is_text(media_type) else media_type}
+    return lambda prefix: (_content(path), headers)
 
 
 def _content(path: Path) -> bytes:

@@ -117,13 +117,10 @@ def plain_tag(etag: str) -> str:
     return _FORM.sub('"', etag)
 
 
-def plain_tags(lines: Iterable[str], *, weak: bool) -> list[str]:
+def plain_tags(lines: Iterable[str]) -> list[str]:
     """The tags that the lines of a header name, which are one list; `*` is there as it is.
 
-    In the weak comparison of RFC 9110 (If-None-Match) a W/ in front does not matter. In the strong one (If-Match) such
-    a tag matches nothing, and is left out.
+    A W/ in front does not matter. The shop has no weak tags: a proxy that compresses makes them weak, and what they name is
+    still one version.
     """
-    tags = (tag.strip() for tag in ",".join(lines).split(","))
-    if weak:
-        tags = (tag.removeprefix("W/") for tag in tags)
-    return [plain_tag(tag) for tag in tags if not tag.startswith("W/")]
+    return [plain_tag(tag.strip().removeprefix("W/")) for tag in ",".join(lines).split(",")]

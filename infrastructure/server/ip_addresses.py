@@ -3,7 +3,7 @@
 import ipaddress
 from functools import lru_cache
 
-from config.settings import Network
+from config.settings import UNIX, Network
 
 
 @lru_cache(maxsize=4096)
@@ -27,12 +27,14 @@ def parse_address(text: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def belongs_to(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether `address` is in one of `networks`; a text that is no IP address is in none."""
+    """Whether `address`, or "unix", is in one of `networks`; any other text that is no IP address is in none."""
+    if address == UNIX:
+        return UNIX in networks
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(parsed in network for network in networks)
+    return any(parsed in network for network in networks if not isinstance(network, str))
 
 
 @lru_cache(maxsize=4096)

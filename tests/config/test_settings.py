@@ -219,6 +219,7 @@ def test_other_spellings() -> None:
     assert read_settings({"LOG_DIR": "~/logs"}).log_dir == Path.home() / "logs"
     networks = read_settings({"TRUSTED_PROXIES": "10.1.2.3/8, ::1"}).trusted_proxies
     assert networks == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))
+    assert read_settings({"TRUSTED_PROXIES": "unix"}).trusted_proxies == ("unix",)
 
 
 @pytest.mark.parametrize(

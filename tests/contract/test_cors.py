@@ -162,3 +162,11 @@ def test_no_origin_is_allowed_unless_one_is_named(client: httpx.Client) -> None:
 def test_i11_any_origin_with_credentials_is_refused_at_the_start() -> None:
     with pytest.raises(SettingsError, match="CORS_ORIGINS"):
         read_settings({"CORS_ORIGINS": "*", "CORS_CREDENTIALS": "true"})
+
+
+def test_a_preflight_does_not_repeat_whatever_it_is_sent(one: httpx.Client) -> None:
+    for length, status in ((900, 200), (1100, 400)):
+        asked = {"Origin": OWN, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x" * length}
+        response = one.options("/categories", headers=asked)
+        assert response.status_code == status
+        assert sum(len(name) + len(value) + 4 for name, value in response.headers.raw) < 4000

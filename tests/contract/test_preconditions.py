@@ -153,8 +153,9 @@ class TestIfMatch:
                 row, tag = response.json(), response.headers["ETag"]
         assert client.delete(url, headers={"If-Match": tag}).status_code == 204
 
-    def test_a_weak_tag_matches_nothing(self, client: httpx.Client) -> None:
+    def test_a_tag_that_a_proxy_made_weak_names_its_version(self, client: httpx.Client) -> None:
         row = a_client(client)
-        weak = f"W/{client.get(url_of(a_client, row)).headers['ETag']}"
-        response = client.put(url_of(a_client, row), json={"name": "Grace"}, headers={"If-Match": weak})
-        assert_problem(response, 412)
+        weak = {"If-Match": f"W/{client.get(url_of(a_client, row)).headers['ETag']}"}
+        assert client.put(url_of(a_client, row), json={"name": "Grace"}, headers=weak).status_code == 200
+        # It is another version now.
+        assert_problem(client.put(url_of(a_client, row), json={"name": "Ada"}, headers=weak), 412)

@@ -1,6 +1,8 @@
 """`API_PREFIX=/api/v1`: everything but health and documentation is served below it, and only there."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -115,3 +117,67 @@ def test_the_documentation_shows_it(root: httpx.Client) -> None:
     for path in document["paths"]:
         is_outside = path in ("/", "/metrics") or path.startswith("/health")
         assert path.startswith(f"{PREFIX}/") != is_outside
+
+
+BEHIND = "/shop"
+
+
+@pytest.fixture(scope="module", params=["X-Forwarded-Prefix", "root path"])
+def behind(
+    request: pytest.FixtureRequest, database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of a shop behind a proxy that takes /shop off every path, and of which the shop is told."""
+    is_told = request.param == "root path"
+    headers = {} if is_told else {"X-Forwarded-Prefix": BEHIND}
+    settings = {"RATE_LIMIT_EXEMPT": "", "RATE_LIMIT_CALLS": "100000", "TRUSTED_PROXIES": "127.0.0.1"}
+    environment = environment_of(database_url, redis_url, tmp_path_factory.mktemp("behind"), **settings)
+    with (
+        shop_in_thread(environment, BEHIND if is_told else "") as url,
+        httpx.Client(base_url=url, headers=headers, timeout=60) as client,
+    ):
+        yield client
+
+
+def through_proxy(behind: httpx.Client, url: str, **more: Any) -> httpx.Response:
+    """What a browser gets below the prefix."""
+    assert url.startswith(f"{BEHIND}/"), url
+    return behind.get(url.removeprefix(BEHIND), **more)
+
+
+def test_behind_a_proxy_locations_lead_back_through_it(behind: httpx.Client) -> None:
+    response = behind.post("/categories", json=BUILDERS["/categories"].body(behind))
+    assert through_proxy(behind, response.headers["Location"]).json() == response.json()
+    to_browser = behind.get("/", headers={"Accept": "text/html"}, follow_redirects=False)
+    assert to_browser.headers["Location"] == f"{BEHIND}/docs"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}, {"Origin": "https://a.example"}])
+def test_behind_a_proxy_links_lead_back_through_it(behind: httpx.Client, headers: dict[str, str]) -> None:
+    for _ in range(2):
+        a_category(behind)
+    # Answered by the routes, then by the fast path.
+    for _ in range(3):
+        links = behind.get("/categories?limit=1&skip=0", headers=headers).links
+        assert len(through_proxy(behind, str(links["next"]["url"])).json()) == 1
+        assert all(str(link["url"]).startswith(f"{BEHIND}/categories?") for link in links.values())
+
+
+def test_behind_a_proxy_pages_find_what_they_need(behind: httpx.Client) -> None:
+    for page in ("/docs", "/redoc"):
+        html = behind.get(page).text
+        urls = re.findall(r"(?:src|href|url|spec-url)(?:=|: )[\"']([^\"']+)", html)
+        assert f"{BEHIND}/openapi.json" in urls
+        for url in urls:
+            assert through_proxy(behind, url).status_code == 200
+    assert behind.get("/openapi.json").json()["servers"][0]["url"] == BEHIND
+    index = behind.get("/").json()
+    for url in (index["docs"], index["openapi"], index["health"], index["resources"]["products"]):
+        assert through_proxy(behind, url).status_code == 200
+
+
+def test_behind_a_proxy_health_is_not_limited_and_other_paths_are(behind: httpx.Client) -> None:
+    for path in ("/health_check", "/health/live", "/health/ready/"):
+        left = [behind.get(path).headers["X-RateLimit-Remaining"] for _ in range(2)]
+        assert left == ["100000", "100000"]
+    assert behind.get("/nothing").headers["X-RateLimit-Remaining"] != "100000"
+    assert behind.get("/nothing").json()["instance"] == f"{BEHIND}/nothing"

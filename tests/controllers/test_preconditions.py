@@ -19,8 +19,8 @@ pytestmark = pytest.mark.unit
         (['"a.digest"'], {"a"}),
         (['"a-gzip"', '"b-zstd"', '"c.digest-gzip"'], {"a", "b", "c"}),
         (['"a-brotli"'], {"a-brotli"}),
-        (['W/"a"'], set()),
-        (['W/"a", "b"'], {"b"}),
+        (['W/"a"'], {"a"}),
+        (['W/"a-gzip", "b"'], {"a", "b"}),
         ([""], {""}),
     ],
 )

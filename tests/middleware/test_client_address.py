@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Scope
 
-from middleware.client_address import LOCAL, client_address
+from config.settings import UNIX
+from middleware.client_address import client_address
 
 pytestmark = pytest.mark.unit
 
@@ -55,6 +56,13 @@ def test_from_a_trusted_peer_the_rightmost_untrusted_hop_counts(lines: list[str]
     assert client_address(scope_of("10.0.0.1", *forwarded(*lines)), TRUSTED) == address
 
 
+def test_a_unix_socket_is_believed_where_it_is_trusted() -> None:
+    scope = scope_of(None, *forwarded("198.51.100.1"))
+    assert client_address(scope, TRUSTED) == UNIX
+    assert client_address(scope, (*TRUSTED, UNIX)) == "198.51.100.1"
+    assert client_address(scope_of("203.0.113.9", *forwarded("198.51.100.1")), (UNIX,)) == "203.0.113.9"
+
+
 def test_a_trusted_peer_may_name_its_client_by_x_real_ip() -> None:
     assert client_address(scope_of("::1", ("X-Real-IP", "198.51.100.1")), TRUSTED) == "198.51.100.1"
     assert client_address(scope_of("::1", ("X-Real-IP", "garbage")), TRUSTED) == "::1"
@@ -71,7 +79,7 @@ def test_a_proxy_that_comes_in_over_ipv6_is_the_same_proxy() -> None:
 def test_a_peer_without_address_is_local(client: tuple[str, int] | None) -> None:
     scope: Scope = {"type": "http", "client": client, "headers": [(b"x-forwarded-for", b"198.51.100.1")]}
 
-    assert client_address(scope, TRUSTED) == LOCAL
+    assert client_address(scope, TRUSTED) == UNIX
 
 
 @given(st.lists(st.sampled_from(["10.0.0.2", "::1", "junk", "", "198.51.100.1", " 203.0.113.7 :1"]), max_size=6))

@@ -32,8 +32,8 @@ def test_each_peer_is_published_of_once(caplog: pytest.LogCaptureFixture, header
 
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition(":")[0].partition(" ")[0] for line in lines[:1]] == ["203.0.113.9"]
-    assert len(lines) == 2
-    for line, peer in zip(lines, ("203.0.113.9", "2001:db8::9"), strict=True):
+    assert len(lines) == 3
+    for line, peer in zip(lines, ("203.0.113.9", "2001:db8::9", "unix"), strict=True):
         assert line.startswith(f"{peer} sends {header} and is not in TRUSTED_PROXIES")
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 

@@ -1,0 +1,1 @@
+"""Servers of the distribution, as operators run them: what needs one is skipped where it is not installed."""
