@@ -5,6 +5,7 @@ behind it with it, for releases that are older than the newest of them.
 """
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from alembic.operations.ops import CreateTableOp, ExecuteSQLOp, MigrationScript
@@ -18,6 +19,7 @@ import models
 from alembic import context
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
+from infrastructure.database.migration_steps import end_with_client, limit_waits, resuming, run_retried
 from infrastructure.database.migrations import (
     Schema,
     heads,
@@ -26,9 +28,11 @@ from infrastructure.database.migrations import (
     named,
     schema_of,
 )
+from infrastructure.database.stoppable import Cancellation, run_stoppable
 from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
+from infrastructure.server.stop_requests import StopRequests
 
 _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
@@ -40,30 +44,44 @@ _REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnsuitableDatab
 def _run() -> None:
     handed = context.config.attributes.get("connection")
     if handed is not None:
-        _migrate(handed)
+        _migrate(handed, context.config.attributes.get("cancellation") or Cancellation())
         return
+    stop, cancellation = StopRequests(), Cancellation()
     with ExitStack() as stack:
+        stack.enter_context(stop.handling_signals())
         try:
-            connection, name = _connected(stack)
+            connection, name = _connected(stack, stop)
         except _REASONS as error:
             # In one line, as people at a prompt read it.
             raise CommandError(first_line(error)) from error
-        _migrate(connection, name)
+        stack.enter_context(cancellation.covering(connection))
+        try:
+            run_stoppable(partial(_migrate, connection, cancellation, name), cancellation, stop.requested)
+        except SQLAlchemyError as error:
+            if stop.requested():
+                raise CommandError("Stopped: what the last step has changed is rolled back") from error
+            raise
 
 
-def _connected(stack: ExitStack) -> tuple[Connection, str]:
+def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
     settings = get_settings()
     check_database_url(settings)
-    servers = stack.enter_context(running_servers(settings))
+    servers = stack.enter_context(running_servers(settings, stopping=stop.requested))
     connection = stack.enter_context(maintenance_connection(servers.database_url))
     require_unicode(connection)
     return connection, name_of(servers.database_url)
 
 
-def _migrate(connection: Connection, name: str | None = None) -> None:
+def _migrate(connection: Connection, cancellation: Cancellation, name: str | None = None) -> None:
     """Do what Alembic was asked for; with the name of the database, say what that is."""
+    end_with_client(connection)
+    limit_waits(connection)
+    context.configure(connection=connection)
     context.configure(
         connection=connection,
+        fn=resuming(context.get_context().opts["fn"]),
+        # Locks are held for one step, and what is done stays done.
+        transaction_per_migration=True,
         target_metadata=models.Base.metadata,
         compare_type=True,
         compare_server_default=True,
@@ -76,8 +94,7 @@ def _migrate(connection: Connection, name: str | None = None) -> None:
         print(f"Database: {name}, at revision {before.name}", flush=True)
     if _is("upgrade") and _is_beyond(before):
         return
-    with context.begin_transaction():
-        context.run_migrations()
+    run_retried(context.run_migrations, connection, cancellation)
     connection.commit()
     if says:
         after = schema_of(connection)

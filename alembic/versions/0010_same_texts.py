@@ -141,7 +141,7 @@ def _refuse_same_texts(connection: sa.Connection) -> None:
     if len(found) > _SHOWN:
         sys.stderr.write(f"  ... and {len(found) - _SHOWN} more\n")
     raise CommandError(
-        "Nothing was migrated: rows differ only in how a text is written, and are the same from this version on (listed "
+        "Migration 0010 was not done: rows differ only in how a text is written, and are the same from this version on (listed "
         f"above: {len(found)}). Rename or merge them and try again (docs/troubleshooting.md)."
     )
 

@@ -17,7 +17,9 @@ from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
 from infrastructure.database.connection_options import LONG_SILENCE_SECONDS, connection_options
+from infrastructure.database.migration_steps import end_with_client
 from infrastructure.database.sessions import set_up
+from infrastructure.database.stoppable import Cancellation
 from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
 
 if TYPE_CHECKING:
@@ -115,14 +117,15 @@ def history_statement(at: Iterable[str], history: Iterable[str]) -> str:
     return f"COMMENT ON TABLE alembic_version IS 'at {' '.join(sorted(at))}; has {' '.join(sorted(history))}'"
 
 
-def migrate(database_url: str, revision: str = "head") -> None:
+def migrate(database_url: str, revision: str = "head", cancellation: Cancellation | None = None) -> None:
     """Bring the schema to `revision`; safe to call from many processes at once.
 
     The advisory lock lets one of them migrate while the others wait, for which the connection has
     neither a statement nor a lock timeout. A schema that a newer release has built on that of this code stays as it
-    is. Raises `UnsuitableDatabase`.
+    is. Raises `UnsuitableDatabase`, and the error of a canceled statement when `cancellation` is requested.
     """
-    with maintenance_connection(database_url) as connection:
+    cancellation = cancellation or Cancellation()
+    with maintenance_connection(database_url) as connection, cancellation.covering(connection):
         require_unicode(connection)
         if revision == "head":
             schema = schema_of(connection)
@@ -131,10 +134,13 @@ def migrate(database_url: str, revision: str = "head") -> None:
                 return
         from alembic import command
 
+        end_with_client(connection)
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         try:
             connection.commit()
-            command.upgrade(alembic_config(connection), revision)
+            config = alembic_config(connection)
+            config.attributes["cancellation"] = cancellation
+            command.upgrade(config, revision)
             connection.commit()
         finally:
             connection.rollback()

@@ -8,16 +8,11 @@ opposite order. A start that fails is one line on standard error and an exit cod
 import argparse
 import gc
 import os
-import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from config.env_file import env_file_warnings
 from config.settings import Settings, SettingsError, env_file, get_settings
@@ -27,6 +22,7 @@ from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen
 from infrastructure.server.startup_banner import drain_notice, say
 from infrastructure.server.startup_probe import StartupProbe
+from infrastructure.server.stop_requests import StopRequests
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
@@ -46,35 +42,6 @@ def _database_errors() -> tuple[type[Exception], ...]:
     from infrastructure.server.production_checks import DatabaseAway
 
     return DatabaseAway, UnsuitableDatabase, SQLAlchemyError, CommandError
-
-
-class StopRequests:
-    """Counts the signals that ask to stop. The second one is urgent."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def requested(self) -> bool:
-        return self._count > 0
-
-    def urgent(self) -> bool:
-        return self._count > 1
-
-    def note(self, signal_number: int, frame: FrameType | None) -> None:
-        self._count += 1
-
-    @contextmanager
-    def handling_signals(self) -> Iterator[None]:
-        """Count signals for a block; they do not end the process or raise an exception."""
-        signals = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
-            signals.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self.note) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def main(*, production: bool) -> int:
@@ -212,30 +179,22 @@ class _Launch:
     def _prepare_database(self, urls: ServerUrls) -> None:
         """Wait for an outside PostgreSQL and migrate, unless a signal asks to stop.
 
-        Runs in a thread, because a thread that waits for the database does not handle signals. Unless the shop is about
-        to stop, the thread has ended at the return: workers are forked by a process of one thread.
+        Workers are forked by a process of one thread, which this has again at the end.
         """
-        failures: list[Exception] = []
+        from infrastructure.database.migrations import migrate
+        from infrastructure.database.stoppable import Cancellation, run_stoppable
+        from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
+
+        cancellation = Cancellation()
 
         def prepare() -> None:
-            try:
-                from infrastructure.database.migrations import migrate
-                from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
+            if self._settings.outside_database_url is not None:
+                seconds = DATABASE_WAIT_SECONDS if self._production else 0.0
+                wait_for_database(urls.database_url, seconds, self._stop.requested)
+            if not self._stop.requested():
+                migrate(urls.database_url, cancellation=cancellation)
 
-                if self._settings.outside_database_url is not None:
-                    seconds = DATABASE_WAIT_SECONDS if self._production else 0.0
-                    wait_for_database(urls.database_url, seconds, self._stop.requested)
-                if not self._stop.requested():
-                    migrate(urls.database_url)
-            except Exception as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=prepare, daemon=True)
-        thread.start()
-        while thread.is_alive() and not self._stop.requested():
-            thread.join(_POLL_SECONDS)
-        if failures:
-            raise failures[0]
+        run_stoppable(prepare, cancellation, self._stop.requested)
 
 
 def _say(line: str) -> None:

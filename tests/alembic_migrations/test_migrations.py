@@ -220,7 +220,8 @@ def test_an_upgrade_that_is_interrupted_leaves_the_search_as_it_was(empty_databa
     execute(empty_database, "CREATE TABLE ix_products_sku_start ()")
     with pytest.raises(ProgrammingError, match="ix_products_sku_start"):
         migrate(empty_database)
-    assert revision_of(empty_database) == "0007"
+    # Each migration has its own transaction: those before it are done.
+    assert revision_of(empty_database) == "0010"
     assert rows_of(empty_database, "SELECT 1 FROM pg_proc WHERE proname = 'search_text'") == []
     execute(empty_database, "DROP TABLE ix_products_sku_start")
     migrate(empty_database)

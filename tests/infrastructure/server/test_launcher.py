@@ -12,7 +12,7 @@ import pytest
 
 from infrastructure.database.migrations import MIGRATION_LOCK, heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
-from infrastructure.server.launcher import StopRequests
+from infrastructure.server.stop_requests import StopRequests
 from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
 from tests.race.databases import connected, execute, rows_of
 

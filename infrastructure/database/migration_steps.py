@@ -1,0 +1,94 @@
+"""Migration steps beside a live shop: each in its own transaction, none long in the way of the readers of a table.
+
+Whoever waits for an exclusive lock makes everybody wait who comes later. So a step waits for a short time only, rolls
+back, lets the others through, and is tried again.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, RETRIABLE, sqlstate
+from infrastructure.database.stoppable import Cancellation
+
+log = logging.getLogger("shop.migrations")
+
+# Less than the time for which requests wait for a connection (DB_POOL_TIMEOUT), and more than PostgreSQL's
+# `deadlock_timeout` of a second, after which a vacuum of its own makes way.
+LOCK_SECONDS = 1.5
+_PAUSE_SECONDS = 2.0
+_SECONDS_BETWEEN_LINES = 60.0
+
+_CHECKS_CLIENT = 140_000
+
+# What Alembic runs: the steps from the current revisions on.
+Steps = Callable[[Any, Any], Iterable[Any]]
+
+
+def resuming(steps: Steps) -> Steps:
+    """The same steps, but a second call goes on with the step that the first one did not finish."""
+    left: deque[Any] | None = None
+
+    # Alembic's commands are told apart by the name of this function.
+    @wraps(steps)
+    def remaining(revisions: Any, context: Any) -> Iterator[Any]:
+        nonlocal left
+        if left is None:
+            left = deque(steps(revisions, context))
+        while left:
+            # Whoever asks for the next step has committed this one.
+            yield left[0]
+            left.popleft()
+
+    return remaining
+
+
+def limit_waits(connection: Connection) -> None:
+    """Let a statement on `connection` wait at most `LOCK_SECONDS` for a lock, unless a migration sets another limit."""
+    connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
+    connection.commit()
+
+
+def end_with_client(connection: Connection) -> None:
+    """Have PostgreSQL end the session of `connection` soon after this process was killed, also while it waits for a lock.
+
+    Not every version and system can.
+    """
+    if connection.connection.driver_connection.server_version < _CHECKS_CLIENT:  # type: ignore[union-attr]  # never None
+        return
+    try:
+        connection.execute(text("SET client_connection_check_interval = '1s'"))
+        connection.commit()
+    except DBAPIError:
+        connection.rollback()
+
+
+def run_retried(run: Callable[[], None], connection: Connection, cancellation: Cancellation) -> None:
+    """Call `run` until it does not fail for a lock that others hold. Raises everything else, and when it is canceled."""
+    said_at: float | None = None
+    while True:
+        try:
+            run()
+        except DBAPIError as error:
+            connection.rollback()
+            if sqlstate(error) not in (LOCK_TIMEOUT, *RETRIABLE) or cancellation.is_requested:
+                raise
+            if said_at is None or time.monotonic() - said_at > _SECONDS_BETWEEN_LINES:
+                said_at = time.monotonic()
+                log.warning(
+                    "The migration waits for a lock that another session holds, such as a backup or a long transaction "
+                    "(see pg_stat_activity); it tries again every few seconds, and the tables can be read meanwhile"
+                )
+            if cancellation.wait(_PAUSE_SECONDS):
+                raise
+        else:
+            if said_at is not None:
+                log.warning("The migration has got its locks and is done")
+            return
