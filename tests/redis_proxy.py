@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,8 @@ class RedisProxy:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._server_path = url.removeprefix("unix://")
+        # Where new connections lead to.
+        self.server = url
         self.path = str(folder / "proxy.sock")
         self.url = f"unix://{self.path}"
         self._state: State = "open"
@@ -64,13 +66,14 @@ class RedisProxy:
         if self._is_cut(process) and self._state == "closed":
             client.close()
             return
-        replies, server = await asyncio.open_unix_connection(self._server_path)
+        replies, server = await asyncio.open_unix_connection(self.server.removeprefix("unix://"))
         if self._is_cut(process):
             self._silenced.update((client, server))
         connection = process, client, server
         self._connections.add(connection)
         try:
-            await asyncio.gather(self._copy(reader, server), self._copy(replies, client))
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(self._copy(reader, server), self._copy(replies, client))
         finally:
             self._connections.discard(connection)
             client.close()

@@ -58,7 +58,7 @@ class RedisGateway:
     it is cancelled, closes the connection that it was reading from.
 
     After three failures in a row, or one reply that is an error, the circuit is open: calls fail at once, and a probe
-    every second finds out when Redis is back.
+    every second, on a new connection, finds out when Redis is back.
     """
 
     def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
@@ -157,6 +157,9 @@ class RedisGateway:
         if refusals:
             # Out of memory, read-only, cannot save: the next call would get the same reply.
             self._open(refusals[-1])
+            if any("READONLY" in f"{refusal.status_code} {refusal}" for refusal in refusals):
+                # A replica, which may lack what the primary has: its other replies are not used either.
+                raise RedisError(str(refusals[-1]))
         return replies
 
     async def _converse(self, commands: Sequence[bytes]) -> list[Any]:
@@ -192,6 +195,7 @@ class RedisGateway:
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             try:
+                await self._drop_connections()
                 await self._run(_PROBE, ["shop:probe"], ())
             except RedisUnavailable:
                 continue
@@ -199,6 +203,14 @@ class RedisGateway:
             self._probe = None
             log.info("Redis is available again")
             return
+
+    async def _drop_connections(self) -> None:
+        """Close those at rest: they may lead to a server that is not the primary any more, or to nowhere."""
+        assert self._pool is not None
+        try:
+            await self._pool.disconnect(inuse_connections=False)
+        except (RedisError, OSError) as error:
+            log.debug("A connection to Redis did not close cleanly: %s", error)
 
 
 def _give_up(exchange: asyncio.Task[Any], turns: int) -> None:

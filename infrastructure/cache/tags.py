@@ -49,14 +49,19 @@ local function frontier_of(key, stored)
 end
 """
 
+# A replica replies to reads, although it may lack the last invalidations. So scripts that read also remove a key that is
+# never there: a primary does nothing, and a replica refuses.
+_NEVER_THERE = "shop:none"
+
 # A value of another type is missing to MGET, and to pcall: garbage under a key is an error nowhere.
 _CHECK = Script(f"""
+redis.call('UNLINK', KEYS[#KEYS])
 local tags = tonumber(ARGV[1])
 local found = redis.call('MGET', unpack(KEYS, 1, tags))
 for i = 1, tags do
     found[i] = found[i] and string.sub(found[i], 1, {TAG_VALUE_BYTES})
 end
-for i = tags + 1, #KEYS do
+for i = tags + 1, #KEYS - 1 do
     local stamp = redis.pcall('GETRANGE', KEYS[i], 0, {STAMP_BYTES - 1})
     found[i] = type(stamp) == 'string' and stamp
 end
@@ -65,7 +70,8 @@ return found
 
 # Makes the values that are missing.
 _READ = Script(f"""{SEALED_TAG_VALUES}
-local found = redis.call('MGET', unpack(KEYS))
+redis.call('UNLINK', KEYS[#KEYS])
+local found = redis.call('MGET', unpack(KEYS, 1, #KEYS - 1))
 for i = 1, tonumber(ARGV[2]) do
     if not frontier_of(KEYS[i], found[i]) then
         found[i] = sealed(KEYS[i], ARGV[3], '0')
@@ -166,7 +172,8 @@ class CacheTags:
 
     async def _look_up(self, script: Script, lookup: TagLookup, *arguments: str | int) -> TagValues:
         keys = [*lookup.tags, *lookup.responses]
-        return dict(zip(keys, values(await self._gateway.run(script, keys, arguments), len(keys)), strict=True))
+        found = await self._gateway.run(script, [*keys, _NEVER_THERE], arguments)
+        return dict(zip(keys, values(found, len(keys)), strict=True))
 
 
 def _join(batches: Batcher[TagLookup, TagValues], tags: Iterable[str], response: str) -> SharedFuture[TagValues]:

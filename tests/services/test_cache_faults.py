@@ -242,6 +242,15 @@ async def test_what_a_redis_held_that_was_away_is_stale(
     assert await other.read() == (Worker.database, True)
 
 
+async def test_a_replica_is_not_read(valkey: Valkey, workers: tuple[Worker, Worker]) -> None:
+    """It may lack the last invalidations."""
+    worker, _ = workers
+    assert [(await worker.read())[1] for _ in range(2)] == [False, True]
+    await worker.gateway.call("REPLICAOF", "127.0.0.1", "1")
+    assert (await worker.read())[1] is False
+    assert not worker.gateway.available
+
+
 async def test_the_invalidation_of_a_cancelled_writer_is_published_too(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await other.read()

@@ -19,6 +19,7 @@ import redis
 from infrastructure.cache import gateway as module
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.observability.log_lines import request_id
+from tests.redis_proxy import RedisProxy
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.anyio
@@ -344,3 +345,56 @@ async def test_the_log_line_that_redis_is_back_belongs_to_no_request(
         module.log.removeFilter(note)
         await gateway.close()
     assert named == ["the-request-that-found-it-refusing", None]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "refusal", ["READONLY no", "MISCONF no", "MASTERDOWN no", "NOREPLICAS no", "LOADING no", "OOM no"]
+)
+async def test_a_failover_behind_a_stable_address(tmp_path: Path, refusal: str) -> None:
+    """The old primary keeps its connections and refuses; new connections lead to the new one."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    refuses = Script(f"return redis.error_reply('{refusal}')")
+    with Valkey(tmp_path / "old") as old, Valkey(tmp_path / "new") as new, RedisProxy(old.url, tmp_path) as proxy:
+        async with opened(proxy.url) as gateway:
+            await asyncio.gather(*(gateway.call("SET", "where", "old") for _ in range(3)))
+            proxy.server = new.url
+            with redis.Redis.from_url(new.url) as client:
+                client.set("where", "new")
+            with redis.Redis.from_url(old.url) as client:
+                client.config_set("min-replicas-to-write", 1)
+            while gateway.available:
+                await failed(lambda: gateway.run(refuses, ["key"]))
+            await eventually_answers(gateway)
+            assert await gateway.call("GET", "where") == b"new"
+
+
+@pytest.mark.integration
+async def test_connections_that_are_silently_dead_are_dropped(valkey: Valkey, tmp_path: Path) -> None:
+    """A firewall has forgotten all that are open, and lets new ones pass."""
+    with RedisProxy(valkey.url, tmp_path) as proxy:
+        async with opened(proxy.url) as gateway:
+            pings = []
+            for _ in range(20):
+                pings.append(asyncio.ensure_future(gateway.ping()))
+                # Those of one turn would share a connection.
+                await asyncio.sleep(0)
+            await asyncio.gather(*pings, return_exceptions=True)
+            proxy.state = "silent"
+            proxy.state = "open"
+            await eventually_answers(gateway)
+
+
+@pytest.mark.integration
+async def test_what_a_replica_replies_beside_a_refusal_is_not_used(valkey: Valkey) -> None:
+    async with opened(valkey.url) as gateway:
+        await gateway.call("SET", "key", "old")
+        with redis.Redis.from_url(valkey.url) as client:
+            client.replicaof("127.0.0.1", "1")
+        answers = await asyncio.gather(
+            gateway.call("GET", "key"),
+            gateway.run(Script("return redis.call('SET', KEYS[1], '1')"), ["key"]),
+            return_exceptions=True,
+        )
+        assert [type(answer) for answer in answers] == [RedisUnavailable, RedisUnavailable]
