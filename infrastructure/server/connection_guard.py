@@ -216,7 +216,8 @@ def guard_of(settings: Settings) -> ConnectionGuard:
         per_address=settings.limit_connections_per_address,
         uncounted=(*settings.trusted_proxies, *(settings.rate_limit_exempt or ())),
     )
-    return ConnectionGuard(limits, ConnectionCounts(settings.uvicorn_workers))
+    # One worker more while one that has served enough requests is relieved.
+    return ConnectionGuard(limits, ConnectionCounts(settings.uvicorn_workers + 1))
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

@@ -136,7 +136,11 @@ class _Launch:
             if self._stop.requested():
                 return
             listen(self._settings, listener)
-            supervisor = Supervisor(self._settings.uvicorn_workers, partial(serve, config), listener)
+            supervisor = Supervisor(
+                self._settings.uvicorn_workers,
+                partial(serve, config, max_requests=settings.limit_max_requests),
+                listener,
+            )
             try:
                 with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
                     while not self._stop.requested():

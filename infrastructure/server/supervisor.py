@@ -1,4 +1,4 @@
-"""Supervisor: starts the worker processes, replaces workers that die or hang, and stops them.
+"""Supervisor: starts the worker processes, replaces workers that die, hang or have served enough, and stops them.
 
 A worker is a fork of the launcher, which has imported the application: it serves a few milliseconds later, and
 shares the memory of the imported modules.
@@ -16,7 +16,16 @@ from functools import partial
 
 from infrastructure.server.child_process import ChildProcess
 from infrastructure.server.listener import drop_new_connections
-from infrastructure.server.worker import DUMP_STACKS, GRACEFUL_SECONDS, NOT_SERVING, PING, SERVING, ApplicationFailed
+from infrastructure.server.worker import (
+    DUMP_STACKS,
+    GRACEFUL_SECONDS,
+    LEAVE,
+    NOT_SERVING,
+    PING,
+    SERVING,
+    SPENT,
+    ApplicationFailed,
+)
 
 log = logging.getLogger("shop.supervisor")
 
@@ -47,6 +56,9 @@ class _Worker:
             keep = (listener.fileno(), worker_end.fileno())
             self.process = ChildProcess(partial(work, number, listener, worker_end), keep)
         self.serves = False
+        # It has served as many requests as it should, and is relieved when another one serves.
+        self.is_spent = False
+        self.is_leaving = False
         # The time at which it is killed, because it hangs.
         self._kill_at: float | None = None
         self._pinged_at = 0.0
@@ -62,8 +74,9 @@ class _Worker:
             answers = b""
         if answers:
             self._waiting_since = None
-            self.serves = answers[-1:] == SERVING
-            assert set(answers) <= set(SERVING + NOT_SERVING)
+            assert set(answers) <= set(SERVING + NOT_SERVING + SPENT)
+            self.serves = answers[-1:] != NOT_SERVING
+            self.is_spent = answers[-1:] == SPENT
         pause = _PING_SECONDS if self.serves else _POLL_SECONDS
         if now - self._pinged_at > pause:
             self._pinged_at = now
@@ -83,6 +96,12 @@ class _Worker:
     def is_hung(self) -> bool:
         # Counted from the ping: the time in which the launcher itself was stopped does not count.
         return self._waiting_since is not None and time.monotonic() - self._waiting_since > _HUNG_SECONDS
+
+    def leave(self) -> None:
+        """Have it drain and end: other workers serve."""
+        log.info("Worker %d has served as many requests as it should, and leaves", self.process.pid)
+        self.is_leaving = True
+        self._send(LEAVE)
 
     def close(self) -> None:
         self._control.close()
@@ -118,7 +137,8 @@ class Supervisor:
                 worker.end_if_hung()
             if worker.process.has_ended():
                 self._reap(worker)
-        while len(self._workers) < self._count and time.monotonic() >= self._next_start_at:
+        self._relieve()
+        while len(self._workers) < self._wanted() and time.monotonic() >= self._next_start_at:
             self._start_worker()
 
     def stop(self, drain_seconds: float, urgent: Callable[[], bool]) -> None:
@@ -127,7 +147,8 @@ class Supervisor:
         They accept connections for `drain_seconds` more.
         """
         for worker in self._workers:
-            worker.process.send(signal.SIGTERM)
+            if not worker.is_leaving:  # A second signal would end its drain.
+                worker.process.send(signal.SIGTERM)
         drained = time.monotonic() + drain_seconds
         deadline = drained + GRACEFUL_SECONDS + _CLOSING_SECONDS
         while not all(worker.process.has_ended() for worker in self._workers):
@@ -143,8 +164,20 @@ class Supervisor:
             worker.close()
         self._workers.clear()
 
+    def _wanted(self) -> int:
+        """How many workers there are to be: one more while one of them has served enough, and is yet to end."""
+        return self._count + any(worker.is_spent for worker in self._workers)
+
+    def _relieve(self) -> None:
+        """Let one worker that has served enough leave, if as many as there should be serve without it."""
+        spent = next((worker for worker in self._workers if worker.is_spent), None)
+        if spent is None or any(worker.is_leaving for worker in self._workers):
+            return
+        if sum(worker.serves for worker in self._workers) > self._count:
+            spent.leave()
+
     def _start_worker(self) -> None:
-        number = min(set(range(self._count)) - {worker.number for worker in self._workers})
+        number = min(set(range(self._count + 1)) - {worker.number for worker in self._workers})
         try:
             self._workers.append(_Worker(self._work, number, self._listener))
         except OSError as error:  # no memory, or too many processes or files

@@ -9,6 +9,7 @@ import faulthandler
 import gc
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import socket
@@ -36,6 +37,13 @@ _ARRIVAL_SECONDS = 0.3
 PING = b"?"
 NOT_SERVING = b"-"
 SERVING = b"+"
+# It serves, and has served as many requests as one worker is meant to.
+SPENT = b"="
+# The launcher's last message: others serve, and this worker drains as after SIGTERM, and accepts no more connections.
+LEAVE = b"!"
+
+# So much of LIMIT_MAX_REQUESTS is added at random, so that workers do not all leave at once.
+_JITTER = 0.1
 
 
 # On this signal a worker writes the stacks of its threads to standard error, even if its event loop hangs.
@@ -51,6 +59,26 @@ class GracefulServer(Server):
 
     # The event loop, once it runs.
     loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, config: Config, max_requests: int | None = None) -> None:
+        super().__init__(config)
+        # When it is spent.
+        self._most: int | None = None
+        if max_requests is not None:
+            self._most = max_requests + random.randint(0, round(max_requests * _JITTER))  # noqa: S311 (no secret)
+
+    def state(self) -> bytes:
+        """What the worker answers to a ping."""
+        if not self.started:
+            return NOT_SERVING
+        is_spent = self._most is not None and self.server_state.total_requests >= self._most
+        return SPENT if is_spent else SERVING
+
+    def leave(self) -> None:
+        """Accept no more connections, and drain."""
+        for server in self.servers:
+            server.close()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -80,7 +108,6 @@ def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> 
         backlog=settings.backlog,
         timeout_keep_alive=max(1, round(settings.timeout_keep_alive)),
         limit_concurrency=settings.limit_concurrency,
-        limit_max_requests=settings.limit_max_requests,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 
@@ -107,17 +134,20 @@ def load(config: Config) -> None:
     gc.enable()
 
 
-def serve(config: Config, number: int, listener: socket.socket, control: socket.socket) -> None:
+def serve(
+    config: Config, number: int, listener: socket.socket, control: socket.socket, max_requests: int | None = None
+) -> None:
     """Serve the application of `config` on `listener`, and answer the launcher's pings on `control`.
 
-    `number`, from 0 to UVICORN_WORKERS - 1, is not that of any other running worker.
+    `number`, from 0 to UVICORN_WORKERS, is not that of any other running worker. After some more than `max_requests` the
+    worker tells the launcher that another one should take over, and serves until then.
     """
     # Before uvicorn handles SIGTERM, and after it has finished, an exit with code 0 is all there is to do.
     signal.signal(signal.SIGTERM, _exit)
     faulthandler.register(DUMP_STACKS)
     _raise_file_limit(2 * (config.limit_concurrency or 0) + _SPARE_FILES)
     _join_connection_guard(config, number)
-    server = GracefulServer(config)
+    server = GracefulServer(config, max_requests)
     threading.Thread(target=_answer_pings, args=(control, server), daemon=True).start()
     with listener:
         server.run([listener])
@@ -162,15 +192,15 @@ def _answer_pings(control: socket.socket, server: GracefulServer) -> None:
     def answer() -> None:
         # The launcher may be gone, or stopped for so long that the pair is full.
         with suppress(OSError):
-            control.send(SERVING if server.started else NOT_SERVING, socket.MSG_DONTWAIT)
+            control.send(server.state(), socket.MSG_DONTWAIT)
 
     with suppress(OSError):
-        while control.recv(1):
+        while message := control.recv(1):
             if server.loop is None:
                 answer()
             else:
                 with suppress(RuntimeError):  # The loop is closed: this process has finished.
-                    server.loop.call_soon_threadsafe(answer)
+                    server.loop.call_soon_threadsafe(server.leave if message == LEAVE else answer)
     # The transactions of requests in flight roll back.
     os._exit(1)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 
 from config.settings import PROJECT_ROOT
 from tests.builders import a_category, a_client
+from tests.faults.test_planned_end import Generations
 from tests.servers.nginx import needs_nginx, nginx_before
-from tests.shop import START_SECONDS, environment_of, shop_in_thread
+from tests.shop import START_SECONDS, environment_of, shop_in_thread, shop_processes
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, needs_nginx]
 
@@ -73,6 +75,28 @@ def test_a_tag_that_it_made_weak_protects_a_change(behind: httpx.Client) -> None
     condition = {"If-Match": response.headers["ETag"]}
     assert behind.patch(path, json={"name": "Grace"}, headers=condition).status_code == 200
     assert behind.patch(path, json={"name": "Ada"}, headers=condition).status_code == 412
+
+
+def test_no_request_is_lost_when_a_worker_is_relieved(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    environment = environment_of(database_url, redis_url, tmp_path, LIMIT_MAX_REQUESTS="200", DRAIN_SECONDS="1")
+    with (
+        shop_processes(environment, workers=1) as (shop, launcher),
+        nginx_before(shop.removeprefix("http://"), tmp_path) as url,
+    ):
+        generations, deadline = Generations(launcher), time.monotonic() + 60
+
+        def ask(number: int) -> set[int]:
+            statuses = set()
+            with httpx.Client(base_url=url, timeout=30) as client:
+                while generations.look() < 4 and time.monotonic() < deadline:
+                    statuses.add(client.get("/categories?limit=1").status_code)
+                    name = f"relieved {number} {time.time_ns()}"
+                    statuses.add(client.post("/categories", json={"name": name}).status_code)
+            return statuses
+
+        with ThreadPoolExecutor(4) as clients:
+            assert set().union(*clients.map(ask, range(4))) == {200, 201}
+        assert generations.look() >= 4
 
 
 @contextmanager

@@ -120,7 +120,7 @@ OF_A_CYCLE: dict[str, type | tuple[type, ...]] = {
 }
 OF_A_FLOW: dict[str, type] = {"read_paused": bool, "write_paused": bool}
 OF_A_STATE: dict[str, type] = {"default_headers": list, "total_requests": int}
-OF_A_SERVER: dict[str, type] = {"force_exit": bool, "started": bool}
+OF_A_SERVER: dict[str, type] = {"force_exit": bool, "server_state": uvicorn.server.ServerState, "started": bool}
 OF_A_CONFIG = ("get_loop_factory", "http_protocol_class", "limit_concurrency", "load", "loaded_app")
 OF_A_SCOPE = ("client", "headers", "http_version", "method", "path", "query_string", "raw_path", "state", "type")
 
