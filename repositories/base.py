@@ -91,10 +91,6 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         parameters = parameters_of(self.model.__table__, values)
         return self.session.execute(row_statement(type(self)), parameters).one()
 
-    def taken(self, field: str, forms: Sequence[str]) -> set[str]:
-        """Those of `forms` of the unique `field` that some row already has."""
-        return set(self.holders(field, forms))
-
     def keys_by(self, field: str) -> dict[str, int]:
         """The keys of all rows by the form of their unique `field`."""
         stored = self.session.execute(select(self.forms[field], self.model.id_key))

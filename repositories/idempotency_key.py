@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models import IdempotencyKey
-from repositories.csv.bulk_load import copy_cell
+from repositories.csv.bulk_load import Pieces, copy_cell
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Larger bodies are written and read in pieces: the driver lets no other thread run while it turns bytes into digits, and
@@ -75,7 +75,7 @@ class IdempotencyKeyRepository:
         assert driver is not None
         with driver.cursor() as cursor:
             try:
-                cursor.copy_expert(_COPY, _Pieces(pieces))
+                cursor.copy_expert(_COPY, Pieces(pieces))
             except psycopg2.Error as error:
                 # As SQLAlchemy would raise it from a statement of its own.
                 dialect = self.connection.dialect
@@ -104,14 +104,3 @@ def copied(key: str, fingerprint: bytes, status: int, headers: dict[str, str], b
     for start in range(0, len(body), _COPIED):
         yield body[start : start + _COPIED].hex()
     yield "\n"
-
-
-class _Pieces:
-    """The file that psycopg2 reads a row from, piece by piece."""
-
-    def __init__(self, pieces: Iterator[str]) -> None:
-        self._pieces = pieces
-
-    def read(self, size: int) -> str:
-        """The next piece, whatever the size; nothing at the end."""
-        return next(self._pieces, "")

@@ -199,7 +199,7 @@ def _key_repair(row: Any, key: str) -> Repair:
         clients = ClientRepository(session)
         client = clients.lock(client_id)
         # Two rows with the same address are left for people to merge.
-        if client is not None and not clients.taken("email", [email_key(client.email)]):
+        if client is not None and not clients.holders("email", [email_key(client.email)]):
             client.email_key = email_key(client.email)
 
     return Repair(f"client {client_id}: key of the e-mail address {row.email_key!r} -> {key!r}", apply)

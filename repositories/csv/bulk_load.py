@@ -1,7 +1,7 @@
 """Rows on their way into PostgreSQL by COPY, column by column."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -123,7 +123,8 @@ class BulkLoad:
         driver = self.session.connection().connection.driver_connection
         assert driver is not None
         with driver.cursor() as cursor:
-            cursor.copy_expert(copy.statement, _Reader(copy.rows))
+            # In one piece: for each of many, other threads would have to make way.
+            cursor.copy_expert(copy.statement, Pieces([copy.rows]))
 
     def stored(self, work: Callable[[], None]) -> bool:
         """Whether `work` could be done; not when a row is not unique, and then nothing of it was."""
@@ -135,13 +136,12 @@ class BulkLoad:
         return True
 
 
-class _Reader:
-    """The file that psycopg2 reads rows from, in one piece: other threads would have to make way for each of many."""
+class Pieces:
+    """The file that psycopg2 reads rows from, piece by piece."""
 
-    def __init__(self, rows: bytes) -> None:
-        self._rest = rows
+    def __init__(self, pieces: Iterable[str | bytes]) -> None:
+        self._pieces = iter(pieces)
 
-    def read(self, size: int) -> bytes:
-        """Everything, whatever the size; then nothing."""
-        rows, self._rest = self._rest, b""
-        return rows
+    def read(self, size: int) -> str | bytes:
+        """The next piece, whatever the size; nothing at the end."""
+        return next(self._pieces, "")

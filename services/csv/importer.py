@@ -243,14 +243,9 @@ class CsvImport:
         """Where rows are whose natural key is stored, or is that of a row before."""
         ((field, form_of),) = self.service.unique.items()
         keys = [form_of(text_of(cell)) for cell in rows.columns.get(field, ())]
-        seen = self.service.repository.taken(field, keys)
-        places = set()
-        for place, key in enumerate(keys):
-            if key in seen:
-                places.add(place)
-            elif key:
-                seen.add(key)
-        return places
+        holders = self.service.repository.holders(field, keys)
+        # A row of the file has no key yet. Its place, below all keys, stands for it.
+        return {place for place, key in enumerate(keys) if key and holders.setdefault(key, ~place) != ~place}
 
     def _already_there(self, rows: Rows, place: int) -> BadRow:
         field = self.entity.key_field
