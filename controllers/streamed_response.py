@@ -36,7 +36,7 @@ class StreamedResponse(Response, Generic[P]):
         self.init_headers({"Content-Type": JSON, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._executor.long_answer():
+        async with self._executor.streaming_slot():
             piece, place = await self._next_piece(self._first)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             client = Request(scope, receive)

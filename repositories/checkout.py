@@ -32,7 +32,7 @@ from schemas.field_types import MAX_MONEY
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 
-_LOCKED_SHELF = (
+_LOCKED_PRODUCTS = (
     select(Product.id_key, Product.price, Product.stock, Product.active)
     .where(Product.id_key == func.any(bindparam("keys")))
     .order_by(Product.id_key)
@@ -105,14 +105,14 @@ _SOLD_OF_ONE = f""", taken AS MATERIALIZED (
         AND {_agreed("products.price * taken.quantity")}
     RETURNING products.id_key AS product_id, products.price
 )"""  # noqa: S608
-_SOLD_OF_MANY = f""", shelf AS MATERIALIZED (
+_SOLD_OF_MANY = f""", locked AS MATERIALIZED (
     SELECT products.* FROM products, key WHERE key.is_ours AND products.id_key = ANY ($1::bigint[])
     ORDER BY products.id_key FOR NO KEY UPDATE OF products
 ), taken AS MATERIALIZED (
-    SELECT line.product_id, sum(line.quantity) AS quantity, sum(line.quantity * shelf.price) AS price,
-        bool_and(shelf.price = coalesce(line.offered, shelf.price)) AND bool_and(shelf.active)
-            AND min(shelf.stock) >= sum(line.quantity) AS is_there
-    FROM line LEFT JOIN shelf ON shelf.id_key = line.product_id GROUP BY line.product_id
+    SELECT line.product_id, sum(line.quantity) AS quantity, sum(line.quantity * locked.price) AS price,
+        bool_and(locked.price = coalesce(line.offered, locked.price)) AND bool_and(locked.active)
+            AND min(locked.stock) >= sum(line.quantity) AS is_there
+    FROM line LEFT JOIN locked ON locked.id_key = line.product_id GROUP BY line.product_id
 ), deal AS MATERIALIZED (
     SELECT FROM taken HAVING bool_and(is_there IS TRUE) AND {_agreed("sum(price)")}
 ), sold AS (
@@ -203,7 +203,7 @@ class NewOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptUnder:
+class KeyToKeep:
     """The Idempotency-Key to keep the answer under; `location` is what stands before the order's key in its path."""
 
     key: str
@@ -220,16 +220,16 @@ class PlacedOrder:
     etag: str
 
 
-def placing(order: NewOrder, kept_under: KeptUnder | None = None) -> tuple[Prepared, Parameters]:
+def placing(order: NewOrder, key_to_keep: KeyToKeep | None = None) -> tuple[Prepared, Parameters]:
     """The statement that writes the order with its bill, details, stock and ledger, and its answer under the key.
 
     It has no row, and writes nothing, when a product or a sum is not what the client takes it for, or when the key
     is known or at work elsewhere.
     """
     parameters = {name: getattr(order, name) for name in NewOrder.__slots__}
-    for name in KeptUnder.__slots__:
-        parameters[name] = None if kept_under is None else getattr(kept_under, name)
-    parameters["key_lock"] = None if kept_under is None else lock_number(kept_under.key)
+    for name in KeyToKeep.__slots__:
+        parameters[name] = None if key_to_keep is None else getattr(key_to_keep, name)
+    parameters["key_lock"] = None if key_to_keep is None else lock_number(key_to_keep.key)
     return (_OF_MANY if len(set(order.product_ids)) > 1 else _OF_ONE), parameters
 
 
@@ -247,7 +247,9 @@ class CheckoutRepository:
 
     def lock_products(self, product_ids: Sequence[int]) -> dict[int, Any]:
         """The products that exist, by id, locked in the order of their ids."""
-        return {row.id_key: row for row in self.connection.execute(_LOCKED_SHELF, {"keys": sorted(set(product_ids))})}
+        return {
+            row.id_key: row for row in self.connection.execute(_LOCKED_PRODUCTS, {"keys": sorted(set(product_ids))})
+        }
 
     def place(self, order: NewOrder) -> PlacedOrder | None:
         """Write the order as `placing` does, within this transaction; None when something does not agree."""

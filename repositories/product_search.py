@@ -29,7 +29,7 @@ from repositories.query.list_shape import Ranking
 # What is longer is not compared with names to its end: every letter costs, and so many tell names apart.
 _MOST_COMPARED = 64
 # A name that is less alike has other words; the connections have pg_trgm go by the same number (see `infrastructure.database.engine`).
-_LEAST_LIKENESS = 0.4
+_LEAST_SIMILARITY = 0.4
 # So much of a code has to be asked for before it may go on.
 _SHORTEST_START = 3
 # Of more names that resemble, and of more codes that begin so, the rest are not found: it takes long to look at each.
@@ -64,7 +64,7 @@ _has_words = and_(
         else_=literal_column(SEARCHED_TEXT, Text).bool_op("~~")(func.all(_phrases)),
     ),
 )
-_likeness = func.word_similarity(_like_names, Product.search_name)
+_similarity = func.word_similarity(_like_names, Product.search_name)
 
 
 def _few(among: Sequence[ColumnElement[bool]]) -> Select[tuple[int]]:
@@ -87,11 +87,11 @@ found = Product.id_key.in_(_few(()))
 ranking = Ranking(
     # The words as they stand in the name; names that resemble them; then codes, then what else has them all. It is a share
     # of some hundred parts at most, so that none comes as near to the bound as codes do.
-    likeness=case(
+    similarity=case(
         (_has_in_name, 2),
         else_=func.greatest(
-            _likeness,
-            case((_has_code, _LEAST_LIKENESS - 1e-5), (_has_start_of_code, _LEAST_LIKENESS - 2e-5), else_=0),
+            _similarity,
+            case((_has_code, _LEAST_SIMILARITY - 1e-5), (_has_start_of_code, _LEAST_SIMILARITY - 2e-5), else_=0),
         ),
     ),
     few=_few,

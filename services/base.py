@@ -99,17 +99,17 @@ class BaseService(Generic[M]):
         The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Whoever gets no
         row from the statement asks `create`, which finds out why and says so.
         """
-        if cls._creates_in_steps():
+        if cls._takes_more_than_an_insert():
             return None
         cls.complete(values)
         adding = cls.repository_type.adding(values)
-        return None if adding is None else SingleStatement(*adding, cls.repository_type.added, cls._news_of_new)
+        return None if adding is None else SingleStatement(*adding, cls.repository_type.added, cls._invalidation_of_new)
 
     def create(self, values: dict[str, Any]) -> Any:
         """All columns of the new row."""
         self.complete(values)
         self.before_create(values)
-        self._hold_references(values)
+        self._lock_references(values)
         with violations_of(values):
             row = self.repository.add(values)
         self._was_added(row)
@@ -134,7 +134,7 @@ class BaseService(Generic[M]):
             return row
         _require_near(changes)
         self.before_update(row, changes)
-        self._hold_references(changes)
+        self._lock_references(changes)
         self.apply(row, changes)
         self.after_update(row)
         self.has_changed(row)
@@ -161,7 +161,7 @@ class BaseService(Generic[M]):
         for values in rows:
             self.complete(values)
             self.before_create(values)
-        self._hold_all_references(rows)
+        self._lock_all_references(rows)
         # A new row has no key yet. Its place, below all keys, stands for it.
         self._require_unique(rows, range(-len(rows), 0))
         defaults = {name: self.defaults.get(name) for values in rows for name in values}
@@ -227,25 +227,25 @@ class BaseService(Generic[M]):
             invalidation_of(self.session).row_added(self.resource, row.id_key)
 
     @classmethod
-    def _news_of_new(cls, row: Any | None) -> Invalidation:
+    def _invalidation_of_new(cls, row: Any | None) -> Invalidation:
         invalidation = Invalidation()
         if cls.caching is not None:
             invalidation.row_added(cls.resource, None if row is None else row.id_key)
         return invalidation
 
     @classmethod
-    def _creates_in_steps(cls) -> bool:
+    def _takes_more_than_an_insert(cls) -> bool:
         """Whether rules of its own stand between the values of a new row and the table."""
         return cls.create is not BaseService.create or cls.before_create is not BaseService.before_create
 
-    def _hold_references(self, values: Mapping[str, Any]) -> None:
+    def _lock_references(self, values: Mapping[str, Any]) -> None:
         """Make sure that what the row points to exists, and stays until the transaction ends."""
         for field, service in self.references.items():
             row_id = values.get(field)
             if row_id is not None and not service.repository_type(self.session).lock_key_share([row_id]):
                 raise NotFound(service.thing, row_id)
 
-    def _hold_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _lock_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for field, service in self.references.items():
             wanted = [values.get(field) for values in rows]
             existing = service.repository_type(self.session).lock_key_share({key for key in wanted if key is not None})

@@ -38,7 +38,7 @@ class BillService(BaseService[Bill]):
         number = values.get("bill_number")
         if number is None:
             # What can fail is checked before: transactions wait for each other at the counter.
-            self._hold_references(values)
+            self._lock_references(values)
             values["bill_number"] = BillRepository(self.session).next_number(BillKind.SALE)
         else:
             require_client_number(number)

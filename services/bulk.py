@@ -44,11 +44,11 @@ class BulkService(BaseService[M]):
         real = [change for change in changes if change.values]
         self.before_updates(real)
         values = [change.values for change in changes]
-        self._hold_all_references(values)
+        self._lock_all_references(values)
         self._require_unique(values, [row.id_key for row in rows])
         self._apply_all(real)
         for change in real:
-            with _about(change.place):
+            with _at_place(change.place):
                 self.after_update(change.row)
             self.has_changed(change.row)
         return rows
@@ -65,7 +65,7 @@ class BulkService(BaseService[M]):
             with self.session.begin_nested():
                 self.repository.delete_all(keys)
         except DBAPIError as error:
-            self._say_what_is_referred_to(keys, error)
+            self._raise_referred_to(keys, error)
             raise
         for row in rows:
             self.was_removed(row)
@@ -75,13 +75,13 @@ class BulkService(BaseService[M]):
     def before_updates(self, changes: Sequence[Change[M]]) -> None:
         """As `before_update`, for many rows."""
         for change in changes:
-            with _about(change.place):
+            with _at_place(change.place):
                 self.before_update(change.row, change.values)
 
     def before_deletes(self, rows: Sequence[M]) -> None:
         """As `before_delete`, for many rows."""
         for place, row in enumerate(rows):
-            with _about(place):
+            with _at_place(place):
                 self.before_delete(row)
 
     # -- steps -------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class BulkService(BaseService[M]):
                 error.loc = ("body", changes[error.loc[1]].place, *error.loc[2:])
             raise
 
-    def _say_what_is_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:
+    def _raise_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:
         """Raise a conflict about the first row that others point to, if that is what the error is about."""
         column = referring_column(error)
         if column is None:
@@ -131,7 +131,7 @@ class BulkService(BaseService[M]):
 
 
 @contextmanager
-def _about(place: int) -> Iterator[None]:
+def _at_place(place: int) -> Iterator[None]:
     """Within it, a refusal is about the row at `place`."""
     try:
         yield

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.cache.tags import Invalidation
 from repositories.base import is_key
-from repositories.checkout import CheckoutRepository, KeptUnder, NewOrder, PlacedOrder, placed, placing
+from repositories.checkout import CheckoutRepository, KeyToKeep, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.field_types import MAX_MONEY
 from services.base import invalidation_of
@@ -47,8 +47,8 @@ def single_statement(
     has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
     if has_more or not all(map(is_key, (checkout.client_id, *ids))):
         return None
-    kept_under = None if keyed is None else KeptUnder(keyed.key, keyed.fingerprint, location)
-    statement, parameters = placing(_asked(checkout), kept_under)
+    key_to_keep = None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location)
+    statement, parameters = placing(_asked(checkout), key_to_keep)
 
     def invalidation(order: PlacedOrder | None) -> Invalidation:
         # The products sold are known without the result.

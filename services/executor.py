@@ -4,7 +4,7 @@ Controllers hand over functions of a session; what these return was committed be
 and cached answers that it made old are out of date on every worker by then.
 
 To hand a work to a thread and its result back, while other threads compute, costs about as much as the work. So
-reads that are asked for in the same turn of the event loop share hops; and what is one statement, to read or to
+reads that are asked for in the same turn of the event loop share batches; and what is one statement, to read or to
 write, takes a lane, without any thread.
 """
 
@@ -40,10 +40,10 @@ log = logging.getLogger("shop.database")
 T = TypeVar("T")
 
 # So many reads share a hop at most: the slowest of them holds up the others.
-_READS_PER_HOP = 4
+_READS_PER_THREAD = 4
 
 # So many answers that are too large to be held are sent at a time. Each holds up to 2 MB.
-_LONG_ANSWERS = 8
+_STREAMING_SLOTS = 8
 
 Read = Callable[[Session], Any]
 
@@ -66,7 +66,7 @@ class Executor:
         self._reads: Batcher[dict[Read, Context], dict[Read, Any]] = Batcher(dict, self._read_all)
         # Those that no lane has sent yet.
         self._unsent = SingleFlight()
-        self._long_answers = asyncio.Semaphore(_LONG_ANSWERS)
+        self._streaming_slots = asyncio.Semaphore(_STREAMING_SLOTS)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away.
@@ -102,8 +102,10 @@ class Executor:
 
     async def _read_all(self, reads: dict[Read, Context]) -> dict[Read, Any]:
         requested = list(reads.items())
-        hops = [requested[start : start + _READS_PER_HOP] for start in range(0, len(requested), _READS_PER_HOP)]
-        results = await asyncio.gather(*map(self._read_some, hops))
+        batches = [
+            requested[start : start + _READS_PER_THREAD] for start in range(0, len(requested), _READS_PER_THREAD)
+        ]
+        results = await asyncio.gather(*map(self._read_some, batches))
         return {work: result for some in results for work, result in some.items()}
 
     async def _read_some(self, reads: Iterable[tuple[Read, Context]]) -> dict[Read, Any]:
@@ -122,16 +124,16 @@ class Executor:
             return _Failure(_service_error(error))
 
     @asynccontextmanager
-    async def long_answer(self) -> AsyncIterator[None]:
+    async def streaming_slot(self) -> AsyncIterator[None]:
         """One of the places for answers that are made while they are sent. Raises `Unavailable` if none is free in time."""
         try:
-            await asyncio.wait_for(self._long_answers.acquire(), self.database.settings.db_pool_timeout)
+            await asyncio.wait_for(self._streaming_slots.acquire(), self.database.settings.db_pool_timeout)
         except TimeoutError:
             raise Unavailable("Too many long answers are being sent, try again later") from None
         try:
             yield
         finally:
-            self._long_answers.release()
+            self._streaming_slots.release()
 
     async def read_cached(
         self, entry: Entry, work: Callable[[Session], RenderedResponse], found: SharedFuture[TagValues] | None = None
@@ -144,9 +146,9 @@ class Executor:
 
         Not interrupted when the client goes. Raises `Unavailable`.
         """
-        return await asyncio.shield(self._at_once(work))
+        return await asyncio.shield(self._run_single_statement(work))
 
-    async def _at_once(self, work: SingleStatement[T]) -> T | None:
+    async def _run_single_statement(self, work: SingleStatement[T]) -> T | None:
         def publish_late() -> None:
             self._publish_late(work.invalidation(None))
 

@@ -84,7 +84,7 @@ class OrderService(BaseService[Order]):
     @refuses(NotFound, RuleBroken)
     def require_client(self, client_id: int, address_id: int | None) -> None:
         """Raise `NotFound` unless client and address exist, `RuleBroken` unless the address is one of the client's."""
-        self._hold_references({"client_id": client_id})
+        self._lock_references({"client_id": client_id})
         self._require_address(address_id, client_id)
 
     # -- the parts ---------------------------------------------------------------------------------

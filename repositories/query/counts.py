@@ -32,7 +32,7 @@ _SIZES_BYTES, _SIZE_BYTES = 2 * 1024 * 1024, 1500
 # A filter by more values than these is known by a digest of them.
 _MOST_VALUES_KEPT = 8
 # To count fewer rows than this takes no longer than to remember how many they were.
-_FEWEST_REMEMBERED = 1000
+_FEWEST_KEPT = 1000
 
 
 class Size(NamedTuple):
@@ -98,16 +98,16 @@ class CountedLists:
     def size(self, key: Key, count: Count, known: CountedList | None) -> Size | None:
         """What a count says, of which a statement was told what is `known`.
 
-        None for a list that turned out to be long: somebody has to estimate it, see `remember`.
+        None for a list that turned out to be long: somebody has to estimate it, see `keep`.
         """
         if count.rows is None and known is not None:
             return known.size
         total = count.rows or 0
         if total > EXACT_COUNT_LIMIT:
             return None
-        return self.remember(key, count, Size(total)) if total >= _FEWEST_REMEMBERED else Size(total)
+        return self.keep(key, count, Size(total)) if total >= _FEWEST_KEPT else Size(total)
 
-    def remember(self, key: Key, count: Count, size: Size) -> Size:
+    def keep(self, key: Key, count: Count, size: Size) -> Size:
         """Keep the size of a list for a while. Returns it."""
         with self._lock:
             self._lists.put(key, CountedList(count, size, time.monotonic()), _weight(key))

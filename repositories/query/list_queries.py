@@ -18,7 +18,7 @@ from schemas.json_schema import MAX_KEY
 _LIGHT_LIMIT = 100
 _LIGHT_SKIP = 1000
 
-# If a search is believed to find so much, an estimate is what will be told anyway; to count it takes long.
+# If a search is estimate to find so much, an estimate is what will be told anyway; to count it takes long.
 _SURELY_LONG = 2 * COUNTED_TO
 
 _counted_lists = CountedLists()
@@ -45,15 +45,17 @@ class ListQueries(ListedTable):
 
         def bind(database: Engine) -> Steps[Page]:
             are_many = yield from cls._are_many(wanted)
-            shown = replace(shape, are_many=True) if are_many else shape
-            if are_many and (believed := (yield from cls._estimate(wanted))) > _SURELY_LONG:
-                rows = yield BoundQuery(page_statement(cls, shown, counted=False), values)
-                return Page(rows, believed, estimated=True)
+            listed = replace(shape, are_many=True) if are_many else shape
+            if are_many and (estimate := (yield from cls._estimate(wanted))) > _SURELY_LONG:
+                rows = yield BoundQuery(page_statement(cls, listed, counted=False), values)
+                return Page(rows, estimate, estimated=True)
             key = CountedLists.key(database, cls.model.__tablename__, wanted)
             known = _counted_lists.get(key)
-            rows = yield BoundQuery(page_statement(cls, shown, counted=True), {**values, **parameters(known)})
-            count = _counted_beside(rows, query)
-            size = cls._size(key, wanted, are_many) if count is None else cls._judged(key, wanted, count, known)
+            rows = yield BoundQuery(page_statement(cls, listed, counted=True), {**values, **parameters(known)})
+            count = _count_in(rows, query)
+            size = (
+                cls._size(key, wanted, are_many) if count is None else cls._size_from_count(key, wanted, count, known)
+            )
             return Page(rows, *(yield from size))
 
         return Query(bind, not fixed and _is_light(query))
@@ -69,17 +71,19 @@ class ListQueries(ListedTable):
         known = _counted_lists.get(key)
         statement = size_statement(cls, tuple(sorted(wanted)), are_many)
         rows = yield BoundQuery(statement, {**wanted, **parameters(known)})
-        return (yield from cls._judged(key, wanted, Count(*rows[0]), known))
+        return (yield from cls._size_from_count(key, wanted, Count(*rows[0]), known))
 
     @classmethod
-    def _judged(cls, key: Key, wanted: Mapping[str, Any], count: Count, known: CountedList | None) -> Steps[Size]:
+    def _size_from_count(
+        cls, key: Key, wanted: Mapping[str, Any], count: Count, known: CountedList | None
+    ) -> Steps[Size]:
         """What the count says, and, of a list that is too long to be counted, what the planner believes."""
         size = _counted_lists.size(key, count, known)
         if size is not None:
             return size
         assert count.rows is not None, "only a list that is known is not counted"
         estimate = count.rows if count.rows < COUNTED_TO else max(count.rows, (yield from cls._estimate(wanted)))
-        return _counted_lists.remember(key, count, Size(estimate, estimated=True))
+        return _counted_lists.keep(key, count, Size(estimate, estimated=True))
 
     @classmethod
     def _are_many(cls, wanted: Mapping[str, Any]) -> Steps[bool]:
@@ -96,7 +100,7 @@ class ListQueries(ListedTable):
         return int(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
-def _counted_beside(rows: Sequence[Any], query: ListQuery) -> Count | None:
+def _count_in(rows: Sequence[Any], query: ListQuery) -> Count | None:
     """What was counted, where a page says so: one without rows does only if it is the first."""
     if not rows:
         return Count(0) if query.after is None and not query.skip else None

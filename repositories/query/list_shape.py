@@ -31,7 +31,7 @@ class Ranking:
     at last all others. Else `few` are found, given the conditions of the other filters, and the most like come first.
     """
 
-    likeness: ColumnElement[Any]
+    similarity: ColumnElement[Any]
     few: Callable[[Sequence[ColumnElement[bool]]], Select[Any]]
     many: ColumnElement[bool]
     classes: tuple[ColumnElement[bool], ...]

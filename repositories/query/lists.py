@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from repositories.query import counts as sizes
+from repositories.query import counts
 from repositories.query.list_shape import MANY, ListedTable, ListShape, Ranking
 from repositories.query.statement_cache import memoized
 
@@ -61,13 +61,13 @@ def are_many_statement(listed: type[ListedTable], filters: tuple[str, ...]) -> S
 
 @memoized
 def size_statement(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
-    """How many rows match: the columns of `sizes.columns`."""
+    """How many rows match: the columns of `counts.columns`."""
     return select(*_size_columns(listed, filters, are_many))
 
 
 @memoized
 def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
-    """The rows of a page; if `counted`, with the columns of `sizes.columns` behind each."""
+    """The rows of a page; if `counted`, with the columns of `counts.columns` behind each."""
     ranking = ranking_of(listed, shape)
     if ranking is not None:
         return (_classed if shape.are_many else _ranked)(listed, shape, ranking, counted)
@@ -112,9 +112,9 @@ def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
 def _size_columns(
     listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False
 ) -> tuple[ColumnElement[Any], ...]:
-    rows = matching(listed, filters, are_many).limit(sizes.COUNTED_TO).subquery()
+    rows = matching(listed, filters, are_many).limit(counts.COUNTED_TO).subquery()
     counted = select(func.count()).select_from(rows).scalar_subquery()
-    return sizes.columns(listed.model.__tablename__, counted)
+    return counts.columns(listed.model.__tablename__, counted)
 
 
 def _limited(statement: Select[Any], shape: ListShape) -> Select[Any]:
@@ -187,15 +187,15 @@ def ranking_of(listed: type[ListedTable], shape: ListShape) -> Ranking | None:
 
 def _ranked(listed: type[ListedTable], shape: ListShape, ranking: Ranking, counted: bool) -> Select[Any]:
     """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
-    found = _keys(listed, shape, ranking.likeness).cte("found")
-    size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
+    found = _keys(listed, shape, ranking.similarity).cte("found")
+    size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     return _cut_out(listed, shape, found, size)
 
 
 def _found_once(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
     """The page, in an order asked for, of rows that are few and take long to be found: found once, and counted."""
     found = select(listed.model.id_key).where(*_conditions(listed, shape)).cte("found")
-    size = sizes.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
+    size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     columns = [*_columns(listed.model, shape.fields), *size]
     statement = select(*columns).join_from(found, listed.model, listed.model.id_key == found.c.id_key)
     if shape.by_key:

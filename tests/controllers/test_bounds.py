@@ -179,7 +179,7 @@ def test_sizes_of_lists_stay_within_their_bound() -> None:
     with growth() as grown:
         for number in range(4000):
             key = lists.key(ENGINE, "products", {"q": f"{number}".ljust(320, "\N{GRINNING FACE}"), "price": number})
-            lists.remember(key, Count(COUNTED_TO, 1, f"{number}" * 10), Size(COUNTED_TO, estimated=True))
+            lists.keep(key, Count(COUNTED_TO, 1, f"{number}" * 10), Size(COUNTED_TO, estimated=True))
         assert grown() < 3 * MEBIBYTE
 
 

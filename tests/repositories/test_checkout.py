@@ -10,13 +10,13 @@ import psycopg2
 import pytest
 
 from infrastructure.embedded.servers import ServerUrls
-from repositories.checkout import KeptUnder, NewOrder, PlacedOrder, placed, placing
+from repositories.checkout import KeyToKeep, NewOrder, PlacedOrder, placed, placing
 from tests.race.databases import WAITING, breaches, connected, execute, execute_prepared, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
 PRICE = Decimal("9.99")
-KEY = KeptUnder("key", b"fingerprint", "/orders/")
+KEY = KeyToKeep("key", b"fingerprint", "/orders/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Shelf:
         }
         return NewOrder(**(plain | more))
 
-    def place(self, order: NewOrder, kept_under: KeptUnder | None = None) -> PlacedOrder | None:
-        statement, parameters = placing(order, kept_under)
+    def place(self, order: NewOrder, key_to_keep: KeyToKeep | None = None) -> PlacedOrder | None:
+        statement, parameters = placing(order, key_to_keep)
         with connected(self.url) as connection, connection.cursor() as cursor:
             execute_prepared(cursor, statement, parameters)
             row = cursor.fetchone()
         return None if row is None else placed(row)
 
-    def place_meanwhile(self, order: NewOrder, kept: KeptUnder | None = None) -> "Future[PlacedOrder | None]":
+    def place_meanwhile(self, order: NewOrder, kept: KeyToKeep | None = None) -> "Future[PlacedOrder | None]":
         """The order, on its way: it waits for a lock that the test holds."""
         answer = self.threads.submit(self.place, order, kept)
         while not rows_of(self.url, WAITING):
@@ -197,7 +197,7 @@ def test_a_key_that_is_known_or_at_work_is_left_to_others(locked_products: Shelf
         locked_products.url, "SELECT convert_from(body, 'UTF8'), headers->>'Location' FROM idempotency_keys"
     ) == [(first.body.decode(), f"/orders/{first.id_key}")]
     assert locked_products.place(order, KEY) is None
-    other = KeptUnder("other", KEY.fingerprint, KEY.location)
+    other = KeyToKeep("other", KEY.fingerprint, KEY.location)
     _, parameters = placing(order, other)
     with connected(locked_products.url) as foreign, foreign.cursor() as cursor:
         cursor.execute("BEGIN; SELECT pg_advisory_xact_lock(%s)", (parameters["key_lock"],))

@@ -136,9 +136,7 @@ def test_a_long_list_that_lost_many_rows_is_counted_anew(session: Session, left:
 @pytest.mark.parametrize(("spare", "seconds"), [(0, 0), (2500, 2.5), (9_999, 9.999), (500_000, 10)])
 def test_a_list_is_trusted_no_longer_than_it_takes_to_lose_its_spare_rows(spare: int, seconds: float) -> None:
     lists = CountedLists()
-    lists.remember(
-        key_of("a"), Count(EXACT_COUNT_LIMIT + 1 + spare), Size(EXACT_COUNT_LIMIT + 1 + spare, estimated=True)
-    )
+    lists.keep(key_of("a"), Count(EXACT_COUNT_LIMIT + 1 + spare), Size(EXACT_COUNT_LIMIT + 1 + spare, estimated=True))
     known = lists.get(key_of("a"))
     assert known.until - known.since == pytest.approx(seconds) if known else not seconds
 
@@ -169,7 +167,7 @@ def test_no_more_lists_are_remembered_than_there_is_room_for(length: int, rememb
     lists = CountedLists(capacity=18_000)
     keys = [key_of(f"{place}" * length) for place in range(10)]
     for key in keys:
-        lists.remember(key, Count(COUNTED_TO), Size(50_000, estimated=True))
+        lists.keep(key, Count(COUNTED_TO), Size(50_000, estimated=True))
     assert [lists.get(key) is not None for key in keys] == [False] * (10 - remembered) + [True] * remembered
 
 
