@@ -2,7 +2,7 @@
 
 A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
 `before_update`, `after_update`, `before_delete` and `after_delete`. A service lives as long as the transaction of its
-session; nothing here commits. What is one statement needs no session: `single_statement` says how.
+session; nothing here commits. A new row that takes one statement needs no session: see `single_statement`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ INVALIDATION = "invalidation"
 
 @dataclass(frozen=True, slots=True)
 class Caching:
-    """How the answers of an entity are kept in Redis. `ttl` is in seconds; None is the setting's."""
+    """How the responses of an entity are cached in Redis. `ttl` is in seconds; None is the setting's."""
 
     ttl: float | None = None
 
@@ -40,7 +40,7 @@ class Caching:
 class BaseService(Generic[M]):
     """Create, read, change and delete the rows of one entity."""
 
-    # The singular in messages ("Order detail" would be "OrderDetail") and the collection's name in URLs and keys.
+    # The singular in messages, such as "OrderDetail", and the collection's name in URLs and cache keys.
     thing: ClassVar[str]
     resource: ClassVar[str]
     repository_type: ClassVar[type[BaseRepository[Any]]]
@@ -94,10 +94,10 @@ class BaseService(Generic[M]):
 
     @classmethod
     def single_statement(cls, values: dict[str, Any]) -> SingleStatement[Any] | None:
-        """How to store a new row by one statement; None where it takes more.
+        """The statement that stores a new row; None where it takes more than one.
 
-        The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Whoever gets no
-        row from the statement asks `create`, which finds out why and says so.
+        The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Where the
+        statement returns no row, `create` finds out why and raises it.
         """
         if cls._takes_more_than_an_insert():
             return None
@@ -155,7 +155,7 @@ class BaseService(Generic[M]):
     ) -> Sequence[T]:
         """What `shown` makes of the new rows, some at a time: of all or of none. It gets the columns `fields`, the key first.
 
-        Raises what `create` would raise, with the row's place in `given`.
+        Raises what `create` would raise, with the index of the row in `given`.
         """
         rows = [dict(values) for values in given]
         for values in rows:
@@ -178,10 +178,10 @@ class BaseService(Generic[M]):
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:
-        """Put in what follows from the values that were sent, for a new row or for a change, and from nothing else."""
+        """Add the values that follow from those that were sent, and from nothing else, for a new row or a change."""
 
     def before_create(self, values: dict[str, Any]) -> None:
-        """Check or complete the values of a new row by looking at other rows. Then creating takes several statements."""
+        """Check or complete the values of a new row by other rows. A service with this hook creates by several statements."""
 
     def before_update(self, row: M, changes: dict[str, Any]) -> None:
         """Check or complete real changes of a locked row."""
@@ -198,7 +198,7 @@ class BaseService(Generic[M]):
     # -- for subclasses ----------------------------------------------------------------------------
 
     def lock(self, row_id: int) -> M:
-        """The row, locked. A subclass whose rows hang on others locks those first."""
+        """The row, locked. A subclass whose rows depend on others locks those first."""
         row = self.repository.lock(row_id)
         if row is None:
             raise NotFound(self.thing, row_id)
@@ -208,17 +208,17 @@ class BaseService(Generic[M]):
         """Write the changes to the locked row."""
         for name, value in changes.items():
             setattr(row, name, value)
-        # With what does not change: a key may be made anew although the text that it is made of stays.
+        # All values, also those that stay: a text key may change although its text does not.
         with violations_of({**vars(row)}):
             self.session.flush()
 
     def has_changed(self, row: M) -> None:
-        """Tell, once this transaction is committed, that cached answers with this row are out of date."""
+        """Invalidate cached responses with this row, once this transaction is committed."""
         if self.caching is not None:
             invalidation_of(self.session).row_changed(self.resource, row.id_key)
 
     def was_removed(self, row: M) -> None:
-        """Tell, once this transaction is committed, that this row is gone."""
+        """Invalidate, once this transaction is committed, what showed the row that is gone."""
         if self.caching is not None:
             invalidation_of(self.session).row_removed(self.resource, row.id_key)
 
@@ -235,7 +235,7 @@ class BaseService(Generic[M]):
 
     @classmethod
     def _takes_more_than_an_insert(cls) -> bool:
-        """Whether rules of its own stand between the values of a new row and the table."""
+        """Whether rules of the service stand between the values of a new row and the table."""
         return cls.create is not BaseService.create or cls.before_create is not BaseService.before_create
 
     def _lock_references(self, values: Mapping[str, Any]) -> None:
@@ -254,7 +254,7 @@ class BaseService(Generic[M]):
                     raise NotFound(service.thing, key).at(place, field)
 
     def _require_unique(self, rows: Sequence[Mapping[str, Any]], row_ids: Sequence[int]) -> None:
-        """Look before rows are written, to be able to say which is in the way; the index has the last word."""
+        """Raise `AlreadyExists` for the first row whose text another row has; the index has the last word at the write."""
         for field, form_of in self.unique.items():
             wanted = [(place, values[field]) for place, values in enumerate(rows) if values.get(field) is not None]
             forms = [form_of(text) for _, text in wanted]
@@ -265,13 +265,13 @@ class BaseService(Generic[M]):
 
 
 def invalidation_of(session: Session) -> Invalidation:
-    """What the transaction of `session` has made old so far."""
+    """The invalidation that the transaction of `session` has collected so far."""
     invalidation: Invalidation = session.info.setdefault(INVALIDATION, Invalidation())
     return invalidation
 
 
 def _require_near(changes: Mapping[str, Any]) -> None:
-    """Raise `InvalidField` for a date or time that rows may show but that nobody may set."""
+    """Raise `InvalidField` for a date or time that a stored row may have but a request may not."""
     for name, value in changes.items():
         if isinstance(value, FarDatetime):
             raise InvalidField(("body", name), "must be of the years 1 to 9999, or what is stored")

@@ -19,7 +19,7 @@ _KEY = "id_key"
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[M]):
-    """What is to change of a locked row, which stands at `place` in the request."""
+    """The changes of a locked row; `place` is its index in the request."""
 
     place: int
     row: M
@@ -29,8 +29,8 @@ class Change(Generic[M]):
 class BulkService(BaseService[M]):
     """A service whose rows are also changed and deleted by the thousand.
 
-    Its rules about one row stay in the hooks of `BaseService`. Those that would ask the database about each row can
-    be had for all of them at once: in `before_updates` and `before_deletes`.
+    Its rules about one row stay in the hooks of `BaseService`. A rule that would query the database for each row can be
+    written for all rows at once, in `before_updates` and `before_deletes`.
     """
 
     def update_many(self, wanted: Sequence[Mapping[str, Any]]) -> list[M]:
@@ -87,7 +87,7 @@ class BulkService(BaseService[M]):
     # -- steps -------------------------------------------------------------------------------------
 
     def _locked(self, wanted: Sequence[tuple[int, Any]], *, to_delete: bool = False) -> list[M]:
-        """The rows with these keys, locked, each at the version that goes with its key, if one does."""
+        """The rows with these keys, locked. Raises `HasChanged` where a key comes with another version than the row's."""
         found = self.repository.lock_many((key for key, _ in wanted), to_delete=to_delete)
         rows = []
         for place, (key, read_at) in enumerate(wanted):
@@ -106,7 +106,7 @@ class BulkService(BaseService[M]):
 
     def _apply_all(self, changes: Sequence[Change[M]]) -> None:
         names = sorted({name for change in changes for name in change.values})
-        # A row keeps what it does not change itself: it is locked, so that this is what is stored.
+        # A row keeps the values that it does not change: it is locked, so they are what is stored.
         rows = [
             {_KEY: change.row.id_key, **{name: change.values.get(name, getattr(change.row, name)) for name in names}}
             for change in changes
@@ -114,13 +114,13 @@ class BulkService(BaseService[M]):
         try:
             written_in_parts(self.session, rows, self.repository.update_all)
         except ShopError as error:
-            # Of the rows that really change.
+            # The index is among the rows that really change; the client knows the index in its request.
             if error.loc is not None and isinstance(error.loc[1], int):
                 error.loc = ("body", changes[error.loc[1]].place, *error.loc[2:])
             raise
 
     def _raise_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:
-        """Raise a conflict about the first row that others point to, if that is what the error is about."""
+        """Raise a conflict about the first row that others point to, if the error is a violated foreign key."""
         column = referring_column(error)
         if column is None:
             return

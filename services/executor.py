@@ -1,11 +1,11 @@
-"""Runs the work of services: one hop to a database thread, one transaction, and the news for the cache.
+"""Executor: runs the work of services in one transaction of a database thread, and invalidates what it changed.
 
-Controllers hand over functions of a session; what these return was committed before it comes back,
-and cached answers that it made old are out of date on every worker by then.
+Controllers pass functions of a session. Their result comes back after the commit, when the cached responses that they
+made old are invalid on every worker.
 
-To hand a work to a thread and its result back, while other threads compute, costs about as much as the work. So
-reads that are asked for in the same turn of the event loop share batches; and what is one statement, to read or to
-write, takes a lane, without any thread.
+To pass work to a thread, and its result back, costs about as much as the work while other threads compute. So reads of
+the same turn of the event loop share threads, and a single statement, read or write, goes through an async pool without
+a thread.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ log = logging.getLogger("shop.database")
 
 T = TypeVar("T")
 
-# So many reads share a hop at most: the slowest of them holds up the others.
+# So many reads share a thread at most: the slowest of them holds up the others.
 _READS_PER_THREAD = 4
 
-# So many answers that are too large to be held are sent at a time. Each holds up to 2 MB.
+# So many responses that are too large for the memory are sent at a time. Each holds up to 2 MB.
 _STREAMING_SLOTS = 8
 
 Read = Callable[[Session], Any]
@@ -62,16 +62,16 @@ class Executor:
         self.database = database
         self.cache = cache
         self._late_invalidations: set[asyncio.Future[None]] = set()
-        # The reads of a turn, each with the context of whoever asked first, and what became of them.
+        # The reads of a turn, each with the context of the first request for it, and their results.
         self._reads: Batcher[dict[Read, Context], dict[Read, Any]] = Batcher(dict, self._read_all)
-        # Those that no lane has sent yet.
+        # Light queries that no connection has sent yet.
         self._unsent = SingleFlight()
         self._streaming_slots = asyncio.Semaphore(_STREAMING_SLOTS)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` reads from committed data. Raises `Unavailable` with the database away.
 
-        Who asks for the same `work` before PostgreSQL is asked gets the same result.
+        Calls with the same `work` share one result until it is sent to PostgreSQL.
         """
         if isinstance(work, Query) and work.is_light:
             return await self._unsent.result(work, partial(self._read_single_statement, work))
@@ -125,7 +125,7 @@ class Executor:
 
     @asynccontextmanager
     async def streaming_slot(self) -> AsyncIterator[None]:
-        """One of the places for answers that are made while they are sent. Raises `Unavailable` if none is free in time."""
+        """A slot for a response that is rendered while it is sent. Raises `Unavailable` if none is free in time."""
         try:
             await asyncio.wait_for(self._streaming_slots.acquire(), self.database.settings.db_pool_timeout)
         except TimeoutError:
@@ -138,11 +138,11 @@ class Executor:
     async def read_cached(
         self, entry: Entry, work: Callable[[Session], RenderedResponse], found: SharedFuture[TagValues] | None = None
     ) -> tuple[RenderedResponse, bool]:
-        """The answer of `entry`, made by `work` when it is missing or old; and whether it was there."""
+        """The response of `entry`, made by `work` when it is missing or old; and whether it was there."""
         return await self.cache.get_or_load(entry, lambda: self.read(work), found)
 
     async def single_statement(self, work: SingleStatement[T]) -> T | None:
-        """What came of the statement of `work`, after its commit; None when it did nothing.
+        """The result of the statement of `work`, after its commit; None when it did nothing.
 
         Not interrupted when the client goes. Raises `Unavailable`.
         """
@@ -169,7 +169,7 @@ class Executor:
     async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.
 
-        Not interrupted when the client goes: what was committed is always told to the cache.
+        Not interrupted when the client goes: what was committed is always invalidated in the cache.
         """
         return await asyncio.shield(self._write(work, keyed))
 
@@ -202,7 +202,7 @@ class Executor:
                 await self.cache.invalidate(invalidation)
 
     def _publish_late(self, invalidation: Invalidation) -> None:
-        """Tell the cache again: a database that was frozen may have committed long after its answer was given up."""
+        """Invalidate again: a database that was frozen may have committed long after the executor gave up."""
         task = asyncio.ensure_future(self.cache.invalidate(invalidation))
         self._late_invalidations.add(task)
         task.add_done_callback(self._late_invalidations.discard)
@@ -218,7 +218,7 @@ class Executor:
 
 
 def _service_error(error: Exception) -> Exception:
-    """What the services call an error of the database, where they have a word for it."""
+    """The services' error for an error of the database, or the error itself where there is none."""
     if isinstance(error, DatabaseUnavailable):
         return Unavailable()
     if isinstance(error, DBAPIError) and sqlstate(error) == OUT_OF_RANGE:

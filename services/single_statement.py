@@ -1,4 +1,4 @@
-"""Works that are one statement, which the event loop sends itself: see `Executor.single_statement`."""
+"""Writes that are one statement, which the event loop sends itself: see `Executor.single_statement`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class SingleStatement(Generic[T_co]):
-    """One statement that does the whole of a work, what its row says, and what it makes old.
+    """A statement that is a whole write, the result that its row means, and the invalidation that follows.
 
-    It has no row where it did nothing; then the work has to be done step by step. `invalidation` is asked with the result, or
-    with None when nobody knows whether the statement took effect: then it tells of all that may be old.
+    It returns no row where it did nothing; then the write takes a transaction of several statements. `invalidation` is
+    called with the result, or with None when it is unknown whether the statement took effect: then it has all that may
+    be old.
     """
 
     statement: Prepared
