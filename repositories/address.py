@@ -16,5 +16,5 @@ class AddressRepository(BaseRepository[Address]):
     }
 
     def forget_in_orders(self, address_id: int) -> None:
-        """Take the address off the orders that name it; each of them has then changed."""
+        """Remove the address from the orders that have it, which are changed by this."""
         self.session.execute(update(Order).where(Order.address_id == address_id).values(address_id=None))

@@ -1,4 +1,4 @@
-"""What every repository can do with the rows of its model: find, lock, list, add, delete.
+"""Base repository: find, lock, list, add and delete the rows of a model.
 
 A subclass states its `model` and its `filters`: named SQL conditions whose bound parameter has the
 filter's name. Statements are built once per shape and reused, because building costs more than running.
@@ -55,7 +55,7 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
 
     @classmethod
     def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any | None]:
-        """The named columns of a row, or None. The cheap way to read what nobody will change."""
+        """The named columns of a row, or None. Cheaper than an object, for rows that the transaction does not change."""
 
         def bind(database: Engine) -> Steps[Any | None]:
             if not is_key(row_id):
@@ -72,11 +72,11 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         return self.session.execute(_rows_statement(self.model, column, fields), {"keys": list(keys)}).all()
 
     def lock(self, row_id: int) -> M | None:
-        """The row as it is now, kept from being changed by others until the transaction ends; None if there is none."""
+        """The row as it is now, locked against changes by others until the transaction ends; None if there is none."""
         return self.lock_many((row_id,)).get(row_id)
 
     def lock_many(self, row_ids: Iterable[int], *, to_delete: bool = False) -> dict[int, M]:
-        """The rows that exist, by key, locked in the order of their keys so that nobody can deadlock."""
+        """The rows that exist, by key, locked in the order of their keys so that transactions do not deadlock."""
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
         rows = self.session.scalars(_lock_statement(self.model, to_delete), {"keys": keys}) if keys else ()
         return {row.id_key: row for row in rows}
@@ -87,7 +87,7 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         return set(self.session.scalars(_key_share_statement(self.model), {"keys": keys})) if keys else set()
 
     def add(self, values: Mapping[str, Any]) -> Any:
-        """All columns of the new row with these values. What belongs to it in other tables is written as well."""
+        """All columns of the new row with these values. The same statement writes `written_along`."""
         parameters = parameters_of(self.model.__table__, values)
         return self.session.execute(row_statement(type(self)), parameters).one()
 
@@ -97,7 +97,7 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         return {row[0]: row[1] for row in stored}
 
     def delete(self, row: M) -> None:
-        """Remove the row at once, and what depends on it."""
+        """Remove the row, and what depends on it, in this moment and not at the commit."""
         self.session.delete(row)
         self.session.flush()
 

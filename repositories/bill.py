@@ -9,14 +9,14 @@ from repositories.base import BaseRepository
 from repositories.query.filters import by_value
 from repositories.query.lists import same
 
-# A bill is of the midnight (UTC) its day begins with. As dates, because that is what its indexes compare.
+# The time of a bill is the midnight (UTC) at which its day begins. As dates, because its indexes compare dates.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)
 _LAST_DAY = cast(func.timezone("UTC", bindparam("date_to")), Date)
 
-# The date as the index of ranges has it.
+# The date in the form of the index for ranges.
 _MOMENT = cast(func.least(Bill.date, literal_column("'294276-12-31'::date")), TIMESTAMP)
 
-# By the database's clock, which all workers share.
+# By the clock of the database, which all workers share.
 _THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Integer))
 
 
@@ -34,9 +34,9 @@ class BillRepository(BaseRepository[Bill]):
     }
 
     def next_number(self, kind: BillKind) -> str:
-        """The next number of this kind and year, which nobody else gets unless this transaction fails.
+        """The next number of this kind and year. No other transaction gets it unless this one fails.
 
-        Others wait for it until this transaction ends: ask for it last.
+        Other transactions wait for the counter until this one ends: call this last.
         """
         year = self.session.scalars(_THIS_YEAR).one()
         statement = insert(BillCounter).values(kind=kind.value, year=year, last_number=1)

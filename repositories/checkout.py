@@ -1,13 +1,13 @@
-"""The one statement that places a whole order.
+"""The single statement that places a whole order.
 
-Between two statements of a transaction lie a way over the network and a wait for the interpreter, while
-everybody who wants the same product, or the next number of a bill, waits as well. So one statement locks,
-looks, writes and renders the answer; on its own it is a whole transaction, and nobody waits for longer
-than PostgreSQL takes. It is prepared once per connection, to be planned once and not for every order.
+Between two statements of a transaction lie a way over the network and a wait for the interpreter, while other orders
+of the same product, or for the next number of a bill, wait as well. So one statement locks, checks, writes and renders
+the response; by itself it is a whole transaction, and others wait no longer than PostgreSQL takes. It is prepared once
+per connection, so that it is planned once and not for every order.
 
-There are two of them, which differ in how they take the goods. An order of one product takes them by an
-UPDATE that holds only where everything agrees: PostgreSQL looks again at its conditions when it had to wait
-for the row. Orders of several products would deadlock that way; they lock their rows in the order of the ids.
+There are two of them, which differ in how they take the goods. An order of one product takes them by an UPDATE with
+all conditions: PostgreSQL checks these again when it had to wait for the row. Orders of several products would deadlock
+that way; they lock their rows in the order of the ids.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def _json_value(column: str, kind: Any) -> str:
     return f"{column} AS {name}"
 
 
-# In the order of the parameters' numbers. `offered` are the prices that the client believes in, NULL where it named none.
+# In the order of the parameters' numbers. `offered` are the prices that the client expects, NULL where it sent none.
 _PARAMETERS = (
     "product_ids",  # $1
     "quantities",
@@ -91,8 +91,8 @@ def _agreed(total: str) -> str:
     return f"{total} BETWEEN $5::numeric AND {MAX_MONEY} AND {total} - $5 = coalesce($7::numeric, {total} - $5)"
 
 
-# All lines are of the same product. Its conditions stand in the UPDATE itself, to be looked at again on a row
-# that others have changed meanwhile.
+# All lines are of the same product. Its conditions are in the UPDATE itself, which checks them again on a row that
+# others have changed meanwhile.
 _SOLD_OF_ONE = f""", taken AS MATERIALIZED (
     SELECT min(product_id) AS product_id, sum(quantity) AS quantity, min(offered) AS least, max(offered) AS most
     FROM line
@@ -148,7 +148,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
 ), ledger AS (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
     SELECT product_id, -quantity, '{StockReason.SALE}', id_key FROM order_details ORDER BY id_key
-), answer AS MATERIALIZED (
+), response AS MATERIALIZED (
     SELECT orders.id_key, to_hex(orders.id_key) || '-' ||
             to_hex((extract(epoch FROM orders.updated_at) * 1000000)::bigint) AS version,
         (SELECT row_to_json(placed) FROM (
@@ -161,7 +161,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
         ) placed)::text || chr(10) AS body
     FROM orders
 ), tagged AS MATERIALIZED (
-    SELECT id_key, body, '"' || version || '.' || left(md5(body), 24) || '"' AS etag FROM answer
+    SELECT id_key, body, '"' || version || '.' || left(md5(body), 24) || '"' AS etag FROM response
 ), kept AS (
     INSERT INTO idempotency_keys (key, fingerprint, status, headers, body)
     SELECT $12, $14::bytea, 201,
@@ -183,10 +183,10 @@ _OF_MANY = _prepared("place_order", _SOLD_OF_MANY)
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What the client asked for. The lines are three lists of the same length, in the client's order.
+    """The order of a request. The lines are three lists of the same length, in the client's order.
 
-    `offered` are the prices that the client believes in, and `expected_total` what it believes is to be paid;
-    None where it did not say.
+    `offered` are the prices that the client expects, and `expected_total` the amount to pay that it expects; None where
+    it sent none.
     """
 
     product_ids: list[int]
@@ -204,7 +204,7 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class KeyToKeep:
-    """The Idempotency-Key to keep the answer under; `location` is what stands before the order's key in its path."""
+    """The Idempotency-Key to keep the response under; `location` is the part of the order's path before its key."""
 
     key: str
     fingerprint: bytes
@@ -221,10 +221,10 @@ class PlacedOrder:
 
 
 def placing(order: NewOrder, key_to_keep: KeyToKeep | None = None) -> tuple[Prepared, Parameters]:
-    """The statement that writes the order with its bill, details, stock and ledger, and its answer under the key.
+    """The statement that writes the order with its bill, details, stock and ledger, and its response under the key.
 
-    It has no row, and writes nothing, when a product or a sum is not what the client takes it for, or when the key
-    is known or at work elsewhere.
+    It returns no row, and writes nothing, when a product or a sum is not what the client expects, or when the key is
+    stored or in use by another transaction.
     """
     parameters = {name: getattr(order, name) for name in NewOrder.__slots__}
     for name in KeyToKeep.__slots__:
@@ -234,13 +234,13 @@ def placing(order: NewOrder, key_to_keep: KeyToKeep | None = None) -> tuple[Prep
 
 
 def placed(row: Row) -> PlacedOrder:
-    """The order that the statement's row is about."""
+    """The order from the row that the statement returns."""
     id_key, body, etag = row
     return PlacedOrder(id_key, body.encode(), etag)
 
 
 class CheckoutRepository:
-    """Placing orders step by step, on the connection of one session: plain rows need none of what an ORM does."""
+    """Placing orders by several statements, on the connection of a session: plain rows need no ORM."""
 
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
@@ -252,11 +252,11 @@ class CheckoutRepository:
         }
 
     def place(self, order: NewOrder) -> PlacedOrder | None:
-        """Write the order as `placing` does, within this transaction; None when something does not agree."""
+        """Write the order as `placing` does, within this transaction; None when it is not as the client expects."""
         statement, parameters = placing(order)
         prepared: set[str] = self.connection.info.setdefault("prepared", set())
         if statement.name not in prepared:
-            # One plan for all: what differs from order to order does not change how to go about it.
+            # One plan for all orders: other values need no other plan.
             self.connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
             self.connection.exec_driver_sql(f"PREPARE {statement.name} AS {statement.text}")
             prepared.add(statement.name)

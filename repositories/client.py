@@ -10,7 +10,7 @@ from repositories.query.lists import same
 class ClientRepository(BaseRepository[Client]):
     model = Client
     filters = {
-        # The query has made the key of it.
+        # `ClientQuery` has turned the address into its key.
         "email": Client.email_key == bindparam("email"),
         "name": same(Client.name, "name"),
         "lastname": same(Client.lastname, "lastname"),

@@ -1,4 +1,4 @@
-"""Queries on the answers kept by Idempotency-Key."""
+"""Queries on the replies kept by Idempotency-Key."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from repositories.csv.bulk_load import Pieces, copy_cell
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Larger bodies are written and read in pieces: the driver lets no other thread run while it turns bytes into digits, and
-# holds them several times meanwhile.
+# keeps several copies of them meanwhile.
 _LONG_BODY = 256 * 1024
 _PIECE = 2 * 1024 * 1024
 _COPIED = 64 * 1024
@@ -40,21 +40,21 @@ def lock_number(key: str) -> int:
 
 
 class IdempotencyKeyRepository:
-    """The kept answers, on the connection of one session: plain rows need none of what an ORM does with them."""
+    """The kept replies, on the connection of a session: plain rows need no ORM."""
 
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
 
     def try_lock(self, key: str) -> bool:
-        """Whether no other transaction is at work under this key. The lock ends with the transaction, however it ends."""
+        """Whether no other transaction uses this key. The lock ends with the transaction, however it ends."""
         return bool(self.connection.execute(_TRY_LOCK, {"lock": lock_number(key)}).scalar_one())
 
     def find(self, key: str) -> Any | None:
-        """The kept answer. It has to be asked for after the lock, in a statement of its own, to see what just committed."""
+        """The kept reply. To be called after the lock: a statement of its own sees what was committed just before."""
         return self.connection.execute(_FIND, {"key": key}).first()
 
     def body(self, key: str, kept: Any) -> bytes:
-        """The body of an answer that was found under the key."""
+        """The body of a reply that was found under the key."""
         if kept.body is not None:
             return bytes(kept.body)
         starts = range(1, kept.length + 1, _PIECE)
@@ -62,7 +62,7 @@ class IdempotencyKeyRepository:
         return b"".join(pieces)
 
     def keep(self, key: str, fingerprint: bytes, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Store the answer for whoever repeats the request."""
+        """Store the reply for repetitions of the request."""
         if len(body) > _LONG_BODY:
             self._copy(copied(key, fingerprint, status, headers, body))
             return
@@ -77,7 +77,7 @@ class IdempotencyKeyRepository:
             try:
                 cursor.copy_expert(_COPY, Pieces(pieces))
             except psycopg2.Error as error:
-                # As SQLAlchemy would raise it from a statement of its own.
+                # As SQLAlchemy raises it from other statements.
                 dialect = self.connection.dialect
                 is_lost = dialect.is_disconnect(error, driver, cursor)  # type: ignore[arg-type]  # it is the driver's
                 raise DBAPIError.instance(
@@ -85,7 +85,7 @@ class IdempotencyKeyRepository:
                 ) from error
 
     def purge(self, older_than_hours: int, batch: int) -> int:
-        """Remove at most `batch` answers that are older, by the database's clock; how many there were."""
+        """Remove at most `batch` replies that are older, by the clock of the database; how many were removed."""
         old = (
             select(IdempotencyKey.key)
             .where(IdempotencyKey.created_at < text("now() - make_interval(hours => :hours)"))

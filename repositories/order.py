@@ -26,5 +26,5 @@ class OrderRepository(BaseRepository[Order]):
         if order_id is None:
             return None
         order = self.lock(order_id)
-        # It may have got another bill, or gone, before it was locked.
+        # It may have got another bill, or have been deleted, before it was locked.
         return order if order is not None and order.bill_id == bill_id else None

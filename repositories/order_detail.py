@@ -25,11 +25,11 @@ class OrderDetailRepository(BaseRepository[OrderDetail]):
         return self.session.scalars(statement.execution_options(populate_existing=True)).all()
 
     def some_of(self, order_ids: Sequence[int], fields: tuple[str, ...], most: int) -> Sequence[Any]:
-        """The named columns of details of these orders, in no order: of all of them, or of `most`."""
+        """The named columns of the details of these orders, at most `most` of them, unsorted."""
         return self.session.execute(_some_of(fields), {"keys": list(order_ids), "most": most}).all()
 
     def numbers(self, order_ids: Sequence[int]) -> dict[int, int]:
-        """How many details these orders have, of those that have any."""
+        """How many details each of these orders has; orders without details are left out."""
         rows = self.session.execute(_numbers(), {"keys": list(order_ids)})
         return {row[0]: row[1] for row in rows}
 
@@ -57,6 +57,6 @@ def _numbers() -> Select[int, int]:
 
 @memoized
 def _next_of(fields: tuple[str, ...]) -> Select[Any]:
-    # In the order of the index by order, which also finds the place to go on from.
+    # In the order of the index by order, which also finds the first of these details.
     following = (OrderDetail.order_id == bindparam("order_id")) & (OrderDetail.id_key > bindparam("after"))
     return _columns(fields).where(following).order_by(OrderDetail.order_id, OrderDetail.id_key).limit(bindparam("most"))

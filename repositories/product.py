@@ -27,12 +27,12 @@ from repositories.query.lists import same
 
 
 def _cents() -> ColumnElement[int]:
-    """The price in cents, as the index of ranges has it."""
+    """The price in cents, in the form of the index for ranges."""
     return cast(Product.price * literal_column("100"), BigInteger)
 
 
 def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnElement[Any]]) -> ColumnElement[int]:
-    """The parameter `bound` in whole cents, `rounded` inwards. One below or above all prices stays so."""
+    """The parameter `bound` in whole cents, `rounded` inwards. A bound below or above all prices stays so."""
     within = func.least(func.greatest(bindparam(bound, type_=Numeric), literal_column("0")), literal_column("1e10"))
     return cast(rounded(within * literal_column("100")), BigInteger)
 
@@ -56,7 +56,7 @@ class ProductRepository(BaseRepository[Product]):
 
     @classmethod
     def written_along(cls, added: CTE) -> Sequence[Insert]:
-        """The first entry of the ledger about each new product that is there from the start."""
+        """The first entry of the ledger for each new product with stock."""
         reason = literal_column(f"'{StockReason.INITIAL.value}'", String)
         there = select(added.c.id_key, added.c.stock, reason).where(added.c.stock != literal_column("0"))
         return [insert(StockMovement).from_select(["product_id", "delta", "reason"], there)]

@@ -1,7 +1,7 @@
 """What a search for products finds, and which of it comes first.
 
-PostgreSQL's functions of migration 0011 know how texts are compared: `search_text` gives the words of any text in one
-writing, and `resembling_closely` finds names that are much like others (docs/adr/0028).
+Texts are compared by functions of migration 0011 in PostgreSQL: `search_text` gives the words of any text in one
+writing, and `resembling_closely` finds very similar names (docs/adr/0028).
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ from models import Product
 from models.product import SEARCHED_SKU, SEARCHED_TEXT, SEARCHED_WORDS
 from repositories.query.list_shape import Ranking
 
-# What is longer is not compared with names to its end: every letter costs, and so many tell names apart.
+# Of a longer text only so many letters are compared with names: every letter costs, and these tell names apart.
 _MOST_COMPARED = 64
-# A name that is less alike has other words; the connections have pg_trgm go by the same number (see `infrastructure.database.engine`).
+# A less similar name has other words. pg_trgm has the same threshold (see `infrastructure.database.engine`).
 _LEAST_SIMILARITY = 0.4
-# So much of a code has to be asked for before it may go on.
+# A search for so much of a code also finds codes that begin so.
 _SHORTEST_START = 3
-# Of more names that resemble, and of more codes that begin so, the rest are not found: it takes long to look at each.
+# At most so many similar names, and so many codes that begin so, are found: each takes time.
 _MOST_ALIKE = 1000
-# Where every letter is a word, as in scripts without spaces, half of the words of a name are nothing like it, and two
-# letters the other way round are another word.
+# Where every letter is a word, as in scripts without spaces, a name with half of the words is not similar, and two
+# letters in the other order are another word.
 _ONLY_LETTERS = "^( [a-z0-9]| [a-z][0-9][a-z][a-z])+ $"
 _TWO_LETTERS = "^( [a-z0-9]| [a-z][0-9][a-z][a-z]){1,2} $"
-# What `search_text` gives for a text without words.
+# The result of `search_text` for a text without words.
 _NOTHING = "  "
 
 _asked = bindparam("q", type_=Text)
@@ -46,7 +46,7 @@ _asked_words = func.search_text(_asked, False)
 _asked_code = func.nullif(func.replace(_asked_words, " ", ""), "")
 _like_names = func.nullif(func.search_text(func.left(_asked, _MOST_COMPARED), True), _NOTHING)
 
-# None of these is true of any product where nothing that is asked for is a letter or a digit.
+# No product fulfils any of these where the search has no letter and no digit.
 _has_in_name = Product.search_name.like(
     literal("%").concat(func.nullif(func.search_text(_asked, True), _NOTHING)).concat("%")
 )
@@ -58,7 +58,7 @@ _has_start_of_code = _code.like(
 _phrases = func.search_phrases(_asked)
 _has_words = and_(
     literal_column(SEARCHED_WORDS).bool_op("@>")(func.string_to_array(func.nullif(func.btrim(_asked_words), ""), " ")),
-    # The index knows which words there are, and not in which order. PostgreSQL looks only where it has to.
+    # The index has the words and not their order. The order is compared only where the search has a phrase.
     case(
         (func.cardinality(_phrases) == 0, true()),
         else_=literal_column(SEARCHED_TEXT, Text).bool_op("~~")(func.all(_phrases)),
@@ -68,12 +68,12 @@ _similarity = func.word_similarity(_like_names, Product.search_name)
 
 
 def _few(among: Sequence[ColumnElement[bool]]) -> Select[tuple[int]]:
-    """The keys of what is found where few products have all the words, of those that fulfil the conditions `among`."""
+    """The keys of the matches where few products have all the words, of those that fulfil the conditions `among`."""
     rows = select(Product.id_key).where(*among)
     first = rows.order_by(Product.id_key).limit(_MOST_ALIKE)
     only_letters = _like_names.regexp_match(_ONLY_LETTERS)
     alike = first.where(Product.search_name.bool_op("%>")(_like_names), ~only_letters).cte("alike")
-    # Of very many names that resemble, the closest are found in any case.
+    # Of very many similar names, the most similar are found in any case.
     are_more = select(func.count() == _MOST_ALIKE).select_from(alike).scalar_subquery()
     closely = select(func.resembling_closely(_like_names)).where(
         or_(only_letters, are_more), ~_like_names.regexp_match(_TWO_LETTERS)

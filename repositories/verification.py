@@ -14,7 +14,7 @@ from models import OrderDetail, StockMovement
 from models.order import OrderStatus
 from models.stock_movement import StockReason
 
-# The ledger summed up movement by movement, beside what the details of orders that stand have taken.
+# The ledger added up movement by movement, beside the quantities in the details of orders that are not canceled.
 _STOCK = text(f"""
     WITH movement AS (
         SELECT product_id, delta, reason, sum(delta) OVER (PARTITION BY product_id ORDER BY id_key) AS balance
@@ -53,7 +53,7 @@ _LOST_DETAILS = text("""
     WHERE o.id_key IS NULL ORDER BY d.id_key LIMIT :limit
 """)
 
-# What the server numbered, per kind and year, beside its counters; `missing` is the first number left out.
+# The numbers that the server gave, per kind and year, beside its counters; `missing` is the first number left out.
 _NUMBERS = text("""
     WITH given AS (
         SELECT CASE split_part(bill_number, '-', 1) WHEN 'BILL' THEN 'sale' ELSE 'credit' END AS kind,
@@ -84,8 +84,8 @@ _CHECKOUTS = """
         AND convert_from(body, 'UTF8')::jsonb ? 'order_details'
 """
 
-# An order that was deleted later has left its trace in the ledger: its goods went out and came back. Lines of
-# products that are gone, and their ledger with them, say nothing either way.
+# An order that was deleted later has left entries in the ledger: its goods went out and came back. Lines of deleted
+# products, whose ledger went with them, prove nothing.
 _KEYS = text(f"""
     WITH checkout AS ({_CHECKOUTS}), line AS (
         SELECT key, (line ->> 'id_key')::bigint AS detail_id, (line ->> 'product_id')::bigint AS product_id
@@ -104,7 +104,7 @@ _KEYS = text(f"""
     ORDER BY key LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
-# A transaction that is at work is idle between its statements too, but not for long.
+# Every transaction is idle between its statements, but not for long.
 _IDLE = text("""
     SELECT pid, application_name, extract(epoch FROM clock_timestamp() - state_change) AS seconds
     FROM pg_stat_activity
@@ -113,7 +113,7 @@ _IDLE = text("""
     ORDER BY pid LIMIT :limit
 """)
 
-# All that may have another key than `models.text_key.email_key` makes, which knows domains, as PostgreSQL does not.
+# Clients whose key may differ from `models.text_key.email_key`, which knows domains; PostgreSQL does not.
 _EMAIL_KEYS = text(r"""
     SELECT id_key, email, email_key FROM clients
     WHERE email_key <> text_key(email) OR email_key ~ 'xn--|\u3002|\.$' ORDER BY id_key
@@ -136,13 +136,13 @@ Rows = Sequence[Row[Any]]
 
 
 class VerificationRepository:
-    """Looks over whole tables through one session."""
+    """Checks whole tables through one session."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     def count(self, things: str) -> int:
-        """How many there are of `things`, one of the names that the invariants are about."""
+        """How many `things` there are; the names are those of `_COUNTS`."""
         return int(self.session.execute(_COUNTS[things]).scalar_one())
 
     def broken_stock(self, limit: int | None) -> Rows:
@@ -162,7 +162,7 @@ class VerificationRepository:
         return self._rows(_NUMBERS, limit)
 
     def broken_keys(self, limit: int | None) -> Rows:
-        """Kept answers of checkouts: `key, order_id, keys` (with this order), `lost` (the order never was)."""
+        """Kept replies of checkouts: `key, order_id, keys` (with this order), `lost` (the order never existed)."""
         return self._rows(_KEYS, limit)
 
     def unsure_email_keys(self) -> Rows:

@@ -46,7 +46,7 @@ class BaseService(Generic[M]):
     repository_type: ClassVar[type[BaseRepository[Any]]]
     # Field of a body -> the service of the entity it points to.
     references: ClassVar[Mapping[str, type["BaseService[Any]"]]] = {}
-    # Unique field -> what makes the form of a text by which rows are told apart, from the model.
+    # Unique field -> the function that makes the form by which its texts are compared, from the model.
     unique: ClassVar[Mapping[str, Callable[[str], str]]] = {}
     # What the database puts into a field left out.
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -81,7 +81,7 @@ class BaseService(Generic[M]):
 
     @classmethod
     def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
-        """The page that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column nobody may sort by."""
+        """The page that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column that is not sortable."""
         require_sortable(cls.repository_type, query, fields)
         return cls.repository_type.page_query(query, fields, **fixed)
 

@@ -10,7 +10,7 @@ from psycopg2.errors import UniqueViolation
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
-# One import at a time: two of them may want the same rows in different orders.
+# One import at a time: two imports may lock the same rows in different orders.
 _IMPORT_LOCK = 7_240_120
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -28,7 +28,7 @@ def copy_cell(value: Any) -> str:
 
 
 def copy_cells(texts: Sequence[str]) -> Sequence[str]:
-    """What `copy_cell` gives for each text, found out at once where none of them needs an escape."""
+    """The result of `copy_cell` for each text; fast where none of them needs an escape."""
     whole = "".join(texts)
     return [*map(copy_cell, texts)] if any(sign in whole for sign in _ESCAPES) else texts
 
@@ -72,7 +72,7 @@ class Rows:
 
 
 class Copy:
-    """Rows for a table, ready for COPY: to make them so costs several times as much as to send them."""
+    """Rows for a table, ready for COPY: to format them costs several times as much as to send them."""
 
     def __init__(self, table: Table, columns: Mapping[str, Sequence[str]]) -> None:
         self.statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (ENCODING 'UTF8', NULL '')"
@@ -87,20 +87,20 @@ class BulkLoad:
         self._next_key: int | None = None
 
     def wait_for_others(self) -> None:
-        """Return when no other import runs; none begins before this transaction ends."""
+        """Return when no other import runs; no other one begins before this transaction ends."""
         self.session.execute(select(func.pg_advisory_xact_lock(_IMPORT_LOCK)))
 
     def count_keys(self, table: Table) -> None:
-        """From now on give keys of the table without asking for them: nobody else can add rows to it meanwhile."""
+        """From now on assign keys of the table without a query: nobody else can add rows to it meanwhile."""
         self._next_key = self.session.scalars(select(func.nextval(self._sequence(table)))).one()
 
     @property
     def counts_keys(self) -> bool:
-        """Whether new keys can be had without the connection."""
+        """Whether new keys are assigned without a query."""
         return self._next_key is not None
 
     def stop_counting(self, table: Table) -> None:
-        """Let the database go on behind the keys that were counted, if any were."""
+        """Set the sequence behind the keys that were assigned, if any were."""
         if self._next_key is not None:
             self.session.execute(select(func.setval(self._sequence(table), self._next_key, False)))
             self._next_key = None
@@ -114,7 +114,7 @@ class BulkLoad:
         return [*map(str, sorted(self.session.scalars(drawn)))]
 
     def _sequence(self, table: Table) -> str:
-        # Asked for once: as part of a statement it would be looked up for every key.
+        # Queried once: as part of a statement it would be looked up for every key.
         name: str = self.session.scalars(select(func.pg_get_serial_sequence(table.name, "id_key"))).one()
         return name
 
@@ -127,7 +127,7 @@ class BulkLoad:
             cursor.copy_expert(copy.statement, Pieces([copy.rows]))
 
     def stored(self, work: Callable[[], None]) -> bool:
-        """Whether `work` could be done; not when a row is not unique, and then nothing of it was."""
+        """Whether `work` was done. It is not, and changes nothing, where a row is not unique."""
         try:
             with self.session.begin_nested():
                 work()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 
 class Sink(Protocol):
-    """Where the file goes. Each call of `write` brings one row, the header included."""
+    """The target of the file. Each call of `write` has one row; the first one has the header."""
 
     def write(self, row: bytes) -> object: ...
 

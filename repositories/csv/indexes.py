@@ -1,10 +1,9 @@
-"""Loads into empty tables: their indexes and foreign keys are set aside, and made anew when all rows are there.
+"""Loads into empty tables: their indexes and foreign keys are dropped, and created again when all rows are stored.
 
 To enter a row into ten indexes and to look up two foreign keys costs many times as much as to store it; to build an
 index of many rows costs a fraction of that. The price is that nobody else can use the tables until the transaction
-ends, so it is done only where there is nothing yet that anybody could want. All of it belongs to that transaction:
-however it ends, the tables have their indexes and foreign keys. What keeps names, codes and addresses unique stays all
-the time.
+ends, so it is done only with empty tables. All of it belongs to that transaction: however it ends, the tables have
+their indexes and foreign keys. Unique indexes stay all the time.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ _INDEXES = text("""
     SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
     FROM pg_index WHERE indrelid = ANY (CAST(:tables AS regclass[])) AND NOT indisunique ORDER BY indexrelid
 """)
-# Foreign keys, and primary keys that nobody points to: their values are the database's own, and different anyway.
+# Foreign keys, and primary keys that no foreign key points to: the database assigns their values, all different.
 _KEYS = text("""
     SELECT conrelid::regclass::text AS table, quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
     FROM pg_constraint AS kept WHERE conrelid = ANY (CAST(:tables AS regclass[])) AND (contype = 'f' OR (
@@ -32,10 +31,10 @@ _KEYS = text("""
 
 
 def set_aside(session: Session, tables: Sequence[Table]) -> list[str]:
-    """Drop what can be made anew of the tables, if all of them are empty; the statements that make it anew.
+    """Drop indexes and foreign keys of the tables, if all tables are empty; the statements that create them again.
 
-    A table stands behind those that it points to. The list is empty where a table has rows, or is so busy that
-    it cannot be had for oneself within two seconds: then nothing was dropped.
+    A table stands behind those that it points to. The list is empty where a table has rows, or cannot be locked within
+    two seconds: then nothing was dropped.
     """
     if not _lock_empty(session, tables):
         return []
@@ -48,22 +47,22 @@ def set_aside(session: Session, tables: Sequence[Table]) -> list[str]:
 
 
 def make_anew(session: Session, statements: Sequence[str]) -> None:
-    """Run what `set_aside` gave."""
+    """Run the statements that `set_aside` returned."""
     _run(session, *statements)
 
 
 def _lock_empty(session: Session, tables: Sequence[Table]) -> bool:
-    """Keep everybody else from the tables, and from those they point to; not if there are rows, or others at work."""
+    """Whether the tables are empty and locked, with those that they point to; not while other transactions use them."""
     if not _are_empty(session, tables):
         return False
     referenced = {key.column.table.name for table in tables for key in table.foreign_keys}
     names = [table.name for table in tables]
-    # What is pointed to first, as everybody else locks.
+    # Tables that are pointed to come first, in the order of all locks.
     locked = ", ".join([*sorted(referenced - set(names)), *names])
     savepoint = session.begin_nested()
     try:
         _run(session, f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'", f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
-        # Rows may have come while the lock was waited for.
+        # Rows may have been added during the wait for the lock.
         empty = _are_empty(session, tables)
     except OperationalError as error:
         if sqlstate(error) != LOCK_TIMEOUT:

@@ -36,10 +36,10 @@ Steps = Generator[BoundQuery, Sequence[Any], T]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query(Generic[T_co]):
-    """A read that does not know who executes it. Called with a session, it takes the connection of that.
+    """A read, whether the async pool or a session executes it. Called with a session, it uses its connection.
 
     `bind` begins the read anew each time, on the database that it is for. A query that is not `is_light` takes
-    PostgreSQL, or the rendering of its rows, so long that nobody should wait behind it: it is for a thread.
+    PostgreSQL, or the rendering of its rows, so long that it would hold up others: it is for a thread.
     """
 
     bind: Callable[[Engine], Steps[T_co]]

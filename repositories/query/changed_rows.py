@@ -1,4 +1,4 @@
-"""Many rows added, changed or removed by few statements, for requests about thousands of them at once."""
+"""Many rows added, changed or removed by few statements, for requests about thousands of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class ChangedRows(NewRows):
     """A table whose rows are added, changed and removed by the thousand.
 
-    What is changed or removed must have been locked before.
+    Rows must be locked before they are changed or removed.
     """
 
     session: Session
@@ -34,7 +34,7 @@ class ChangedRows(NewRows):
         added: list[T] = []
         statement = rows_statement(type(self), tuple(values[0]), fields)
         for rows in portions(in_places(values)):
-            # Keys are given in the order of the places; in which order rows come back, nothing says.
+            # Keys are assigned in the order of the places, but RETURNING promises no order.
             found = self.session.execute(statement, {"rows": rows}).all()
             added.append(shown(sorted(found, key=itemgetter(0))))
         return added
@@ -46,13 +46,13 @@ class ChangedRows(NewRows):
         given = given_rows(self.model.__table__, tuple(rows[0]))
         values = {name: given.c[name] for name in rows[0] if name != "id_key"}
         statement = update(self.model).where(self.model.id_key == given.c.id_key).values(values)
-        # As objects: what the database computes, the version among it, is then known of every row.
+        # As objects, so that they have what the database computes, such as the version.
         refreshed = statement.returning(self.model).execution_options(synchronize_session=False, populate_existing=True)
         for some in portions(rows):
             self.session.scalars(refreshed, {"rows": some}).all()
 
     def delete_all(self, row_ids: Sequence[int]) -> None:
-        """Remove the rows at once, and what depends on them."""
+        """Remove the rows, and what depends on them."""
         for start in range(0, len(row_ids), ROWS_PER_STATEMENT):
             keys = list(row_ids[start : start + ROWS_PER_STATEMENT])
             removal = delete(self.model).where(self.model.id_key == func.any(bindparam("keys")))

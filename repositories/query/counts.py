@@ -1,7 +1,7 @@
-"""How many rows a list has: counted as far as it has to be exact, and not counted again while it must still be so.
+"""How many rows a list has: counted as far as it has to be exact, and not counted again while it cannot have changed.
 
-To count, PostgreSQL has to visit every row that matches, and ten thousand of them take longer than a page. So what was
-counted is remembered for some seconds, and PostgreSQL asked whether it can have changed. Two things say that it cannot:
+To count, PostgreSQL has to visit every row that matches, and ten thousand of them take longer than a page. So a count is
+kept for some seconds, and the next statement asks PostgreSQL whether it can have changed. Two things prove that it cannot:
 
 - No transaction has ended since, in other words PostgreSQL's snapshot is the same. Then every list is as long as it was.
 - The list was longer than `EXACT_COUNT_LIMIT`, and fewer rows of the table were changed or deleted since than it was too
@@ -23,29 +23,29 @@ from schemas.base import EXACT_COUNT_LIMIT
 
 COUNTED_TO = 2 * EXACT_COUNT_LIMIT
 
-# PostgreSQL's processes tell each other of changes a second or more late. So a list is also trusted no longer than it
+# PostgreSQL's figures on changes are a second or more late. So a count is also trusted no longer than the list
 # would take to lose all its rows beyond the limit at this pace, and never longer than some seconds.
 _MOST_ROWS_LOST_PER_SECOND = 1000
 _MOST_SECONDS = 10.0
-# What is remembered, in bytes, and what one list takes beside the texts of its filters.
+# The bound of the kept counts in bytes, and what one list takes beside the texts of its filters.
 _SIZES_BYTES, _SIZE_BYTES = 2 * 1024 * 1024, 1500
 # A filter by more values than these is known by a digest of them.
 _MOST_VALUES_KEPT = 8
-# To count fewer rows than this takes no longer than to remember how many they were.
+# To count fewer rows than this takes no longer than to keep the count.
 _FEWEST_KEPT = 1000
 
 
 class Size(NamedTuple):
-    """So many rows match, or about so many."""
+    """How many rows match, exactly or by an estimate."""
 
     total: int
     estimated: bool = False
 
 
 class Count(NamedTuple):
-    """What the columns of a statement say: see `columns`."""
+    """The values of the columns that `columns` adds to a statement."""
 
-    # None where a list that is known is as it was.
+    # None where a list whose count is kept has not changed.
     rows: int | None
     churn: int = 0
     snapshot: str | None = None
@@ -53,7 +53,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CountedList:
-    """A list that was counted, and its size by that."""
+    """The count of a list that is kept, and the size by it."""
 
     count: Count
     size: Size
@@ -62,12 +62,12 @@ class CountedList:
 
     @property
     def spare(self) -> int:
-        """How many rows may leave the list before it might have to be counted exactly; negative if it was."""
+        """How many rows may leave the list before it has to be counted exactly; negative if it was."""
         return max((self.count.rows or 0) - EXACT_COUNT_LIMIT - 1, -1)
 
     @property
     def until(self) -> float:
-        """When this is too old to be trusted, by the monotonic clock."""
+        """When the count is too old to be trusted, by the monotonic clock."""
         lasts = self.spare / _MOST_ROWS_LOST_PER_SECOND if self.size.estimated else _MOST_SECONDS
         return self.since + min(lasts, _MOST_SECONDS)
 
@@ -77,28 +77,28 @@ Key = tuple[Engine, str, frozenset[tuple[str, Any]]]
 
 
 class CountedLists:
-    """The lists of many rows that were counted lately, of all databases that this process uses: up to `capacity` bytes."""
+    """LRU cache of the counts of long lists, of all databases that this process uses: up to `capacity` bytes."""
 
     def __init__(self, capacity: int = _SIZES_BYTES) -> None:
         self._lists: LruCache[Key, CountedList] = LruCache(capacity)
-        # Whatever thread reads a list counts it.
+        # Any thread may count a list.
         self._lock = Lock()
 
     @staticmethod
     def key(database: Engine, table: str, wanted: Mapping[str, Any]) -> Key:
-        """What tells a list from all others: the filters `wanted` of a table."""
+        """The key of the list of a table with the filters `wanted`."""
         return database, table, frozenset((name, _short(value)) for name, value in wanted.items())
 
     def get(self, key: Key) -> CountedList | None:
-        """What is known of the list, unless that is too old."""
+        """The kept count of the list, unless it is too old."""
         with self._lock:
             found = self._lists.get(key)
         return found if found is not None and found.until > time.monotonic() else None
 
     def size(self, key: Key, count: Count, known: CountedList | None) -> Size | None:
-        """What a count says, of which a statement was told what is `known`.
+        """The size by the `count` of a statement, whose parameters were those of the kept count `known`.
 
-        None for a list that turned out to be long: somebody has to estimate it, see `keep`.
+        None for a list that turned out to be long: the caller has to estimate it and to `keep` the estimate.
         """
         if count.rows is None and known is not None:
             return known.size
@@ -115,7 +115,7 @@ class CountedLists:
 
 
 def _short(value: Any) -> Any:
-    """What stands for the value of a filter: of very many values a digest, so that a key takes little memory."""
+    """The value of a filter, or a digest of very many values, so that a key takes little memory."""
     if isinstance(value, tuple) and len(value) > _MOST_VALUES_KEPT:
         return sha256(repr(value).encode()).digest()
     return value
@@ -134,21 +134,21 @@ def parameters(known: CountedList | None) -> dict[str, Any]:
 
 
 def columns(table: str, counted: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
-    """The columns of a `Count`: the number `counted`, or NULL where a known list is as it was; churn; snapshot.
+    """The columns of a `Count`: the number `counted`, or NULL where the kept count still holds; churn; snapshot.
 
     PostgreSQL does not execute what a CASE does not choose.
     """
     name: ColumnElement[Any] = literal_column(f"'{table}'::regclass")
-    # In queries of their own, which are asked once and not for every row.
+    # In subqueries, which are executed once and not for every row.
     churn = select(func.pg_stat_get_tuples_updated(name) + func.pg_stat_get_tuples_deleted(name)).scalar_subquery()
-    # With the server's start, because one that takes over after a failure may give the same numbers again. Whoever has
-    # written in this transaction sees more than a snapshot says.
+    # With the start of the server, because one that takes over after a failure may repeat the numbers. A transaction that
+    # has written sees more than its snapshot says.
     snapshot: ColumnElement[str] = literal_column(
         "concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())", Text
     )
     only_reads = func.pg_current_xact_id_if_assigned().is_(None)
     now = select(case((only_reads, snapshot))).scalar_subquery()
-    # Figures that were lost in a crash begin at zero again, and then tell nothing.
+    # After a crash the figures begin at zero again; then they prove nothing.
     still_long = (churn - bindparam("churn", type_=BigInteger)).between(0, bindparam("spare", type_=BigInteger))
     unchanged = now == bindparam("snapshot", type_=Text)
     return case((or_(still_long, unchanged), None), else_=counted), churn, now

@@ -9,7 +9,7 @@ from schemas.base import IN_SUFFIX
 
 
 def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:
-    """The filters by one value of each column, and those by several.
+    """The filters by one value of each column, and the filters by several values.
 
     Several values are one parameter, an array: however many there are, the statement is the same. One value has a
     condition of its own, because an index on the column then gives the rows in the order of their keys.

@@ -14,11 +14,11 @@ from repositories.query.lists import are_many_statement, matching, page_statemen
 from schemas.base import ListQuery, Page
 from schemas.json_schema import MAX_KEY
 
-# A page of more rows takes so long to be rendered that nobody should wait behind it, and one that lies farther, to be found.
+# A longer page takes too long to be rendered on the event loop, and one that lies farther, to be found on the read pool.
 _LIGHT_LIMIT = 100
 _LIGHT_SKIP = 1000
 
-# If a search is estimate to find so much, an estimate is what will be told anyway; to count it takes long.
+# A search that finds so many rows by the estimate is not counted: that takes long, and the result is an estimate anyway.
 _SURELY_LONG = 2 * COUNTED_TO
 
 _counted_lists = CountedLists()
@@ -77,7 +77,7 @@ class ListQueries(ListedTable):
     def _size_from_count(
         cls, key: Key, wanted: Mapping[str, Any], count: Count, known: CountedList | None
     ) -> Steps[Size]:
-        """What the count says, and, of a list that is too long to be counted, what the planner believes."""
+        """The size by the count, or by the planner's estimate for a list that is too long to be counted."""
         size = _counted_lists.size(key, count, known)
         if size is not None:
             return size
@@ -87,7 +87,7 @@ class ListQueries(ListedTable):
 
     @classmethod
     def _are_many(cls, wanted: Mapping[str, Any]) -> Steps[bool]:
-        """Whether a filter that ranks its rows has so many that they are found and ranked in the simple way."""
+        """Whether a filter that ranks its rows finds so many that they are ranked by classes (see `Ranking`)."""
         if not cls.rankings.keys() & wanted.keys():
             return False
         rows = yield BoundQuery(are_many_statement(cls, tuple(sorted(wanted))), wanted)
@@ -95,13 +95,13 @@ class ListQueries(ListedTable):
 
     @classmethod
     def _estimate(cls, wanted: Mapping[str, Any]) -> Steps[int]:
-        """How many rows of a long list the planner believes to match; it looks at statistics, not at rows."""
+        """How many rows match by the planner's estimate, which takes statistics and no rows."""
         rows = yield BoundQuery(Explain(matching(cls, tuple(sorted(wanted)), are_many=True)), wanted)
         return int(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _count_in(rows: Sequence[Any], query: ListQuery) -> Count | None:
-    """What was counted, where a page says so: one without rows does only if it is the first."""
+    """The count in the rows of a page. A page without rows has one only if it is the first: zero."""
     if not rows:
         return Count(0) if query.after is None and not query.skip else None
     count = Count(*rows[0][-len(Count._fields) :])

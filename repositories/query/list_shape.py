@@ -1,4 +1,4 @@
-"""What a list is, apart from the values that are asked for: its table, its filters, its order, its columns."""
+"""The shape of a list, apart from the values of its filters: its table, filters, order and columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, Select
 
 Sort = tuple[tuple[str, bool], ...]
 
-# Of so many rows, nobody looks for more that are only a little like them.
+# A search with so many matches does not look for similar texts as well.
 MANY = 1000
 
 
 def decisive(sort: Sort) -> Sort:
-    """The part of an order that decides: a column mentioned again does not, nor what stands behind the key."""
+    """The part of an order that has an effect: a repeated column has none, nor has a column behind the key."""
     first: dict[str, bool] = {}
     for name, descends in sort:
         first.setdefault(name, descends)
@@ -26,9 +26,10 @@ def decisive(sort: Sort) -> Sort:
 class Ranking:
     """A filter that orders what it finds, the best match first.
 
-    To tell how alike texts are takes long. Where `MANY` of the rows that fulfil the other filters are `many`, or more,
-    just these are found, and they come class by class: those of which the first of `classes` is true, then the second,
-    at last all others. Else `few` are found, given the conditions of the other filters, and the most like come first.
+    To compute how similar texts are takes long. Where at least `MANY` of the rows that fulfil the other filters fulfil
+    `many`, only these are found, and they come class by class: first those that fulfil the first of `classes`, then the
+    second, at last all others. Else the rows of `few` are found, which is given the conditions of the other filters, and
+    the most similar come first.
     """
 
     similarity: ColumnElement[Any]
@@ -38,20 +39,20 @@ class Ranking:
 
 
 class ListedTable:
-    """A table whose rows are listed. A subclass states its model and what can be asked for."""
+    """A table whose rows are listed. A subclass states its model and its filters."""
 
     model: ClassVar[type[Any]]
     # Named conditions whose bound parameter has the filter's name.
     filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Those by a value that a GiST index holds behind the key, as that index has it: see `_in_order_of_keys`.
+    # Filters by a value that a GiST index holds behind the key, in the form of the index: see `lists._in_order_of_keys`.
     ranges: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
-    # Filters that bring an order of their own; what they find depends on the other filters.
+    # Filters with an order of their own; what they find depends on the other filters.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ListShape:
-    """A list apart from its values. `by_key` is a page by key; of `are_many`, see `Ranking`."""
+    """A list apart from the values of its filters. `by_key` is a page behind a key; for `are_many` see `Ranking`."""
 
     fields: tuple[str, ...]
     filters: tuple[str, ...]

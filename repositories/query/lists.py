@@ -28,10 +28,10 @@ from repositories.query.statement_cache import memoized
 # With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
 _AFTER = sql_cast(bindparam("after"), BigInteger)
 
-# So many rows stand up to the end of the page: what it shows and what it passes over.
+# The number of rows up to the end of the page: those that it shows and those that it passes over.
 _REACH = bindparam("reach", type_=BigInteger)
 
-# So few rows are found by their value and put in order sooner than a walk in the order of the keys comes upon them.
+# So few rows are found by their value and sorted faster than they are found in the order of the keys.
 _FEW = 2000
 
 
@@ -47,14 +47,14 @@ def same(column: Any, parameter: str) -> ColumnElement[bool]:
 
 @memoized
 def matching(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False) -> Select[Any]:
-    """The rows that match, without any of their columns."""
+    """The rows that match, without their columns."""
     rows: Select[Any] = select(literal_column("1")).select_from(listed.model)
     return rows.where(*_filtering(listed, filters, are_many))
 
 
 @memoized
 def are_many_statement(listed: type[ListedTable], filters: tuple[str, ...]) -> Select[Any]:
-    """Whether the rows are so many that they are found and ranked in the simple way."""
+    """Whether the rows are so many that they are ranked by classes (see `Ranking`)."""
     rows = matching(listed, filters, are_many=True).limit(MANY).subquery()
     return select(func.count() >= MANY).select_from(rows)
 
@@ -87,7 +87,7 @@ def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -
 
 
 def _conditions(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[bool]]:
-    """What is true of every row of the page."""
+    """The conditions that every row of the page fulfils."""
     if _only_ranges(listed, shape):
         return [listed.ranges[name] for name in shape.filters]
     return _filtering(listed, shape.filters, shape.are_many)
@@ -142,16 +142,16 @@ def _has_two_ends(listed: type[ListedTable], shape: ListShape) -> bool:
 
 
 def _key(listed: type[ListedTable], shape: ListShape) -> Any:
-    """The key as the index has it that is to be taken: `models.base.range_index` says why there are two."""
+    """The key in the form of the index to be used; `models.base.range_index` says why there are two."""
     key = listed.model.id_key
     return key + literal_column("0") if _only_ranges(listed, shape) else key
 
 
 def _in_order_of_keys(listed: type[ListedTable], shape: ListShape) -> ColumnElement[Any]:
-    """The order of the keys, said in a way that makes PostgreSQL take the GiST index of key and column.
+    """The order of the keys, written so that PostgreSQL uses the GiST index of key and column.
 
-    That index leaves out whole stretches of keys without a match. A walk along the primary key would visit all rows
-    of a stretch: every order of three years, to find those of this week.
+    That index skips whole ranges of keys without a match. A scan of the primary key would visit all rows of such a
+    range: every order of three years, to find those of this week.
     """
     start = _AFTER if shape.by_key else literal_column("0::bigint")
     distance: ColumnElement[Any] = _key(listed, shape).self_group().op("<->")(start)
@@ -162,8 +162,8 @@ def _between(listed: type[ListedTable], shape: ListShape, counted: bool) -> Sele
     """The page of a range with two ends, in the order of the keys.
 
     Every node of the GiST index that reaches beyond one end has a row there. But between two ends a node may have
-    none although its values go from below to above, and of a narrow range most nodes are like that. PostgreSQL does
-    not see this when it plans. So the statement looks how many rows there are, and walks that index only to many.
+    none although its values go from below to above, and of a narrow range most nodes are like that. The planner does
+    not know this. So the statement counts the rows first, and scans that index only if they are many.
     """
     key = listed.model.id_key
     few = matching(listed, shape.filters).with_only_columns(key).limit(literal_column(str(_FEW + 1))).cte("few")
@@ -186,14 +186,14 @@ def ranking_of(listed: type[ListedTable], shape: ListShape) -> Ranking | None:
 
 
 def _ranked(listed: type[ListedTable], shape: ListShape, ranking: Ranking, counted: bool) -> Select[Any]:
-    """Find the matches once, and count and rank what was found: to tell how alike texts are costs most of the time."""
+    """Find the matches once, then count and rank them: to compute how similar texts are takes most of the time."""
     found = _keys(listed, shape, ranking.similarity).cte("found")
     size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     return _cut_out(listed, shape, found, size)
 
 
 def _found_once(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
-    """The page, in an order asked for, of rows that are few and take long to be found: found once, and counted."""
+    """The page, in a requested order, of few rows that take long to be found: they are found once, and counted."""
     found = select(listed.model.id_key).where(*_conditions(listed, shape)).cte("found")
     size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
     columns = [*_columns(listed.model, shape.fields), *size]
@@ -208,9 +208,9 @@ def _number_of(rows: FromClause) -> ColumnElement[int]:
 
 
 def _classed(listed: type[ListedTable], shape: ListShape, ranking: Ranking, counted: bool) -> Select[Any]:
-    """The page of many rows that come class by class. Of each class no more are read than the page may show.
+    """The page of many rows that come class by class. Of each class, only rows up to the end of the page are read.
 
-    Most pages are of the first class alone. Then PostgreSQL does not look for the others.
+    Most pages are of the first class alone. Then PostgreSQL does not search the others.
     """
     classes = (*ranking.classes, ranking.many)
     first, *others = [_class(listed, shape, classes, place) for place in range(len(classes))]
@@ -226,15 +226,15 @@ def _class(
 ) -> Select[Any]:
     """The keys of the class at `place`, each with a value that is larger the earlier the class comes."""
     value: ColumnElement[int] = literal_column(str(len(classes) - place))
-    # A row of a class is among the many. PostgreSQL takes two conditions for rarer than one, and then shuns the walk by key.
+    # A row of a class is among the many anyway. With a second condition the planner would expect fewer rows, and not scan by key.
     of_class = [classes[place], *(earlier.is_not(true()) for earlier in classes[:place])]
     keys = select(listed.model.id_key, value.label("value")).where(*_unranked(listed, shape.filters), *of_class)
     return keys.order_by(listed.model.id_key).limit(_REACH)
 
 
 def _descending(listed: type[ListedTable], shape: ListShape) -> Any | None:
-    """The column by which alone the list descends, if rows may be equal in it."""
-    # What a search finds is all found before it is sorted, and finding it is what costs.
+    """The only column of a descending order, if rows may be equal in it."""
+    # The matches of a search are all found before they are sorted, and finding them takes the time.
     if len(shape.sort) != 1 or listed.rankings.keys() & shape.filters:
         return None
     ((name, descends),) = shape.sort
@@ -247,8 +247,8 @@ def _descended(listed: type[ListedTable], shape: ListShape, column: Any, counted
     """The page of a list that descends by a column in which many rows may be equal.
 
     Rows of equal value stay in the order of their keys, but an index that is read backwards has them the other way
-    round, and PostgreSQL would sort all that have the first value. So it looks for the value at which the page ends:
-    rows above it are fewer than those up to the end of the page, and of the rows at it as many are read forwards.
+    round, and PostgreSQL would sort all rows of the first value. So the statement finds the value at which the page ends:
+    rows above it are fewer than those up to the end of the page, and of the rows with it as many are read forwards.
     """
     keys = _keys(listed, shape, column)
     first = keys.order_by(column.desc()).limit(_REACH).subquery()
@@ -267,7 +267,7 @@ def _descended(listed: type[ListedTable], shape: ListShape, column: Any, counted
 
 
 def _keys(listed: type[ListedTable], shape: ListShape, value: ColumnElement[Any]) -> Select[Any]:
-    """The keys of the rows that match, each with a `value` to put them in order."""
+    """The keys of the rows that match, each with a `value` to sort by."""
     return select(listed.model.id_key, value.label("value")).where(*_conditions(listed, shape))
 
 
@@ -276,7 +276,7 @@ def _cut_out(
 ) -> Select[Any]:
     """The rows of a page of the keys `found`.
 
-    The page is cut out before its rows are read: of many matches, PostgreSQL would read the whole table instead.
+    The page is cut out before its rows are read: with many matches, PostgreSQL would read the whole table instead.
     """
     page = _limited(select(found).order_by(*_order_of_found(found)), shape).cte("page")
     statement = select(*_columns(listed.model, shape.fields), *size).join_from(

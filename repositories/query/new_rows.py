@@ -1,7 +1,7 @@
-"""The statements that store new rows, and in the same breath all that has to be written along with them.
+"""The statements that store new rows, and with them what belongs to these rows in other tables.
 
-There is one for a single row and one for many, made from the columns of the table, and built once. The one for a
-single row can be sent in two ways: through a session, as a step of a transaction, and as a prepared statement that is
+There is one statement for a single row and one for many, made from the columns of the table and built once. The one for
+a single row can be sent in two ways: through a session, as a step of a transaction, and as a prepared statement that is
 a transaction by itself.
 """
 
@@ -52,9 +52,9 @@ _PLACE = "place"
 ROWS_PER_STATEMENT = 2000
 _BYTES_PER_STATEMENT = 256 * 1024
 _ROWS_AT_ONCE = 50
-# Columns with these defaults are the database's own: generated, or written by a trigger.
+# The database writes columns with these defaults itself: they are generated, or a trigger writes them.
 _OF_THE_DATABASE = (Computed, FetchedValue)
-# What the driver writes and reads by itself; values of other types have to be converted, as sessions do.
+# Types that the driver converts. Other types need the conversions of a session.
 _TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text}
 
 
@@ -72,14 +72,14 @@ class NewRows:
     def adding(cls, values: Mapping[str, Any]) -> tuple[Prepared, Parameters] | None:
         """The statement that stores a row with these values as a transaction by itself.
 
-        None where a column of the table has values that have to be converted.
+        None where a column has a type that the driver does not convert.
         """
         statement = _prepared_row_statement(cls)
         return None if statement is None else (statement, parameters_of(cls.model.__table__, values))
 
     @classmethod
     def added(cls, row: Row) -> Any:
-        """The columns of the new row that the statement's row is about."""
+        """The columns of the new row, by name, from the row that the statement returns."""
         return _row_type(cls)(row)
 
 
@@ -119,7 +119,7 @@ def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[st
 def given_rows(table: Table, names: Sequence[str], *more: ColumnClause[Any]) -> TableValuedAlias:
     """The rows in the parameter `rows`, with the columns `names` of the table and `more`.
 
-    They travel as one JSON text: parameters by the thousand cost both sides more than to store them does.
+    They are sent as one JSON text: thousands of parameters cost both sides more than to store the rows.
     """
     rows = func.json_to_recordset(sql_cast(bindparam("rows", type_=Text), JSON))
     columns = (column(name, table.c[name].type) for name in names)
@@ -134,7 +134,7 @@ def in_places(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The rows as JSON arrays, of as many rows as should go into one statement.
 
-    It stays well below its timeout, and is made, sent and answered by the driver while no other thread runs.
+    A statement has to stay well below its timeout, and the driver lets no other thread run while it sends it.
     """
     rest = iter(rows)
     pieces: list[bytes] = []
@@ -152,14 +152,14 @@ def _array(pieces: Sequence[bytes]) -> str:
 
 
 def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]]) -> Select[Any]:
-    """The columns of the rows that are added, and beside it what is written along with them."""
+    """The statement that adds the rows and what is written along with them, and returns columns of the rows."""
     added = adding.returning(*kind.model.__table__.c).cte("added")
     along = [one.cte(f"along_{place}") for place, one in enumerate(kind.written_along(added), 1)]
     return select(*(added.c[one.name] for one in columns)).add_cte(*along)
 
 
 def _written(table: Table) -> list[Column[Any]]:
-    """The columns that a new row may have values for; the others are the database's own."""
+    """The columns that a new row may have values for; the database writes the others itself."""
     return [one for one in table.c if one.name not in READ_ONLY and type(one.server_default) not in _OF_THE_DATABASE]
 
 
@@ -169,9 +169,9 @@ def _names(table: Table) -> list[str]:
 
 
 def _value(table: Table, one: Column[Any]) -> ColumnElement[Any]:
-    """The value that is given for a column; without one, what the table has for rows that leave it out.
+    """The given value of a column, or else the default of the table.
 
-    A column with such a default is NOT NULL, so that None can only mean that nothing was given.
+    A column with a default is NOT NULL, so None can only mean that no value was given.
     """
     given = bindparam(one.name, type_=one.type)
     if not isinstance(one.server_default, DefaultClause):

@@ -1,4 +1,4 @@
-"""Statements of SQLAlchemy's as lanes want them: prepared once per connection, with numbered parameters."""
+"""SQLAlchemy's statements as the async pools take them: prepared once per connection, with numbered parameters."""
 
 from hashlib import sha256
 
@@ -12,10 +12,10 @@ DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call
 
 
 def prepared(statement: ClauseElement, kind: str) -> tuple[Prepared, Parameters]:
-    """The statement, under a name that begins with `kind`, and the values of the parameters that it brings with it."""
+    """The statement, under a name that begins with `kind`, and the values of its constants."""
     compiled = statement.compile(dialect=DIALECT)
     assert isinstance(compiled, SQLCompiler)
     text = str(compiled)
-    # Its text is its name: lanes keep what they have prepared, whoever asks for it.
+    # The name is a digest of the text, so that equal statements are prepared once.
     name = f"{kind}_{sha256(text.encode()).hexdigest()[:16]}"
     return Prepared(name, text, tuple(compiled.positiontup or ())), compiled.params

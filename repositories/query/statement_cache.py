@@ -1,4 +1,4 @@
-"""Statements are built once and reused, because building costs more than running; and only so many are kept."""
+"""LRU cache of built statements: to build a statement costs more than to run it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +11,8 @@ from cachetools.keys import hashkey
 P = ParamSpec("P")
 S = TypeVar("S")
 
-# What is kept of statements, in bytes, and what the largest takes. Some hundred are needed all the time; the others are
-# for whatever combination of filters, columns and order somebody may think of.
+# The bound of the cache in bytes, and what the largest statement takes. Some hundred are in use all the time; the others
+# are for rare combinations of filters, columns and order.
 _STATEMENTS_BYTES = 16 * 1024 * 1024
 _STATEMENT_BYTES = 64 * 1024
 
@@ -21,8 +21,8 @@ _lock = Lock()
 
 
 def memoized(build: Callable[P, S]) -> Callable[P, S]:
-    """Remember what `build` made for different arguments, within a bound that all statements share.
+    """Cache what `build` returns for its arguments, within a bound that all statements share.
 
-    Threads that ask for the same at once may make it twice.
+    Two threads may build the same statement at the same time.
     """
     return cached(_statements, partial(hashkey, build), _lock)(build)

@@ -145,17 +145,17 @@ def test_reads_of_a_turn_share_hops_and_what_is_asked_for_twice_is_read_once(url
 NOTES = select(func.count()).select_from(table("notes"))
 
 
-def reading(
+def query(
     statement: Select[Any] = NOTES, seen: Callable[[Any], object] = int, is_light: bool = True, statements: int = 1
 ) -> Query[tuple[str, Any]]:
-    """Reads one value, by as many statements, and says where: "lane" or "thread". `seen` is told the value."""
+    """Reads one value, by as many statements, and says where: "pool" or "thread". `seen` is told the value."""
 
     def bind(database: Engine) -> Steps[tuple[str, Any]]:
         for _ in range(statements):
             rows = yield BoundQuery(statement, {})
         (value,) = rows[0]
         seen(value)
-        return "lane" if threading.current_thread() is threading.main_thread() else "thread", value
+        return "pool" if threading.current_thread() is threading.main_thread() else "thread", value
 
     return Query(bind, is_light)
 
@@ -171,51 +171,51 @@ async def until_somebody_sleeps(url: str) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_a_reading_takes_a_lane_if_it_is_light(url: str, tmp_path: Path) -> None:
+def test_a_query_takes_the_pool_if_it_is_light(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        assert await executor.read(reading()) == ("lane", 0)
-        assert await executor.read(reading(is_light=False)) == ("thread", 0)
+        assert await executor.read(query()) == ("pool", 0)
+        assert await executor.read(query(is_light=False)) == ("thread", 0)
 
     run(url, tmp_path, scenario)
 
 
-def test_what_a_lane_cannot_read_is_read_in_a_thread(url: str, tmp_path: Path) -> None:
+def test_what_the_pool_cannot_read_is_read_in_a_thread(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        assert await executor.read(reading(statements=2)) == ("thread", 0)
+        assert await executor.read(query(statements=2)) == ("thread", 0)
         with pytest.raises(DBAPIError, match="division by zero"):
-            await executor.read(reading(select(literal_column("1 / (SELECT count(*) FROM notes)"))))
+            await executor.read(query(select(literal_column("1 / (SELECT count(*) FROM notes)"))))
 
     run(url, tmp_path, scenario)
 
 
-def test_who_asks_before_a_reading_is_sent_joins_it_and_who_asks_after_does_not(url: str, tmp_path: Path) -> None:
+def test_who_asks_before_a_query_is_sent_joins_it_and_who_asks_after_does_not(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         read: list[int] = []
-        slow = reading(asleep(0.5), read.append)
+        slow = query(asleep(0.5), read.append)
         sent = [asyncio.create_task(executor.read(slow)) for _ in range(3)]
         await until_somebody_sleeps(url)
         await executor.write(add)
-        # The other of the two lanes is taken by the second of these, so that the third has to wait.
-        other = asyncio.create_task(executor.read(reading(asleep(0.5, "min(note)"), print)))
-        assert await executor.read(slow) == ("lane", 1), "an answer from before the write"
-        assert [await task for task in sent] == [("lane", 0)] * 3
-        assert (await other)[0] == "lane"
+        # The other of the two pool connections is taken by the second of these, so that the third has to wait.
+        other = asyncio.create_task(executor.read(query(asleep(0.5, "min(note)"), print)))
+        assert await executor.read(slow) == ("pool", 1), "an answer from before the write"
+        assert [await task for task in sent] == [("pool", 0)] * 3
+        assert (await other)[0] == "pool"
         assert read == [0, 1]
 
     run(url, tmp_path, scenario)
 
 
-def test_who_waits_for_a_lane_can_still_be_joined(url: str, tmp_path: Path) -> None:
+def test_who_waits_for_the_pool_can_still_be_joined(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         read: list[int] = []
-        wanted = reading(seen=read.append)
-        busy = [asyncio.create_task(executor.read(reading(asleep(0.5)))) for _ in range(READ_CONNECTIONS)]
+        wanted = query(seen=read.append)
+        busy = [asyncio.create_task(executor.read(query(asleep(0.5)))) for _ in range(READ_CONNECTIONS)]
         await until_somebody_sleeps(url)
         first = asyncio.create_task(executor.read(wanted))
         await asyncio.sleep(0.05)
         await executor.write(add)
-        assert await executor.read(wanted) == ("lane", 1)
-        assert await first == ("lane", 1)
+        assert await executor.read(wanted) == ("pool", 1)
+        assert await first == ("pool", 1)
         assert read == [1]
         await asyncio.gather(*busy)
 
@@ -224,12 +224,12 @@ def test_who_waits_for_a_lane_can_still_be_joined(url: str, tmp_path: Path) -> N
 
 def test_whoever_asked_first_may_leave_without_failing_the_others(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        wanted = reading(asleep(0.2))
+        wanted = query(asleep(0.2))
         first = asyncio.create_task(executor.read(wanted))
         second = asyncio.create_task(executor.read(wanted))
         await asyncio.sleep(0)
         first.cancel()
-        assert await second == ("lane", 0)
+        assert await second == ("pool", 0)
         assert first.cancelled()
 
     run(url, tmp_path, scenario)
@@ -258,8 +258,8 @@ def test_without_a_database_every_read_of_a_turn_is_published(tmp_path: Path) ->
         works: list[Callable[[Session], object]] = [
             count,
             lambda session: session.execute(text("SELECT 1")),
-            reading(),
-            reading(),
+            query(),
+            query(),
         ]
         results = await asyncio.gather(*map(executor.read, works), return_exceptions=True)
         assert [type(result) for result in results] == [Unavailable] * 4

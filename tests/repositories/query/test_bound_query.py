@@ -1,4 +1,4 @@
-"""Reads that need no session: on a lane they say what they say to a session, and PostgreSQL finds the rows at once."""
+"""Reads that need no session: on the pool they say what they say to a session, and PostgreSQL finds the rows at once."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 PAGES = [ListQuery(skip=5, limit=3), ListQuery(after=5, limit=3), ListQuery(skip=ROWS - 2, limit=20), ListQuery()]
 
 
-def rows_on_lane(session: Session, bound: BoundQuery, before: str = "") -> list[Row]:
-    """The rows of the statement on a lane; `before` stands before its EXECUTE."""
+def rows_on_pool(session: Session, bound: BoundQuery, before: str = "") -> list[Row]:
+    """The rows of the statement on the pool; `before` stands before its EXECUTE."""
     url = session.get_bind().engine.url.render_as_string(hide_password=False)
     statement, parameters = bound.as_sent()
 
@@ -48,10 +48,10 @@ class AnotherStatement(Exception):
     """A read asks for more than one."""
 
 
-def on_lane(session: Session, query: bound_query.Query[Any]) -> Any:
-    """What the reading says on a lane."""
+def on_pool(session: Session, query: bound_query.Query[Any]) -> Any:
+    """What the query says on the pool."""
     steps = query.bind(session.get_bind().engine)
-    rows = rows_on_lane(session, next(steps))
+    rows = rows_on_pool(session, next(steps))
     try:
         steps.send(rows)
     except StopIteration as end:
@@ -64,31 +64,31 @@ def columns_of(repository: Repository) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("repository", OF_RESOURCES)
-def test_a_lane_says_what_a_session_says(session: Session, repository: Repository) -> None:
+def test_the_pool_says_what_a_session_says(session: Session, repository: Repository) -> None:
     fields = columns_of(repository)
     row: bound_query.Query[Any] = repository.row_query(7, fields)
     # As texts, because they tell apart what is equal and yet not the same, such as 1 and Decimal("1").
-    assert repr(on_lane(session, row)) == repr(tuple(row(session)))
-    assert on_lane(session, repository.row_query(ROWS + 1, fields)) is None
-    assert on_lane(session, repository.size_query()) == repository.size_query()(session) == (ROWS, False)
+    assert repr(on_pool(session, row)) == repr(tuple(row(session)))
+    assert on_pool(session, repository.row_query(ROWS + 1, fields)) is None
+    assert on_pool(session, repository.size_query()) == repository.size_query()(session) == (ROWS, False)
     for query in PAGES:
         rows = repository.rows_query(query, fields)
-        assert repr(on_lane(session, rows)) == repr(list(map(tuple, rows(session))))
+        assert repr(on_pool(session, rows)) == repr(list(map(tuple, rows(session))))
         page = repository.page_query(query, fields)
-        on_a_lane, in_session = on_lane(session, page), page(session)
+        on_the_pool, in_session = on_pool(session, page), page(session)
         # Whether there was something to count depends on whether other tests write.
-        assert repr([row[: len(fields)] for row in on_a_lane.rows]) == repr(
+        assert repr([row[: len(fields)] for row in on_the_pool.rows]) == repr(
             [tuple(row[: len(fields)]) for row in in_session.rows]
         )
-        assert (on_a_lane.total, on_a_lane.estimated) == (in_session.total, in_session.estimated) == (ROWS, False)
+        assert (on_the_pool.total, on_the_pool.estimated) == (in_session.total, in_session.estimated) == (ROWS, False)
 
 
 @pytest.mark.parametrize("repository", OF_RESOURCES)
 @pytest.mark.parametrize("query", PAGES)
-def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
+def test_the_pool_walks_along_the_keys(session: Session, repository: Repository, query: ListQuery) -> None:
     for bindable in (repository.rows_query(query, ("id_key",)), repository.row_query(7, ("id_key",))):
         bound = next(bindable.bind(session.get_bind().engine))
-        (plan,) = rows_on_lane(session, bound, before="EXPLAIN (FORMAT JSON) ")[0]
+        (plan,) = rows_on_pool(session, bound, before="EXPLAIN (FORMAT JSON) ")[0]
         text = json.dumps(plan)
         assert f"pk_{repository.model.__tablename__}" in text
         assert "Sort" not in text
@@ -98,7 +98,7 @@ def test_a_lane_walks_along_the_keys(session: Session, repository: Repository, q
 def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session) -> None:
     beyond = CategoryRepository.page_query(ListQuery(skip=ROWS), ("id_key",))
     with pytest.raises(AnotherStatement):
-        on_lane(session, beyond)
+        on_pool(session, beyond)
     assert beyond(session).total == ROWS
 
 
@@ -114,12 +114,12 @@ def test_what_a_page_without_rows_does_not_tell_takes_a_session(session: Session
         (Query(wanted={"name": "x"}), False),
     ],
 )
-def test_pages_that_take_long_are_not_for_lanes(query: ListQuery, is_light: bool) -> None:
+def test_pages_that_take_long_are_not_for_the_pool(query: ListQuery, is_light: bool) -> None:
     assert CategoryRepository.rows_query(query, ("id_key",)).is_light is is_light
 
 
-def test_what_is_made_of_a_reading_is_as_light_as_that(session: Session) -> None:
+def test_what_is_made_of_a_query_is_as_light_as_that(session: Session) -> None:
     query = CategoryRepository.size_query().map(lambda size: size.total + 1)
-    assert on_lane(session, query) == query(session) == ROWS + 1
+    assert on_pool(session, query) == query(session) == ROWS + 1
     far = CategoryRepository.rows_query(ListQuery(skip=5000), ("id_key",))
     assert not far.map(len).is_light
