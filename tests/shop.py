@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -75,11 +75,17 @@ def shop_in_thread(environment: dict[str, str], root_path: str = "") -> Iterator
 
 
 @contextmanager
-def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The URL of a production server with real worker processes, and its launcher."""
-    with reserved_port() as port:
+def shop_processes(
+    environment: dict[str, str], workers: int = 2, open_files: int | None = None, errors: Path | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The URL of a production server with real worker processes, and its launcher.
+
+    No process of it may have more than `open_files`; standard error goes to the file `errors`.
+    """
+    limited = () if open_files is None else ("sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh")
+    with reserved_port() as port, errors.open("wb") if errors else nullcontext() as stderr:
         process = subprocess.Popen(
-            [sys.executable, str(PROJECT_ROOT / "run_production.py")],
+            [*limited, sys.executable, str(PROJECT_ROOT / "run_production.py")],
             env={
                 **os.environ,
                 **environment,
@@ -88,6 +94,7 @@ def shop_processes(environment: dict[str, str], workers: int = 2) -> Iterator[tu
                 "UVICORN_WORKERS": str(workers),
             },
             stdout=subprocess.DEVNULL,
+            stderr=stderr,
         )
         url = f"http://127.0.0.1:{port}"
         try:

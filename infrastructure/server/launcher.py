@@ -129,6 +129,11 @@ class _Launch:
     def _serve(self, listener: socket.socket) -> None:
         settings = get_settings()
         config = uvicorn_config(settings, guard_of(settings))
+        if (room := config.limit_concurrency or 0) < settings.limit_concurrency:
+            sys.stderr.write(
+                f"Warning: the limit of open files (ulimit -n) leaves room for {room} connections per worker; "
+                f"LIMIT_CONCURRENCY is {settings.limit_concurrency}\n"
+            )
         with running_servers(
             self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config), say=_say
         ) as urls:

@@ -10,7 +10,6 @@ import gc
 import multiprocessing
 import os
 import random
-import resource
 import signal
 import socket
 import threading
@@ -22,14 +21,13 @@ from uvicorn import Config, Server
 
 from config.settings import Settings, get_settings
 from infrastructure.server.connection_guard import ConnectionGuard, guard_of
+from infrastructure.server.file_limit import room_for_connections
 from infrastructure.server.http_protocol import ShopProtocol, guarded
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
 # Python's default is some hundred objects. Requests leave hardly any that only the garbage collector can free.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
-# For connections to the database and Redis, and for files.
-_SPARE_FILES = 500
 # After the launcher has dropped new connections: for connections in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
@@ -91,7 +89,7 @@ class GracefulServer(Server):
 
 
 def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> Config:
-    """The configuration of uvicorn; `guard` limits its connections.
+    """The configuration of uvicorn; `guard` limits its connections. The limit of open files is raised for them.
 
     Headers of proxies, logs and the drain are the application's own; uvicorn's are off.
     """
@@ -107,7 +105,7 @@ def uvicorn_config(settings: Settings, guard: ConnectionGuard | None = None) -> 
         log_config=None,
         backlog=settings.backlog,
         timeout_keep_alive=max(1, round(settings.timeout_keep_alive)),
-        limit_concurrency=settings.limit_concurrency,
+        limit_concurrency=room_for_connections(settings.limit_concurrency),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 
@@ -145,7 +143,6 @@ def serve(
     # Before uvicorn handles SIGTERM, and after it has finished, an exit with code 0 is all there is to do.
     signal.signal(signal.SIGTERM, _exit)
     faulthandler.register(DUMP_STACKS)
-    _raise_file_limit(2 * (config.limit_concurrency or 0) + _SPARE_FILES)
     _join_connection_guard(config, number)
     server = GracefulServer(config, max_requests)
     threading.Thread(target=_answer_pings, args=(control, server), daemon=True).start()
@@ -165,15 +162,6 @@ def serve_reloaded(sockets: list[socket.socket] | None) -> None:
     threading.Thread(target=end_with_reloader, daemon=True).start()
     settings = get_settings()
     Server(uvicorn_config(settings, guard_of(settings))).run(sockets)
-
-
-def _raise_file_limit(count: int) -> None:
-    """Let this process open `count` files and connections, if the system allows it: the default is often 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # The limit of macOS is lower than it reports.
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _join_connection_guard(config: Config, number: int) -> None:
