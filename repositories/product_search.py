@@ -28,7 +28,7 @@ from repositories.query.list_shape import Ranking
 
 # Of a longer text only so many letters are compared with names: every letter costs, and these tell names apart.
 _MOST_COMPARED = 64
-# A less similar name has other words. pg_trgm has the same threshold (see `infrastructure.database.engine`).
+# A less similar name has other words. pg_trgm has the same threshold (see `infrastructure.database.session_engine`).
 _LEAST_SIMILARITY = 0.4
 # A search for so much of a code also finds codes that begin so.
 _SHORTEST_START = 3

@@ -17,10 +17,11 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from infrastructure.database.connection_options import CONNECT_TIMEOUT_SECONDS, connection_options
+from infrastructure.database.connection_options import connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
 from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.sessions import FIRST_ANSWER_SECONDS
 
 # So many statements stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with
 # its plan: some 100 kB. Those that the shop needs all the time are fewer.
@@ -38,11 +39,11 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     target = make_conninfo("", **{**target_of(url).options, **connection_options(url, name)})
     connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(FIRST_ANSWER_SECONDS):
             await connection.execute(first)
     except TimeoutError as error:
         await connection.close()
-        raise OperationalError("the server does not answer") from error
+        raise OperationalError("no place for a new connection: its first statement waits") from error
     except BaseException:
         await connection.close()
         raise

@@ -27,6 +27,7 @@ from infrastructure.database.sqlstate import (
     DatabaseUnavailable,
     is_busy,
     is_cut_off,
+    is_full,
     is_no_answer,
 )
 from infrastructure.database.statement_limits import (
@@ -44,6 +45,8 @@ log = logging.getLogger("shop.database")
 WRITE_CONNECTIONS = 2
 # A connection sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
 READ_CONNECTIONS = 4
+# So long after a refusal another connection is tried.
+_REST_SECONDS = 1.0
 
 
 def _nothing() -> None:
@@ -76,9 +79,11 @@ class AsyncPool:
         self._deadline = answer_deadline(settings)
         self._echo = settings.db_echo
         self._connections = [PooledConnection(self, url, settings) for _ in range(min(number, settings.db_pool_size))]
-        # The last one used comes first, so that at little load the others rest.
+        # The last one used comes first, so that at little load the others rest. Those that are closed are before the open.
         self._free = list(self._connections)
         self._waiting: deque[PendingQuery] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._owes_one = self._is_closed = False
 
     async def run(
         self,
@@ -89,6 +94,7 @@ class AsyncPool:
     ) -> Sequence[Row] | None:
         """The rows of the answer; None when the statement could not do it.
 
+        It is also None when the server gives this pool no connection: those of the threads have the next turn.
         `on_sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
         when that was for a broken connection or a frozen server, nobody knows whether the statement took effect,
         and `on_late` is called if it may have after this returned. Whatever else the driver raises, over a value that it
@@ -101,6 +107,8 @@ class AsyncPool:
                 self._availability.found_there()
                 return rows
             except psycopg.Error as error:
+                if query.sent_at is None and is_full(error):
+                    return None
                 if is_no_answer(error):
                     raise
                 code = error.sqlstate
@@ -117,11 +125,12 @@ class AsyncPool:
         loop = asyncio.get_running_loop()
         if self._echo:
             log.info("%s", query.statement)
-        if self._free:
-            self._free.pop().start(query)
+        connection = self._ready_connection()
+        if connection is not None:
+            connection.start(query)
         else:
-            self._waiting.append(query)
-            loop.call_later(self._patience, query.give_up_waiting)
+            self._loop = loop
+            self._wait(query)
         timer = loop.call_later(self._deadline, self._give_up, query)
         try:
             return await query.answer
@@ -129,6 +138,87 @@ class AsyncPool:
             timer.cancel()
             if query.sent_at is not None:
                 warn_if_slow(query.sent_at, query.statement)
+
+    def _ready_connection(self) -> PooledConnection | None:
+        if self._free and self._free[-1].is_ready():
+            return self._free.pop()
+        for connection in self._free:
+            if connection.is_ready():
+                self._free.remove(connection)
+                return connection
+        return None
+
+    def _wait(self, query: PendingQuery, first: bool = False) -> None:
+        """Let the query wait for the connection that is there first; another one is opened if there may be one."""
+        if not self._free and not self._are_there():
+            query.finish([], psycopg.errors.TooManyConnections("no connection at all"))
+            return
+        (self._waiting.appendleft if first else self._waiting.append)(query)
+        asyncio.get_running_loop().call_later(self._patience, query.give_up_waiting)
+        self._open_one()
+
+    def _open_one(self) -> None:
+        for connection in reversed(self._free):
+            if not connection.is_ready():
+                self._free.remove(connection)
+                connection.open()
+                return
+
+    def _are_there(self) -> bool:
+        return any(connection.is_there for connection in self._connections)
+
+    def note_closed(self, connection: PooledConnection, query: PendingQuery | None = None) -> None:
+        """The connection is not open any more; `query` is what it should have sent, and another one has to."""
+        self._free.insert(0, connection)
+        if query is not None:
+            self._wait(query, first=True)
+        elif self._waiting:
+            self._open_one()
+
+    def note_not_opened(self, connection: PooledConnection, error: Exception) -> None:
+        """A connection could not be opened. Who waits goes on waiting for the others, if there are any."""
+        if is_full(error):
+            self._availability.found_full(error)
+        if is_full(error) or self._are_there():
+            self._let_rest(connection)
+        else:
+            self._free.insert(0, connection)
+        if not self._are_there():
+            if isinstance(error, psycopg.Error) and not is_full(error):
+                note_refusal(self._availability, error)
+            self._end_waiting(error)
+
+    def _end_waiting(self, error: Exception) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for query in waiting:
+            query.finish([], error)
+
+    def _let_rest(self, connection: PooledConnection) -> None:
+        asyncio.get_running_loop().call_later(_REST_SECONDS, self._end_rest, connection)
+
+    def _end_rest(self, connection: PooledConnection) -> None:
+        if not self._is_closed:
+            self.note_closed(connection)
+
+    def give_one_back(self) -> bool:
+        """Close a connection soon, because the threads have none; whether there is one. For every thread."""
+        if self._loop is None or self._is_closed or not self._are_there():
+            return False
+        self._loop.call_soon_threadsafe(self._give_one_back)
+        return True
+
+    def _give_one_back(self) -> None:
+        connection = self._ready_connection()
+        self._owes_one = connection is None
+        if connection is not None:
+            self._give_back(connection)
+
+    def _give_back(self, connection: PooledConnection) -> None:
+        self._owes_one = False
+        connection.disconnect()
+        self._let_rest(connection)
+        if not self._are_there():
+            self._end_waiting(psycopg.errors.TooManyConnections("given back"))
 
     def _give_up(self, query: PendingQuery) -> None:
         if not query.answer.done():
@@ -145,6 +235,9 @@ class AsyncPool:
 
     def next_query(self, connection: PooledConnection) -> PendingQuery | None:
         """What `connection` is to do next; None, and it is free, when nobody waits."""
+        if self._owes_one:
+            self._give_back(connection)
+            return None
         while self._waiting:
             query = self._waiting.popleft()
             if not query.answer.done():
@@ -158,6 +251,7 @@ class AsyncPool:
 
     def close(self) -> None:
         """Close every connection, for good. What is still on its way ends without an answer."""
+        self._is_closed = True
         for query in self._waiting:
             query.give_up("the shop is being closed")
         self._waiting.clear()

@@ -10,6 +10,7 @@ log = logging.getLogger("shop.database")
 
 # One that serves some and refuses others, such as one without a connection left, must not fill the log.
 _QUIET_SECONDS = 10.0
+_QUIET_SECONDS_OF_FULL = 60.0
 
 
 class Availability:
@@ -21,6 +22,7 @@ class Availability:
         # By the monotonic clock: since when it is away, None while it is there; and when it came back.
         self._away_since: float | None = None
         self._back_at = -_QUIET_SECONDS
+        self._full_at = -_QUIET_SECONDS_OF_FULL
 
     def found_away(self, reason: object) -> None:
         """Note that it could not be reached. `reason` may be an error of the driver."""
@@ -31,6 +33,19 @@ class Availability:
             self._away_since = now
         log.error(
             "The database is away (%s): %s", name_of(self._url), str(reason).strip().partition("\n")[0] or "no answer"
+        )
+
+    def found_full(self, reason: object) -> None:
+        """Note that it gives no further connection: those that are open have to do."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._full_at < _QUIET_SECONDS_OF_FULL:
+                return
+            self._full_at = now
+        log.warning(
+            "The database gives no more connections, requests wait for those that are open (%s): %s",
+            name_of(self._url),
+            str(reason).strip().partition("\n")[0],
         )
 
     def found_there(self) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,53 +25,43 @@ from sqlalchemy.pool import QueuePool
 from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
 from infrastructure.database.availability import Availability
-from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.migrations import Schema, schema_of
 from infrastructure.database.pool_usage import PoolUsage
-from infrastructure.database.sessions import autocommit, close_quietly, set_up
-from infrastructure.database.sqlstate import READ_ONLY, RETRIABLE, DatabaseUnavailable, is_busy, is_no_answer, sqlstate
+from infrastructure.database.session_engine import session_engine
+from infrastructure.database.sessions import autocommit, close_quietly
+from infrastructure.database.sqlstate import (
+    READ_ONLY,
+    RETRIABLE,
+    DatabaseUnavailable,
+    is_busy,
+    is_full,
+    is_no_answer,
+    sqlstate,
+)
 from infrastructure.database.statement_limits import (
     MAX_RETRIES,
     answer_deadline,
-    bound_locks,
     note_refusal,
-    timeouts,
-    watch,
 )
+from infrastructure.database.waiting_pool import WaitingPool, patience
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
-
-# How many statements are kept compiled, and half as many again until the oldest go; each takes up to 150 kB.
-_COMPILED_STATEMENTS = 120
 
 
 class Database:
     """The engine of one worker process and its threads.
 
-    Opens no connection before the first use. `threads` is also the size of the pool, so that a
-    thread never waits for a connection; who finds no free thread waits on the event loop, at most
-    `db_pool_timeout` seconds.
+    Opens no connection before the first use. There are as many threads as connections in the pool; who finds no free
+    thread waits on the event loop. A thread waits for a connection where PostgreSQL gives fewer. Both together take at
+    most `db_pool_timeout` seconds.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url = url
         self.settings = settings
-        self.engine = create_engine(
-            url,
-            pool_size=settings.db_pool_size,
-            max_overflow=settings.db_max_overflow,
-            pool_timeout=settings.db_pool_timeout,
-            pool_recycle=settings.db_pool_recycle,
-            echo=settings.db_echo,
-            hide_parameters=True,
-            query_cache_size=_COMPILED_STATEMENTS,
-            connect_args=connection_options(url, "shop"),
-        )
-        event.listen(self.engine, "connect", self._guard_connection)
-        watch(self.engine)
-        bound_locks(self.engine, settings)
+        self.engine = session_engine(url, settings)
         # Not one of the pool's connections: a busy shop must not look like a dead one.
         self._probe = create_engine(
             url,
@@ -87,17 +77,14 @@ class Database:
         self.availability = Availability(url)
         self.write_pool = AsyncPool(url, settings, failed_over=self._renew, availability=self.availability)
         self.read_pool = AsyncPool(url, settings, READ_CONNECTIONS, read_only=True, availability=self.availability)
+        pool = self.engine.pool
+        assert isinstance(pool, WaitingPool)
+        pool.on_refusal, pool.on_starvation = self.availability.found_full, self._give_one_to_threads
 
-    def _guard_connection(self, connection: Any, record: Any) -> None:
-        """Bound what one connection may take, and set what the shop relies on."""
-        seconds = {
-            "statement_timeout": self.settings.db_statement_timeout,
-            "lock_timeout": self.settings.db_lock_timeout,
-            "idle_in_transaction_session_timeout": 60.0,
-        }
-        # How alike words must be for the search to forgive a typing error (pg_trgm).
-        threshold = "SET pg_trgm.word_similarity_threshold = 0.4"
-        set_up(connection, f"{threshold}; {NOTIFIES_CACHES}; {timeouts(seconds)}")
+    def _give_one_to_threads(self) -> None:
+        if not self.read_pool.give_one_back() and not self.write_pool.give_one_back():
+            # What is asked on it can be asked on one of theirs.
+            self._probe.dispose()
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, run in a database thread with this task's context variables.
@@ -106,6 +93,7 @@ class Database:
         before `work` ends, even when the waiting client has gone.
         """
         self._waiting += 1
+        asked_at = time.monotonic()
         try:
             await asyncio.wait_for(self._free_threads.acquire(), self.settings.db_pool_timeout)
         except TimeoutError:
@@ -114,7 +102,8 @@ class Database:
             self._waiting -= 1
         self._busy_threads += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+            left = self.settings.db_pool_timeout - (time.monotonic() - asked_at)
+            future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, _patient, left, work)
         except BaseException:
             self._busy_threads -= 1
             self._free_threads.release()
@@ -249,9 +238,11 @@ class Database:
             try:
                 with self._probe.connect() as connection:
                     return probe(connection)
-            except DBAPIError:
-                # The one connection may have outlived a restart of the server; a new one has the last word.
-                with self._probe.connect() as connection:
+            except DBAPIError as error:
+                # The one connection may have outlived a restart of the server; a new one has the last word. Where no
+                # further one is to be had, the server is there all the same, and those of the threads know.
+                engine = self.engine if is_full(error.orig or error) else self._probe
+                with engine.connect() as connection:
                     return probe(connection)
 
         try:
@@ -281,6 +272,12 @@ class Database:
         self._threads.shutdown(wait=True)
         self.engine.dispose()
         self._probe.dispose()
+
+
+def _patient(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns, which waits so many seconds for a connection."""
+    patience.seconds = seconds
+    return work()
 
 
 class _Retry(Exception):

@@ -68,6 +68,10 @@ class Pool(Protocol):
 
     def next_query(self, connection: "PooledConnection") -> PendingQuery | None: ...
 
+    def note_closed(self, connection: "PooledConnection", query: PendingQuery | None = None) -> None: ...
+
+    def note_not_opened(self, connection: "PooledConnection", error: Exception) -> None: ...
+
     def renew(self) -> None: ...
 
 
@@ -80,24 +84,37 @@ class PooledConnection:
         self._connection: PreparedConnection | None = None
         self._opened_at = 0.0
         self._query: PendingQuery | None = None
-        # Since when it has its query, by the monotonic clock.
+        # Since when it has its query, or is being opened, by the monotonic clock.
         self.busy_since: float | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._is_closed = False
 
-    def start(self, query: PendingQuery) -> None:
-        """Send the statement of `query`, on a new connection if need be."""
-        self._query, self.busy_since = query, time.monotonic()
-        if self._is_old():
-            self.disconnect()
-        if self._connection is None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
-        else:
-            self._send(self._connection, query)
+    @property
+    def is_there(self) -> bool:
+        """Whether it is open, or being opened."""
+        return self._connection is not None or self._opening is not None
 
-    def _is_old(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether it is open and may be used. One that is too old for that is closed."""
         # A connection that was being opened when the pool was renewed may have reached the old server.
         recycled_at = self._opened_at + self._settings.db_pool_recycle
-        return time.monotonic() > recycled_at or self._opened_at <= self._pool.renewed_at
+        if time.monotonic() > recycled_at or self._opened_at <= self._pool.renewed_at:
+            self.disconnect()
+        return self._connection is not None
+
+    def start(self, query: PendingQuery) -> None:
+        """Send the statement of `query`."""
+        if self._connection is None:
+            # It broke after the query had been given to it.
+            self._pool.note_closed(self, query)
+            return
+        self._query, self.busy_since = query, time.monotonic()
+        self._send(self._connection, query)
+
+    def open(self) -> None:
+        """Open a connection; it then takes the query that waits longest, unless another connection was sooner."""
+        self.busy_since = time.monotonic()
+        self._opening = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> None:
         self._opened_at = time.monotonic()
@@ -106,14 +123,16 @@ class PooledConnection:
             # Watched at rest too: a connection that the server closes is found out before somebody uses it.
             asyncio.get_running_loop().add_reader(self._connection.descriptor, self._receive)
         except Exception as error:
-            # Whatever it is, as in `_send`: a connection that kept its query would never be free again.
+            # Whatever it is, as in `_send`: it would never be free again.
             is_away = isinstance(error, psycopg.Error | OSError)
-            self._fail(psycopg.OperationalError(str(error)) if is_away else error)
+            self._opening = self.busy_since = None
+            self._pool.note_not_opened(self, psycopg.OperationalError(str(error)) if is_away else error)
             return
-        if self._query is None:
+        self._opening = self.busy_since = None
+        if self._is_closed:
             self.disconnect()
         else:
-            self._send(self._connection, self._query)
+            self._take_next()
 
     def _send(self, connection: PreparedConnection, query: PendingQuery) -> None:
         """Send what the query needs next: a connection prepares a statement before it executes it for the first time."""
@@ -176,11 +195,17 @@ class PooledConnection:
         query, self._query, self.busy_since = self._query, None, None
         if query is None:
             return
+        if self.is_ready():
+            self._take_next()
+        else:
+            self._pool.note_closed(self)
+        query.finish(rows, error)
+
+    def _take_next(self) -> None:
         following = self._pool.next_query(self)
         if following is not None:
             # In a turn of its own: a hundred refusals in a row must not be a hundred calls within each other.
             asyncio.get_running_loop().call_soon(self.start, following)
-        query.finish(rows, error)
 
     def disconnect(self) -> None:
         """Close the connection; the next statement opens another."""
@@ -193,6 +218,7 @@ class PooledConnection:
 
     def close(self) -> None:
         """Close the connection, also under a statement that is on its way."""
+        self._is_closed = True
         query, self._query = self._query, None
         self.disconnect()
         if query is not None:

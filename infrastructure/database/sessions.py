@@ -1,10 +1,14 @@
 """Connections and sessions of SQLAlchemy, as the database threads use them."""
 
 import logging
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -13,6 +17,9 @@ from infrastructure.database.datetimes import read_datetimes
 
 log = logging.getLogger("shop.database")
 
+# A pooler that has no place takes a new connection all the same, and lets its first statement wait.
+FIRST_ANSWER_SECONDS = 1.0
+
 
 def set_up(connection: Any, settings: str) -> None:
     """Let a new connection of psycopg2's keep to UTC and read every date, and have these settings, which are SQL."""
@@ -20,6 +27,30 @@ def set_up(connection: Any, settings: str) -> None:
         cursor.execute(f"SET TIME ZONE 'UTC'; {settings}")
     connection.commit()
     read_datetimes(connection)
+
+
+@contextmanager
+def answered_soon(connection: Any) -> Iterator[None]:
+    """Cut off a new connection of psycopg2's on which the block waits too long; an `OperationalError` says why."""
+    late = threading.Event()
+
+    def cut_off() -> None:
+        late.set()
+        with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as its_socket:
+            its_socket.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(FIRST_ANSWER_SECONDS, cut_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except psycopg2.Error as error:
+        connection.close()
+        if late.is_set():
+            raise psycopg2.OperationalError("no place for a new connection: its first statement waits") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What PostgreSQL's error codes mean to whoever sent a statement: try again, the server cannot now, or neither."""
 
+import re
+
 import psycopg
 import psycopg2
 from sqlalchemy.exc import DBAPIError
@@ -14,11 +16,17 @@ RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.
 READ_ONLY = "25006"
 LOCK_TIMEOUT = "55P03"
+TOO_MANY_CONNECTIONS = "53300"
 # A number that its column cannot hold.
 OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
 _BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
+# How PostgreSQL and PgBouncer refuse a new connection for want of places: the drivers give no code for it.
+_NO_PLACE = re.compile(
+    r"too many clients|too many connections|remaining connection slots are reserved|no more connections allowed"
+    r"|query_wait_timeout|no place for a new connection"
+)
 # The errors of psycopg2, which sessions use, and of psycopg 3, which the event loop uses.
 _OF_DRIVERS = (psycopg2.Error, psycopg.Error)
 # What they raise, without a code, over a value or a statement rather than over the connection.
@@ -52,6 +60,13 @@ def is_no_answer(error: BaseException | None) -> bool:
 def is_busy(code: str | None) -> bool:
     """Whether the server could not do now what it could at another time. Without a code it did not get to say one."""
     return code is None or code in _BUSY_CODES or code[:2] in _BUSY_CLASSES
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a new connection was refused because the server, the role, the database or a pooler has as many as it may."""
+    return sqlstate(error) == TOO_MANY_CONNECTIONS or (
+        sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _NO_PLACE.search(str(error)) is not None
+    )
 
 
 def is_cut_off(code: str | None) -> bool:

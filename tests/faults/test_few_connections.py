@@ -1,0 +1,82 @@
+"""PostgreSQL gives fewer connections than the shop wants: requests wait for those that are there."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import make_url
+
+from tests.faults.faulty import shop_on
+from tests.race.databases import execute, process_number
+from tests.race.goods import Goods
+
+pytestmark = pytest.mark.integration
+
+_REQUESTS = 120
+# On a busy machine a request may wait for long; that it waits at all is what is tested.
+_PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
+
+
+@pytest.fixture
+def role(database: str) -> Iterator[Callable[[int], str]]:
+    """Gives the URL for a role that may have so many connections to the database."""
+    name = f"few_{process_number()}"
+    owner = make_url(database).username
+
+    def limited(number: int) -> str:
+        execute(
+            database,
+            f"CREATE ROLE {name} LOGIN CONNECTION LIMIT {number};"
+            f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        )
+        return make_url(database).set(username=name).render_as_string(hide_password=False)
+
+    yield limited
+    execute(database, f"REASSIGN OWNED BY {name} TO {owner}; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def statuses(http: httpx.Client, goods: Goods) -> dict[str, set[int]]:
+    """The statuses of many requests at once, of every kind."""
+    product = goods.product(stock=100_000)
+    client = goods.client()
+
+    def requests(number: int) -> list[tuple[str, int]]:
+        cart = goods.cart((product, 1))
+        return [
+            ("read", http.get(f"/products/{product}", headers={"Cache-Control": "no-cache"}).status_code),
+            ("list", http.get("/products", params={"q": f"lamp {number}"}).status_code),
+            ("order", http.post("/checkout", json=cart).status_code),
+            ("change", http.patch(f"/clients/{client}", json={"telephone": f"+3411122{number:04}"}).status_code),
+            ("bulk", http.post("/categories/bulk", json=[{"name": f"category {number}"}]).status_code),
+            ("ready", http.get("/health/ready").status_code),
+        ]
+
+    found: dict[str, set[int]] = {}
+    with ThreadPoolExecutor(24) as threads:
+        for answers in threads.map(requests, range(_REQUESTS)):
+            for kind, status in answers:
+                found.setdefault(kind, set()).add(status)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [2, 4, 7])
+def test_requests_wait_for_the_connections_that_are_there(
+    role: Callable[[int], str], number: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with shop_on(role(number), tmp_path, **_PATIENT) as http:
+        assert statuses(http, Goods(http)) == {
+            "read": {200},
+            "list": {200},
+            "order": {201},
+            "change": {200},
+            "bulk": {201},
+            "ready": {200},
+        }
+    lines = [line for line in caplog.records if line.name == "shop.database" and line.levelno >= logging.WARNING]
+    said = [line.getMessage() for line in lines if not line.getMessage().startswith("Slow statement")]
+    assert len(said) == 1
+    assert "gives no more connections" in said[0]
