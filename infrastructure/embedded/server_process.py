@@ -137,16 +137,35 @@ class ServerProcess(ABC):
         self.prepare(stopping)
         self._launch()
 
+    @property
+    def pid(self) -> int:
+        """The process that `adopt` or `begin` found or started; 0 for none."""
+        return self._pid
+
+    def adopt(self) -> None:
+        """Take the running server for the one that `begin` has started."""
+        self._pid = self.running_pid() or 0
+
+    def is_alive(self) -> bool:
+        """Whether the process of the server exists; one that is stopped (SIGSTOP) does."""
+        return self._pid != 0 and self._is_ours(self._pid)
+
+    def is_ready(self) -> bool:
+        """Whether the server that `begin` started answers. Raises `EmbeddedServerError` when it has ended instead."""
+        if self.answers():
+            return True
+        if not self._is_ours(self._pid):
+            self._relaunch_or_raise()
+        return False
+
     def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
         """Return when the server that `begin` started answers; raises `EmbeddedServerError` when it does not."""
         deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
+        while not self.is_ready():
             if stopping():
                 raise EmbeddedServerError(f"Stopped while {self.name} was starting")
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"{self.name} did not start within {START_SECONDS:.0f} s: {self.log_file}")
-            if not self._is_ours(self._pid):
-                self._relaunch_or_raise()
             time.sleep(_POLL_SECONDS)
 
     def undo(self) -> None:

@@ -88,7 +88,7 @@ def running_servers(
         raise SettingsError(
             "No PostgreSQL is named and EMBEDDED is false: set DATABASE_URL or POSTGRES_HOST, or EMBEDDED=true"
         )
-    servers = _needed_servers(settings, durable, say)
+    servers = needed_servers(settings, durable, say)
     if not servers:
         meanwhile()
         yield embedded_urls(settings)
@@ -103,7 +103,10 @@ def running_servers(
             yield embedded_urls(settings)
 
 
-def _needed_servers(settings: Settings, durable: bool, say: Callable[[str], None]) -> list[ServerProcess]:
+def needed_servers(
+    settings: Settings, durable: bool = True, say: Callable[[str], None] = silent
+) -> list[ServerProcess]:
+    """The servers that `settings` do not name, and that are therefore embedded."""
     data_dir = data_folder(settings)
     servers: list[ServerProcess] = []
     if settings.embedded is False:
@@ -115,8 +118,13 @@ def _needed_servers(settings: Settings, durable: bool, say: Callable[[str], None
     return servers
 
 
+def mutex_of(data_dir: Path) -> FileLock:
+    """The lock that a process has while it starts or stops servers of `data_dir`."""
+    return FileLock(data_dir / "mutex.lock")
+
+
 @contextmanager
-def _os_errors_in_one_line(data_dir: Path) -> Iterator[None]:
+def os_errors_in_one_line(data_dir: Path) -> Iterator[None]:
     """Raise errors of the operating system as an `EmbeddedServerError` with one line."""
     try:
         yield
@@ -134,10 +142,10 @@ class _DataDirectory:
         self, path: Path, stopping: Callable[[], bool], meanwhile: Callable[[], None], stack: ExitStack
     ) -> None:
         self._path, self._stopping, self._meanwhile = path, stopping, meanwhile
-        with _os_errors_in_one_line(path):
+        with os_errors_in_one_line(path):
             # On Linux servers with users of their own are started inside their folders, and need not pass this one.
             path.mkdir(mode=0o700 if sys.platform == "linux" else 0o711, parents=True, exist_ok=True)
-            self._mutex = stack.enter_context(closing(FileLock(path / "mutex.lock")))
+            self._mutex = stack.enter_context(closing(mutex_of(path)))
             self._owner = stack.enter_context(closing(FileLock(path / "owner.lock")))
             self._guests = stack.enter_context(closing(FileLock(path / "guests.lock")))
 
@@ -191,11 +199,11 @@ class _DataDirectory:
 
     def _start(self, servers: list[ServerProcess], *, may_end: bool) -> None:
         try:
-            with _os_errors_in_one_line(self._path):
+            with os_errors_in_one_line(self._path):
                 for server in servers:
                     server.begin(may_end=may_end, stopping=self._stopping)
             self._meanwhile()
-            with _os_errors_in_one_line(self._path):
+            with os_errors_in_one_line(self._path):
                 for server in servers:
                     server.wait_until_ready(self._stopping)
         except BaseException:
@@ -204,6 +212,6 @@ class _DataDirectory:
             raise
 
     def _stop_all(self) -> None:
-        with _os_errors_in_one_line(self._path):
+        with os_errors_in_one_line(self._path):
             for server in (ValkeyServer(self._path), PostgresServer(self._path)):
                 server.stop()

@@ -7,6 +7,7 @@ opposite order. A start that fails is one line on standard error and an exit cod
 
 import argparse
 import gc
+import logging
 import os
 import socket
 import sys
@@ -16,17 +17,22 @@ from pathlib import Path
 
 from config.env_file import env_file_warnings
 from config.settings import Settings, SettingsError, env_file, get_settings
+from infrastructure.embedded.server_watch import ServerWatch
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.observability.metrics import metrics_folder
 from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen
+from infrastructure.server.orphans import reap_orphans
 from infrastructure.server.startup_banner import drain_notice, say
 from infrastructure.server.startup_probe import StartupProbe
 from infrastructure.server.stop_requests import StopRequests
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
+log = logging.getLogger("shop.launcher")
+
 _POLL_SECONDS = 0.05
+_MIGRATION_ATTEMPTS = 3
 _LOOPBACK = "127.0.0.0/8,::1"
 
 
@@ -137,7 +143,7 @@ class _Launch:
         with running_servers(
             self._settings, owner=True, stopping=self._stop.requested, meanwhile=partial(load, config), say=_say
         ) as urls:
-            self._prepare_database(urls)
+            watch = self._prepare_database(urls)
             if self._stop.requested():
                 return
             listen(self._settings, listener)
@@ -146,28 +152,39 @@ class _Launch:
                 partial(serve, config, max_requests=settings.limit_max_requests),
                 listener,
             )
-            try:
-                with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
-                    while not self._stop.requested():
-                        supervisor.tick()
-                        probe.poll()
-                        time.sleep(_POLL_SECONDS)
-            finally:
-                if self._stop.requested():
-                    _say(drain_notice(self._settings.drain_seconds, GRACEFUL_SECONDS))
-                supervisor.stop(self._settings.drain_seconds, self._stop.urgent)
+            with watch.watching():
+                self._supervise(supervisor, watch, listener)
+
+    def _supervise(self, supervisor: Supervisor, watch: ServerWatch, listener: socket.socket) -> None:
+        try:
+            with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
+                while not self._stop.requested():
+                    supervisor.tick()
+                    watch.tick()
+                    probe.poll()
+                    reap_orphans({*supervisor.workers(), *watch.pids(), *probe.pids()})
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            if self._stop.requested():
+                _say(drain_notice(self._settings.drain_seconds, GRACEFUL_SECONDS))
+            supervisor.stop(self._settings.drain_seconds, self._stop.urgent, partial(_tend, watch))
 
     def _serve_reloading(self, listener: socket.socket) -> None:
         from infrastructure.server.reloader import serve_with_reload
 
         gc.enable()
         with running_servers(self._settings, owner=True, stopping=self._stop.requested, say=_say) as urls:
-            self._prepare_database(urls)
+            watch = self._prepare_database(urls)
             if self._stop.requested():
                 return
             listen(self._settings, listener)
-            with StartupProbe(self._settings, listener, demo=self._demo, banner=True) as probe:
-                serve_with_reload(self._settings, listener, probe.poll)
+
+            def meanwhile() -> None:
+                probe.poll()
+                watch.tick()
+
+            with watch.watching(), StartupProbe(self._settings, listener, demo=self._demo, banner=True) as probe:
+                serve_with_reload(self._settings, listener, meanwhile)
 
     def _export_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
         """Put the URLs of the servers, so that no worker starts its own, and the metrics folder into the environment."""
@@ -185,11 +202,14 @@ class _Launch:
         # The application is imported in this process, and reads its settings again.
         get_settings.cache_clear()
 
-    def _prepare_database(self, urls: ServerUrls) -> None:
+    def _prepare_database(self, urls: ServerUrls) -> ServerWatch:
         """Wait for an outside PostgreSQL and migrate, unless a signal asks to stop.
 
-        Workers are forked by a process of one thread, which this has again at the end.
+        Workers are forked by a process of one thread, which this has again at the end. An embedded PostgreSQL that dies
+        meanwhile is started again, and the migration with it. Returns the watch over the embedded servers.
         """
+        from sqlalchemy.exc import OperationalError
+
         from infrastructure.database.migrations import migrate
         from infrastructure.database.stoppable import Cancellation, run_stoppable
         from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
@@ -203,7 +223,28 @@ class _Launch:
             if not self._stop.requested():
                 migrate(urls.database_url, cancellation=cancellation)
 
-        run_stoppable(prepare, cancellation, self._stop.requested)
+        watch = ServerWatch(self._settings)
+        for attempts_left in reversed(range(_MIGRATION_ATTEMPTS)):
+            try:
+                run_stoppable(prepare, cancellation, self._stop.requested)
+                break
+            except OperationalError:
+                if self._settings.outside_database_url is not None or self._stop.requested() or not attempts_left:
+                    raise
+            with watch.watching():
+                watch.tick()
+                while watch.is_reviving and not self._stop.requested():
+                    watch.tick()
+                    time.sleep(_POLL_SECONDS)
+        return watch
+
+
+def _tend(watch: ServerWatch) -> None:
+    """Have the servers alive while requests in flight finish; one that does not start again is no reason to end them."""
+    try:
+        watch.tick()
+    except EmbeddedServerError as error:
+        log.error("%s", error)
 
 
 def _say(line: str) -> None:

@@ -67,6 +67,10 @@ class StartupProbe:
         elif time.monotonic() - self._asked_at > _ANSWER_SECONDS:
             self._close()
 
+    def pids(self) -> list[int]:
+        """The process that loads the demo catalog, if there is one."""
+        return [] if self._loader is None else [self._loader.pid]
+
     def _ask(self) -> socket.socket | None:
         """A connection on which the request is sent; None if it is refused."""
         self._asked_at = time.monotonic()

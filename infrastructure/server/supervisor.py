@@ -141,10 +141,12 @@ class Supervisor:
         while len(self._workers) < self._wanted() and time.monotonic() >= self._next_start_at:
             self._start_worker()
 
-    def stop(self, drain_seconds: float, urgent: Callable[[], bool]) -> None:
+    def stop(
+        self, drain_seconds: float, urgent: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Send the workers SIGTERM, and wait for their end; kill them when they take too long, or `urgent()` is true.
 
-        They accept connections for `drain_seconds` more.
+        They accept connections for `drain_seconds` more. `meanwhile` is called many times a second.
         """
         for worker in self._workers:
             if not worker.is_leaving:  # A second signal would end its drain.
@@ -158,6 +160,7 @@ class Supervisor:
             if now > deadline or urgent():
                 for worker in self._workers:
                     worker.process.kill()
+            meanwhile()
             time.sleep(_POLL_SECONDS)
         self._close_listener()
         for worker in self._workers:

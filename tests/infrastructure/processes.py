@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -99,9 +99,9 @@ class Holder:
 
 
 class Shop:
-    """main.py or run_production.py as a process of its own."""
+    """main.py or run_production.py as a process of its own, started by the command `under` where one is given."""
 
-    def __init__(self, program: str, data_dir: Path, **settings: str) -> None:
+    def __init__(self, program: str, data_dir: Path, *, under: Sequence[str] = (), **settings: str) -> None:
         self.port = int(settings.setdefault("API_PORT", str(free_port())))
         self.data_dir = data_dir
         self._program = str(PROJECT_ROOT / program)
@@ -117,7 +117,7 @@ class Shop:
         }
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, self._program],
+                [*under, sys.executable, self._program],
                 env=environment,
                 cwd=data_dir.parent,
                 stdin=subprocess.DEVNULL,
