@@ -24,6 +24,7 @@ from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
+from infrastructure.server.file_limit import room_for_connections
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
@@ -62,6 +63,8 @@ class AppResources:
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
         """The lifespan of the application."""
         configure_logging(self.settings)
+        # The launcher has done this; a bare uvicorn has not.
+        room_for_connections(self.settings.limit_concurrency)
         with ExitStack() as stack:
             stack.enter_context(self.metrics.shared(self.settings.metrics_dir))
             stack.enter_context(self.cache_epoch.shared(self.settings.metrics_dir))

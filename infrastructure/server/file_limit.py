@@ -6,10 +6,9 @@ Beyond it the system would reset newcomers, and no log would tell. So a worker a
 import resource
 from contextlib import suppress
 
-# For connections to the database and Redis, for files, and for connections that are about to be refused.
-_OTHER_FILES = 500
-# Where the limit is low, they get this part of it.
-_OTHER_PART = 4
+# For connections to the database and Redis, for files, and for connections that are about to be refused: what is asked
+# for, and what is kept where the system allows less.
+_OTHER_FILES, _FEWEST_OTHER_FILES = 500, 128
 
 
 def room_for_connections(wanted: int) -> int:
@@ -23,4 +22,4 @@ def room_for_connections(wanted: int) -> int:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted
-    return max(1, min(wanted, soft - min(_OTHER_FILES, soft // _OTHER_PART)))
+    return max(1, min(wanted, soft - _FEWEST_OTHER_FILES))

@@ -12,8 +12,8 @@ from tests.shop import environment_of, shop_processes
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 OPEN_FILES = 256
-# A quarter is kept for other files.
-ROOM = 192
+# The rest is kept for other files.
+ROOM = 128
 REQUEST = b"GET /categories?limit=1 HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
