@@ -206,7 +206,7 @@ class BaseController(EntityRoutes):
     @staticmethod
     async def respond(request: Request, read: AnyRead) -> Response:
         """The response of `read`, which is registered for later requests of the same target: they skip this controller."""
-        response, hit = await read.answer()
+        response, hit = await read.get_or_load()
         register(request.scope, read)
         return await conditional_response(request.scope, response, hit, cache_control=read.cache_control)
 

@@ -1,7 +1,7 @@
-"""How a GET is answered: what a route finds out about its target once, kept so that it can be answered again.
+"""Resolved routes: how the GET of one target is answered, for the route cache (`middleware.route_cache`).
 
-A read depends on nothing but the target, so that `middleware.edge` may ask it for every later request of the
-same target without asking the routes. What it answers is as fresh each time as if the route had been asked.
+They depend on the target alone, so that `middleware.edge` answers every later request of it without calling the route. The
+response is as fresh each time as if the route had been called.
 """
 
 from collections.abc import Callable
@@ -22,25 +22,25 @@ Work = Callable[[Session], RenderedResponse]
 
 @dataclass(slots=True)
 class FreshRead:
-    """An answer that is read from the database each time."""
+    """A response that is read from the database each time."""
 
     executor: Executor
     work: Work
     cache_control: bytes = PRIVATE
 
     def check(self) -> None:
-        """There is nothing to look for."""
+        """Nothing to check: it is never cached."""
 
-    def get_if_fresh(self, found: TagValues) -> None:
-        """Nothing is kept."""
+    def get_if_fresh(self, current: TagValues) -> None:
+        """No copy: it is never cached."""
 
-    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
+    async def get_or_load(self, current: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         return await self.executor.read(self.work), None
 
 
 @dataclass(slots=True)
 class CachedRead:
-    """An answer that is kept in the cache under `entry`."""
+    """A response that is cached under `entry`."""
 
     executor: Executor
     entry: Entry
@@ -50,19 +50,19 @@ class CachedRead:
     def check(self) -> SharedFuture[TagValues] | None:
         return self.executor.cache.check(self.entry)
 
-    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
-        return self.executor.cache.get_if_fresh(self.entry, found)
+    def get_if_fresh(self, current: TagValues) -> RenderedResponse | None:
+        return self.executor.cache.get_if_fresh(self.entry, current)
 
-    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
-        return await self.executor.read_cached(self.entry, self.work, found)
+    async def get_or_load(self, current: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
+        return await self.executor.read_cached(self.entry, self.work, current)
 
 
 @dataclass(slots=True)
 class CachedPage:
-    """A page of all rows, of two answers that are cached by themselves: the rows, and how many there are in all.
+    """A page of all rows, of two responses that are cached by themselves: the rows of the page, and the number of all.
 
-    Most pages outlive a new row, which changes how many there are. `complete` puts the two together. The whole is
-    kept only while the cache of this worker keeps its rows: there, what is remembered is bound by bytes.
+    A new row changes the number, but leaves most pages as they are. `complete` joins the two. The joined response lives
+    only as long as this worker's copy of the rows, because the copies are bounded by bytes.
     """
 
     rows: CachedRead
@@ -78,13 +78,13 @@ class CachedPage:
     def check(self) -> SharedFuture[TagValues] | None:
         return self.rows.executor.cache.check(self.rows.entry, self.size.entry)
 
-    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
-        rows, size = self.rows.get_if_fresh(found), self.size.get_if_fresh(found)
+    def get_if_fresh(self, current: TagValues) -> RenderedResponse | None:
+        rows, size = self.rows.get_if_fresh(current), self.size.get_if_fresh(current)
         return None if rows is None or size is None else self._whole_of(rows, size)
 
-    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
-        rows, rows_hit = await self.rows.answer(found)
-        size, size_hit = await self.size.answer(found)
+    async def get_or_load(self, current: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
+        rows, rows_hit = await self.rows.get_or_load(current)
+        size, size_hit = await self.size.get_or_load(current)
         return self._whole_of(rows, size), bool(rows_hit and size_hit)
 
     def _whole_of(self, rows: RenderedResponse, size: RenderedResponse) -> RenderedResponse:

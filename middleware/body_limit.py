@@ -1,6 +1,6 @@
-"""Bodies that are too large are refused before they are held in memory, with or without a stated length.
+"""Refuses bodies that are too large, with or without Content-Length, before they are in memory; and bodies that are too slow.
 
-And those that come too slowly, where the server says that it has waited for long enough.
+How long a slow body may take is the server's decision (`infrastructure.server.connection_guard`).
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infrastructure.server.http_protocol import comes_too_slowly
 from middleware.errors import problem
 
-# A client that is still sending may not read the answer before it is done, and loses it when the
-# connection is closed on bytes that nobody took. So the rest is read and dropped, for at most this long.
+# A client may read the response only after it has sent its body, and loses it when the connection is closed with unread
+# bytes. So the rest of the body is read and dropped, for at most this long.
 _DISCARD_SECONDS = 5.0
 _SILENCE_SECONDS = 1.0
 
-# Longer lengths are too large whatever the limit, and `int` refuses very long texts.
+# Longer numbers are beyond every limit, and `int` refuses very long texts.
 _MOST_DIGITS = 18
 
 
 class BodyTooLarge(HTTPException):
-    """Raised to whoever reads a body beyond the limit. Frameworks let an `HTTPException` pass."""
+    """Raised when a body beyond the limit is read. Frameworks let an `HTTPException` pass."""
 
     def __init__(self) -> None:
         super().__init__(413)
@@ -31,7 +31,7 @@ class BodyTooLarge(HTTPException):
 class BodyLimit:
     """Answers 413 to a body of more than `limit_of(path)` bytes and closes its connection.
 
-    What the application answers to a body that was cut off is dropped in favour of the 413.
+    What the application would answer to the incomplete body is dropped in favour of the 413.
     """
 
     def __init__(self, app: ASGIApp, *, limit_of: Callable[[str], int]) -> None:
@@ -77,7 +77,7 @@ class BodyLimit:
         try:
             await self.app(scope, receive_counted, send_unless_cut_off)
         except Exception:
-            # Whatever the missing rest of the body led to is no error of its own.
+            # An error because of the incomplete body is no error of its own.
             if received <= limit or answering:
                 raise
         if received > limit and not answering:
@@ -95,7 +95,7 @@ async def _refuse_large(scope: Scope, receive: Receive, send: Send, limit: int) 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, detail: str) -> None:
     response = problem(scope, status, detail, headers={"Connection": "close"})
     await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
-    # The answer is complete by its length, and on its way; the server closes only after the last message.
+    # The response is complete by its length, and sent; the server closes only after the last message.
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):

@@ -1,4 +1,4 @@
-"""Who is asking: the address that a request counts for, with proxies believed only where they are trusted."""
+"""The address of a request's client. Only trusted proxies are believed about it."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from starlette.types import Scope
 from config.settings import UNIX, Network
 from infrastructure.server.ip_addresses import belongs_to, parse_address
 
-# Longer than any address with brackets, scope and port; keeps garbage out of what is remembered of addresses.
+# Longer than any address with brackets, scope and port; keeps garbage out of the caches of addresses.
 _LONGEST_HOP = 64
 
 
@@ -48,7 +48,7 @@ def _rightmost_untrusted(forwarded: str, trusted: tuple[Network, ...]) -> str | 
     for hop in _hops_from_the_right(forwarded):
         address = _hop(hop)
         if address is None:
-            # Whoever wrote this is no proxy of ours, and what stands left of it is hearsay.
+            # No trusted proxy wrote this, so nothing to the left of it can be believed.
             return last
         last = address
         if not belongs_to(address, trusted):

@@ -1,8 +1,8 @@
-"""Compresses what is not compressed yet, and keeps back the bodies of HEAD.
+"""Compresses responses that are not compressed yet, and drops the bodies of HEAD.
 
-Reads come compressed (`middleware.conditional_response`), because what was compressed once is kept with them. This layer does
-it for everything else: errors, answers to writes, counters. Bodies are compressed on demand, each coding with an entity
-tag of its own, and whatever could be compressed says so by `Vary`.
+Reads come compressed (`middleware.conditional_response`), because their compressed forms are cached with them. This layer
+compresses everything else: errors, responses to writes, metrics. Each coding has an entity tag of its own, and whatever
+could be compressed has `Vary: Accept-Encoding`.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _WITHOUT_BODY = frozenset((204, 205, 304))
 
 
 def coding_for(scope: Mapping[str, Any]) -> str | None:
-    """The coding in which the client of this request gets what is worth it; None for none."""
+    """The content coding for the client of this request; None for none."""
     return memoize_on_headers(scope, _accepted)
 
 
@@ -38,7 +38,7 @@ def _accepted(headers: Headers) -> str | None:
 
 
 class Compression:
-    """Compresses the answers of `app`. What it answers to HEAD must be what it answers to GET."""
+    """Compresses the responses of `app`, whose response to HEAD must be that to GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -50,12 +50,12 @@ class Compression:
 
 
 class _CodedSend:
-    """Sends one answer in `coding`, if it is worth it. Its head waits for the first piece of its body, which tells."""
+    """Sends one response in `coding`, if that pays. Its head waits for the first piece of its body, which decides."""
 
     def __init__(self, send: Send, coding: str | None, *, is_head: bool) -> None:
         self._send, self._coding, self._is_head = send, coding, is_head
         self._start: Message | None = None
-        # Of a body that comes in pieces.
+        # For a body in pieces.
         self._compressor: Compressor | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -75,7 +75,7 @@ class _CodedSend:
         await self._send({"type": "http.response.body", "body": b"" if self._is_head else body, "more_body": more})
 
     async def _begin(self, start: Message, body: bytes, more: bool) -> bytes:
-        """Send the head, and return the first piece of the body as it is to be sent."""
+        """Send the head, and return the first piece of the body in its coding."""
         start.setdefault("headers", [])
         headers = MutableHeaders(scope=start)
         if _is_worth_it(start["status"], headers, len(body), more):
@@ -99,7 +99,7 @@ class _CodedSend:
 
 
 def _is_worth_it(status: int, headers: MutableHeaders, size: int, more: bool) -> bool:
-    """Whether the answer is compressed for those who take that, and nobody has seen to it before."""
+    """Whether the response is compressed for clients that accept it, and was not treated by a layer within."""
     return (
         (more or size > SMALL_BYTES)
         and status not in _WITHOUT_BODY

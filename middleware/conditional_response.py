@@ -1,4 +1,4 @@
-"""What is sent for a read: 200 with the answer in the client's coding, 304 when it has the answer, no body for HEAD."""
+"""Conditional responses to reads: 200 in the client's coding, 304 if the client has the body, no body for HEAD."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
@@ -21,20 +21,19 @@ from services.errors import Unavailable
 # Larger bodies are sent in pieces.
 LARGE_BYTES, _PIECE_BYTES = 256 * 1024, 128 * 1024
 
-
-# What they may take together, in one worker: clients that are slow hold them for long.
+# The bound for all large bodies of one worker: slow clients keep them for long.
 MOST_LARGE_BYTES = 128 * 1024 * 1024
 
 
 class LargeBodies:
-    """The large bodies that are being sent, up to so many bytes. One that is sent to many is there once."""
+    """The large bodies that are being sent, up to `most` bytes. A body that goes to many clients counts once."""
 
     def __init__(self, most: int = MOST_LARGE_BYTES) -> None:
         self._left = most
         self._receivers: Counter[int] = Counter()
 
     def take(self, body: Sized) -> bool:
-        """Whether there is room for the body: then it is to be given back when it has been sent."""
+        """Whether there is room for the body. If so, `give_back` has to follow when it has been sent."""
         if not self._receivers[id(body)]:
             if len(body) > self._left:
                 del self._receivers[id(body)]
@@ -44,7 +43,7 @@ class LargeBodies:
         return True
 
     def give_back(self, body: Sized) -> None:
-        """Note that one of those to whom the body is sent has it."""
+        """Note that the body was sent to one of its clients."""
         self._receivers[id(body)] -= 1
         if not self._receivers[id(body)]:
             del self._receivers[id(body)]
@@ -55,9 +54,10 @@ _large = LargeBodies()
 
 
 class ConditionalResponse(Response):
-    """What is decided for a read: status, `blocks` of headers, body. It is sent as ASGI messages, or as lines.
+    """The response to a read, to be sent as ASGI messages or, by the fast path, as lines.
 
-    `varies`: the coding of the body depends on Accept-Encoding. `hit`: as for `conditional_response`.
+    `blocks` are the headers of the rendered response and those about caches. `varies`: Vary names Accept-Encoding. `hit`: as
+    for `conditional_response`.
     """
 
     background = None
@@ -76,7 +76,7 @@ class ConditionalResponse(Response):
 
     @cached_property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
-        """The headers as ASGI has them."""
+        """All headers, as ASGI messages have them."""
         return [*chain.from_iterable(self.blocks), *([VARY] if self.varies else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +93,7 @@ class ConditionalResponse(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        # A client that takes its time is waited for after each piece, so that the server holds no copy of the whole.
+        # `send` waits for a slow client after each piece, so that the server buffers no copy of the whole body.
         start = 0
         while len(self.body) - start > LARGE_BYTES:
             piece = self.body[start : start + _PIECE_BYTES]
@@ -103,40 +103,40 @@ class ConditionalResponse(Response):
 
 
 def conditional_response_now(
-    scope: Mapping[str, Any], answer: RenderedResponse, hit: bool | None, cache_control: bytes
+    scope: Mapping[str, Any], rendered: RenderedResponse, hit: bool | None, cache_control: bytes
 ) -> ConditionalResponse | None:
-    """As `conditional_response`; None if the answer has yet to be compressed, and is too large for the event loop."""
-    varies = answer.varies
+    """As `conditional_response`; None if the body has yet to be compressed, and is too large for the event loop."""
+    varies = rendered.varies
     coding = coding_for(scope) if varies else None
-    about = about_caches(cache_control, hit)
-    if client_has(answer.etag, scope):
-        blocks = answer.form_without_body(coding).headers_of_304, about
+    caches = about_caches(cache_control, hit)
+    if client_has(rendered.etag, scope):
+        blocks = rendered.form_without_body(coding).headers_of_304, caches
         return ConditionalResponse(304, blocks, b"", varies, hit)
-    form = answer if coding is None else answer.form(coding)
+    form = rendered if coding is None else rendered.form(coding)
     if form is None:
         return None
     body = b"" if scope["method"] == "HEAD" else form.body
-    return ConditionalResponse(200, (form.headers_of_200, about), body, varies, hit)
+    return ConditionalResponse(200, (form.headers_of_200, caches), body, varies, hit)
 
 
 async def conditional_response(
-    scope: Mapping[str, Any], answer: RenderedResponse, hit: bool | None = None, *, cache_control: bytes = PRIVATE
+    scope: Mapping[str, Any], rendered: RenderedResponse, hit: bool | None = None, *, cache_control: bytes = PRIVATE
 ) -> ConditionalResponse:
-    """The response to the read of `scope`. `hit` says whether the cache had the answer; None where nothing is cached."""
-    response = conditional_response_now(scope, answer, hit, cache_control)
+    """The response to the request of `scope`. `hit`: whether it came from the cache; None if it is never cached."""
+    response = conditional_response_now(scope, rendered, hit, cache_control)
     if response is None:
-        await answer.make_form(coding_for(scope))
-        response = conditional_response_now(scope, answer, hit, cache_control)
+        await rendered.make_form(coding_for(scope))
+        response = conditional_response_now(scope, rendered, hit, cache_control)
         assert response is not None
     return response
 
 
 def client_has(etag: str, scope: Mapping[str, Any]) -> bool:
-    """Whether the request says that the client holds the answer with this `etag`, in whatever coding."""
-    held = memoize_on_headers(scope, _held)
-    return etag in held or "*" in held
+    """Whether If-None-Match names this `etag`, in whatever coding."""
+    known = memoize_on_headers(scope, _known_tags)
+    return etag in known or "*" in known
 
 
-def _held(headers: Headers) -> Sequence[str]:
+def _known_tags(headers: Headers) -> Sequence[str]:
     given = [value.decode("latin-1") for name, value in headers if name == b"if-none-match"]
     return plain_tags(given) if given else ()

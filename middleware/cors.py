@@ -1,4 +1,4 @@
-"""Other origins: CORS as Starlette has it, with preflights that are answers like all others."""
+"""CORS as Starlette has it, with preflights whose headers and errors are those of all other responses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ EXPOSED_HEADERS = (
     "Preference-Applied",
     "traceparent",
 )
-# What `Cors` says that every answer varies by, to a request without an Origin: one with an Origin gets another answer.
+# What `Cors` adds to Vary for a request without an Origin, because one with an Origin gets another response.
 VARY_WITHOUT_ORIGIN = (b"Origin",)
 
 # A preflight repeats what the browser asks for, and proxies accept about 4 kB of headers.
@@ -37,11 +37,10 @@ _LONGEST_REQUESTED = 1000
 
 
 class Cors(CORSMiddleware):
-    """Lets the scripts of `origins` read the answers, with `credentials` or without.
+    """Lets the scripts of `origins` read responses, with `credentials` or without.
 
-    It stands in front of the rate limit, so that a 429 can be read too. A preflight therefore is not counted:
-    it carries `uncounted`, the headers of a client that has its whole limit left. A refused one has the
-    shape of every error.
+    It stands in front of the rate limit, so that scripts can read a 429 too. A preflight therefore is not counted: it has
+    `uncounted`, the headers of a client with its whole limit left. A refused preflight has the shape of every error.
     """
 
     def __init__(

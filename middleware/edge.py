@@ -1,8 +1,8 @@
-"""The edge: where every request meets Redis once, and where known reads are answered without asking the routes.
+"""The edge: the rate limit, and the responses of resolved routes without a call of the routes.
 
-A request is counted against its client's limit. When its target has been read before, what its answer
-depends on is looked up in the same turn of the event loop, so that both travel together with those of all
-other requests of that turn. `middleware.fast_path` asks it before the layers for most of these reads.
+It decides for both ways in: for ASGI as a layer, and for `middleware.fast_path`, which only writes. The count of a
+request and the check of its cached response go to Redis in the same turn of the event loop, so that one call serves all
+requests of that turn.
 """
 
 import logging
@@ -18,95 +18,96 @@ from infrastructure.cache.tags import TagValues
 from infrastructure.server.header_lines import parsed_lines
 from middleware.conditional_response import conditional_response, conditional_response_now
 from middleware.errors import refusal_of, unexpected
-from middleware.rate_limit import Counted, RateLimit
+from middleware.rate_limit import PendingCount, RateLimit
 from middleware.route_cache import ResolvedRoute, RouteCache
 from services.errors import ShopError
 
 log = logging.getLogger("shop.edge")
 
-_ASKED = "shop.asked"
+_STATE = "shop.edge_state"
 
 
 @dataclass(slots=True)
-class Asked:
-    """What Redis is asked for a request, whether its read is good and how far its client is into the limit; what follows.
+class EdgeState:
+    """What is known of one request at the edge.
 
-    `limit_lines` are what the answer says about the limit, as lines of headers; `kept` what this worker has kept of the
-    read, if it is good; `response` the whole response, where it is decided.
+    `current` and `count` come from Redis: the current tag values, and the count against the limit. `limit_lines` are the
+    headers about the limit, as lines; `cached` is this worker's copy, if it is fresh; `response` the response, once it is
+    decided.
     """
 
     route: ResolvedRoute | None
-    found: SharedFuture[TagValues] | None
-    counted: Counted | None
+    current: SharedFuture[TagValues] | None
+    count: PendingCount | None
     limit_lines: bytes = b""
-    kept: RenderedResponse | None = None
+    cached: RenderedResponse | None = None
     response: Response | None = None
 
 
-def note_asked(scope: Scope, asked: Asked) -> None:
-    """Spare the edge to ask again."""
-    scope[_ASKED] = asked
+def keep_state(scope: Scope, state: EdgeState) -> None:
+    """Let the edge go on with this state when it is called with `scope`, so that nothing is counted or read twice."""
+    scope[_STATE] = state
 
 
 class Edge:
-    """Answers the reads in `known`, refuses with 429 beyond `limit`, and hands on everything else."""
+    """Answers requests of the resolved `routes`, refuses with 429 beyond `limit`, and calls `app` with all others."""
 
     def __init__(self, app: ASGIApp, *, limit: RateLimit | None = None) -> None:
         self.app = app
-        self.known = RouteCache()
+        self.routes = RouteCache()
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked: Asked | None = scope.get(_ASKED)
-        if asked is None:
-            asked = self.ask(scope, self.known.find(scope))
-            if asked.counted is not None:
-                await settled((asked.counted.answer,))
-            asked.response = self.refusal(scope, asked)
-        answer: ASGIApp | None = asked.response
-        if answer is None:
-            answer = self.app if asked.route is None else await self.answer(scope, asked)
-        await answer(scope, receive, _with_headers(send, asked.limit_lines) if asked.limit_lines else send)
+        state: EdgeState | None = scope.get(_STATE)
+        if state is None:
+            state = self.begin(scope, self.routes.find(scope))
+            if state.count is not None:
+                await settled((state.count.usages,))
+            state.response = self.refusal(scope, state)
+        app: ASGIApp | None = state.response
+        if app is None:
+            app = self.app if state.route is None else await self.load_response(scope, state)
+        await app(scope, receive, _with_headers(send, state.limit_lines) if state.limit_lines else send)
 
-    # What the fast path asks too.
+    # The decision in its steps, which the fast path takes too.
 
-    def ask(self, scope: Scope, route: ResolvedRoute | None) -> Asked:
-        """Begin to count a request, and to find out whether the answer of its route is good."""
-        counted = None if self._limit is None else self._limit.count(scope)
-        return Asked(route, None if route is None else route.check(), counted)
+    def begin(self, scope: Scope, route: ResolvedRoute | None) -> EdgeState:
+        """Begin to count a request, and to check whether the cached response of its route is fresh."""
+        count = None if self._limit is None else self._limit.count(scope)
+        return EdgeState(route, None if route is None else route.check(), count)
 
-    def refusal(self, scope: Scope, asked: Asked) -> Response | None:
-        """The 429 to a request that is one too many, once the futures of `asked` are done. To be called once."""
+    def refusal(self, scope: Scope, state: EdgeState) -> Response | None:
+        """The 429 for a request beyond the limit. To be called once, after `count` of `state` has its result."""
         if self._limit is None:
             return None
-        usage = self._limit.usage(asked.counted)
-        asked.limit_lines = self._limit.lines(usage)
+        usage = self._limit.usage(state.count)
+        state.limit_lines = self._limit.lines(usage)
         return self._limit.refusal(scope, usage) if self._limit.refuses(usage) else None
 
     @staticmethod
-    def kept_answer(scope: Scope, asked: Asked) -> Response | None:
-        """What this worker has kept for the request, if it is good by what Redis has said, and needs no waiting."""
-        if asked.route is None or asked.found is None:
+    def cached_response(scope: Scope, state: EdgeState) -> Response | None:
+        """The response from this worker's copy, if that is fresh and need not be compressed first."""
+        if state.route is None or state.current is None:
             return None
         try:
-            asked.kept = asked.route.get_if_fresh(asked.found.result())
+            state.cached = state.route.get_if_fresh(state.current.result())
         except RedisUnavailable as error:
             log.debug("Cache away: %s", error)
-        if asked.kept is None:
+        if state.cached is None:
             return None
-        return conditional_response_now(scope, asked.kept, True, asked.route.cache_control)
+        return conditional_response_now(scope, state.cached, True, state.route.cache_control)
 
     @staticmethod
-    async def answer(scope: Scope, asked: Asked) -> Response:
-        """What the known route answers to the request, an error included."""
-        route = asked.route
+    async def load_response(scope: Scope, state: EdgeState) -> Response:
+        """The response of the resolved route, an error response included."""
+        route = state.route
         assert route is not None
         try:
-            answer, hit = (asked.kept, True) if asked.kept else await route.answer(asked.found)
-            return await conditional_response(scope, answer, hit, cache_control=route.cache_control)
+            rendered, hit = (state.cached, True) if state.cached else await route.get_or_load(state.current)
+            return await conditional_response(scope, rendered, hit, cache_control=route.cache_control)
         except ShopError as error:
             return refusal_of(error, scope)
         except Exception as error:

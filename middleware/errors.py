@@ -1,7 +1,7 @@
-"""The one place that turns an error into an answer: `application/problem+json` (RFC 9457).
+"""The one place that turns errors into responses: `application/problem+json` (RFC 9457).
 
-Domain errors, malformed requests, unknown paths and the unexpected all end here, so that no
-controller catches anything and every refusal has the same shape.
+Domain errors, malformed requests, unknown paths and unexpected errors all end here, so that no controller catches
+anything and every error response has the same shape.
 """
 
 import logging
@@ -34,7 +34,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Response:
-    """The error answer of `status` for the request of `scope`.
+    """The error response of `status` for the request of `scope`.
 
     `detail` is a text, or the list of `{loc, msg, type}` of a malformed request; `extra` are more
     members of the body.
@@ -51,26 +51,26 @@ def problem(
 
 
 def refusal_of(error: ShopError, scope: Scope) -> Response:
-    """The answer that says what the domain has against the request of `scope`; what a rule refuses is logged, too."""
+    """The response for an error of the domain; the refusals of rules are logged, too."""
     log_refusal(error)
     return problem(scope, error.status, error.detail, code=error.code, headers=error.headers, extra=error.members)
 
 
 def malformed(scope: Scope, errors: Sequence[Mapping[str, Any]]) -> Response:
-    """422 with FastAPI's list of errors, without the input, which may hold a secret; of many, the first."""
+    """422 with FastAPI's errors, of many the first ones, and without the input, which may contain a secret."""
     detail, has_more = listed_errors(errors)
     return problem(scope, 422, detail, extra={"more_errors": True} if has_more else None)
 
 
 def unexpected(error: Exception, scope: Scope) -> Response:
-    """500 for an `error` that nobody foresaw, which is logged once under the `error_id` of the answer."""
+    """500 for an unexpected `error`, which is logged once, under the `error_id` of the response."""
     error_id = secrets.token_hex(4)
     log.error("Unexpected error %s on %s %r", error_id, scope["method"], scope["path"], exc_info=error)
     return problem(scope, 500, "Internal server error", extra={"error_id": error_id})
 
 
 class UnexpectedErrors:
-    """Answers 500 for whatever no layer below foresaw."""
+    """Answers 500 for every error that the layers within did not handle."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -96,7 +96,7 @@ class UnexpectedErrors:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Route every kind of refusal of `app` to its answer."""
+    """Add the handlers of all errors to `app`."""
 
     async def on_shop_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ShopError)
@@ -107,7 +107,7 @@ def install_error_handlers(app: FastAPI) -> None:
         return malformed(request.scope, error.errors())
 
     async def on_broken_off(request: Request, error: Exception) -> Response:
-        # Nobody reads this answer; the log and the counters tell by it that it was not the shop that failed.
+        # No client reads this response; its status in logs and metrics shows that the shop did not fail.
         return problem(request.scope, 400, "The request ended before its body did")
 
     async def on_http_error(request: Request, error: Exception) -> Response:
@@ -128,7 +128,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Every method that some route has for the request's path; the router only knows the first such route."""
+    """The methods of all routes with the request's path; the router only finds the first such route."""
     path = request.scope["path"]
     allowed = {"OPTIONS"}
     for route in request.app.routes:

@@ -1,8 +1,8 @@
-"""The fast path: known reads, those with a good answer all together in one step for each turn of the event loop.
+"""The fast path: requests of resolved routes, all of one turn of the event loop in one batch, without the layers.
 
-It does what the layers of middleware would do for such a request, and nothing else: counts it, looks whether the
-answer that this worker remembers is good, has it read where it is not, and writes it with the headers that every
-answer has. Wherever more is to be said (a refusal, an error, another origin), the request is handed on to them.
+`middleware.edge` decides each response. The fast path writes it with the headers that the layers would add. What cannot
+be written in one piece (an error, a large body, a client that is slow) falls through to the layers with its response, and
+so does every request that the layers treat in another way: one with an Origin, or while the service is draining.
 """
 
 import asyncio
@@ -18,108 +18,107 @@ from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.compression import VARY
 from middleware.conditional_response import LARGE_BYTES, ConditionalResponse
-from middleware.edge import Asked, Edge, note_asked
-from middleware.request_context import POLICY_LINES, Begun, RequestContext
+from middleware.edge import Edge, EdgeState, keep_state
+from middleware.request_context import POLICY_LINES, RequestContext, RequestInfo
 
 log = logging.getLogger("shop.fast_path")
 
-
-# A request, and what was asked for it.
-_Held = tuple[DeferredRequest, Asked, Begun]
+# A request, its state at the edge, and what the outermost layer knows of it.
+_Pending = tuple[DeferredRequest, EdgeState, RequestInfo]
 
 
 class FastPath:
-    """Writes what `edge` decides, in the name of the outermost layer `context`.
+    """Writes what `edge` decides, with the headers of the outermost layer `context`.
 
-    `vary` are the headers of a request, without an Origin, that the layers between these two say its answer varies by.
+    `vary` are the request headers that the layers between these two add to Vary for a request without an Origin.
     """
 
     def __init__(self, edge: Edge, context: RequestContext, vary: Sequence[bytes] = ()) -> None:
         self._edge, self._context = edge, context
-        # By whether the answer itself varies.
+        # By whether the response itself varies by its coding.
         self._vary = {False: _vary_line(vary), True: _vary_line((VARY[1], *vary))}
-        self._turns: Batcher[list[_Held], None] = Batcher(list, self._answer_turn)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._batches: Batcher[list[_Pending], None] = Batcher(list, self._respond_to_batch)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def handle_early(self, request: DeferredRequest) -> bool:
-        """Whether the request is now in the care of the fast path."""
+        """Take the request, if its route is resolved and the layers would do nothing else with it."""
         scope = request.scope
-        route = self._edge.known.find(scope)
+        route = self._edge.routes.find(scope)
         # A root path is part of the paths of the scope, and would be taken for a target.
         if route is None or scope["root_path"] or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
-        begun = self._context.begin(scope)
-        self._turns.join()[0].append((request, self._edge.ask(scope, route), begun))
+        info = self._context.begin(scope)
+        self._batches.join()[0].append((request, self._edge.begin(scope, route), info))
         return True
 
-    async def _answer_turn(self, turn: list[_Held]) -> None:
-        # They asked together, so these are few.
-        futures = {asked.found for _, asked, _ in turn} | {
-            asked.counted.answer for _, asked, _ in turn if asked.counted
+    async def _respond_to_batch(self, batch: list[_Pending]) -> None:
+        # Requests of one batch share their futures, so these are few.
+        futures = {state.current for _, state, _ in batch} | {
+            state.count.usages for _, state, _ in batch if state.count
         }
         await settled(future for future in futures if future is not None)
-        for held in turn:
+        for pending in batch:
             try:
-                self._answer(held)
+                self._respond(pending)
             except Exception:
-                # Whatever happens to one of them, the others wait for this loop.
+                # The other requests of the batch must be answered all the same.
                 log.exception("A request could not be answered on the fast path")
-                _hand_on(held)
+                _fall_through(pending)
 
-    def _answer(self, held: _Held) -> None:
-        """Answer at once what needs no waiting, and have a task answer the rest."""
-        request, asked, begun = held
-        request_id.set(begun.identity)
-        if trace_id.get() is not begun.trace_id:
-            trace_id.set(begun.trace_id)
-        response = self._edge.refusal(request.scope, asked) or self._edge.kept_answer(request.scope, asked)
+    def _respond(self, pending: _Pending) -> None:
+        """Respond from this worker's copy; what has to be loaded gets a task."""
+        request, state, info = pending
+        request_id.set(info.identity)
+        if trace_id.get() is not info.trace_id:
+            trace_id.set(info.trace_id)
+        response = self._edge.refusal(request.scope, state) or self._edge.cached_response(request.scope, state)
         if response is not None:
-            self._send(held, response)
+            self._send(pending, response)
             return
-        # Nobody waits for this one: it takes as long as the database.
-        task = asyncio.get_running_loop().create_task(self._answer_later(held))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        # The batch does not wait for the database.
+        task = asyncio.get_running_loop().create_task(self._load_and_send(pending))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _answer_later(self, held: _Held) -> None:
+    async def _load_and_send(self, pending: _Pending) -> None:
         try:
-            request, asked, _ = held
-            self._send(held, await self._edge.answer(request.scope, asked))
+            request, state, _ = pending
+            self._send(pending, await self._edge.load_response(request.scope, state))
         except Exception:
             log.exception("A request could not be answered on the fast path")
-            _hand_on(held)
+            _fall_through(pending)
 
-    def _send(self, held: _Held, response: Response) -> None:
-        """Write the response in one piece; the layers send what is no read, too large, or to be waited for."""
-        if not (isinstance(response, ConditionalResponse) and self._write(held, response)):
-            _, asked, _ = held
-            asked.response = response
-            _hand_on(held)
+    def _send(self, pending: _Pending, response: Response) -> None:
+        """Write the response in one piece, or let the layers send it."""
+        if not (isinstance(response, ConditionalResponse) and self._write(pending, response)):
+            _, state, _ = pending
+            state.response = response
+            _fall_through(pending)
 
-    def _write(self, held: _Held, response: ConditionalResponse) -> bool:
+    def _write(self, pending: _Pending, response: ConditionalResponse) -> bool:
         if len(response.body) > LARGE_BYTES:
             return False
-        request, asked, begun = held
-        own, caches = response.blocks
+        request, state, info = pending
+        own, about_caches = response.blocks
         vary = self._vary[response.varies]
         lines = (
-            self._context.led_back(own.lines, begun),
-            caches.lines,
-            asked.limit_lines,
+            self._context.with_links(own.lines, info),
+            about_caches.lines,
+            state.limit_lines,
             vary,
             POLICY_LINES,
-            self._context.lines(begun),
+            self._context.lines(info),
         )
         if not request.write(response.status_code, lines, response.body):
             return False
-        self._context.has_answered(request.scope, begun, response.status_code, response.hit)
+        self._context.finish(request.scope, info, response.status_code, response.hit)
         return True
 
 
-def _hand_on(held: _Held) -> None:
-    request, asked, _ = held
+def _fall_through(pending: _Pending) -> None:
+    request, state, _ = pending
     if not request.is_answered:
-        note_asked(request.scope, asked)
+        keep_state(request.scope, state)
         request.fall_through()
 
 

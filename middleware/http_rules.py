@@ -1,4 +1,4 @@
-"""What HTTP asks of a server and the routes need not know: Host, trailing slashes, HEAD, broken paths."""
+"""The rules of HTTP that the routes need not know: Host, trailing slashes, HEAD, malformed paths."""
 
 import re
 from functools import partial
@@ -12,16 +12,16 @@ from middleware.errors import problem
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?")
 _HIGHEST_PORT = 65_535
 _IS_HEAD = "shop.is_head"
-# Longer ones are none.
+# The longest well-formed value, with a port.
 _LONGEST_HOST = 261
 
 
 class HttpRules:
     """Makes requests uniform before they are routed.
 
-    A malformed or missing `Host` is 400, a path that is no text is 404, one trailing slash is dropped
-    without a redirect, and HEAD runs as GET, whose body a layer outside keeps back. The routes see a copy of the
-    scope; the layers outside still see what the client sent.
+    A malformed or missing `Host` is 400, a path that is no text is 404, one trailing slash is dropped without a redirect,
+    and HEAD runs as GET, whose body `Compression` drops. The routes see a copy of the scope; the layers around still see
+    what the client sent.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -47,7 +47,7 @@ class HttpRules:
 
 
 def asks_for_head(scope: Scope) -> bool:
-    """Whether this GET stands for a HEAD, so that nobody wants its body."""
+    """Whether this GET stands for a HEAD, whose body is dropped."""
     return _IS_HEAD in scope
 
 
@@ -67,7 +67,7 @@ def is_host(value: bytes) -> bool:
 
 
 def _is_text(scope: Scope) -> bool:
-    """Whether the path is UTF-8 without NUL. The server has put replacement signs for what is not."""
+    """Whether the path is UTF-8 without NUL. In `path` the server has replaced what is not UTF-8."""
     raw = scope.get("raw_path") or b""
     if b"%" not in raw:
         return "\0" not in scope["path"]

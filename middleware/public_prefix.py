@@ -1,7 +1,7 @@
-"""The public prefix: what a proxy, or the server itself, has taken off the front of the path before it came here.
+"""The public prefix: what a proxy, or the server itself, has taken off the front of the path.
 
-Clients need it in everything that leads back to the shop. Routes, caches and kept replies know nothing of it: it is put in
-front of `Location` and `Link` when an answer leaves, and pages ask `prefix_of`.
+Clients need it in every link to the shop. Routes, caches and kept replies do not know it: it is added to `Location` and
+`Link` when a response is sent, and the documentation asks `prefix_of`.
 """
 
 import re
@@ -14,14 +14,14 @@ from infrastructure.server.request_heads import Headers
 
 _PREFIX = "shop.prefix"
 _HEADER = b"x-forwarded-prefix"
-# Segments that are neither empty nor dots: what begins with two slashes would lead to another host.
+# Segments are neither empty nor dots: a link that begins with two slashes leads to another host.
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+;=:@%-]+)+")
-# It stands in each link of a page.
+# It is in each link of a page.
 _LONGEST = 64
 
 
 def forwarded_prefix(headers: Headers) -> str:
-    """What `X-Forwarded-Prefix` says, joined where several proxies have taken something off; "" for what is no path."""
+    """The value of `X-Forwarded-Prefix`, joined if there are several; "" for one that is no path."""
     parts = b",".join(value for name, value in headers if name == _HEADER).decode("latin-1").split(",")
     prefix = "".join(part.strip().rstrip("/") for part in parts)
     return prefix if len(prefix) <= _LONGEST and _PATH.fullmatch(prefix) else ""
@@ -46,8 +46,8 @@ def _below(root: str, path: str) -> str:
     return path
 
 
-def note_prefix(scope: Scope, prefix: str) -> None:
-    """Have `prefix_of` tell it."""
+def keep_prefix(scope: Scope, prefix: str) -> None:
+    """Keep the prefix of a request for `prefix_of`."""
     scope[_PREFIX] = prefix
 
 
@@ -57,8 +57,8 @@ def prefix_of(scope: Scope) -> str:
 
 
 def with_prefix(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer as they lead clients below `prefix`."""
-    return [(name, _led_below(name, value, prefix.encode())) for name, value in headers]
+    """The headers of a response, with `prefix` in their links."""
+    return [(name, _prefixed(name, value, prefix.encode())) for name, value in headers]
 
 
 def links_with_prefix(lines: bytes, prefix: str) -> bytes:
@@ -66,7 +66,7 @@ def links_with_prefix(lines: bytes, prefix: str) -> bytes:
     return lines.replace(b"</", b"<%b/" % prefix.encode())
 
 
-def _led_below(name: bytes, value: bytes, prefix: bytes) -> bytes:
+def _prefixed(name: bytes, value: bytes, prefix: bytes) -> bytes:
     if name == b"link":
         return value.replace(b"</", b"<%b/" % prefix)
     return prefix + value if name == b"location" and value.startswith(b"/") else value

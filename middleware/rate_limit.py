@@ -23,9 +23,9 @@ from middleware.errors import problem
 
 log = logging.getLogger("shop.rate_limit")
 
-# Only the first request of a window sets its end, so that refused ones cannot push it away. A key without
-# an end, with one beyond the period, or of a foreign type would lock its client out, and is repaired; so is
-# one that counts from below zero, or farther than a number goes.
+# Only the first request of a window sets its end, so that refused requests cannot extend it. A key without an end, with
+# an end beyond the period, or of a foreign type would lock its client out, and is repaired. So is a count below zero, or
+# beyond the exact numbers of Lua.
 _COUNT = Script("""
 local period = tonumber(ARGV[1])
 local counted = {}
@@ -48,14 +48,14 @@ end
 return counted
 """)
 
-# Beside the usual names those of draft-ietf-httpapi-ratelimit-headers, which are structured fields. The last four are
-# for each request; the first three for all.
+# The usual names, and those of draft-ietf-httpapi-ratelimit-headers, which are structured fields. The first line is the
+# same for all responses.
 _LINES = (
     b'x-ratelimit-limit: %d\r\nratelimit-policy: "default";q=%d;w=%d\r\n'
     b'x-ratelimit-remaining: %%d\r\nx-ratelimit-reset: %%d\r\nratelimit: "default";r=%%d;t=%%d\r\n'
 )
 
-# So many clients are counted without Redis; beyond, the oldest windows are forgotten first.
+# The most clients that are counted without Redis; beyond, the oldest windows are dropped.
 _MOST_LOCAL_WINDOWS = 10_000
 
 
@@ -68,24 +68,24 @@ class LimitUsage:
 
 
 @dataclass(slots=True)
-class Counted:
-    """A request that is being counted: `place` is its position among the `requests` of its client in this turn."""
+class PendingCount:
+    """A request in a batch that is being counted: `position` is its place among the `requests` of its client there."""
 
     address: str
     client: str
-    place: int
+    position: int
     requests: dict[str, int]
-    answer: SharedFuture[dict[str, LimitUsage]]
+    usages: SharedFuture[dict[str, LimitUsage]]
 
 
 class LocalWindows:
-    """The fixed windows of one worker, for while Redis is away. Memory is bounded by `most` windows."""
+    """The fixed windows of one worker, used while Redis is away. Memory is bounded by `most` windows."""
 
     def __init__(
         self, period: float, most: int = _MOST_LOCAL_WINDOWS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._period, self._most, self._clock = period, most, clock
-        # In the order in which they end, because all are equally long.
+        # In the order of their ends, because all are equally long.
         self._windows: dict[str, tuple[float, int]] = {}
 
     def count(self, client: str) -> LimitUsage:
@@ -110,8 +110,8 @@ class LocalWindows:
 class RateLimit:
     """Counts the requests of every client, who may send `calls` of them in `period` seconds.
 
-    Clients in `exempt` and the health routes are never counted, nor what looks for these below `api_prefix`. Who asks is `scope["shop.client"]` (see
-    `middleware.request_context`), or else the peer.
+    Clients in `exempt` and the health routes are never counted, and neither are health routes below `api_prefix`. The
+    client is `scope["shop.client"]` (see `middleware.request_context`), or else the peer.
     """
 
     def __init__(
@@ -130,13 +130,13 @@ class RateLimit:
         self._calls, self._period = calls, period
         self._exempt = exempt
         self._local = LocalWindows(period)
-        self._together: Batcher[dict[str, int], dict[str, LimitUsage]] = Batcher(dict, self._count_together)
+        self._batcher: Batcher[dict[str, int], dict[str, LimitUsage]] = Batcher(dict, self._count_batch)
         self._lines = _LINES % (calls, calls, period)
 
-    def count(self, scope: Scope) -> Counted | None:
-        """Begin to count the request of `scope`, together with all others of this turn of the event loop.
+    def count(self, scope: Scope) -> PendingCount | None:
+        """Begin to count the request of `scope`, in one batch with all others of this turn of the event loop.
 
-        The result is for `usage`, to be used once; None where nothing is counted.
+        The result is for `usage`, to be used once; None for a request that is not counted.
         """
         if scope["path"] in self._unlimited:
             return None
@@ -144,37 +144,37 @@ class RateLimit:
         if self._exempt and belongs_to(address, self._exempt):
             return None
         client = counted_as(address)
-        requests, answer = self._together.join()
-        place = requests[client] = requests.get(client, 0) + 1
-        return Counted(address, client, place, requests, answer)
+        requests, usages = self._batcher.join()
+        position = requests[client] = requests.get(client, 0) + 1
+        return PendingCount(address, client, position, requests, usages)
 
-    def usage(self, counted: Counted | None) -> LimitUsage:
-        """How far the client is into its window, with the request that was counted. Its answer must be there."""
-        if counted is None:
+    def usage(self, pending: PendingCount | None) -> LimitUsage:
+        """How far the client is into its window with this request, once `usages` of `pending` has its result."""
+        if pending is None:
             return LimitUsage(0, self._period)
         try:
-            last = counted.answer.result()[counted.client]
+            last = pending.usages.result()[pending.client]
         except RedisUnavailable:
-            usage = self._local.count(counted.client)
+            usage = self._local.count(pending.client)
         else:
-            # All who came in this turn were counted at once; each has its own place among them.
-            usage = LimitUsage(last.count - counted.requests[counted.client] + counted.place, last.reset)
+            # The count of the whole batch, less the requests of the client behind this one.
+            usage = LimitUsage(last.count - pending.requests[pending.client] + pending.position, last.reset)
         if usage.count == self._calls + 1:
-            # Exactly one request of a window gets this number, whatever the worker: one line.
-            log.warning("Rate limit exceeded for IP: %s", counted.address)
+            # Exactly one request of a window gets this number in all workers: one line.
+            log.warning("Rate limit exceeded for IP: %s", pending.address)
         return usage
 
     def refuses(self, usage: LimitUsage) -> bool:
-        """Whether the request that was counted last is one too many."""
+        """Whether the request with this usage is beyond the limit."""
         return usage.count > self._calls
 
     def lines(self, usage: LimitUsage) -> bytes:
-        """What every answer says about the limit, as lines of headers."""
+        """The headers about the limit, which every response has, as lines."""
         left = max(0, self._calls - usage.count)
         return self._lines % (left, usage.reset, left, usage.reset)
 
     def refusal(self, scope: Scope, usage: LimitUsage) -> Response:
-        """The 429 for a request that is one too many."""
+        """The 429 for a request beyond the limit."""
         return problem(
             scope,
             429,
@@ -183,10 +183,10 @@ class RateLimit:
             extra={"retry_after": usage.reset},
         )
 
-    async def _count_together(self, requests: dict[str, int]) -> dict[str, LimitUsage]:
+    async def _count_batch(self, requests: dict[str, int]) -> dict[str, LimitUsage]:
         keys = [f"ratelimit:{client}" for client in requests]
-        answer = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
-        counted = integers(answer, 2 * len(keys))
+        reply = await self._gateway.run(_COUNT, keys, (self._period * 1000, *requests.values()))
+        counted = integers(reply, 2 * len(keys))
         return {
             client: LimitUsage(count, _whole_seconds(left))
             for client, count, left in zip(requests, counted[::2], counted[1::2], strict=True)

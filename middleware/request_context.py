@@ -1,4 +1,4 @@
-"""The outermost layer: who this request is, how long it took, and the headers that every answer has."""
+"""The outermost layer: the id, the client and the duration of a request, and the headers that every response has."""
 
 import random
 import re
@@ -18,7 +18,7 @@ from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import PRIVATE
 from middleware.client_address import client_address, is_from_proxy
-from middleware.public_prefix import forwarded_prefix, links_with_prefix, note_prefix, take_off_root_path, with_prefix
+from middleware.public_prefix import forwarded_prefix, keep_prefix, links_with_prefix, take_off_root_path, with_prefix
 from middleware.trace_context import Trace, trace_of
 from middleware.untrusted_proxies import PROXY_HEADERS, UntrustedProxies
 
@@ -33,20 +33,20 @@ _POLICY_OF_DATA = (b"content-security-policy", b"default-src 'none'; frame-ances
 _FOR_CACHES = (b"cache-control", PRIVATE)
 _CLOSE = (b"connection", b"close")
 _LINES = b"x-request-id: %b\r\nx-response-time: %.2f\r\n" + header_lines(_HEADERS)
-# Of every answer that does not say another one.
+# For every response that has no policy of its own.
 POLICY_LINES = header_lines([_POLICY_OF_DATA])
 
-_BEGUN = "shop.begun"
+_INFO = "shop.request_info"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 
 
 @dataclass(slots=True)
-class Begun:
-    """A request that was taken up: the id it goes by, when that was (see `time.perf_counter`), and its client's address.
+class RequestInfo:
+    """A request under way: its id, its start (see `time.perf_counter`), and the address of its client.
 
-    `prefix` is what stands before its path for the client. `trace_id` is the trace that it belongs to, `traceparent` what
-    its answer tells of it; both only if it has one.
+    `prefix` is the public prefix of its path. `trace_id` is its trace and `traceparent` the header of its response; both
+    only if the request has a trace.
     """
 
     identity: str
@@ -58,19 +58,19 @@ class Begun:
 
 
 class Service(Protocol):
-    """What this layer asks about the service: whether it is about to stop."""
+    """What this layer needs to know of the service: whether it is about to stop."""
 
     @property
     def draining(self) -> bool: ...
 
 
 class RequestContext:
-    """Gives a request its id, its answer the headers of the contract and a line in `access_log`, and counts them.
+    """Gives a request its id, its response the headers of the contract and a line in `access_log`, and counts both.
 
-    `trusted` are the proxies that are believed about whom they speak for.
+    `trusted` are the proxies whose word about their clients is believed.
     Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, and `scope["shop.path"]`, the path
-    as the client sent it. The layers within see paths without a prefix, and answers lead clients below it. While
-    `service` is draining, answers ask clients to close their connection.
+    as the client sent it. The layers within see paths without the public prefix; the links of responses have it. While
+    `service` is draining, responses ask clients to close their connection.
     """
 
     def __init__(
@@ -93,105 +93,105 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = scope.get(_BEGUN) or self.begin(scope)
-        # What the log says of an answer that never began.
+        info = scope.get(_INFO) or self.begin(scope)
+        # For the log, if no response begins.
         status = 500
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._completed(message.get("headers", ()), begun)
+                message["headers"] = self._complete(message.get("headers", ()), info)
             await send(message)
 
-        tokens = request_id.set(begun.identity), trace_id.set(begun.trace_id)
+        tokens = request_id.set(info.identity), trace_id.set(info.trace_id)
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            self.has_answered(scope, begun, status)
+            self.finish(scope, info, status)
             request_id.reset(tokens[0])
             trace_id.reset(tokens[1])
 
-    # What the fast path does in the name of this layer, without calling it.
+    # What the fast path takes from this layer, without calling it.
 
     @property
     def draining(self) -> bool:
-        """Whether answers have to ask clients to close their connection."""
+        """Whether responses have to ask clients to close their connection."""
         return self._service.draining
 
-    def begin(self, scope: Scope) -> Begun:
-        """Take up a request. When this layer is called with it later, it does not begin anew."""
-        told = memoize_on_headers(scope, _told_by)
-        if told.proxy_header is not None:
-            self._untrusted_proxies.look_at(scope, told.proxy_header)
-        identity, client = told.request_id or _new_uuid(), client_address(scope, self._trusted)
-        begun = scope[_BEGUN] = Begun(identity, time.perf_counter(), client, self._prefix(scope, told))
-        if told.trace is not None:
-            begun.trace_id, begun.traceparent = told.trace.trace_id, told.trace.traceparent().encode()
-        scope["shop.client"] = begun.client
-        scope["shop.request_id"] = begun.identity
+    def begin(self, scope: Scope) -> RequestInfo:
+        """Begin a request. A later call of this layer with the same scope goes on with it."""
+        given = memoize_on_headers(scope, _header_info)
+        if given.proxy_header is not None:
+            self._untrusted_proxies.warn_once(scope, given.proxy_header)
+        identity, client = given.request_id or _new_uuid(), client_address(scope, self._trusted)
+        info = scope[_INFO] = RequestInfo(identity, time.perf_counter(), client, self._prefix(scope, given))
+        if given.trace is not None:
+            info.trace_id, info.traceparent = given.trace.trace_id, given.trace.traceparent().encode()
+        scope["shop.client"] = info.client
+        scope["shop.request_id"] = info.identity
         scope["shop.path"] = _path_as_sent(scope)
-        if begun.prefix:
-            note_prefix(scope, begun.prefix)
-            scope["shop.path"] = begun.prefix + scope["shop.path"]
-        return begun
+        if info.prefix:
+            keep_prefix(scope, info.prefix)
+            scope["shop.path"] = info.prefix + scope["shop.path"]
+        return info
 
-    def _prefix(self, scope: Scope, told: "_Told") -> str:
+    def _prefix(self, scope: Scope, given: "_HeaderInfo") -> str:
         prefix = take_off_root_path(scope) if scope.get("root_path") else ""
-        return told.prefix if told.prefix and is_from_proxy(scope, self._trusted) else prefix
+        return given.prefix if given.prefix and is_from_proxy(scope, self._trusted) else prefix
 
     @staticmethod
-    def led_back(lines: bytes, begun: Begun) -> bytes:
-        """The lines of an answer's own headers, with links that the client can follow."""
-        return links_with_prefix(lines, begun.prefix) if begun.prefix else lines
+    def with_links(lines: bytes, info: RequestInfo) -> bytes:
+        """The lines of a response's own headers, its links with the public prefix."""
+        return links_with_prefix(lines, info.prefix) if info.prefix else lines
 
     @staticmethod
-    def lines(begun: Begun) -> bytes:
-        """The headers that every answer has, as lines."""
-        milliseconds = (time.perf_counter() - begun.started) * 1000
-        lines = _LINES % (begun.identity.encode(), milliseconds)
-        return b"%btraceparent: %b\r\n" % (lines, begun.traceparent) if begun.traceparent else lines
+    def lines(info: RequestInfo) -> bytes:
+        """The headers that every response has, as lines."""
+        milliseconds = (time.perf_counter() - info.started) * 1000
+        lines = _LINES % (info.identity.encode(), milliseconds)
+        return b"%btraceparent: %b\r\n" % (lines, info.traceparent) if info.traceparent else lines
 
-    def has_answered(self, scope: Scope, begun: Begun, status: int, hit: bool | None = None) -> None:
-        """Count and log a request that is done with. `hit`: whether the cache had the answer, if it could have had it."""
-        seconds = time.perf_counter() - begun.started
+    def finish(self, scope: Scope, info: RequestInfo, status: int, hit: bool | None = None) -> None:
+        """Count and log a request at its end. `hit`: whether its response came from the cache; None if it is never cached."""
+        seconds = time.perf_counter() - info.started
         if hit is not None:
             self._metrics.count_read(hit=hit)
         self._metrics.count_request(scope["method"], scope["path"], status, seconds)
         if self._access_log is not None:
-            about = (begun.identity, scope["method"], scope["shop.path"], status, seconds * 1000, begun.client)
-            self._access_log.note(*about, begun.trace_id)
+            about = (info.identity, scope["method"], scope["shop.path"], status, seconds * 1000, info.client)
+            self._access_log.note(*about, info.trace_id)
 
-    def _completed(self, headers: Iterable[tuple[bytes, bytes]], begun: Begun) -> list[tuple[bytes, bytes]]:
-        unsaid = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}
+    def _complete(self, headers: Iterable[tuple[bytes, bytes]], info: RequestInfo) -> list[tuple[bytes, bytes]]:
+        defaults = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}
         for name, value in headers:
-            if name in unsaid:
-                del unsaid[name]
+            if name in defaults:
+                del defaults[name]
             elif name == b"x-cache-hit":
                 self._metrics.count_read(hit=value == b"true")
-        if begun.prefix:
-            headers = with_prefix(headers, begun.prefix)
-        completed = [*headers, *unsaid.values(), *parsed_lines(self.lines(begun))]
+        if info.prefix:
+            headers = with_prefix(headers, info.prefix)
+        completed = [*headers, *defaults.values(), *parsed_lines(self.lines(info))]
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
 
 
-class _Told(NamedTuple):
-    """What the headers of a request tell of where it comes from."""
+class _HeaderInfo(NamedTuple):
+    """What the headers of a request say of its origin."""
 
     request_id: str
     trace: Trace | None
-    # By which header the request names a client other than its peer, as a proxy does.
+    # The header by which a proxy names its client.
     proxy_header: str | None
-    # What a proxy says that it has taken off the path.
+    # The prefix that a proxy has taken off the path, as it says.
     prefix: str
 
 
-def _told_by(headers: Headers) -> _Told:
-    # Most requests tell nothing, and a dict finds that out sooner than a walk for each.
+def _header_info(headers: Headers) -> _HeaderInfo:
+    # Most requests have none of these headers, and a dict finds that out sooner than a walk for each.
     names = dict(headers)
-    return _Told(
+    return _HeaderInfo(
         _given_id(headers) if b"x-request-id" in names else "",
         trace_of(headers) if b"traceparent" in names else None,
         next((shown for name, shown in PROXY_HEADERS.items() if name in names), None),

@@ -1,7 +1,4 @@
-"""What is remembered of targets that were read before: how they are read, not what the answer was.
-
-Whether an answer is still good is decided where it is cached. Nothing here knows an entity.
-"""
+"""The route cache: how a target is read, once its route has answered it. It holds no responses, and knows no entity."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,60 +14,62 @@ from infrastructure.server.http_methods import READS
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.http_rules import is_host
 
-# So many bytes are remembered of targets, and of none that is longer. How a list is read takes some 6 kB beside its
-# target, whose parts are there several times: as parameters, as filters, as keys in the cache.
+# The bytes of all entries, and of the longest target. The resolved route of a list takes some 6 kB beside its target, whose
+# parts are there several times: as parameters, as filters, as keys in the cache.
 _TARGETS_BYTES = 28 * 1024 * 1024
 _LONGEST_TARGET = 512
-_READ_BYTES, _COPIES = 6000, 8
+_ROUTE_BYTES, _COPIES = 6000, 8
 
-_REGISTER = "shop.remember"
+_REGISTER = "shop.register"
 _BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class ResolvedRoute(Protocol):
-    """How the GET of one target is answered, again and again."""
+    """How the GET of one target is answered, each time it comes."""
 
     @property
     def cache_control(self) -> bytes:
-        """What caches on the way may do with the answer."""
+        """The Cache-Control of its responses."""
 
     def check(self) -> SharedFuture[TagValues] | None:
-        """Begin to find out whether a cached answer is good; the result is for `recall` or `answer`."""
+        """Begin to check whether the cached response is fresh; the result is for `get_if_fresh` or `get_or_load`."""
 
-    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
-        """The cached answer, if this worker has it and it is good by what was found."""
+    def get_if_fresh(self, current: TagValues) -> RenderedResponse | None:
+        """This worker's copy of the response, if it has one that is fresh by the result of `check`."""
 
-    def answer(self, found: SharedFuture[TagValues] | None = None) -> Awaitable[tuple[RenderedResponse, bool | None]]:
-        """The answer, and whether the cache had it (None: it is never cached). Raises `ShopError`."""
+    def get_or_load(
+        self, current: SharedFuture[TagValues] | None = None
+    ) -> Awaitable[tuple[RenderedResponse, bool | None]]:
+        """The response, and whether it came from the cache (None: it is never cached). Raises `ShopError`."""
 
 
 def register(scope: Scope, route: ResolvedRoute) -> None:
-    """Let later requests of the same target be answered by `read`. To be called when it has answered once."""
-    remember_target: Callable[[ResolvedRoute], None] | None = scope.get(_REGISTER)
-    if remember_target is not None:
-        remember_target(route)
+    """Let `route` answer later requests of the same target. To be called when it has answered once."""
+    register_target: Callable[[ResolvedRoute], None] | None = scope.get(_REGISTER)
+    if register_target is not None:
+        register_target(route)
 
 
 class RouteCache:
-    """The reads of one worker, by target."""
+    """The resolved routes of one worker, by target."""
 
     def __init__(self) -> None:
-        self._reads: LruCache[tuple[bytes, bytes], ResolvedRoute] = LruCache(_TARGETS_BYTES)
+        self._routes: LruCache[tuple[bytes, bytes], ResolvedRoute] = LruCache(_TARGETS_BYTES)
 
     def find(self, scope: Scope) -> ResolvedRoute | None:
-        """The read of the target of `scope`. If there is none, `remember` may tell one later."""
+        """The resolved route of the target of `scope`. If there is none, `register` may add one later."""
         if scope["method"] not in READS or not memoize_on_headers(scope, _is_plain):
             return None
         target = (scope.get("raw_path", b""), scope["query_string"])
-        route = self._reads.get(target)
+        route = self._routes.get(target)
         length = len(target[0]) + len(target[1])
         if route is None and length <= _LONGEST_TARGET:
-            scope[_REGISTER] = partial(self._reads.put, target, weight=_READ_BYTES + _COPIES * length)
+            scope[_REGISTER] = partial(self._routes.put, target, weight=_ROUTE_BYTES + _COPIES * length)
         return route
 
 
 def _is_plain(headers: Headers) -> bool:
-    """Whether nothing but the target decides the answer: one well-formed Host, no body, and no header twice."""
+    """Whether the target alone decides the response: one well-formed Host, no body, and no header twice."""
     names = dict(headers)
-    # What is odd about a header that came twice is for the routes to say.
+    # What a header that came twice means is for the routes to decide.
     return len(names) == len(headers) and _BODY_HEADERS.isdisjoint(names) and is_host(names.get(b"host", b""))

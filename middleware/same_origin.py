@@ -1,7 +1,7 @@
-"""Pages of other origins change nothing: protection against forged requests (CSRF).
+"""Protection against forged requests (CSRF): pages of other origins change nothing.
 
-A browser sends a form, or a POST without a body, from any page to any server without asking first. It says where the
-page is from, in `Origin` and `Sec-Fetch-Site`, which no page can forge. Other clients send neither, and pass.
+From any page a browser sends a form, or a POST without a body, to any server without a preflight. In `Origin` and
+`Sec-Fetch-Site`, which no page can forge, it names the origin of the page. Other clients send neither, and pass.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from middleware.client_address import is_from_proxy
 from middleware.errors import refusal_of
 from services.errors import CrossOrigin
 
-# "none" is a person: an address typed in, a bookmark.
+# "none": the user typed the address, or used a bookmark.
 _OWN_SITES = frozenset((b"same-origin", b"none"))
-# A longer one is no origin of a page, and would be remembered by `urlsplit`.
+# A longer value is no origin of a page, and would be kept in the cache of `urlsplit`.
 _LONGEST_ORIGIN = 300
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SameOrigin:
-    """Refuses with 403 what would change something, when a page sent it that is neither the shop's own nor of `allowed`.
+    """Refuses with 403 a request that would change something, if its page is neither the shop's own nor of `allowed`.
 
     `allowed` are origins, or "*" for any. The shop's own host is the one of `Host`, or of `X-Forwarded-Host` where the
     peer is in `trusted`; whether a proxy speaks TLS with the browser does not matter.
@@ -44,7 +44,7 @@ class SameOrigin:
         origin = site = None
         for name, value in scope["headers"]:
             if name == b"origin":
-                # Of several, none is believed.
+                # Several values: none is believed.
                 origin = value if origin is None else b""
             elif name == b"sec-fetch-site":
                 site = value if site is None else b""
@@ -65,7 +65,7 @@ class SameOrigin:
 
 
 def _is_at(origin: bytes, host: bytes) -> bool:
-    """Whether pages of the origin come from this host; without a port, at the one that the origin's scheme has."""
+    """Whether the origin is at this host; a missing port is the default of the origin's scheme."""
     try:
         page = urlsplit(origin.decode("ascii"))
         server = urlsplit(f"//{host.decode('ascii').strip()}")

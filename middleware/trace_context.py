@@ -1,4 +1,4 @@
-"""Traces over several services, after W3C Trace Context: a request that belongs to one says so in `traceparent`."""
+"""Traces over several services (W3C Trace Context): the header `traceparent` of a request names its trace."""
 
 import random
 import re
@@ -11,7 +11,7 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})"
     rb"(?P<more>-[\x20-\x7e]*)?"
 )
-# Of the flags those that the specification knows: sampled, and an id that is random.
+# The flags of the specification: sampled, and random id.
 _KNOWN_FLAGS = 0b11
 
 
@@ -22,14 +22,14 @@ class Trace(NamedTuple):
     flags: int
 
     def traceparent(self) -> str:
-        """What tells others of the trace in the name of this request, which is a new span of it."""
+        """The header for others, which names this request as a new span of the trace."""
         return f"00-{self.trace_id}-{random.getrandbits(64) or 1:016x}-{self.flags:02x}"
 
 
 def trace_of(headers: Headers) -> Trace | None:
-    """The trace that the headers tell of; None without one, and where what they tell is malformed or told twice."""
-    told = [value for name, value in headers if name == b"traceparent"]
-    match = _TRACEPARENT.fullmatch(told[0].strip()) if len(told) == 1 else None
+    """The trace that the headers name; None without one, and for a `traceparent` that is malformed or there twice."""
+    values = [value for name, value in headers if name == b"traceparent"]
+    match = _TRACEPARENT.fullmatch(values[0].strip()) if len(values) == 1 else None
     if match is None or (match["version"] == b"00" and match["more"]):
         return None
     return Trace(match["trace"].decode(), int(match["flags"], 16) & _KNOWN_FLAGS)

@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110, section 8.4): which one a client takes, how it is made, and the entity tag of each form.
+"""Content codings (RFC 9110, section 8.4): which one a client gets, how it is made, and the entity tag of each form.
 
-Measured on lists of products (docs/performance.md): zstd makes smaller answers than gzip in a fraction of the time, so
-whoever takes both gets zstd. Both let other threads run meanwhile.
+Measured on lists of products (docs/performance.md): zstd makes smaller bodies than gzip in a fraction of the time, so
+clients that accept both get zstd. Both let other threads run meanwhile.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ else:
 # Smaller bodies are sent as they are: they fit into a packet anyway.
 SMALL_BYTES = 1024
 
-# What is larger is compressed in a thread. The event loop does the rest by itself, in less than a millisecond.
+# Larger bodies are compressed in a thread; the event loop takes less than a millisecond for these.
 QUICK_BYTES = 64 * 1024
 
 _GZIP_LEVEL, _ZSTD_LEVEL = 4, 3
@@ -31,7 +31,7 @@ _TEXTUAL = re.compile(r"text/|application/(?:[\w.-]+\+)?(?:json|xml|javascript)\
 
 
 class Compressor(Protocol):
-    """Compresses a body that comes in pieces."""
+    """Compresses a body in pieces."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -77,7 +77,7 @@ async def compressed(body: bytes, coding: str) -> bytes:
 
 
 async def compressed_piece(compressor: Compressor, piece: bytes, is_last: bool) -> bytes:
-    """What there is to send for one more piece of a body."""
+    """The compressed bytes to send for one more piece of a body."""
 
     def step() -> bytes:
         data = compressor.compress(piece)
@@ -87,24 +87,24 @@ async def compressed_piece(compressor: Compressor, piece: bytes, is_last: bool) 
 
 
 def compressor(coding: str) -> Compressor:
-    """What compresses a body that comes in pieces."""
+    """A compressor for a body in pieces."""
     return _CODINGS[coding].compressor()
 
 
 def accepted_coding(values: Sequence[str]) -> str | None:
-    """The coding to send to a client with these lines of Accept-Encoding; None for none.
+    """The coding for a client with these lines of Accept-Encoding; None for none.
 
-    The one it likes best, and of those it likes equally the smallest; none where it likes the plain form more, or says
-    nothing. An answer is never refused for its coding: who takes neither gets the plain form. `*` is taken for gzip,
-    which everybody knows. An offer that is malformed is no offer.
+    The coding with the highest weight, of equal ones the smallest; none if the plain form has a higher weight, or without
+    the header. No response is refused for its coding: a client that accepts neither gets the plain form. `*` means gzip,
+    which every client knows. A malformed item is ignored.
     """
     if not values:
         return None
-    offers = dict(weighted_items(",".join(values)))
-    any_other = offers.get("*", 0.0)
-    liked = {"zstd": offers.get("zstd", 0.0), "gzip": offers.get("gzip", offers.get("x-gzip", any_other))}
-    best = max(_CODINGS, key=lambda coding: liked[coding])
-    return best if liked[best] > 0 and liked[best] >= offers.get("identity", any_other) else None
+    weights = dict(weighted_items(",".join(values)))
+    any_other = weights.get("*", 0.0)
+    accepted = {"zstd": weights.get("zstd", 0.0), "gzip": weights.get("gzip", weights.get("x-gzip", any_other))}
+    best = max(_CODINGS, key=lambda coding: accepted[coding])
+    return best if accepted[best] > 0 and accepted[best] >= weights.get("identity", any_other) else None
 
 
 def tag_in(coding: str, etag: str) -> str:
@@ -118,9 +118,9 @@ def plain_tag(etag: str) -> str:
 
 
 def plain_tags(lines: Iterable[str]) -> list[str]:
-    """The tags that the lines of a header name, which are one list; `*` is there as it is.
+    """The tags in the lines of If-Match or If-None-Match, which are one list, as tags of the plain forms; `*` stays `*`.
 
-    A W/ in front does not matter. The shop has no weak tags: a proxy that compresses makes them weak, and what they name is
-    still one version.
+    A W/ in front is ignored. The shop has no weak tags: a proxy that compresses makes them weak, and they still name one
+    version.
     """
     return [plain_tag(tag.strip().removeprefix("W/")) for tag in ",".join(lines).split(",")]

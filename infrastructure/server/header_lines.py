@@ -1,4 +1,4 @@
-"""Headers as they travel: pairs for ASGI, lines for who writes to the socket itself. Each is made of the other."""
+"""Headers in both forms: pairs for ASGI, lines for the fast path, which writes to the socket itself."""
 
 import re
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ def parsed_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
 
 
 class HeaderBlock(list[tuple[bytes, bytes]]):
-    """Headers that go out with many answers, and do not change once they were sent."""
+    """Headers of many responses, as pairs and as lines. They do not change."""
 
     @cached_property
     def lines(self) -> bytes:

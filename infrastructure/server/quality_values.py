@@ -1,10 +1,10 @@
-"""Quality values (RFC 9110, section 12.4.2): how much a client likes what it lists in Accept or Accept-Encoding."""
+"""Quality values (RFC 9110, section 12.4.2): the weights of the items of Accept and Accept-Encoding."""
 
 import re
 from collections.abc import Iterator
 
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
-# Nobody lists more; what follows is not looked at.
+# No real client lists more; the rest is ignored.
 _MOST_ITEMS = 50
 
 

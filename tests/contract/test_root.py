@@ -45,7 +45,7 @@ class TestIndex:
             "text/html," * 200,
         ],
     )
-    def test_everybody_else_is_published_what_is_where(self, client: httpx.Client, accept: str) -> None:
+    def test_other_clients_get_the_index(self, client: httpx.Client, accept: str) -> None:
         response = client.get("/", headers={"Accept": accept})
         assert response.status_code == 200
         assert response.headers["Content-Type"] == "application/json"

@@ -18,7 +18,7 @@ class Part:
 
     remembered: RenderedResponse | None
 
-    async def answer(self, found: None = None) -> tuple[RenderedResponse | None, bool]:
+    async def get_or_load(self, current: None = None) -> tuple[RenderedResponse | None, bool]:
         return self.remembered, True
 
 
@@ -30,7 +30,7 @@ def page_of(rows: str, size: str) -> CachedPage:
 
 
 def whole_of(page: CachedPage) -> RenderedResponse:
-    return asyncio.run(page.answer())[0]
+    return asyncio.run(page.get_or_load())[0]
 
 
 def test_the_whole_is_put_together_once() -> None:

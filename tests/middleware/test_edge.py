@@ -1,4 +1,4 @@
-"""The edge: known reads are answered without the routes, everything else goes on to them."""
+"""The edge: requests of resolved routes are answered without the routes, all others call them."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def anyio_backend() -> str:
 
 
 class Thing:
-    """A read of a thing that may be gone."""
+    """The resolved route of a thing that may be gone."""
 
     cache_control = PUBLIC
 
@@ -35,10 +35,10 @@ class Thing:
     def check(self) -> None:
         return None
 
-    def get_if_fresh(self, found: Any) -> None:
+    def get_if_fresh(self, current: Any) -> None:
         return None
 
-    async def answer(self, found: Any = None) -> tuple[RenderedResponse, bool | None]:
+    async def get_or_load(self, current: Any = None) -> tuple[RenderedResponse, bool | None]:
         if self.broken:
             raise RuntimeError("a secret")
         if not self.exists:
@@ -47,7 +47,7 @@ class Thing:
 
 
 class Routes:
-    """An application that counts its requests, and lets its reads be remembered."""
+    """An application that counts its requests, and registers their route."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -64,7 +64,7 @@ def routes() -> Routes:
     return Routes()
 
 
-async def test_a_target_that_was_read_is_answered_without_the_routes(routes: Routes) -> None:
+async def test_a_registered_target_is_answered_without_the_routes(routes: Routes) -> None:
     async with client_of(Edge(routes)) as client:
         first, second = await client.get("/things/1?a=b"), await client.get("/things/1?a=b")
 
@@ -89,7 +89,7 @@ async def test_a_target_that_was_read_is_answered_without_the_routes(routes: Rou
         ("DELETE", "/things/1?a=b", {}, None),
     ],
 )
-async def test_whatever_else_goes_to_the_routes(
+async def test_all_other_requests_call_the_routes(
     routes: Routes, method: str, target: str, headers: dict[str, str], content: bytes | None
 ) -> None:
     async with client_of(Edge(routes)) as client:
@@ -99,7 +99,7 @@ async def test_whatever_else_goes_to_the_routes(
     assert (response.text, routes.asked) == ("from the routes", 2)
 
 
-async def test_a_target_of_endless_length_is_not_remembered(routes: Routes) -> None:
+async def test_a_target_of_endless_length_is_not_cached(routes: Routes) -> None:
     target = "/things?" + "a" * 1000
     async with client_of(Edge(routes)) as client:
         for _ in range(3):
@@ -119,7 +119,7 @@ async def test_head_and_conditional_requests_are_answered_too(routes: Routes) ->
     assert routes.asked == 1
 
 
-async def test_what_the_domain_says_against_a_read_is_said_in_its_shape(routes: Routes) -> None:
+async def test_an_error_of_the_domain_has_the_shape_of_every_error(routes: Routes) -> None:
     async with client_of(Edge(routes)) as client:
         await client.get("/things/1")
         routes.thing.exists = False
@@ -130,7 +130,7 @@ async def test_what_the_domain_says_against_a_read_is_said_in_its_shape(routes: 
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_the_unexpected_is_answered_in_its_shape_and_logged(
+async def test_an_unexpected_error_has_the_shape_of_every_error_and_is_logged(
     routes: Routes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client_of(Edge(routes)) as client:
@@ -144,7 +144,7 @@ async def test_the_unexpected_is_answered_in_its_shape_and_logged(
     assert response.json()["error_id"] in caplog.text
 
 
-async def test_known_reads_are_counted_and_refused_like_all_others(routes: Routes) -> None:
+async def test_resolved_routes_are_counted_and_refused_like_all_others(routes: Routes) -> None:
     edge = Edge(routes, limit=RateLimit(gateway=RedisGateway(None), calls=2, period=60))
     async with client_of(edge, "192.0.2.7") as client:
         responses = [await client.get("/things/1") for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The fast path: as the layers would have answered, without a call of them."""
+"""The fast path: the responses of the layers, without a call of them."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.http_protocol import ShopProtocol
-from middleware import conditional_response as read_response_module
+from middleware import conditional_response as conditional_response_module
 from middleware.cache_control import PUBLIC
 from middleware.conditional_response import LARGE_BYTES, ConditionalResponse, LargeBodies
 from middleware.edge import Edge
@@ -34,9 +34,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 ANSWER = RenderedResponse(b'{"id_key":1}', '"v1"', {"X-Total-Count": "1"})
 NEWER = RenderedResponse(b'{"id_key":2}', '"v2"')
 LARGE = b'{"id_key":1,"name":"%b"}' % (b"lamp " * 500)
-# What differs from one answer to the next.
-OWN_TO_AN_ANSWER = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining", "ratelimit", "traceparent"}
-# Has a request take the way through the layers.
+# The headers that differ from one response to the next.
+OWN_TO_A_RESPONSE = {"date", "x-request-id", "x-response-time", "x-ratelimit-remaining", "ratelimit", "traceparent"}
+# With this header a request goes through the layers.
 BY_THE_LAYERS = {"Origin": "https://shop.example"}
 GZIP = {"Accept-Encoding": "gzip"}
 
@@ -47,17 +47,17 @@ def anyio_backend() -> str:
 
 
 class Thing:
-    """A read that can be told how things stand. A new answer waits at the gate."""
+    """A resolved route whose state the tests set. A new response waits at the gate."""
 
     cache_control = PUBLIC
 
     def __init__(self) -> None:
-        self.is_remembered = self.is_cached = True
+        self.has_copy = self.is_cached = True
         self.is_gone = self.broken = self.away = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.answered = 0
-        self.remembered = ANSWER
+        self.copy = ANSWER
 
     def check(self) -> SharedFuture[TagValues] | None:
         if not self.is_cached:
@@ -73,19 +73,19 @@ class Thing:
         else:
             found.set_result({})
 
-    def get_if_fresh(self, found: TagValues) -> RenderedResponse | None:
+    def get_if_fresh(self, current: TagValues) -> RenderedResponse | None:
         if self.broken:
             raise RuntimeError("broken")
-        return self.remembered if self.is_remembered else None
+        return self.copy if self.has_copy else None
 
-    async def answer(self, found: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
+    async def get_or_load(self, current: SharedFuture[TagValues] | None = None) -> tuple[RenderedResponse, bool | None]:
         self.answered += 1
         if self.is_gone:
             raise NotFound("Thing", 1)
         if not self.is_cached:
-            return self.remembered, None
-        if self.is_remembered:
-            return self.remembered, True
+            return self.copy, None
+        if self.has_copy:
+            return self.copy, True
         await self.gate.wait()
         return NEWER, False
 
@@ -95,7 +95,7 @@ class Service:
 
 
 class SmallShop:
-    """Routes that leave their read behind, within the layers, and the fast path beside them."""
+    """Routes that register, within the layers, and the fast path beside them."""
 
     def __init__(self, calls: int = 1000) -> None:
         self.thing, self.service = Thing(), Service()
@@ -120,7 +120,7 @@ class SmallShop:
 
 @asynccontextmanager
 async def client_of(shop: SmallShop) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the shop, whose only target has been read once."""
+    """A client of the shop, whose only target is registered."""
     async with (
         served(shop, http=ShopProtocol) as (host, port),
         httpx.AsyncClient(base_url=f"http://{host}:{port}") as client,
@@ -131,7 +131,7 @@ async def client_of(shop: SmallShop) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def read_and_count(shop: SmallShop, client: httpx.AsyncClient) -> tuple[httpx.Response, int, int]:
-    """The answer to one more read, and how many hits and misses of the cache were counted for it."""
+    """The response to one more request, and the hits and misses of the cache that were counted for it."""
     before = shop.metrics.totals()
     response = await client.get("/things/1")
     after = shop.metrics.totals()
@@ -176,7 +176,7 @@ async def test_it_answers_what_the_layers_answer(method: str, etag: str) -> None
 
     assert (fast.status_code, fast.content) == (slow.status_code, slow.content)
     assert fast.headers.keys() == slow.headers.keys()
-    for name in fast.headers.keys() - OWN_TO_AN_ANSWER:
+    for name in fast.headers.keys() - OWN_TO_A_RESPONSE:
         assert fast.headers[name] == slow.headers[name], name
     assert fast.headers["X-Request-ID"] == "abc-123"
 
@@ -188,29 +188,29 @@ async def test_it_compresses_as_the_layers_do(method: str, coding: str, etag: st
     shop = SmallShop()
     headers = {"Accept-Encoding": coding, "If-None-Match": etag}
     async with client_of(shop) as client:
-        # One answer for each way, so that each has to be compressed.
-        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
+        # One response for each way, so that each has to be compressed.
+        shop.thing.copy = RenderedResponse(LARGE, '"v1"')
         fast = await client.request(method, "/things/1", headers=headers)
         assert shop.called == 0
-        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
+        shop.thing.copy = RenderedResponse(LARGE, '"v1"')
         slow = await client.request(method, "/things/1", headers=headers | BY_THE_LAYERS)
         assert shop.called == 1
 
     assert fast.headers["Vary"] == "Accept-Encoding"
     assert (fast.status_code, fast.headers.keys()) == (slow.status_code, slow.headers.keys())
-    for name in fast.headers.keys() - OWN_TO_AN_ANSWER:
+    for name in fast.headers.keys() - OWN_TO_A_RESPONSE:
         assert fast.headers[name] == slow.headers[name], name
 
 
-async def test_what_was_compressed_once_is_kept_with_the_answer() -> None:
+async def test_a_compressed_form_is_cached_with_its_response() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
-        shop.thing.remembered = RenderedResponse(LARGE, '"v1"')
+        shop.thing.copy = RenderedResponse(LARGE, '"v1"')
         for _ in range(2):
             answers = await asyncio.gather(*(client.get("/things/1", headers=GZIP) for _ in range(5)))
             assert {answer.content for answer in answers} == {LARGE}
             assert {answer.headers["ETag"] for answer in answers} == {'"v1-gzip"'}
-            assert shop.thing.remembered.coded.size == int(answers[0].headers["Content-Length"]) < len(LARGE)
+            assert shop.thing.copy.coded.size == int(answers[0].headers["Content-Length"]) < len(LARGE)
     assert shop.called == 0
 
 
@@ -220,7 +220,7 @@ async def test_a_large_answer_is_read_once_and_sent_in_pieces(size: int, is_cach
     shop = SmallShop()
     async with client_of(shop) as client:
         body = bytes(place % 251 for place in range(997)) * (size // 997 + 1)
-        shop.thing.remembered, shop.thing.is_cached = RenderedResponse(body[:size], '"v1"'), is_cached
+        shop.thing.copy, shop.thing.is_cached = RenderedResponse(body[:size], '"v1"'), is_cached
         answer = await client.get("/things/1", headers={"Accept-Encoding": "identity"})
         assert answer.content == body[:size]
         assert answer.headers["Content-Length"] == str(size)
@@ -243,8 +243,8 @@ async def test_an_answer_that_cannot_be_written_is_left_to_the_layers(caplog: py
     """Whoever asks gets an answer, whatever is wrong with what was to be sent: a header that no server can send."""
     shop = SmallShop()
     async with client_of(shop) as client:
-        for is_remembered in (True, False):
-            shop.thing.is_remembered = is_remembered
+        for has_copy in (True, False):
+            shop.thing.has_copy = has_copy
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(shop.fast_path, "_send", broken)
                 assert (await client.get("/things/1")).status_code == 200
@@ -258,7 +258,7 @@ def broken(*args: object) -> bool:
 async def test_an_old_answer_is_made_anew() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
-        shop.thing.is_remembered = False
+        shop.thing.has_copy = False
         response, hits, misses = await read_and_count(shop, client)
 
     assert (response.content, response.headers["X-Cache-Hit"]) == (NEWER.body, "false")
@@ -280,11 +280,11 @@ async def test_what_is_never_cached_says_nothing_of_a_cache() -> None:
 async def test_nobody_waits_for_one_that_is_read_anew() -> None:
     shop = SmallShop()
     async with client_of(shop) as client:
-        shop.thing.is_remembered = False
+        shop.thing.has_copy = False
         shop.thing.gate.clear()
         slow = asyncio.create_task(client.get("/things/1"))
         await asyncio.sleep(0.1)
-        shop.thing.is_remembered = True
+        shop.thing.has_copy = True
         assert (await client.get("/things/1")).content == ANSWER.body
         assert not slow.done()
         shop.thing.gate.set()
@@ -295,7 +295,7 @@ async def test_a_read_that_fails_is_answered_by_the_layers_and_counted_once() ->
     shop = SmallShop()
     async with client_of(shop) as client:
         before = await client.get("/things/1")
-        shop.thing.is_remembered, shop.thing.is_gone = False, True
+        shop.thing.has_copy, shop.thing.is_gone = False, True
         response = await client.get("/things/1")
 
     assert (response.status_code, response.json()["message"]) == (404, "Thing with id 1 not found")
@@ -384,7 +384,7 @@ async def test_large_answers_under_way_have_a_bound_and_one_for_many_counts_once
 
 
 async def test_a_large_answer_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_response_module, "_large", LargeBodies(most=LARGE_BYTES))
+    monkeypatch.setattr(conditional_response_module, "_large", LargeBodies(most=LARGE_BYTES))
     sent = await call(ConditionalResponse(200, (), bytes(LARGE_BYTES + 1)), scope_of())
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]

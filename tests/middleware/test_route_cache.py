@@ -1,4 +1,4 @@
-"""What is remembered of a target, and which requests it is good for."""
+"""The route cache: which targets it holds, and which requests it answers."""
 
 import pytest
 
@@ -7,22 +7,22 @@ from tests.middleware.asgi import scope_of
 
 pytestmark = pytest.mark.unit
 
-READ = object()
+ROUTE = object()
 
 
-def known_after(**asked: object) -> RouteCache:
-    """The known reads after the target of `asked` was read."""
-    known = RouteCache()
+def cache_after(**asked: object) -> RouteCache:
+    """The cache after the target of `asked` was registered."""
+    routes = RouteCache()
     scope = scope_of(**asked)  # type: ignore[arg-type]
-    assert known.find(scope) is None
-    register(scope, READ)  # type: ignore[arg-type]
-    return known
+    assert routes.find(scope) is None
+    register(scope, ROUTE)  # type: ignore[arg-type]
+    return routes
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_target_that_was_read_is_known(method: str) -> None:
-    known = known_after(path="/things/1", query_string=b"a=b")
-    assert known.find(scope_of(method, "/things/1", query_string=b"a=b")) is READ
+def test_a_registered_target_is_found(method: str) -> None:
+    routes = cache_after(path="/things/1", query_string=b"a=b")
+    assert routes.find(scope_of(method, "/things/1", query_string=b"a=b")) is ROUTE
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def test_a_target_that_was_read_is_known(method: str) -> None:
         [],
     ],
 )
-def test_a_request_that_says_more_is_not(headers: list[tuple[bytes, bytes]]) -> None:
-    assert known_after(path="/things/1").find(scope_of(path="/things/1", headers=headers)) is None
+def test_a_request_with_more_than_a_target_is_not_found(headers: list[tuple[bytes, bytes]]) -> None:
+    assert cache_after(path="/things/1").find(scope_of(path="/things/1", headers=headers)) is None
 
 
 @pytest.mark.parametrize("asked", [{"path": "/things/2"}, {"path": "/things/1", "query_string": b"a"}])
-def test_another_target_is_not(asked: dict[str, object]) -> None:
-    assert known_after(path="/things/1").find(scope_of(**asked)) is None  # type: ignore[arg-type]
+def test_another_target_is_not_found(asked: dict[str, object]) -> None:
+    assert cache_after(path="/things/1").find(scope_of(**asked)) is None  # type: ignore[arg-type]
 
 
-def test_a_target_of_endless_length_is_not_remembered() -> None:
+def test_a_target_of_endless_length_is_not_cached() -> None:
     long = b"a" * 1000
-    assert known_after(query_string=long).find(scope_of(query_string=long)) is None
+    assert cache_after(query_string=long).find(scope_of(query_string=long)) is None

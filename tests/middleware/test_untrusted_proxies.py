@@ -24,7 +24,7 @@ def request(peer: str | None, *names: str) -> Scope:
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_each_peer_is_published_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
+def test_each_peer_is_warned_of_once(caplog: pytest.LogCaptureFixture, header: str) -> None:
     context = RequestContext(Echo(), service=Service(), trusted=TRUSTED)
     for peer in ("203.0.113.9", "203.0.113.9", "2001:db8::9", "203.0.113.9", "10.1.1.1", None):
         context.begin(request(peer, "Host", header))
@@ -41,6 +41,6 @@ def test_each_peer_is_published_of_once(caplog: pytest.LogCaptureFixture, header
 def test_a_crowd_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     proxies = UntrustedProxies(())
     for number in range(200):
-        proxies.look_at(request(f"203.0.113.{number}"), "X-Forwarded-For")
+        proxies.warn_once(request(f"203.0.113.{number}"), "X-Forwarded-For")
 
     assert len(caplog.records) == 8
