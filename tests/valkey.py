@@ -14,10 +14,12 @@ _START_SECONDS = 10
 
 
 class Valkey:
-    """A server on a Unix socket in `folder`, without any file of data."""
+    """A server on a Unix socket in `folder`, without any file of data. `program` may also be a Redis."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str | None = None, **options: str) -> None:
         self._folder = folder
+        self._program = program or str(get_binary_path())
+        self._options = {name.replace("_", "-"): value for name, value in options.items()}
         self._socket = folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -33,10 +35,10 @@ class Valkey:
     def start(self) -> None:
         options = {
             "port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no",
-            "dir": str(self._folder), "enable-debug-command": "local",
+            "dir": str(self._folder), "enable-debug-command": "local", **self._options,
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([self._program, *arguments], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + _START_SECONDS
         while not self._listens():
             assert self._process.poll() is None, "the server did not start"

@@ -7,14 +7,25 @@ and fails at once while Redis is known to be away.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha1
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from infrastructure.cache.batcher import Batcher
 from infrastructure.cache.connection import Argument, packed, pool_of, reply_on
@@ -46,8 +57,13 @@ class Script:
 
 
 # It writes, and by a script, because a server may reply to PING while it refuses what the shop needs: a read-only
-# replica, one that is out of memory or one that cannot save.
+# replica, one that is out of memory or one that cannot save. The further keys are of the other kinds that the shop uses:
+# a user may lack the permission, and to a cluster they lie apart.
 _PROBE = Script("return redis.call('SET', KEYS[1], '1', 'PX', 1000)")
+_PROBED_KEYS = ("shop:probe", "version:probe", "ratelimit:probe")
+
+_OF_A_PERMISSION = ("no permissions", "can't run this command")
+_OF_A_CLUSTER = (AskError, ClusterCrossSlotError, ClusterDownError, TryAgainError)
 
 
 class RedisGateway:
@@ -58,7 +74,8 @@ class RedisGateway:
     it is cancelled, closes the connection that it was reading from.
 
     After three failures in a row, or one reply that is an error, the circuit is open: calls fail at once, and a probe
-    every second, on a new connection, finds out when Redis is back.
+    every second, on a new connection, finds out when Redis is back. The scripts that were refused are part of the probe,
+    because a server may refuse some and not others for good.
     """
 
     def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
@@ -68,6 +85,9 @@ class RedisGateway:
         self._exchanges: Batcher[list[bytes], list[Any]] = Batcher(list, self._exchange)
         # Called when the circuit opens.
         self.on_away: Callable[[], None] | None = None
+        # What was refused since the circuit opened, by the digest of the script.
+        self._refused: dict[str, Callable[[], Awaitable[Any]]] = {}
+        self._causes: set[type[RedisError]] = set()
         self._failures = 0
         self._probe: asyncio.Task[None] | None = None
         self._closed = False
@@ -88,12 +108,18 @@ class RedisGateway:
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         """The result of `script`. Raises `RedisUnavailable`."""
         self._refuse_unless_available()
-        return await self._run(script, keys, arguments)
+        try:
+            return await self._run(script, keys, arguments)
+        except ResponseError as error:
+            self._refused[script.digest] = partial(self._run, script, keys, arguments)
+            raise RedisUnavailable(str(error)) from error
+        except RedisError as error:
+            raise RedisUnavailable(str(error)) from error
 
     async def ping(self) -> float:
-        """The milliseconds that Redis takes to reply. Raises `RedisUnavailable`."""
+        """The milliseconds that Redis takes for what the probe does. Raises `RedisUnavailable`."""
         started = time.perf_counter()
-        await self.call("PING")
+        await self.run(_PROBE, _PROBED_KEYS)
         return (time.perf_counter() - started) * 1000
 
     async def close(self) -> None:
@@ -116,15 +142,12 @@ class RedisGateway:
         if not self.available:
             raise RedisUnavailable("Redis is away")
 
-    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         try:
-            try:
-                return await self._ask(("EVALSHA", script.digest, len(keys), *keys, *arguments))
-            except NoScriptError:
-                # A server that was restarted or flushed; EVAL also stores the script there.
-                return await self._ask(("EVAL", script.source, len(keys), *keys, *arguments))
-        except RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            return await self._ask(("EVALSHA", script.digest, len(keys), *keys, *arguments))
+        except NoScriptError:
+            # A server that was restarted or flushed; EVAL also stores the script there.
+            return await self._ask(("EVAL", script.source, len(keys), *keys, *arguments))
 
     async def _ask(self, command: Sequence[Argument]) -> Any:
         """The reply to one command of the turn's exchange. Raises `RedisError`."""
@@ -154,12 +177,14 @@ class RedisGateway:
         refusals = [
             reply for reply in replies if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError)
         ]
+        if any("READONLY" in f"{refusal.status_code} {refusal}" for refusal in refusals):
+            # A replica, which may lack what the primary has: its other replies are not used either.
+            read_only = RedisError(str(refusals[-1]))
+            self._open(read_only)
+            raise read_only
         if refusals:
-            # Out of memory, read-only, cannot save: the next call would get the same reply.
+            # Out of memory, cannot save, no permission: the next call would get the same reply.
             self._open(refusals[-1])
-            if any("READONLY" in f"{refusal.status_code} {refusal}" for refusal in refusals):
-                # A replica, which may lack what the primary has: its other replies are not used either.
-                raise RedisError(str(refusals[-1]))
         return replies
 
     async def _converse(self, commands: Sequence[bytes]) -> list[Any]:
@@ -185,7 +210,7 @@ class RedisGateway:
 
     def _open(self, error: RedisError) -> None:
         if self._probe is None and not self._closed:
-            log.warning("Redis is not available, serving without it: %s", error)
+            self._warn(error)
             if self.on_away is not None:
                 self.on_away()
             # Without the context of the request that failed last: the probe's log lines are not about it.
@@ -196,13 +221,24 @@ class RedisGateway:
             await asyncio.sleep(PROBE_SECONDS)
             try:
                 await self._drop_connections()
-                await self._run(_PROBE, ["shop:probe"], ())
-            except RedisUnavailable:
+                await self._run(_PROBE, _PROBED_KEYS)
+                for attempt in list(self._refused.values()):
+                    await attempt()
+            except RedisError as error:
+                self._warn(error)
                 continue
+            self._refused.clear()
+            self._causes.clear()
             self._failures = 0
             self._probe = None
             log.info("Redis is available again")
             return
+
+    def _warn(self, error: RedisError) -> None:
+        """Name the cause, once while the circuit is open."""
+        if type(error) not in self._causes:
+            self._causes.add(type(error))
+            log.warning("Redis is not available, serving without it: %s", _cause(error))
 
     async def _drop_connections(self) -> None:
         """Close those at rest: they may lead to a server that is not the primary any more, or to nowhere."""
@@ -211,6 +247,15 @@ class RedisGateway:
             await self._pool.disconnect(inuse_connections=False)
         except (RedisError, OSError) as error:
             log.debug("A connection to Redis did not close cleanly: %s", error)
+
+
+def _cause(error: RedisError) -> str:
+    if isinstance(error, _OF_A_CLUSTER) and not isinstance(error, MasterDownError):
+        return "it is a Redis Cluster; name a Redis or Valkey that is not one in REDIS_URL, or set REDIS_ENABLED=false"
+    # What a script may not do has no code.
+    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _OF_A_PERMISSION):
+        return f"{error}; docs/operations.md names the permissions that the shop needs"
+    return str(error)
 
 
 def _give_up(exchange: asyncio.Task[Any], turns: int) -> None:

@@ -71,7 +71,7 @@ class Publisher:
         await self._announcements.close()
         settled = not self._gateway.enabled or self._is_settled_now() or await self._settle()
         if not settled:
-            log.warning("Stopped before Redis could be told that what it holds is stale")
+            log.info("Stopped before Redis could be told that what it holds is stale")
         return settled
 
     async def publish(self, invalidation: Invalidation) -> None:

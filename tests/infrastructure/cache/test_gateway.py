@@ -355,7 +355,6 @@ async def test_a_failover_behind_a_stable_address(tmp_path: Path, refusal: str) 
     """The old primary keeps its connections and refuses; new connections lead to the new one."""
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
-    refuses = Script(f"return redis.error_reply('{refusal}')")
     with Valkey(tmp_path / "old") as old, Valkey(tmp_path / "new") as new, RedisProxy(old.url, tmp_path) as proxy:
         async with opened(proxy.url) as gateway:
             await asyncio.gather(*(gateway.call("SET", "where", "old") for _ in range(3)))
@@ -365,7 +364,7 @@ async def test_a_failover_behind_a_stable_address(tmp_path: Path, refusal: str) 
             with redis.Redis.from_url(old.url) as client:
                 client.config_set("min-replicas-to-write", 1)
             while gateway.available:
-                await failed(lambda: gateway.run(refuses, ["key"]))
+                await failed(lambda: gateway.call("EVAL", f"return redis.error_reply('{refusal}')", 0))
             await eventually_answers(gateway)
             assert await gateway.call("GET", "where") == b"new"
 
@@ -389,12 +388,13 @@ async def test_connections_that_are_silently_dead_are_dropped(valkey: Valkey, tm
 @pytest.mark.integration
 async def test_what_a_replica_replies_beside_a_refusal_is_not_used(valkey: Valkey) -> None:
     async with opened(valkey.url) as gateway:
-        await gateway.call("SET", "key", "old")
+        writes = Script("return redis.call('SET', KEYS[1], 'old')")
+        await gateway.run(writes, ["key"])
         with redis.Redis.from_url(valkey.url) as client:
             client.replicaof("127.0.0.1", "1")
         answers = await asyncio.gather(
             gateway.call("GET", "key"),
-            gateway.run(Script("return redis.call('SET', KEYS[1], '1')"), ["key"]),
+            gateway.run(writes, ["key"]),
             return_exceptions=True,
         )
         assert [type(answer) for answer in answers] == [RedisUnavailable, RedisUnavailable]
