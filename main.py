@@ -17,7 +17,9 @@ def create_fastapi_app(settings: "Settings | None" = None) -> "FastAPI":
     """
     from config.settings import get_settings
     from controllers.openapi.deferred_models import import_openapi_models
+    from infrastructure.server.temporary_folder import find_temporary_folder
 
+    find_temporary_folder()
     import_openapi_models()
     from application.assembly import assemble
 

@@ -18,7 +18,13 @@ from pathlib import Path
 from config.env_file import env_file_warnings
 from config.settings import Settings, SettingsError, env_file, get_settings
 from infrastructure.embedded.server_watch import ServerWatch
-from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
+from infrastructure.embedded.servers import (
+    EmbeddedServerError,
+    ServerUrls,
+    data_folder,
+    embedded_urls,
+    running_servers,
+)
 from infrastructure.observability.metrics import metrics_folder
 from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen
@@ -27,6 +33,7 @@ from infrastructure.server.startup_banner import drain_notice, say
 from infrastructure.server.startup_probe import StartupProbe
 from infrastructure.server.stop_requests import StopRequests
 from infrastructure.server.supervisor import Supervisor
+from infrastructure.server.temporary_folder import find_temporary_folder
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
 
 log = logging.getLogger("shop.launcher")
@@ -122,6 +129,8 @@ class _Launch:
         self._settings, self._production, self._demo, self._stop = settings, production, demo, stop
 
     def run(self) -> None:
+        embedded = self._settings.outside_database_url is None
+        find_temporary_folder(data_folder(self._settings) if embedded else None)
         with (
             bound_socket(self._settings) as listener,
             metrics_folder(self._settings.metrics_dir) as folder,
