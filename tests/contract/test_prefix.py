@@ -31,7 +31,7 @@ OUTSIDE = [
 def root(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a shop below a prefix."""
     environment = environment_of(database_url, redis_url, tmp_path_factory.mktemp("prefix"), API_PREFIX=PREFIX)
-    with shop_in_thread(environment) as url, httpx.Client(base_url=url) as client:
+    with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 
