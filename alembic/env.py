@@ -29,7 +29,7 @@ from infrastructure.database.migrations import (
     schema_of,
 )
 from infrastructure.database.stoppable import Cancellation, run_stoppable
-from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend, require_unicode
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 from infrastructure.server.stop_requests import StopRequests
@@ -69,6 +69,8 @@ def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
     servers = stack.enter_context(running_servers(settings, stopping=stop.requested))
     connection = stack.enter_context(maintenance_connection(servers.database_url))
     require_unicode(connection)
+    if settings.outside_database_url is not None:
+        require_own_backend(servers.database_url)
     return connection, name_of(servers.database_url)
 
 

@@ -37,6 +37,7 @@ from config.setting_types import (
     Upper,
     WholeSeconds,
 )
+from config.usable_cores import usable_cores
 
 __all__ = [
     "DEFAULT_DATABASE_THREADS",
@@ -58,11 +59,6 @@ DEFAULT_DATABASE_THREADS = 6
 
 class SettingsError(ValueError):
     """A setting is invalid; the message is one line with the variable and the remedy."""
-
-
-def _usable_cores() -> int:
-    # Not every system shows the cores that a process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(BaseModel):
@@ -104,7 +100,7 @@ class Settings(BaseModel):
     api_host: Host | None = None
     api_port: Port = 8000
     api_prefix: PathPrefix = ""
-    uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_usable_cores)
+    uvicorn_workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=usable_cores)
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
     timeout_keep_alive: Seconds = 5.0
     timeout_head: Seconds = 10.0

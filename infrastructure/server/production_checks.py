@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -18,6 +19,7 @@ from config.settings import Settings, SettingsError
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.sqlstate import sqlstate
+from infrastructure.database.suitability import require_own_backend
 
 DATABASE_WAIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.5
@@ -101,6 +103,9 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             return
         except DBAPIError as error:
             reason = first_line(error)
+            # In its statement mode PgBouncer breaks off the transaction that the engine begins with.
+            with suppress(psycopg2.Error):
+                require_own_backend(url)
             if is_final(error):
                 raise DatabaseAway(f"PostgreSQL refuses the connection: {reason}") from None
         if time.monotonic() >= deadline:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 _REQUESTS = 120
 # On a busy machine a request may wait for long; that it waits at all is what is tested.
-_PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
+PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def statuses(http: httpx.Client, goods: Goods) -> dict[str, set[int]]:
 def test_requests_wait_for_the_connections_that_are_there(
     role: Callable[[int], str], number: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with shop_on(role(number), tmp_path, **_PATIENT) as http:
+    with shop_on(role(number), tmp_path, **PATIENT) as http:
         assert statuses(http, Goods(http)) == {
             "read": {200},
             "list": {200},

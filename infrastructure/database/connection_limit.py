@@ -1,0 +1,74 @@
+"""How many connections PostgreSQL gives the shop, and sizes of workers and pools that fit."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from config.settings import Settings
+from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS
+
+# For the health checks, and to listen for changes.
+_OTHERS = 2
+
+_LIMITS = text(
+    """
+    SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true)::int, 0) AS server,
+        CASE WHEN NOT rolsuper AND rolconnlimit >= 0 THEN rolconnlimit END AS role,
+        CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END AS database,
+        rolname, datname
+    FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimit:
+    """A number of connections, and what sets it."""
+
+    number: int
+    reason: str
+
+
+def connection_limit(connection: Connection) -> ConnectionLimit:
+    """The lowest of the limits of server, role and database. Others may have some of these connections."""
+    found = connection.execute(_LIMITS).one()
+    limits = [
+        ConnectionLimit(found.server, "max_connections"),
+        *([] if found.role is None else [ConnectionLimit(found.role, f"CONNECTION LIMIT of the role {found.rolname}")]),
+        *(
+            []
+            if found.database is None
+            else [ConnectionLimit(found.database, f"CONNECTION LIMIT of the database {found.datname}")]
+        ),
+    ]
+    return min(limits, key=lambda limit: limit.number)
+
+
+def connections_of_worker(threads: int) -> int:
+    """How many connections a worker with so many database threads opens at most."""
+    return threads + min(WRITE_CONNECTIONS, threads) + min(READ_CONNECTIONS, threads) + _OTHERS
+
+
+def fitted(settings: Settings, limit: ConnectionLimit) -> tuple[Settings, str | None]:
+    """The settings with sizes that fit into the limit as far as nobody has set them, and a line about it, if need be."""
+    workers, threads = settings.uvicorn_workers, settings.db_pool_size
+    wanted = workers * connections_of_worker(threads)
+    if wanted <= limit.number:
+        return settings, None
+    fitting_workers = max(1, min(workers, limit.number // connections_of_worker(1)))
+    if "uvicorn_workers" not in settings.model_fields_set:
+        workers = fitting_workers
+    share = limit.number // workers
+    fitting_threads = max([number for number in range(1, threads + 1) if connections_of_worker(number) <= share] or [1])
+    if "db_pool_size" not in settings.model_fields_set:
+        threads = fitting_threads
+    needed = workers * connections_of_worker(threads)
+    line = f"PostgreSQL gives {limit.number} connections ({limit.reason}), and the shop would open up to {wanted}: "
+    if needed <= limit.number:
+        line += f"it runs with UVICORN_WORKERS={workers} and DB_POOL_SIZE={threads}"
+    else:
+        advice = f"UVICORN_WORKERS={fitting_workers} and DB_POOL_SIZE={fitting_threads}"
+        line += f"requests will wait for each other; raise the limit to {needed}, or set {advice}"
+    return settings.model_copy(update={"uvicorn_workers": workers, "db_pool_size": threads}), line

@@ -1,0 +1,72 @@
+"""Workers and pools have sizes that PostgreSQL has connections for, unless somebody has set them."""
+
+import itertools
+
+import pytest
+from sqlalchemy import make_url
+
+from config.settings import Settings
+from infrastructure.database.connection_limit import ConnectionLimit, connection_limit, connections_of_worker, fitted
+from infrastructure.database.migrations import maintenance_connection
+from infrastructure.embedded.servers import ServerUrls
+from tests.race.databases import execute, new_database, process_number
+
+_numbers = itertools.count()
+
+
+def sizes(number: int, **given: int) -> tuple[int, int, str | None]:
+    settings = Settings(**given)
+    result, line = fitted(settings, ConnectionLimit(number, "max_connections"))
+    return result.uvicorn_workers, result.db_pool_size, line
+
+
+@pytest.mark.unit
+def test_what_fits_stays() -> None:
+    assert sizes(28, uvicorn_workers=2) == (2, 6, None)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("number", "threads"), [(27, 5), (20, 3), (10, 1)])
+def test_pools_shrink_first(number: int, threads: int) -> None:
+    workers, found, line = sizes(number, uvicorn_workers=2)
+    assert (workers, found) == (2, threads)
+    assert workers * connections_of_worker(found) <= number
+    assert line is not None
+    assert f"DB_POOL_SIZE={threads}" in line
+
+
+@pytest.mark.unit
+def test_then_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings().model_copy(update={"uvicorn_workers": 8})
+    settings.model_fields_set.discard("uvicorn_workers")
+    result, line = fitted(settings, ConnectionLimit(7, "CONNECTION LIMIT of the role shop"))
+    assert (result.uvicorn_workers, result.db_pool_size) == (1, 1)
+    assert line is not None
+    assert "CONNECTION LIMIT of the role shop" in line
+
+
+@pytest.mark.unit
+def test_what_somebody_has_set_is_taken_with_a_warning() -> None:
+    workers, threads, line = sizes(7, uvicorn_workers=2, db_pool_size=6)
+    assert (workers, threads) == (2, 6)
+    assert line is not None
+    assert "raise the limit to 28, or set UVICORN_WORKERS=1 and DB_POOL_SIZE=1" in line
+
+
+@pytest.mark.integration
+def test_the_lowest_of_the_limits_counts(servers: ServerUrls) -> None:
+    url = new_database(servers.database_url)
+    with maintenance_connection(url) as connection:
+        assert connection_limit(connection).reason == "max_connections"
+    role = f"limited_{process_number()}_{next(_numbers)}"
+    execute(url, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 9")
+    own = make_url(url).set(username=role).render_as_string(hide_password=False)
+    try:
+        with maintenance_connection(own) as connection:
+            limit = connection_limit(connection)
+        assert (limit.number, role in limit.reason) == (9, True)
+        execute(url, f"ALTER DATABASE {make_url(url).database} CONNECTION LIMIT 5")
+        with maintenance_connection(own) as connection:
+            assert connection_limit(connection).number == 5
+    finally:
+        execute(url, f"DROP ROLE {role}")
