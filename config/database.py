@@ -31,10 +31,11 @@ def create_tables() -> None:
 
 
 def drop_database() -> None:
-    """Delete everything in the database: all tables and their rows."""
+    """Delete everything in the shop's schema of the database, which is `public` if the URL says nothing else."""
     with _reachable_database() as url, maintenance_connection(url) as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+        schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
         connection.commit()
 
 

@@ -1,13 +1,17 @@
 """The database by hand: tables that come and go, the address, and a server that does not answer."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from config import database as database_module
 from config.settings import get_settings
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import new_database, rows_of
+from tests.faults.faulty import shop_on
+from tests.race.databases import execute, new_database, process_number, rows_of
+from tests.race.goods import Goods
 
 pytestmark = pytest.mark.integration
 
@@ -48,3 +52,30 @@ def test_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, caplog
         get_settings.cache_clear()
     assert "The database does not answer" in caplog.text
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("way", ["url", "environment"])
+def test_a_schema_of_its_own(servers: ServerUrls, monkeypatch: pytest.MonkeyPatch, way: str, tmp_path: Path) -> None:
+    name = f"stored_{way}_{process_number()}"
+    execute(servers.database_url, f"CREATE DATABASE {name}")
+    url = make_url(servers.database_url).set(database=name)
+    plain = url.render_as_string(hide_password=False)
+    execute(plain, "CREATE SCHEMA store; CREATE TABLE public.foreign_to_the_shop ()")
+    options = {"options": "-csearch_path=store", "application_name": "the operator's"} if way == "url" else {}
+    own = url.update_query_dict(options).render_as_string(hide_password=False)
+    tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'"
+    with monkeypatch.context() as patch:
+        if way == "environment":
+            patch.setenv("PGOPTIONS", "-csearch_path=store")
+        patch.setenv("DATABASE_URL", own)
+        get_settings.cache_clear()
+        database_module.create_tables()
+        with shop_on(own, tmp_path) as http:
+            goods = Goods(http)
+            assert http.post("/checkout", json=goods.cart((goods.product(stock=5), 1))).status_code == 201
+            assert http.get("/health/ready").status_code == 200
+        assert rows_of(plain, tables) == [("foreign_to_the_shop",)]
+        database_module.drop_database()
+    get_settings.cache_clear()
+    assert rows_of(plain, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'store'") == []
+    assert rows_of(plain, tables) == [("foreign_to_the_shop",)]
