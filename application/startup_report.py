@@ -4,18 +4,17 @@ import asyncio
 import logging
 from urllib.parse import parse_qs, urlsplit
 
-from sqlalchemy import text
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
-
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
 from infrastructure.database.database_url import name_of
 from infrastructure.database.engine import Database
-from infrastructure.database.migrations import Schema, heads, named, schema_of
+from infrastructure.database.migrations import Schema, heads, named
+from infrastructure.database.prepared import Prepared
+from infrastructure.database.sqlstate import DatabaseUnavailable
 
 log = logging.getLogger("shop.start")
 
 _RETRY_SECONDS = 1.0
+_VERSION = Prepared("version", "SELECT current_setting('server_version')")
 
 
 async def report_start(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
@@ -35,15 +34,14 @@ async def report_start(database: Database, gateway: RedisGateway, redis_url: str
 
 
 async def _database(database: Database) -> tuple[str, Schema]:
-    def inspect(connection: Connection) -> tuple[str, Schema]:
-        version = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
-        # Versions from packages have the packager's name behind them.
-        return str(version).partition(" ")[0], schema_of(connection)
-
     while True:
         try:
-            return await database.probed(inspect)
-        except DBAPIError:
+            rows = await database.probe.ask(_VERSION)
+            # Versions from packages have the packager's name behind them.
+            version = str(rows[0][0]).partition(" ")[0] if rows else "of an unknown version"
+            schema, _ = await database.state()
+            return version, schema
+        except DatabaseUnavailable:
             await asyncio.sleep(_RETRY_SECONDS)
 
 

@@ -4,6 +4,7 @@ A subclass names its service and its schemas; it adds routes of its own by exten
 executor a function of a session, and makes a response of its result.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -228,9 +229,9 @@ class BaseController(EntityRoutes):
         keyed: KeyedRequest | None,
     ) -> Response:
         """The reply to the result of `single_statement`; without a result, the reply of `work` after its commit."""
-        executor = executor_of(request)
-        result = None if single_statement is None else await executor.single_statement(single_statement)
-        reply = await executor.write(work, keyed) if result is None else to_reply(result)
+        executor, since = executor_of(request), time.monotonic()
+        result = None if single_statement is None else await executor.single_statement(single_statement, since)
+        reply = await executor.write(work, keyed, since) if result is None else to_reply(result)
         return as_response(preferred(reply, request))
 
     def location(self, row_id: int | str) -> str:

@@ -11,48 +11,39 @@ a thread.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from contextvars import Context, copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from infrastructure.cache.batcher import Batcher, SharedFuture
+from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
-from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, sqlstate
+from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, sqlstate
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
+from services.read_hops import ReadHops
 from services.single_statement import SingleStatement
 
 log = logging.getLogger("shop.database")
 
 T = TypeVar("T")
 
-# So many reads share a thread at most: the slowest of them holds up the others.
-_READS_PER_THREAD = 4
-
 # So many responses that are too large for the memory are sent at a time. Each holds up to 2 MB.
 _STREAMING_SLOTS = 8
 
-Read = Callable[[Session], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """What a read raised."""
-
-    error: Exception
+# So often a late invalidation is published again.
+_LATE_SECONDS = 0.5
 
 
 class Executor:
@@ -62,8 +53,7 @@ class Executor:
         self.database = database
         self.cache = cache
         self._late_invalidations: set[asyncio.Future[None]] = set()
-        # The reads of a turn, each with the context of the first request for it, and their results.
-        self._reads: Batcher[dict[Read, Context], dict[Read, Any]] = Batcher(dict, self._read_all)
+        self._hops = ReadHops(self._run, self._attempt)
         # Light queries that no connection has sent yet.
         self._unsent = SingleFlight()
         self._streaming_slots = asyncio.Semaphore(_STREAMING_SLOTS)
@@ -75,14 +65,15 @@ class Executor:
         """
         if isinstance(work, Query) and work.is_light:
             return await self._unsent.result(work, partial(self._read_single_statement, work))
-        return await self._read_in_thread(work)
+        return cast(T, await self._hops.read(work, time.monotonic()))
 
     async def _read_single_statement(self, query: Query[T]) -> T:
+        since = time.monotonic()
         on_sent = partial(self._unsent.detach, query)
         steps = query.bind(self.database.engine)
         try:
             statement, parameters = next(steps).as_sent()
-            rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent)
+            rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent, since=since)
             if rows is not None:
                 steps.send(rows)
                 log.debug("More statements take a session: %s", statement.name)
@@ -90,38 +81,16 @@ class Executor:
             return cast(T, end.value)
         except DatabaseUnavailable as error:
             raise Unavailable from error
-        return await self._read_in_thread(query)
+        return cast(T, await self._hops.read(query, since))
 
-    async def _read_in_thread(self, work: Callable[[Session], T]) -> T:
-        reads, results = self._reads.join()
-        reads.setdefault(work, copy_context())
-        result = (await results)[work]
-        if isinstance(result, _Failure):
-            raise result.error
-        return cast(T, result)
-
-    async def _read_all(self, reads: dict[Read, Context]) -> dict[Read, Any]:
-        requested = list(reads.items())
-        batches = [
-            requested[start : start + _READS_PER_THREAD] for start in range(0, len(requested), _READS_PER_THREAD)
-        ]
-        results = await asyncio.gather(*map(self._read_some, batches))
-        return {work: result for some in results for work, result in some.items()}
-
-    async def _read_some(self, reads: Iterable[tuple[Read, Context]]) -> dict[Read, Any]:
-        def in_thread() -> dict[Read, Any]:
-            return {work: context.run(self._attempt, work) for work, context in reads}
-
-        try:
-            return await self._run(in_thread)
-        except Unavailable as error:
-            return {work: _Failure(error) for work, _ in reads}
-
-    def _attempt(self, work: Read) -> Any:
+    def _attempt(self, work: Callable[[Session], Any]) -> Any:
         try:
             return self.database.read(work)
         except Exception as error:
-            return _Failure(_service_error(error))
+            translated = _service_error(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     @asynccontextmanager
     async def streaming_slot(self) -> AsyncIterator[None]:
@@ -141,22 +110,21 @@ class Executor:
         """The response of `entry`, made by `work` when it is missing or old; and whether it was there."""
         return await self.cache.get_or_load(entry, lambda: self.read(work), found)
 
-    async def single_statement(self, work: SingleStatement[T]) -> T | None:
+    async def single_statement(self, work: SingleStatement[T], since: float | None = None) -> T | None:
         """The result of the statement of `work`, after its commit; None when it did nothing.
 
-        Not interrupted when the client goes. Raises `Unavailable`.
+        `since` is as in `write`. Not interrupted when the client goes. Raises `Unavailable`.
         """
-        return await asyncio.shield(self._run_single_statement(work))
+        return await asyncio.shield(self._run_single_statement(work, since))
 
-    async def _run_single_statement(self, work: SingleStatement[T]) -> T | None:
-        def publish_late() -> None:
-            self._publish_late(work.invalidation(None))
-
+    async def _run_single_statement(self, work: SingleStatement[T], since: float | None) -> T | None:
         try:
-            rows = await self.database.write_pool.run(work.statement, work.parameters, publish_late)
+            rows = await self.database.write_pool.run(work.statement, work.parameters, since=since)
         except Exception as error:
             # It may have been committed all the same.
             await self.cache.invalidate(work.invalidation(None))
+            if isinstance(error, NoAnswer):
+                self._publish_late(work.invalidation(None))
             if isinstance(error, DatabaseUnavailable):
                 raise Unavailable from error
             raise
@@ -166,14 +134,17 @@ class Executor:
         await self.cache.invalidate(work.invalidation(result))
         return result
 
-    async def write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None) -> Reply:
+    async def write(
+        self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None, since: float | None = None
+    ) -> Reply:
         """The reply of `work`, after its commit. With `keyed`, at most once for that key.
 
-        Not interrupted when the client goes: what was committed is always invalidated in the cache.
+        `since` is when the request began to wait for the database, by the monotonic clock, if not now. Not interrupted
+        when the client goes: what was committed is always invalidated in the cache.
         """
-        return await asyncio.shield(self._write(work, keyed))
+        return await asyncio.shield(self._write(work, keyed, time.monotonic() if since is None else since))
 
-    async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None) -> Reply:
+    async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None, since: float) -> Reply:
         invalidation = Invalidation()
 
         def transact(part: Callable[[Session], Reply]) -> Reply:
@@ -194,7 +165,11 @@ class Executor:
                     loop.call_soon_threadsafe(self._publish_late, invalidation)
 
         try:
-            return await self._run(in_thread)
+            return await self._run(in_thread, since)
+        except Unavailable as error:
+            if isinstance(error.__cause__, NoAnswer):
+                self._publish_late(invalidation)
+            raise
         finally:
             given_up.set()
             # Also after a failure: a connection lost during COMMIT may have committed.
@@ -202,14 +177,25 @@ class Executor:
                 await self.cache.invalidate(invalidation)
 
     def _publish_late(self, invalidation: Invalidation) -> None:
-        """Invalidate again: a database that was frozen may have committed long after the executor gave up."""
-        task = asyncio.ensure_future(self.cache.invalidate(invalidation))
+        """Invalidate again and again: what was not answered may be committed later, by a server that was frozen."""
+        if not invalidation:
+            return
+        task = asyncio.ensure_future(self._publish_until_ended(invalidation))
         self._late_invalidations.add(task)
         task.add_done_callback(self._late_invalidations.discard)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _publish_until_ended(self, invalidation: Invalidation) -> None:
+        ended_at = time.monotonic() + self.database.longest_statement
+        while time.monotonic() < ended_at:
+            await self.cache.invalidate(invalidation)
+            await asyncio.sleep(_LATE_SECONDS)
+            if self.database.availability.is_away:
+                ended_at = time.monotonic() + self.database.longest_statement
+        await self.cache.invalidate(invalidation)
+
+    async def _run(self, work: Callable[[], T], since: float) -> T:
         try:
-            return await self.database.run(work)
+            return await self.database.run(work, since)
         except (DatabaseUnavailable, DBAPIError) as error:
             translated = _service_error(error)
             if translated is error:

@@ -40,13 +40,18 @@ class HealthService:
         return {"status": worst, "timestamp": _now(), "ready": not missing, "not_ready": missing, "checks": checks}
 
     async def not_ready(self, *, draining: bool) -> list[str]:
-        """Why no request should be sent here; empty when the database responds and has every migration of this release."""
-        schema = await self._probe("ready", self.database.schema)
+        """Why no request should be sent here; empty when the database responds, takes writes, and has every migration
+        of this release.
+        """
+        state = await self._probe("ready", self.database.state)
         reasons = ["The process is about to stop"] if draining else []
-        if schema is None:
-            reasons.append("The database is away")
-        elif not schema.has_every_migration:
+        if state is None:
+            return [*reasons, "The database is away"]
+        schema, is_read_only = state
+        if not schema.has_every_migration:
             reasons.append(f"The database is at revision {schema.name}, and this release needs {named(heads())}")
+        if is_read_only:
+            reasons.append("The database is read-only")
         return reasons
 
     async def _database(self) -> dict[str, Any]:

@@ -7,7 +7,11 @@ between can follow.
 """
 
 import asyncio
+import os
+import socket
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.abc import Transformer as AnyTransformer
@@ -39,15 +43,34 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     target = make_conninfo("", **{**target_of(url).options, **connection_options(url, name)})
     connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
     try:
-        async with asyncio.timeout(FIRST_ANSWER_SECONDS):
+        with cut_after(connection, FIRST_ANSWER_SECONDS, "no place for a new connection: its first statement waits"):
             await connection.execute(first)
-    except TimeoutError as error:
-        await connection.close()
-        raise OperationalError("no place for a new connection: its first statement waits") from error
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+@contextmanager
+def cut_after(connection: AsyncConnection[Row], seconds: float, reason: str) -> Iterator[None]:
+    """Break the connection when the block takes so long: what waits in it raises an error for this reason then.
+
+    To cancel what waits would not do: psycopg would wait on for the answer, which may never come.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    try:
+        yield
+    except OperationalError as error:
+        if timer.when() <= asyncio.get_running_loop().time():
+            raise OperationalError(reason) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: AsyncConnection[Row]) -> None:
+    with suppress(OSError, OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as shut:
+        shut.shutdown(socket.SHUT_RDWR)
 
 
 class PreparedConnection:

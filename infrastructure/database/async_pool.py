@@ -25,6 +25,7 @@ from infrastructure.database.sqlstate import (
     LOCK_TIMEOUT,
     RETRIABLE,
     DatabaseUnavailable,
+    NoAnswer,
     is_busy,
     is_cut_off,
     is_full,
@@ -33,7 +34,6 @@ from infrastructure.database.sqlstate import (
 from infrastructure.database.statement_limits import (
     MAX_RETRIES,
     SLOW_STATEMENT_SECONDS,
-    answer_deadline,
     note_refusal,
     warn_if_slow,
 )
@@ -66,17 +66,20 @@ class AsyncPool:
         settings: Settings,
         number: int = WRITE_CONNECTIONS,
         *,
+        name: str = "shop",
         read_only: bool = False,
         failed_over: Callable[[], None] = _nothing,
         availability: Availability | None = None,
+        on_wait: Callable[[], None] = _nothing,
     ) -> None:
+        self.name = name
         self.read_only = read_only
         self._availability = availability or Availability(url)
         self.failed_over = failed_over
         # No connection that was opened before is used any more.
         self.renewed_at = 0.0
         self._patience = settings.db_pool_timeout
-        self._deadline = answer_deadline(settings)
+        self._on_wait = on_wait
         self._echo = settings.db_echo
         self._connections = [PooledConnection(self, url, settings) for _ in range(min(number, settings.db_pool_size))]
         # The last one used comes first, so that at little load the others rest. Those that are closed are before the open.
@@ -89,19 +92,21 @@ class AsyncPool:
         self,
         statement: Prepared,
         parameters: Parameters,
-        on_late: Callable[[], None] = _nothing,
         on_sent: Callable[[], object] = _nothing,
+        since: float | None = None,
     ) -> Sequence[Row] | None:
         """The rows of the answer; None when the statement could not do it.
 
         It is also None when the server gives this pool no connection: those of the threads have the next turn.
-        `on_sent` is called when the statement is sent: what it reads is as new as that. Raises `DatabaseUnavailable`;
-        when that was for a broken connection or a frozen server, nobody knows whether the statement took effect,
-        and `on_late` is called if it may have after this returned. Whatever else the driver raises, over a value that it
+        `on_sent` is called when the statement is sent: what it reads is as new as that. `since` is when the request began
+        to wait, by the monotonic clock, if not now. Raises `DatabaseUnavailable`; `NoAnswer` when the statement may have
+        taken effect, or may yet. Whatever else the driver raises, over a value that it
         cannot send or an answer that it cannot read, is raised as it is; then too the statement may have taken effect.
         """
+        patient_until = (time.monotonic() if since is None else since) + self._patience
         for _ in range(MAX_RETRIES + 1):
-            query = PendingQuery(statement, parameters, asyncio.get_running_loop().create_future(), on_sent, on_late)
+            answer = asyncio.get_running_loop().create_future()
+            query = PendingQuery(statement, parameters, patient_until, answer, on_sent)
             try:
                 rows = await self._answer(query)
                 self._availability.found_there()
@@ -118,7 +123,8 @@ class AsyncPool:
                     log.debug("A statement was refused: SQLSTATE %s", code)
                     return None
                 note_refusal(self._availability, error)
-                raise DatabaseUnavailable("the database is not available") from error
+                kind = NoAnswer if query.sent_at is not None and is_cut_off(code) else DatabaseUnavailable
+                raise kind("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
 
     async def _answer(self, query: PendingQuery) -> Sequence[Row]:
@@ -131,11 +137,10 @@ class AsyncPool:
         else:
             self._loop = loop
             self._wait(query)
-        timer = loop.call_later(self._deadline, self._give_up, query)
+        self._on_wait()
         try:
             return await query.answer
         finally:
-            timer.cancel()
             if query.sent_at is not None:
                 warn_if_slow(query.sent_at, query.statement)
 
@@ -154,7 +159,7 @@ class AsyncPool:
             query.finish([], psycopg.errors.TooManyConnections("no connection at all"))
             return
         (self._waiting.appendleft if first else self._waiting.append)(query)
-        asyncio.get_running_loop().call_later(self._patience, query.give_up_waiting)
+        asyncio.get_running_loop().call_later(query.patient_until - time.monotonic(), query.give_up_waiting)
         self._open_one()
 
     def _open_one(self) -> None:
@@ -220,14 +225,36 @@ class AsyncPool:
         if not self._are_there():
             self._end_waiting(psycopg.errors.TooManyConnections("given back"))
 
-    def _give_up(self, query: PendingQuery) -> None:
-        if not query.answer.done():
-            self._availability.found_away("no answer in time")
-        query.give_up("the database does not answer")
+    @property
+    def is_connected(self) -> bool:
+        """Whether any connection is open."""
+        return any(connection.is_connected for connection in self._connections)
+
+    def oldest(self) -> float | None:
+        """Since when the query waits that has waited longest for its answer."""
+        return min(self._busy_since(), default=None)
+
+    def _busy_since(self) -> list[float]:
+        return [connection.busy_since for connection in self._connections if connection.busy_since is not None]
+
+    def cut(self, before: float) -> bool:
+        """Break the connections that have had their query since before this; whether there were any."""
+        late = [one for one in self._connections if one.busy_since is not None and one.busy_since < before]
+        for connection in late:
+            connection.cut()
+        return bool(late)
+
+    def give_up(self) -> None:
+        """Let nobody wait any longer, and close the connections that have a query or are being opened."""
+        waiting, self._waiting = self._waiting, deque()
+        for query in waiting:
+            query.give_up("the database does not answer")
+        for connection in [one for one in self._connections if one.busy_since is not None]:
+            connection.give_up("the database does not answer")
 
     def usage(self) -> PoolUsage:
         """How busy the connections are. One is blocked when its statement takes longer than any of a pool should."""
-        since = [connection.busy_since for connection in self._connections if connection.busy_since is not None]
+        since = self._busy_since()
         blocked = sum(time.monotonic() - start > SLOW_STATEMENT_SECONDS for start in since)
         return PoolUsage(
             len(self._connections), len(since), sum(not query.answer.done() for query in self._waiting), blocked

@@ -24,6 +24,11 @@ class Availability:
         self._back_at = -_QUIET_SECONDS
         self._full_at = -_QUIET_SECONDS_OF_FULL
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it was away when somebody asked last."""
+        return self._away_since is not None
+
     def found_away(self, reason: object) -> None:
         """Note that it could not be reached. `reason` may be an error of the driver."""
         with self._lock:

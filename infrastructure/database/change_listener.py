@@ -27,8 +27,8 @@ ANNOUNCEMENT = Prepared(
 _LISTEN = "LISTEN shop_catalog"
 _RECONNECT_SECONDS = 1.0
 # A connection at rest is asked as often whether it lives: a network that drops it does not say so.
-_CHECK_SECONDS = 30.0
-_ANSWER_SECONDS = 10.0
+_CHECK_SECONDS = 5.0
+_ANSWER_SECONDS = 3.0
 
 
 class ChangeListener:
@@ -64,7 +64,7 @@ class ChangeListener:
                 if [one async for one in connection.notifies(timeout=_CHECK_SECONDS, stop_after=1)]:
                     await self._heard()
                 else:
-                    async with asyncio.timeout(_ANSWER_SECONDS):
+                    with async_connection.cut_after(connection, _ANSWER_SECONDS, "no answer in time"):
                         await connection.execute("SELECT 1")
 
     async def _look_after_it(self) -> None:

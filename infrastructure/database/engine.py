@@ -6,17 +6,13 @@ thread, retried where PostgreSQL says that a repeat is safe, and committed befor
 a transaction of its own, and `Database.read_pool` for the one that is a whole read.
 """
 
-import asyncio
 import logging
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Connection
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -25,29 +21,44 @@ from sqlalchemy.pool import QueuePool
 from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
 from infrastructure.database.availability import Availability
-from infrastructure.database.connection_options import connection_options
-from infrastructure.database.migrations import Schema, schema_of
+from infrastructure.database.migrations import Schema, schema_at, schema_of
 from infrastructure.database.pool_usage import PoolUsage
+from infrastructure.database.prepared import Prepared
+from infrastructure.database.probe import Probe
 from infrastructure.database.session_engine import session_engine
 from infrastructure.database.sessions import autocommit, close_quietly
 from infrastructure.database.sqlstate import (
     READ_ONLY,
     RETRIABLE,
     DatabaseUnavailable,
+    NoAnswer,
     is_busy,
-    is_full,
     is_no_answer,
     sqlstate,
 )
 from infrastructure.database.statement_limits import (
     MAX_RETRIES,
-    answer_deadline,
+    longest_statement,
     note_refusal,
 )
-from infrastructure.database.waiting_pool import WaitingPool, patience
+from infrastructure.database.threads import DatabaseThreads, current_hop
+from infrastructure.database.waiting_pool import WaitingPool
+from infrastructure.database.watchdog import Watchdog
 
 log = logging.getLogger("shop.database")
 T = TypeVar("T")
+
+# So long after all connections were thrown away none is thrown away for the same reason: a database that stays
+# read-only is read on, on the connections that are there.
+_RENEWAL_SECONDS = 5.0
+
+_PING = Prepared("ping", "SELECT 1")
+# It is read-only also as a standby.
+_STATE = Prepared(
+    "state",
+    "SELECT array(SELECT version_num::text FROM alembic_version), "
+    "obj_description('alembic_version'::regclass, 'pg_class'), current_setting('transaction_read_only')::boolean",
+)
 
 
 class Database:
@@ -62,66 +73,44 @@ class Database:
         self.url = url
         self.settings = settings
         self.engine = session_engine(url, settings)
-        # Not one of the pool's connections: a busy shop must not look like a dead one.
-        self._probe = create_engine(
-            url,
-            pool_size=1,
-            max_overflow=0,
-            isolation_level="AUTOCOMMIT",
-            connect_args=connection_options(url, "shop health"),
-        )
-        self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="database")
-        self._deadline = answer_deadline(settings)
-        self._free_threads = asyncio.Semaphore(settings.db_pool_size)
-        self._busy_threads = self._waiting = 0
         self.availability = Availability(url)
-        self.write_pool = AsyncPool(url, settings, failed_over=self._renew, availability=self.availability)
-        self.read_pool = AsyncPool(url, settings, READ_CONNECTIONS, read_only=True, availability=self.availability)
+        self._renewed_at = -_RENEWAL_SECONDS
+        self.probe = Probe(url, settings, self.availability, self._renew_lying)
+        self.threads = DatabaseThreads(settings, self._wake)
+        self.write_pool = AsyncPool(
+            url, settings, failed_over=self._renew, availability=self.availability, on_wait=self._wake
+        )
+        self.read_pool = AsyncPool(
+            url, settings, READ_CONNECTIONS, read_only=True, availability=self.availability, on_wait=self._wake
+        )
+        self.longest_statement = longest_statement(settings)
+        self._watchdog = Watchdog(
+            (self.threads, self.write_pool, self.read_pool),
+            self.longest_statement,
+            self.ping,
+            self._found_silent,
+            self._renew_lying,
+        )
+
         pool = self.engine.pool
         assert isinstance(pool, WaitingPool)
         pool.on_refusal, pool.on_starvation = self.availability.found_full, self._give_one_to_threads
 
+    def _wake(self) -> None:
+        self._watchdog.wake()
+
     def _give_one_to_threads(self) -> None:
         if not self.read_pool.give_one_back() and not self.write_pool.give_one_back():
             # What is asked on it can be asked on one of theirs.
-            self._probe.dispose()
+            self.probe.give_one_back()
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], since: float | None = None) -> T:
         """The result of `work`, run in a database thread with this task's context variables.
 
-        Raises `DatabaseUnavailable` when no thread is free in time. The thread is not given back
-        before `work` ends, even when the waiting client has gone.
+        `since` is when the request began to wait, by the monotonic clock, if not now. Raises `DatabaseUnavailable` when
+        no thread is free in time, or the database does not answer.
         """
-        self._waiting += 1
-        asked_at = time.monotonic()
-        try:
-            await asyncio.wait_for(self._free_threads.acquire(), self.settings.db_pool_timeout)
-        except TimeoutError:
-            raise DatabaseUnavailable("no database connection free in time") from None
-        finally:
-            self._waiting -= 1
-        self._busy_threads += 1
-        try:
-            left = self.settings.db_pool_timeout - (time.monotonic() - asked_at)
-            future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, _patient, left, work)
-        except BaseException:
-            self._busy_threads -= 1
-            self._free_threads.release()
-            raise
-        future.add_done_callback(self._release_thread)
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await asyncio.shield(future)
-        except TimeoutError:
-            self.availability.found_away("no answer in time")
-            raise DatabaseUnavailable("the database does not answer") from None
-
-    def _release_thread(self, future: "asyncio.Future[Any]") -> None:
-        self._busy_threads -= 1
-        self._free_threads.release()
-        if not future.cancelled():
-            # Fetched, so that asyncio does not report the error of a request whose client has gone.
-            future.exception()
+        return await self.threads.run(work, since)
 
     def transact(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, after its transaction was committed. Blocks; call it in a thread.
@@ -179,7 +168,8 @@ class Database:
             try:
                 return attempt(work)
             except _Retry as retry:
-                if number == MAX_RETRIES:
+                hop = current_hop()
+                if number == MAX_RETRIES or (hop is not None and hop.given_up):
                     raise self._gave_up(retry) from retry.__cause__
                 # Transactions that collided must not collide again in step.
                 time.sleep(random.uniform(0, pause * 2**number))  # noqa: S311
@@ -203,7 +193,8 @@ class Database:
             return _Retry()
         if error.connection_invalidated or is_busy(code):
             note_refusal(self.availability, error.orig)
-            return DatabaseUnavailable("the database is not available")
+            kind = NoAnswer if error.connection_invalidated else DatabaseUnavailable
+            return kind("the database is not available")
         return error
 
     def _gave_up(self, retry: "_Retry") -> DatabaseUnavailable:
@@ -211,73 +202,72 @@ class Database:
         return DatabaseUnavailable("the same failed again and again")
 
     def _renew(self) -> None:
-        """Throw all connections away: what they lead to is not the primary server any more."""
+        """Throw all connections away: what they lead to is not the primary server any more. For every thread."""
+        if self._renew_all():
+            log.warning("The database has become read-only; its connections were thrown away")
+
+    def _renew_lying(self) -> None:
+        """Throw all connections away that are not in use: one of them has led nowhere."""
+        self._watchdog.note_lie()
+        if self._renew_all():
+            log.warning("A connection to the database had died without a word; the others were thrown away with it")
+
+    def _renew_all(self) -> bool:
+        now = time.monotonic()
+        if now - self._renewed_at < _RENEWAL_SECONDS:
+            return False
+        self._renewed_at = now
         self.engine.dispose()
         self.write_pool.renew()
         self.read_pool.renew()
-        log.warning("The database has become read-only; its connections were thrown away")
+        return True
+
+    def _found_silent(self) -> None:
+        self.availability.found_away("no answer in time")
+        self._renew_all()
 
     async def ping(self) -> float:
-        """The time in milliseconds that PostgreSQL takes to answer."""
+        """The time in milliseconds that PostgreSQL takes to answer. Raises `DatabaseUnavailable`."""
+        start = time.perf_counter()
+        await self.probe.ask(_PING)
+        return (time.perf_counter() - start) * 1000
 
-        def probe(connection: Connection) -> float:
-            start = time.perf_counter()
-            connection.execute(text("SELECT 1"))
-            return (time.perf_counter() - start) * 1000
-
-        return await self.probed(probe)
-
-    async def schema(self) -> Schema:
-        """Where the database stands among the migrations."""
-        return await self.probed(schema_of)
-
-    async def probed(self, probe: Callable[[Connection], T]) -> T:
-        """What `probe` finds out on a connection that no request uses. Raises SQLAlchemy's errors."""
-
-        def connected() -> T:
-            try:
-                with self._probe.connect() as connection:
-                    return probe(connection)
-            except DBAPIError as error:
-                # The one connection may have outlived a restart of the server; a new one has the last word. Where no
-                # further one is to be had, the server is there all the same, and those of the threads know.
-                engine = self.engine if is_full(error.orig or error) else self._probe
-                with engine.connect() as connection:
-                    return probe(connection)
-
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(None, connected)
-        except DBAPIError as error:
-            self.availability.found_away(error.orig)
-            raise
-        self.availability.found_there()
-        return found
+    async def state(self) -> tuple[Schema, bool]:
+        """Where the database stands among the migrations, and whether it is read-only. Raises `DatabaseUnavailable`."""
+        rows = await self.probe.ask(_STATE)
+        if rows is None:
+            # There is no such table, or no connection: those of the threads know.
+            return await self.run(lambda: self.read(_state_of))
+        revisions, note, is_read_only = rows[0]
+        if is_read_only:
+            # After a failover the connection may lead to the old primary: the next question goes by another.
+            self.probe.renew()
+        return schema_at(frozenset(revisions), note), is_read_only
 
     def usage(self) -> dict[str, PoolUsage]:
         """How busy the three ways to the database are: threads, lanes for writes, lanes for reads."""
         pool = self.engine.pool
         assert isinstance(pool, QueuePool)
         # What overflows into further connections is not there for requests: none has a thread.
-        busy = min(max(self._busy_threads, pool.checkedout()), pool.size())
-        threads = PoolUsage(pool.size(), busy, self._waiting, blocked=busy)
+        busy = min(max(self.threads.busy, pool.checkedout()), pool.size())
+        threads = PoolUsage(pool.size(), busy, self.threads.waiting, blocked=busy)
         return {"threads": threads, "lanes": self.write_pool.usage(), "read_lanes": self.read_pool.usage()}
 
     def close_pools(self) -> None:
         """Close the connections that belong to the event loop, in which this is to be called."""
         self.write_pool.close()
         self.read_pool.close()
+        self.probe.close()
 
     def close(self) -> None:
         """Wait for the work of threads, then close every other connection."""
-        self._threads.shutdown(wait=True)
+        self.threads.close()
         self.engine.dispose()
-        self._probe.dispose()
 
 
-def _patient(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns, which waits so many seconds for a connection."""
-    patience.seconds = seconds
-    return work()
+def _state_of(session: Session) -> tuple[Schema, bool]:
+    is_read_only = session.execute(text("SELECT current_setting('transaction_read_only')::boolean")).scalar_one()
+    return schema_of(session.connection()), bool(is_read_only)
 
 
 class _Retry(Exception):

@@ -102,6 +102,11 @@ def schema_of(connection: Connection) -> Schema:
         return Schema(frozenset(), frozenset())
     revisions = frozenset(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
     note = connection.execute(text("SELECT obj_description('alembic_version'::regclass, 'pg_class')")).scalar_one()
+    return schema_at(revisions, note)
+
+
+def schema_at(revisions: frozenset[str], note: str | None) -> Schema:
+    """What a database with these revisions and this comment on Alembic's table has."""
     found = _HISTORY.fullmatch(note or "")
     # What was written down at another revision, before somebody moved on without a word, says nothing.
     if found is None or frozenset(found[1].split()) != revisions:

@@ -13,7 +13,7 @@ from config.settings import Settings
 from infrastructure.database.async_connection import PreparedConnection, connect
 from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.prepared import Parameters, Prepared, Row
-from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, is_busy, sqlstate
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, NoAnswer, is_busy, sqlstate
 from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
@@ -24,22 +24,20 @@ LOCK_SECONDS = 0.2
 
 @dataclass(slots=True, eq=False)
 class PendingQuery:
-    """A statement on its way, and the future of its rows.
-
-    `on_sent` is called when it is sent; `on_late` when an answer comes that nobody waits for any more.
-    """
+    """A statement on its way, and the future of its rows. `on_sent` is called when it is sent."""
 
     statement: Prepared
     parameters: Parameters
+    # By the monotonic clock: so long it waits for a connection.
+    patient_until: float
     answer: asyncio.Future[Sequence[Row]]
     on_sent: Callable[[], object]
-    on_late: Callable[[], None]
     sent_at: float | None = None
 
     def give_up(self, reason: str) -> None:
         """Let nobody wait any longer. What has been sent may still take effect; what has not never will."""
         if not self.answer.done():
-            self.answer.set_exception(DatabaseUnavailable(reason))
+            self.answer.set_exception((DatabaseUnavailable if self.sent_at is None else NoAnswer)(reason))
 
     def give_up_waiting(self) -> None:
         if self.sent_at is None:
@@ -51,9 +49,8 @@ class PendingQuery:
 
     def finish(self, rows: Sequence[Row], error: Exception | None = None) -> None:
         if self.answer.done():
-            if self.sent_at is not None:
-                self.on_late()
-        elif error is not None:
+            return
+        if error is not None:
             self.answer.set_exception(error)
         else:
             self.answer.set_result(rows)
@@ -62,6 +59,7 @@ class PendingQuery:
 class Pool(Protocol):
     """What a connection asks of its pool, and tells it."""
 
+    name: str
     read_only: bool
     renewed_at: float
     failed_over: Callable[[], None]
@@ -119,7 +117,7 @@ class PooledConnection:
     async def _open(self) -> None:
         self._opened_at = time.monotonic()
         try:
-            self._connection = PreparedConnection(await connect(self._url, self._guards))
+            self._connection = PreparedConnection(await connect(self._url, self._guards, self._pool.name))
             # Watched at rest too: a connection that the server closes is found out before somebody uses it.
             asyncio.get_running_loop().add_reader(self._connection.descriptor, self._receive)
         except Exception as error:
@@ -206,6 +204,31 @@ class PooledConnection:
         if following is not None:
             # In a turn of its own: a hundred refusals in a row must not be a hundred calls within each other.
             asyncio.get_running_loop().call_soon(self.start, following)
+
+    def cut(self) -> None:
+        """Break the connection of a query that is not answered, which fails, or is sent again on another."""
+        self._stop("the connection leads nowhere")
+        self._end([], psycopg.OperationalError("the connection leads nowhere"))
+
+    def give_up(self, reason: str) -> None:
+        """Let nobody wait for the query any longer, and be free for the next, on another connection."""
+        if self._query is not None:
+            self._query.give_up(reason)
+        self._stop(reason)
+        self._end([])
+
+    def _stop(self, reason: str) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+            self.busy_since = None
+            self._pool.note_not_opened(self, psycopg.OperationalError(reason))
+        self.disconnect()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open."""
+        return self._connection is not None
 
     def disconnect(self) -> None:
         """Close the connection; the next statement opens another."""

@@ -10,6 +10,7 @@ from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.sessions import answered_soon, set_up
 from infrastructure.database.statement_limits import bound_locks, timeouts, watch
+from infrastructure.database.threads import follow
 from infrastructure.database.waiting_pool import WaitingPool
 
 # How many statements are kept compiled, and half as many again until the oldest go; each takes up to 150 kB.
@@ -31,7 +32,10 @@ def session_engine(url: str, settings: Settings) -> Engine:
         hide_parameters=True,
         query_cache_size=_COMPILED_STATEMENTS,
         connect_args=connection_options(url, "shop"),
+        # A question for each new connection that nobody needs.
+        use_native_hstore=False,
     )
+    follow(engine)
     seconds = {
         "statement_timeout": settings.db_statement_timeout,
         "lock_timeout": settings.db_lock_timeout,

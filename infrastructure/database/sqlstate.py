@@ -11,6 +11,10 @@ class DatabaseUnavailable(Exception):
     """PostgreSQL is away, read-only, or did not answer in time; nothing was changed, or nobody knows (COMMIT)."""
 
 
+class NoAnswer(DatabaseUnavailable):
+    """Nothing was heard of what was sent: it may still take effect, also after this."""
+
+
 # Serialization failure and deadlock: the whole transaction may be tried again.
 RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.

@@ -11,11 +11,16 @@ from sqlalchemy.engine import ExceptionContext, ExecutionContext
 from config.settings import Settings
 from infrastructure.database.availability import Availability
 from infrastructure.database.sqlstate import is_cut_off, sqlstate
+from infrastructure.database.threads import current_hop
 
 log = logging.getLogger("shop.database")
 
 MAX_RETRIES = 3
 SLOW_STATEMENT_SECONDS = 0.5
+
+# So long a request waits for a lock at least, whatever it has waited for before.
+LEAST_LOCK_SECONDS = 0.2
+_NOTICEABLE_SECONDS = 0.25
 
 _OPTION = "only_locks"
 # What a statement is executed with that does nothing but lock rows.
@@ -27,12 +32,9 @@ def timeouts(seconds: Mapping[str, float], command: str = "SET") -> str:
     return "; ".join(f"{command} {name} = {round(value * 1000)}" for name, value in seconds.items())
 
 
-def answer_deadline(settings: Settings) -> float:
-    """After so many seconds an answer is given up.
-
-    Every statement ends by itself long before; only a server that is frozen does not keep to its own timeouts.
-    """
-    return 3 * (settings.db_statement_timeout + settings.db_lock_timeout)
+def longest_statement(settings: Settings) -> float:
+    """After so many seconds PostgreSQL has answered every statement, if it is there at all."""
+    return settings.db_statement_timeout + 1
 
 
 def warn_if_slow(started: float, statement: object) -> None:
@@ -62,29 +64,34 @@ def watch(engine: Engine) -> None:
 
 
 def bound_locks(engine: Engine, settings: Settings) -> None:
-    """Let no statement of `engine` that only locks rows take longer than one lock may.
+    """Let no request wait longer for locks than one lock may take, however many it waits for, and for a thread before.
 
     `lock_timeout` holds for each lock. For a row that others want as well PostgreSQL waits twice: for its turn, and
-    for whoever has the row.
+    for whoever has the row. So a statement that only locks rows has the lock's limit as a whole.
     """
-    usual = settings.db_statement_timeout
-    bounds = {
-        locks: timeouts({"statement_timeout": seconds}, "SET LOCAL")
-        for locks, seconds in {True: min(settings.db_lock_timeout, usual), False: usual}.items()
-    }
+    usual = (settings.db_statement_timeout, settings.db_lock_timeout)
+
+    def wanted(only_locks: bool) -> tuple[float, float]:
+        statement, lock = usual
+        hop = current_hop()
+        waited = 0.0 if hop is None else time.monotonic() - hop.since
+        if waited > _NOTICEABLE_SECONDS:
+            lock = max(lock - waited, min(lock, LEAST_LOCK_SECONDS))
+        return (min(lock, statement) if only_locks else statement), lock
 
     def bound(
         connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
     ) -> tuple[str, Any]:
-        locks = context.execution_options.get(_OPTION, False)
-        if locks != connection.info.get(_OPTION, False):
-            connection.info[_OPTION] = locks
+        bounds = wanted(context.execution_options.get(_OPTION, False))
+        if bounds != usual or connection.info.get(_OPTION, usual) != usual:
+            connection.info[_OPTION] = bounds
+            seconds = dict(zip(("statement_timeout", "lock_timeout"), bounds, strict=True))
             # In the same message, to spare one.
-            statement = f"{bounds[locks]}; {statement}"
+            statement = f"{timeouts(seconds, 'SET LOCAL')}; {statement}"
         return statement, parameters
 
     def forget(connection: Connection) -> None:
-        connection.info[_OPTION] = False
+        connection.info[_OPTION] = usual
 
     event.listen(engine, "before_cursor_execute", bound, retval=True)
     event.listen(engine, "begin", forget)

@@ -155,7 +155,13 @@ def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Pa
         _set_read_only(postgres.url, "on")
         try:
             require_unavailable(goods.http.post("/checkout", json=cart))
+            require_unavailable(goods.http.put(f"/products/{product}", json={"name": "other"}))
             assert goods.stock(product) == 5
+            for path in ("/products", "/orders", "/clients?sort=-name"):
+                assert goods.http.get(path).status_code == 200
+            ready = goods.http.get("/health/ready")
+            assert (ready.status_code, ready.json()["not_ready"]) == (503, ["The database is read-only"])
+            assert goods.http.get("/health_check").json()["not_ready"] == ["The database is read-only"]
             deadline = time.monotonic() + 2
             while before & set(rows_of(postgres.url, POOL_PIDS)):
                 assert time.monotonic() < deadline, "connections to the old primary are kept"
@@ -163,6 +169,7 @@ def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Pa
         finally:
             _set_read_only(postgres.url, "off")
         assert seconds_until_placed(goods.http, cart, 10) < 10
+        assert goods.http.get("/health/ready").status_code == 200
         assert goods.stock(product) == 4
 
 

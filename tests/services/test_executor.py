@@ -369,10 +369,12 @@ def end_whoever_sleeps(url: str) -> None:
 
 def test_one_statement_that_ends_after_it_was_given_up_is_published_again(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
-        executor.database.write_pool._deadline = 0.2
         assert await executor.single_statement(single_statement(WAIT, seconds=0)) == "waited"
+        writing = asyncio.create_task(executor.single_statement(single_statement(WAIT, seconds=0.6)))
+        await asyncio.sleep(0.2)
+        executor.database.write_pool.give_up()
         with pytest.raises(Unavailable):
-            await executor.single_statement(single_statement(WAIT, seconds=0.6))
+            await writing
         assert [await cached(executor), await cached(executor)] == [(b"0", False), (b"0", True)]
         async with asyncio.timeout(5):
             while (await cached(executor))[1]:  # noqa: ASYNC110  (what changes is in Redis)
@@ -397,7 +399,6 @@ def test_what_commits_after_it_was_given_up_is_published_again(url: str, tmp_pat
         return RenderedResponse(b"as it was", '"1"')
 
     async def scenario(executor: Executor) -> None:
-        executor.database._deadline = 0.1
         thawed = threading.Event()
 
         def work(session: Session) -> Reply:
@@ -405,8 +406,11 @@ def test_what_commits_after_it_was_given_up_is_published_again(url: str, tmp_pat
             thawed.wait(10)
             return DONE
 
+        writing = asyncio.create_task(executor.write(work))
+        await asyncio.sleep(0.1)
+        executor.database.threads.give_up()
         with pytest.raises(Unavailable):
-            await executor.write(work)
+            await writing
         await executor.cache.get_or_load(Entry("key", ["notes"]), load)
         assert (await executor.cache.get_or_load(Entry("key", ["notes"]), load))[1], "cached before the late commit"
         thawed.set()

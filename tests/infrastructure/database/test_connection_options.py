@@ -10,10 +10,12 @@ from sqlalchemy import make_url, text
 from config.settings import read_settings
 from infrastructure.database.async_connection import connect
 from infrastructure.database.async_pool import AsyncPool
+from infrastructure.database.availability import Availability
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import maintenance_connection, migrate
 from infrastructure.database.prepared import Prepared
+from infrastructure.database.probe import Probe
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import connected, execute, rows_of
 
@@ -44,11 +46,16 @@ def by_pool(url: str, name: str) -> str:
 
 
 def by_probe(url: str, name: str) -> str:
-    database = Database(url, SETTINGS)
-    try:
-        return asyncio.run(database.probed(lambda probe: str(probe.execute(text(f"SHOW {name}")).scalar_one())))
-    finally:
-        database.close()
+    async def shown() -> str:
+        probe = Probe(url, SETTINGS, Availability(url), lambda: None)
+        try:
+            rows = await probe.ask(Prepared("shown", f"SELECT current_setting('{name}')"))
+        finally:
+            probe.close()
+        assert rows is not None
+        return str(rows[0][0])
+
+    return asyncio.run(shown())
 
 
 def by_listener(url: str, name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,11 +16,14 @@ from config.settings import read_settings
 from infrastructure.database import statement_limits as guards
 from infrastructure.database.engine import Database
 from infrastructure.database.pool_usage import PoolUsage
-from infrastructure.database.sqlstate import DatabaseUnavailable, sqlstate
+from infrastructure.database.sqlstate import DatabaseUnavailable, NoAnswer, sqlstate
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
+
+SLEEP = "SELECT pg_sleep(20)"
+SLEEPERS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 
 who: ContextVar[str] = ContextVar("who")
 
@@ -236,19 +239,56 @@ def test_a_thread_is_not_given_back_before_its_work_ends(database: Database) -> 
     asyncio.run(ask())
 
 
-def test_a_server_that_never_answers_is_not_waited_for(url: str) -> None:
-    database = opened_database(url, DB_STATEMENT_TIMEOUT="0.05", DB_LOCK_TIMEOUT="0.05")
-    thawed = threading.Event()
-
+def test_work_that_is_given_up_frees_its_thread(database: Database) -> None:
     async def ask() -> None:
-        start = time.monotonic()
-        with pytest.raises(DatabaseUnavailable):
-            await database.run(lambda: thawed.wait(10))
-        assert time.monotonic() - start < 2
-        thawed.set()
+        sleeping = [
+            asyncio.create_task(database.run(lambda: database.read(lambda session: session.execute(text(SLEEP)))))
+            for _ in range(2)
+        ]
+        while database.threads.oldest() is None or not rows_of(database.url, SLEEPERS):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        database.threads.give_up()
+        assert [type(answer) for answer in await asyncio.gather(*sleeping, return_exceptions=True)] == [NoAnswer] * 2
+        while database.usage()["threads"].in_use:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     asyncio.run(ask())
-    database.close()
+
+
+def test_a_statement_whose_connection_is_cut_is_tried_again(database: Database, url: str) -> None:
+    attempts: list[str] = []
+
+    def work(session: Session) -> str:
+        attempts.append(write_note(session))
+        if len(attempts) == 1:
+            session.execute(text(SLEEP))
+        return "done"
+
+    async def ask() -> None:
+        writing = asyncio.create_task(database.run(lambda: database.transact(work)))
+        while not rows_of(url, SLEEPERS):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+            await asyncio.sleep(0.01)
+        assert not database.threads.cut(time.monotonic() - 20)
+        assert database.threads.cut(time.monotonic())
+        assert await writing == "done"
+
+    asyncio.run(ask())
+    assert notes(url) == ["kept"]
+
+
+def test_a_database_that_takes_no_writes_is_noticed(url: str) -> None:
+    read_only = make_url(url).update_query_dict({"options": "-cdefault_transaction_read_only=on"})
+
+    async def found(url: str) -> bool:
+        database = opened_database(url)
+        try:
+            return (await database.state())[1]
+        finally:
+            database.close_pools()
+            database.close()
+
+    assert asyncio.run(found(read_only.render_as_string(hide_password=False)))
+    assert not asyncio.run(found(url))
 
 
 def test_the_use_of_the_pool(database: Database) -> None:
@@ -283,7 +323,7 @@ def test_health_does_not_need_the_pool(database: Database) -> None:
     async def ask() -> None:
         busy = [asyncio.create_task(database.run(lambda: free.wait(10))) for _ in range(2)]
         assert 0 < await database.ping() < 1000
-        assert (await database.schema()).has_every_migration
+        assert (await database.state())[0].has_every_migration
         free.set()
         await asyncio.gather(*busy)
 

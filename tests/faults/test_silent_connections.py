@@ -1,0 +1,185 @@
+"""Connections and servers that say nothing: bounds as the client measures them."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+import pytest
+
+from infrastructure.database.connection_options import connection_options
+from tests.faults.black_hole import BlackHole
+from tests.faults.faulty import OwnPostgres, goods_on, locked_row, require_unavailable
+from tests.race.databases import connected, rows_of
+from tests.race.goods import Goods
+from tests.shop import environment_of, shop_processes
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+# The bounds of docs and contract, and a second on top.
+DEFAULTS = {"DB_POOL_TIMEOUT": "2", "DB_LOCK_TIMEOUT": "3", "DB_STATEMENT_TIMEOUT": "5"}
+FROZEN_SECONDS = 3 + 1
+DEAD_SECONDS = 10
+LOCKED_SECONDS = 3 + 1
+FULL_SECONDS = 2 + 1
+
+
+def timed(request: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
+    start = time.monotonic()
+    answer = request()
+    return answer, time.monotonic() - start
+
+
+def at_once(goods: Goods, requests: list[tuple[str, str, Any]]) -> list[tuple[httpx.Response, float]]:
+    """The answers to all of them, sent at the same time, and how long each took."""
+    limits = httpx.Limits(max_connections=None)
+    with (
+        httpx.Client(base_url=goods.http.base_url, timeout=60, limits=limits) as http,
+        ThreadPoolExecutor(len(requests)) as threads,
+    ):
+        return list(threads.map(lambda one: timed(lambda: http.request(one[0], one[1], json=one[2])), requests))
+
+
+@contextmanager
+def frozen(postgres: OwnPostgres) -> Iterator[None]:
+    """PostgreSQL with every process stopped: it accepts connections, and answers nothing."""
+    pids = [postgres.pid, *(pid for (pid,) in rows_of(postgres.url, "SELECT pid FROM pg_stat_activity"))]
+    try:
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        # A connection that has ended since it was listed.
+        return
+
+
+def test_f1_a_frozen_server_is_noticed_in_time_by_every_request(tmp_path: Path) -> None:
+    with OwnPostgres(tmp_path / "own") as postgres, goods_on(postgres.url, tmp_path, **DEFAULTS) as goods:
+        product = goods.product(stock=50)
+        cart = goods.cart((product, 1))
+        kinds: list[tuple[str, str, Any]] = [
+            ("POST", "/checkout", cart),
+            ("PUT", f"/products/{product}", {"name": "other"}),
+            ("GET", f"/products/{product}", None),
+            ("GET", "/clients?sort=-name", None),
+            ("GET", "/orders", None),
+            ("POST", "/categories", {"name": "frozen"}),
+        ]
+        at_once(goods, [kind for kind in kinds if kind[0] == "GET"] * 4)
+        with frozen(postgres):
+            for _ in range(2):
+                for answer, seconds in at_once(goods, kinds * 4):
+                    require_unavailable(answer)
+                    assert seconds < FROZEN_SECONDS
+        deadline = time.monotonic() + 5
+        while (answer := goods.http.post("/checkout", json=cart)).status_code != 201:
+            require_unavailable(answer)
+            assert time.monotonic() < deadline, "the shop does not recover"
+        while goods.http.get("/health_check").json()["checks"]["db_pool"]["checked_out"]:
+            assert time.monotonic() < deadline, "a connection was not given back"
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", ["GET", "LIST", "PATCH", "CHECKOUT"])
+def test_f4_connections_that_died_without_a_word_are_replaced(database: str, tmp_path: Path, method: str) -> None:
+    with BlackHole(database) as link, goods_on(link.url, tmp_path, **DEFAULTS) as goods:
+        product, client = goods.product(stock=50), goods.http.get("/clients").json()[0]["id_key"]
+        requests: dict[str, tuple[str, str, Any]] = {
+            "GET": ("GET", f"/clients/{client}", None),
+            "LIST": ("GET", "/clients?sort=-name", None),
+            "PATCH": ("PATCH", f"/clients/{client}", {"name": "Ann"}),
+            "CHECKOUT": ("POST", "/checkout", goods.cart((product, 1))),
+        }
+        everything = list(requests.values()) * 6
+        assert {answer.status_code for answer, _ in at_once(goods, everything)} <= {200, 201}
+        assert link.swallow()
+        answer, seconds = timed(lambda: goods.http.request(*requests[method][:2], json=requests[method][2]))
+        assert seconds < DEAD_SECONDS
+        # A statement that is its own transaction may have been committed.
+        assert answer.status_code in ({201, 503} if method == "CHECKOUT" else {200})
+        for answer, seconds in at_once(goods, everything):
+            assert (answer.status_code, seconds < DEAD_SECONDS) in {(200, True), (201, True), (503, True)}
+        for answer, _ in at_once(goods, list(requests.values())):
+            assert answer.status_code in {200, 201}
+
+
+def test_f4_readiness_and_the_end_do_not_wait_for_dead_connections(database: str, tmp_path: Path) -> None:
+    with BlackHole(database) as link:
+        environment = environment_of(link.url, None, tmp_path, **DEFAULTS)
+        with shop_processes(environment, workers=1) as (url, process), httpx.Client(base_url=url, timeout=60) as http:
+            assert http.get("/clients?sort=-name").status_code == 200
+            assert link.swallow()
+            deadline = time.monotonic() + DEAD_SECONDS
+            while (ready := timed(lambda: http.get("/health/ready")))[0].status_code != 200:
+                assert ready[1] < 2.5
+                assert time.monotonic() < deadline
+            with ThreadPoolExecutor(1) as thread:
+                assert link.swallow()
+                reading = thread.submit(timed, lambda: http.get("/clients?sort=-name"))
+                time.sleep(0.3)
+                start = time.monotonic()
+                process.terminate()
+                assert process.wait(30) == 0
+                assert time.monotonic() - start < DEAD_SECONDS
+                answer, seconds = reading.result()
+                assert (answer.status_code, seconds < DEAD_SECONDS) == (200, True)
+
+
+def test_f6_many_that_want_the_same_row(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, **DEFAULTS) as goods:
+        product = goods.product(stock=500)
+        order = ("POST", "/checkout", goods.cart((product, 1)))
+        change = ("PUT", f"/products/{product}", {"name": "Lamp"})
+        with locked_row(database, "products", product):
+            for answer, seconds in at_once(goods, [order, change] * 17):
+                require_unavailable(answer)
+                assert seconds < LOCKED_SECONDS
+
+
+def test_f6_many_that_want_the_next_bill_number(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, **DEFAULTS) as goods:
+        product = goods.product(stock=500)
+        goods.bought((product, 1))
+        with connected(database) as foreign, foreign.cursor() as cursor:
+            cursor.execute("BEGIN; SELECT 1 FROM bill_counters FOR UPDATE")
+            for answer, seconds in at_once(goods, [("POST", "/checkout", goods.cart((product, 1)))] * 34):
+                require_unavailable(answer)
+                assert seconds < LOCKED_SECONDS
+
+
+def test_f7_a_locked_table_holds_up_no_reader_of_another(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, **DEFAULTS) as goods:
+        product = goods.product(stock=5)
+        with connected(database) as foreign, foreign.cursor() as cursor:
+            cursor.execute("BEGIN; LOCK TABLE products")
+            locked = [("GET", f"/products?sort=-name&skip={number}", None) for number in range(3)]
+            others = [("GET", f"/clients?sort=-name&skip={number}", None) for number in range(9)]
+            answers = at_once(goods, [*locked, ("GET", f"/products/{product}", None), *others, *locked])
+            for answer, seconds in answers:
+                assert seconds < (LOCKED_SECONDS if answer.request.url.path.startswith("/products") else FULL_SECONDS)
+                assert answer.status_code in ({503} if answer.request.url.path.startswith("/products") else {200, 503})
+
+
+def test_what_the_system_knows_of_a_connection(database: str) -> None:
+    with BlackHole(database) as link:
+        url = link.url.replace("+psycopg2", "")
+        connection = psycopg2.connect(url, **connection_options(link.url, "shop"))
+        with socket.socket(fileno=os.dup(connection.fileno())) as seen:
+            assert seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 8000
+        connection.close()
