@@ -22,6 +22,7 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
         gateway = RedisGateway(redis_url)
         await report_start(database, gateway, redis_url)
         await gateway.close()
+        database.close_pools()
 
     database = Database(database_url, read_settings({}))
     try:

@@ -326,6 +326,7 @@ def test_health_does_not_need_the_pool(database: Database) -> None:
         assert (await database.state())[0].has_every_migration
         free.set()
         await asyncio.gather(*busy)
+        database.close_pools()
 
     asyncio.run(ask())
 
