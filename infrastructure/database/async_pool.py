@@ -118,6 +118,8 @@ class AsyncPool:
                     raise
                 code = error.sqlstate
                 if code in RETRIABLE or (self.read_only and query.sent_at is not None and is_cut_off(code)):
+                    # It had a connection, and waits for another one.
+                    patient_until = time.monotonic() + self._patience
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
                     log.debug("A statement was refused: SQLSTATE %s", code)
