@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 
+from infrastructure.database.migrations import migrate
 from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend
 from infrastructure.embedded.servers import never
 from infrastructure.server.production_checks import wait_for_database
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with debian_postgres() as url:
+        migrate(url)
         yield url
 
 
@@ -68,8 +71,6 @@ def pgbouncer(server: str, mode: str, size: int = 20) -> Iterator[str]:
 
 
 def test_a_pool_that_keeps_to_sessions_serves(server: str, tmp_path: Path) -> None:
-    import httpx
-
     with (
         pgbouncer(server, "session", 40) as url,
         shop_processes(environment_of(url, None, tmp_path, **PATIENT)) as (shop, _),
@@ -79,8 +80,6 @@ def test_a_pool_that_keeps_to_sessions_serves(server: str, tmp_path: Path) -> No
 
 
 def test_a_small_pool_makes_requests_wait(server: str, tmp_path: Path) -> None:
-    import httpx
-
     with (
         pgbouncer(server, "session", 7) as url,
         shop_in_thread(environment_of(url, None, tmp_path, **PATIENT)) as shop,
