@@ -1,6 +1,6 @@
 """The rate limit: a fixed window per client, exact over all workers that share one Redis.
 
-A client is an IPv4 address, or an IPv6 network of 64 bits: whoever has one address of such a network has them all.
+A client is an IPv4 address, or an IPv6 network of 64 bits: a client with one address of such a network has them all.
 """
 
 import logging

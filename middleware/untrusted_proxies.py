@@ -29,7 +29,7 @@ class UntrustedProxies:
             return
         self._warned.add(peer)
         log.warning(
-            "%s sends %s and is not in TRUSTED_PROXIES: the header is ignored, and all who come through this peer "
+            "%s sends %s and is not in TRUSTED_PROXIES: the header is ignored, and all clients behind this peer "
             "share one rate limit. If it is your proxy, name it there",
             peer,
             header,

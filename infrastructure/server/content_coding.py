@@ -108,7 +108,7 @@ def accepted_coding(values: Sequence[str]) -> str | None:
 
 
 def tag_in(coding: str, etag: str) -> str:
-    """The entity tag of an answer in this coding, of the tag `etag` of its plain form."""
+    """The entity tag of a form in this coding; `etag` is that of the plain form."""
     return f'{etag[:-1]}-{coding}"'
 
 

@@ -13,7 +13,7 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 class LatestLines:
-    """The lines of a list of headers, kept until it is asked for those of another list."""
+    """The lines of a list of headers, kept until it is called with another list."""
 
     def __init__(self) -> None:
         self._headers: object = None
