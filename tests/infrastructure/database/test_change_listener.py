@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from config.settings import read_settings
-from infrastructure.database import async_connection
 from infrastructure.database import change_listener as notices_module
 from infrastructure.database.change_listener import ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS
+from tests.faults.black_hole import BlackHole
 from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
@@ -130,29 +130,14 @@ def test_a_connection_at_rest_is_kept_while_it_answers(url: str, monkeypatch: py
 
 def test_a_connection_that_does_not_answer_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices_module, "_CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(notices_module, "_ANSWER_SECONDS", 0.05)
-    real = async_connection.connect
-    silent: list[Any] = []
-
-    async def connect(url: str, first: str, name: str) -> Any:
-        connection: Any = await real(url, first, name)
-        if not silent:
-            silent.append(connection)
-            connection.execute = never
-        return connection
-
-    monkeypatch.setattr(async_connection, "connect", connect)
+    monkeypatch.setattr(notices_module, "_ANSWER_SECONDS", 0.5)
 
     async def scenario(ear: Ear) -> None:
+        assert link.swallow()
         await ear.heard(2)
-        assert silent[0].closed
 
-    listening(url, scenario)
-
-
-async def never(statement: str) -> None:
-    """Wait for an answer that does not come."""
-    await asyncio.Event().wait()
+    with BlackHole(url) as link:
+        listening(link.url, scenario)
 
 
 def test_a_failure_to_pass_it_on_does_not_end_the_listening(url: str) -> None:
