@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from tests.faults.faulty import shop_on
 from tests.race.databases import execute, process_number
-from tests.race.goods import Goods
+from tests.race.goods import Goods, unique
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,7 @@ def statuses(http: httpx.Client, goods: Goods) -> dict[str, set[int]]:
             ("list", http.get("/products", params={"q": f"lamp {number}"}).status_code),
             ("order", http.post("/checkout", json=cart).status_code),
             ("change", http.patch(f"/clients/{client}", json={"telephone": f"+3411122{number:04}"}).status_code),
-            ("bulk", http.post("/categories/bulk", json=[{"name": f"category {number}"}]).status_code),
+            ("bulk", http.post("/categories/bulk", json=[{"name": unique("category")}]).status_code),
             ("ready", http.get("/health/ready").status_code),
         ]
 
