@@ -212,7 +212,7 @@ class TestSeveral:
 
     def test_very_many_leave_no_room_for_all_links(self, client: httpx.Client, resource: Builder) -> None:
         rows = [resource(client) for _ in range(3)]
-        far = ",".join(map(str, range(10**18, 10**18 + 180)))
+        far = ",".join(map(str, range(10**18, 10**18 + 100)))
         asked: dict[str, Any] = {"id_key": f"{far},{','.join(map(str, keys(rows)))}", "limit": 1, "skip": 1}
         response = client.get(resource.path, params=asked)
         assert set(response.links) == {"next"}
