@@ -41,7 +41,7 @@ from infrastructure.database.statement_limits import (
     longest_statement,
     note_refusal,
 )
-from infrastructure.database.threads import DatabaseThreads, current_hop
+from infrastructure.database.threads import DatabaseThreads, current_hop, note_answered, note_committing
 from infrastructure.database.waiting_pool import WaitingPool
 from infrastructure.database.watchdog import Watchdog
 
@@ -126,6 +126,7 @@ class Database:
         try:
             result = work(session)
             committing = True
+            note_committing()
             session.commit()
         except DBAPIError as error:
             raise self._judged(error, session, committing) from error
@@ -133,6 +134,7 @@ class Database:
             raise DatabaseUnavailable("no database connection free in time") from error
         finally:
             close_quietly(session)
+            note_answered()
         self.availability.found_there()
         return result
 
@@ -150,6 +152,7 @@ class Database:
                     raise self._judged(error, session, committing=False) from error
                 finally:
                     close_quietly(session)
+                    note_answered()
                 self.availability.found_there()
                 return result
         except PoolTimeout as error:

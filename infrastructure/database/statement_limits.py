@@ -11,7 +11,7 @@ from sqlalchemy.engine import ExceptionContext, ExecutionContext
 from config.settings import Settings
 from infrastructure.database.availability import Availability
 from infrastructure.database.sqlstate import is_cut_off, sqlstate
-from infrastructure.database.threads import current_hop
+from infrastructure.database.threads import current_hop, note_answered, note_sent
 
 log = logging.getLogger("shop.database")
 
@@ -57,8 +57,7 @@ def note_refusal(availability: Availability, error: BaseException | None) -> Non
 
 
 def watch(engine: Engine) -> None:
-    """Let the statements of `engine` be logged where they are slow."""
-    event.listen(engine, "before_cursor_execute", _remember_start)
+    """Let the statements of `engine` be logged where they are slow, and known to the hops. It needs `bound_locks`."""
     event.listen(engine, "after_cursor_execute", _warn_if_slow)
     event.listen(engine, "handle_error", _warn_if_cut_off)
 
@@ -71,10 +70,10 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
     """
     usual = (settings.db_statement_timeout, settings.db_lock_timeout)
 
-    def wanted(only_locks: bool) -> tuple[float, float]:
+    def wanted(only_locks: bool, now: float) -> tuple[float, float]:
         statement, lock = usual
         hop = current_hop()
-        waited = 0.0 if hop is None else time.monotonic() - hop.since
+        waited = 0.0 if hop is None else now - hop.since
         if waited > _NOTICEABLE_SECONDS:
             lock = max(lock - waited, min(lock, LEAST_LOCK_SECONDS))
         return (min(lock, statement) if only_locks else statement), lock
@@ -82,9 +81,12 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
     def bound(
         connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
     ) -> tuple[str, Any]:
-        bounds = wanted(context.execution_options.get(_OPTION, False))
-        if bounds != usual or connection.info.get(_OPTION, usual) != usual:
-            connection.info[_OPTION] = bounds
+        info = connection.info
+        info["started"] = now = time.monotonic()
+        note_sent(info, now)
+        bounds = wanted(context.execution_options.get(_OPTION, False), now)
+        if bounds != usual or info.get(_OPTION, usual) != usual:
+            info[_OPTION] = bounds
             seconds = dict(zip(("statement_timeout", "lock_timeout"), bounds, strict=True))
             # In the same message, to spare one.
             statement = f"{timeouts(seconds, 'SET LOCAL')}; {statement}"
@@ -97,15 +99,10 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
     event.listen(engine, "begin", forget)
 
 
-def _remember_start(
-    connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
-) -> None:
-    connection.info["started"] = time.monotonic()
-
-
 def _warn_if_slow(
     connection: Connection, cursor: Any, statement: str, parameters: Any, context: ExecutionContext, many: bool
 ) -> None:
+    note_answered()
     warn_if_slow(connection.info["started"], statement)
 
 

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -25,7 +25,13 @@ from infrastructure.database.waiting_pool import patience
 T = TypeVar("T")
 
 _PLUG = "plug"
-_of_thread = threading.local()
+
+
+class _OfThread(threading.local):
+    hop: "Hop | None" = None
+
+
+_of_thread = _OfThread()
 
 
 class _Plug:
@@ -60,8 +66,9 @@ class Hop:
         self.given_up = False
 
     def cut(self) -> None:
-        """Break its connection, if it has one: the thread is free soon."""
-        if (plug := self.plug) is not None:
+        """Break the connection on which a statement is on its way, if one is: the thread is free soon."""
+        plug = self.plug
+        if plug is not None and self.statement_since is not None:
             plug.pull()
 
     def give_up(self) -> None:
@@ -84,7 +91,7 @@ class Hop:
 
 def current_hop() -> Hop | None:
     """The hop of this thread; None in a thread of somebody else."""
-    return getattr(_of_thread, "hop", None)
+    return _of_thread.hop
 
 
 class DatabaseThreads:
@@ -175,43 +182,36 @@ def _as_hop(hop: Hop, patience_seconds: float, work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        _of_thread.hop = hop.plug = None
+        _of_thread.hop = hop.plug = hop.statement_since = None
 
 
 def follow(engine: Engine) -> None:
-    """Let the hops know which connections and statements of `engine` are theirs. To be called before other listeners."""
-    event.listen(engine, "connect", _connected)
-    event.listen(engine, "checkout", _checked_out)
-    event.listen(engine, "checkin", _checked_in)
-    event.listen(engine, "before_cursor_execute", _sent)
-    event.listen(engine, "after_cursor_execute", _answered)
-    event.listen(engine, "commit", _sent)
+    """Let hops break the connections of `engine`."""
+    event.listen(engine, "connect", _plug_in)
 
 
-def _connected(connection: Any, record: Any) -> None:
-    record.info[_PLUG] = plug = _Plug(connection.fileno())
-    if (hop := current_hop()) is not None:
-        # What is done on a new connection, before anybody gets it, counts as a statement.
-        hop.plug, hop.statement_since = plug, time.monotonic()
+def _plug_in(connection: Any, record: Any) -> None:
+    record.info[_PLUG] = _Plug(connection.fileno())
 
 
-def _checked_out(connection: Any, record: Any, proxy: Any) -> None:
-    if (hop := current_hop()) is not None:
-        hop.plug, hop.statement_since = record.info.get(_PLUG), None
+def note_sent(connection: MutableMapping[str, Any], now: float) -> None:
+    """Tell the hop of this thread that a statement is sent on the connection with this `info`."""
+    hop = _of_thread.hop
+    if hop is not None:
+        hop.plug, hop.statement_since = connection.get(_PLUG), now
         if hop.given_up:
             hop.cut()
 
 
-def _checked_in(connection: Any, record: Any) -> None:
-    if (hop := current_hop()) is not None:
-        hop.plug = hop.statement_since = None
-
-
-def _sent(*about: Any) -> None:
-    if (hop := current_hop()) is not None:
+def note_committing() -> None:
+    """Tell the hop of this thread that it commits, on the connection of its last statement."""
+    hop = _of_thread.hop
+    if hop is not None:
         hop.statement_since = time.monotonic()
 
 
-def _answered(*about: Any) -> None:
-    if (hop := current_hop()) is not None:
+def note_answered() -> None:
+    """Tell the hop of this thread that nothing is on its way any more."""
+    hop = _of_thread.hop
+    if hop is not None:
         hop.statement_since = None
