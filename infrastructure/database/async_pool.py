@@ -117,8 +117,8 @@ class AsyncPool:
                 if is_no_answer(error):
                     raise
                 code = error.sqlstate
-                if code in RETRIABLE or (self.read_only and query.sent_at is not None and is_cut_off(code)):
-                    # It had a connection, and waits for another one.
+                if code in RETRIABLE or (is_cut_off(code) and query.had_connection and self._may_send_again(query)):
+                    # It waits for another connection.
                     patient_until = time.monotonic() + self._patience
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
@@ -128,6 +128,9 @@ class AsyncPool:
                 kind = NoAnswer if query.sent_at is not None and is_cut_off(code) else DatabaseUnavailable
                 raise kind("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
+
+    def _may_send_again(self, query: PendingQuery) -> bool:
+        return self.read_only or query.sent_at is None
 
     async def _answer(self, query: PendingQuery) -> Sequence[Row]:
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -24,7 +25,7 @@ from infrastructure.database.availability import Availability
 from infrastructure.database.migrations import Schema, schema_at, schema_of
 from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.prepared import Prepared
-from infrastructure.database.probe import Probe
+from infrastructure.database.probe import MORE_SECONDS, Probe
 from infrastructure.database.session_engine import session_engine
 from infrastructure.database.sessions import autocommit, close_quietly
 from infrastructure.database.sqlstate import (
@@ -87,7 +88,7 @@ class Database:
         self._watchdog = Watchdog(
             (self.threads, self.write_pool, self.read_pool),
             self.longest_statement,
-            self.ping,
+            partial(self.probe.ask, _PING, MORE_SECONDS),
             self._found_silent,
             self._renew_lying,
         )

@@ -32,6 +32,7 @@ class PendingQuery:
     patient_until: float
     answer: asyncio.Future[Sequence[Row]]
     on_sent: Callable[[], object]
+    had_connection: bool = False
     sent_at: float | None = None
 
     def give_up(self, reason: str) -> None:
@@ -106,6 +107,7 @@ class PooledConnection:
             # It broke after the query had been given to it.
             self._pool.note_closed(self, query)
             return
+        query.had_connection = True
         self._query, self.busy_since = query, time.monotonic()
         self._send(self._connection, query)
 
