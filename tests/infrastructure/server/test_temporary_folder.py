@@ -71,4 +71,5 @@ def test_programs_beside_the_shop(program: str, database_url: str, monkeypatch: 
         [*read_only(None, "ro"), sys.executable, *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in finished.stdout + finished.stderr
-    assert finished.returncode == 0, finished.stderr
+    # What other tests did to this database may break a promise about its data, which `verify` says by 1.
+    assert finished.returncode in ((0, 1) if "verify" in program else (0,)), finished.stderr
