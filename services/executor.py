@@ -12,8 +12,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -84,13 +84,8 @@ class Executor:
         return cast(T, await self._hops.read(query, since))
 
     def _attempt(self, work: Callable[[Session], Any]) -> Any:
-        try:
+        with _service_errors():
             return self.database.read(work)
-        except Exception as error:
-            translated = _service_error(error)
-            if translated is error:
-                raise
-            raise translated from error
 
     @asynccontextmanager
     async def streaming_slot(self) -> AsyncIterator[None]:
@@ -194,19 +189,18 @@ class Executor:
         await self.cache.invalidate(invalidation)
 
     async def _run(self, work: Callable[[], T], since: float) -> T:
-        try:
+        with _service_errors():
             return await self.database.run(work, since)
-        except (DatabaseUnavailable, DBAPIError) as error:
-            translated = _service_error(error)
-            if translated is error:
-                raise
-            raise translated from error
 
 
-def _service_error(error: Exception) -> Exception:
-    """The services' error for an error of the database, or the error itself where there is none."""
-    if isinstance(error, DatabaseUnavailable):
-        return Unavailable()
-    if isinstance(error, DBAPIError) and sqlstate(error) == OUT_OF_RANGE:
-        return AmountTooLarge()
-    return error
+@contextmanager
+def _service_errors() -> Iterator[None]:
+    """A block whose errors of the database become the services' own, where there are such."""
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
+    except DBAPIError as error:
+        if sqlstate(error) == OUT_OF_RANGE:
+            raise AmountTooLarge from error
+        raise

@@ -92,7 +92,6 @@ class Database:
             self._found_silent,
             self._renew_lying,
         )
-
         pool = self.engine.pool
         assert isinstance(pool, WaitingPool)
         pool.on_refusal, pool.on_starvation = self.availability.found_full, self._give_one_to_threads
@@ -249,7 +248,7 @@ class Database:
         return schema_at(frozenset(revisions), note), is_read_only
 
     def usage(self) -> dict[str, PoolUsage]:
-        """How busy the three ways to the database are: threads, lanes for writes, lanes for reads."""
+        """How busy the three ways to the database are: threads, the pool for writes, the pool for reads."""
         pool = self.engine.pool
         assert isinstance(pool, QueuePool)
         # What overflows into further connections is not there for requests: none has a thread.

@@ -1,4 +1,4 @@
-"""What bounds the work of a connection to PostgreSQL, for threads and lanes alike."""
+"""What bounds the work of a connection to PostgreSQL, for threads and async pools alike."""
 
 import logging
 import time

@@ -238,7 +238,7 @@ def test_lanes_are_opened_beside_a_thousand_clients(url: str) -> None:
 
 
 def test_a_lane_that_cannot_even_try_to_connect_is_free_again() -> None:
-    """Whatever the reason: it is told to whoever asked, and the next one has the lane."""
+    """Whatever the reason: it is told to whoever asked, and the next one has the connection."""
 
     async def scenario(pool: AsyncPool) -> None:
         for _ in range(WRITE_CONNECTIONS + 1):
@@ -486,7 +486,7 @@ def test_a_connection_keeps_no_more_statements_than_it_may(url: str) -> None:
         return Prepared(f"number_{number}", f"SELECT {number}")
 
     async def scenario(pool: AsyncPool) -> None:
-        # By one at a time only one lane is used.
+        # By one at a time only one connection is used.
         for number in (*range(MOST_PREPARED + 20), 0, MOST_PREPARED + 19):
             assert await pool.run(statement(number), {}) == [(number,)]
         kept = Prepared("kept", "SELECT count(*), bool_or(from_sql) FROM pg_prepared_statements")
