@@ -32,7 +32,7 @@ def comes_too_slowly(scope: Mapping[str, Any]) -> bool:
 class ShopProtocol(UvicornConnection):
     """A connection that parses no head twice, and offers every request to the application's `handle_early` first."""
 
-    # A head means the same on every connection of the process.
+    # A head means the same on every connection of the process, except below a root path, which is part of its path.
     heads = RequestHeads()
     # Looks after the connections of the process, if it has one.
     guard: ConnectionGuard | None = None
@@ -50,7 +50,7 @@ class ShopProtocol(UvicornConnection):
 
     def data_received(self, data: bytes) -> None:
         head = None
-        if self.is_between_requests and not self.unparsed and not self.is_crowded():
+        if self.is_between_requests and not self.unparsed and not self.root_path and not self.is_crowded():
             head = self.heads.find(data)
         if head is None:
             super().data_received(data)
@@ -60,7 +60,7 @@ class ShopProtocol(UvicornConnection):
     def parse(self, data: bytes) -> None:
         is_beginning, earlier = self.is_between_requests, self.scope
         super().parse(data)
-        if is_beginning and self.is_between_requests and self.scope is not earlier:
+        if is_beginning and self.is_between_requests and not self.root_path and self.scope is not earlier:
             self.heads.learn(data, self.scope)
 
     def serve(self, cycle: Cycle, app: Any) -> None:

@@ -238,6 +238,16 @@ async def test_a_head_is_not_parsed_again() -> None:
     connection.end()
 
 
+async def test_a_server_below_a_root_path_shares_no_heads_with_one_that_is_not() -> None:
+    kind, paths = forgetful(), []
+    for root in ("", "/shop", "", "/shop"):
+        connection = Connection(kind, root_path=root)
+        await connection.feed(REQUEST)
+        paths.append(connection.app.seen[0][0]["path"])
+        connection.end()
+    assert paths == ["/a", "/shop/a", "/a", "/shop/a"]
+
+
 async def test_a_known_request_waits_for_the_one_before_it() -> None:
     connection = Connection(forgetful())
     await connection.feed(REQUEST)
