@@ -10,14 +10,17 @@ ENTITY := products
 FILE = $(ENTITY).csv
 OPTIONS :=
 
+# Where servers are tried as distributions package them, and faults for minutes, is beside: tests/README.md has the rule.
+BESIDE := servers or chaos
+
 # One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo verify export import test check format lint clean
+.PHONY: help run demo verify export import test test-faults check format lint clean
 
 help: ## List what there is to do
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 run: $(VENV)/installed ## Run the shop with its own PostgreSQL and Valkey
 	@exec $(PYTHON) main.py
@@ -34,8 +37,11 @@ export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=produc
 import: $(VENV)/installed ## Store the rows of a CSV file: make import ENTITY=products FILE=products.csv
 	@$(PYTHON) -m scripts.import_csv $(ENTITY) $(FILE) $(OPTIONS)
 
-test: check ## Check, then run every test, with coverage
-	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal --cov --cov-report=term --cov-fail-under=90
+test: check ## Check, then run the tests, with coverage
+	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'not ($(BESIDE))' --cov --cov-report=term --cov-fail-under=90
+
+test-faults: $(VENV)/installed-dev ## Run the rest of them: servers of the distribution, and minutes of faults
+	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m '$(BESIDE)'
 
 check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
 	$(VENV)/bin/ruff check .

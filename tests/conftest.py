@@ -40,6 +40,12 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 _OUTSIDE = {"benchmarks", "contract", "faults", "openapi", "race", "scripts"}
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave to `make test-faults` what needs a server of the distribution: tests/README.md has the rule."""
+    if item.path.parent.name == "servers":
+        item.add_marker(pytest.mark.servers)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Leave out of the tracing of coverage what a test does as a client."""

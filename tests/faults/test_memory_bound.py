@@ -15,7 +15,7 @@ from benchmarks.cores import resident_megabytes
 from repositories.product import ProductRepository
 from tests.shop import environment_of, shop_processes
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.chaos]
 
 # What docs/operations.md says, and what the allocator keeps for itself.
 BOUND_MEGABYTES = 130

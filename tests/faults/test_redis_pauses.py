@@ -108,6 +108,7 @@ def hurt(valkey: Valkey, proxy: RedisProxy, chance: random.Random) -> None:
     time.sleep(chance.uniform(0, 1.5))
 
 
+@pytest.mark.chaos
 def test_no_read_is_older_than_an_acknowledged_write(database: str, tmp_path: Path) -> None:
     chance = random.Random(15)
     with Valkey(tmp_path) as valkey, RedisProxy(valkey.url, tmp_path) as proxy:
