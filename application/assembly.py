@@ -22,6 +22,7 @@ from controllers.metrics import MetricsController
 from controllers.openapi.docs_ui import add_docs_ui
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.site_root import add_site_root
@@ -29,6 +30,7 @@ from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
 from infrastructure.server.header_lines import parsed_lines
 from middleware.body_limit import BodyLimit
+from middleware.callers import Callers
 from middleware.compression import Compression
 from middleware.cors import VARY_WITHOUT_ORIGIN, Cors
 from middleware.edge import Edge
@@ -38,6 +40,7 @@ from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
 from middleware.request_context import RequestContext
 from middleware.same_origin import SameOrigin
+from security.policy import OPEN
 from services.health import HealthService
 
 # A new entity is registered here. The most requested stand first: routes are tried in this order.
@@ -77,17 +80,23 @@ def assemble(settings: Settings) -> FastAPI:
     )
     app.state.resources = resources
     app.state.executor = resources.executor
+    app.state.authenticator = resources.authenticator
     app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
-    app.router.routes.extend(MetricsController(settings.api_prefix).routes())
-    add_docs_ui(app)
+    app.router.routes.extend(MetricsController(settings.api_prefix, is_open=settings.metrics_open).routes())
+    documented = len(app.router.routes)
+    if settings.docs:
+        add_docs_ui(app)
     add_site_root(
         app,
         {resource: f"{settings.api_prefix}/{resource}" for resource in _resource_names()},
         settings.security_contact,
     )
+    # The documentation, and the root of the site.
+    guard_unguarded(app.router.routes[documented:], OPEN)
+    require_policies(app.router.routes)
     install_error_handlers(app)
     _add_middleware(app, resources)
     return app
@@ -144,7 +153,7 @@ def _add_middleware(shop: Shop, resources: AppResources) -> None:
     app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
     app = HttpRules(app)
     limit = _rate_limit(resources)
-    edge = Edge(app, limit=limit)
+    edge = Edge(app, callers=Callers(resources.authenticator if settings.auth else None), limit=limit)
     app = Compression(edge)
     if settings.cors_origins:
         app = Cors(
@@ -172,6 +181,7 @@ def _rate_limit(resources: AppResources) -> RateLimit | None:
         gateway=resources.gateway,
         calls=settings.rate_limit_calls,
         period=settings.rate_limit_period,
+        calls_authenticated=settings.rate_limit_calls_authenticated,
         exempt=settings.rate_limit_exempt or (),
         api_prefix=settings.api_prefix,
     )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
 from fastapi import FastAPI
 
@@ -25,14 +25,21 @@ from infrastructure.embedded.servers import running_servers
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.file_limit import room_for_connections
+from security.access_token import AccessTokens
+from security.secret_keys import key_ring
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
+from services.identity.authenticator import Authenticator
 
 log = logging.getLogger("shop.lifecycle")
 
 PURGE_SECONDS = 600.0
 RECORD_SECONDS = 1.0
+
+
+def _access_tokens(settings: Settings) -> AccessTokens:
+    return AccessTokens(key_ring(settings), settings.access_token_minutes)
 
 
 class AppResources:
@@ -55,6 +62,8 @@ class AppResources:
             self._announce_changes,
         )
         self.executor = Executor(self.database, self.cache)
+        self.access_tokens = cache(partial(_access_tokens, settings))
+        self.authenticator = Authenticator(self.executor, self.access_tokens)
         self.change_listener = ChangeListener(self.database.url, self.cache.invalidate_all, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(routes, settings.api_prefix)

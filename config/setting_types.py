@@ -7,6 +7,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -19,6 +20,9 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "
 # The longest number that every program on the way keeps exactly.
 _LARGEST_COUNT = 1_000_000_000
 _HIGHEST_PORT = 65_535
+
+_A_DAY = 86_400
+_FEWEST_SECRET_BYTES = 32
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?")
@@ -168,6 +172,51 @@ def _redis_url(value: object) -> object:
     return value.strip()
 
 
+def _secret_keys(value: object) -> object:
+    items = _items(value)
+    if not isinstance(items, tuple):
+        return items
+    if any(len(item.encode()) < _FEWEST_SECRET_BYTES for item in items):
+        raise ValueError(
+            f"secrets of at least {_FEWEST_SECRET_BYTES} bytes each, separated by commas, the one that signs first; "
+            'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    return items
+
+
+def _smtp_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        parts = urlsplit(value.strip())
+        is_usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError("a URL such as smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465")
+    return value.strip()
+
+
+def _shop_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.strip().rstrip("/")
+    parts = urlsplit(text)
+    if not (parts.scheme in ("http", "https") and parts.hostname) or parts.query or parts.fragment or "@" in text:
+        raise ValueError("the address of the shop as its customers have it, such as https://shop.example.com")
+    return text
+
+
+def _rate(value: object) -> object:
+    """Calls and seconds, of a text such as 5/60."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([1-9][0-9]{0,8})\s*/\s*([1-9][0-9]{0,4})", value.strip())
+    if match is None or int(match[2]) > _A_DAY:
+        raise ValueError("calls and seconds, such as 5/60: five calls within sixty seconds, which are at most a day")
+    return int(match[1]), int(match[2])
+
+
 def _folder(value: Path) -> Path:
     try:
         return value.expanduser()
@@ -195,3 +244,8 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Contacts = Annotated[tuple[str, ...], BeforeValidator(_contacts)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
 RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
+SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
+SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
+ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
+# How many calls within how many seconds.
+Rate = Annotated[tuple[int, int], BeforeValidator(_rate)]

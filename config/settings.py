@@ -31,9 +31,13 @@ from config.setting_types import (
     Origins,
     PathPrefix,
     Port,
+    Rate,
     RedisUrl,
     Seconds,
     SecondsOrNone,
+    SecretKeys,
+    ShopUrl,
+    SmtpUrl,
     Upper,
     WholeSeconds,
 )
@@ -117,6 +121,22 @@ class Settings(BaseModel):
     rate_limit_period: WholeSeconds = 60
     rate_limit_exempt: Networks | None = None
     trusted_proxies: Networks = ()
+
+    auth: Boolean = False
+    secret_keys: SecretKeys = ()
+    access_token_minutes: Annotated[float, Field(gt=0, le=1440)] = 15
+    session_days: Annotated[float, Field(gt=0, le=400)] = 30
+    registration: Lower[Literal["open", "verify", "closed"]] = "open"
+    docs: Boolean = True
+    metrics_open: Boolean = False
+    smtp_url: SmtpUrl | None = None
+    mail_from: str = "shop@localhost"
+    shop_url: ShopUrl | None = None
+    rate_limit_calls_authenticated: Count = 1000
+    rate_limit_login: Rate = (5, 60)
+    rate_limit_login_address: Rate = (20, 60)
+    rate_limit_register: Rate = (5, 60)
+    rate_limit_refresh: Rate = (30, 60)
 
     cors_origins: Origins = ()
     cors_credentials: Boolean = False
@@ -221,6 +241,8 @@ def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
         return message
     variable = str(problem["loc"][0]).upper()
     value = environment.get(variable, "")
+    if "secret" in variable.lower():
+        value = "***"
     if "password" in variable.lower() or "url" in variable.lower():
         value = re.sub(r":(?!//).*@", ":***@", value)
     expected = f"it may hold {message}" if problem["type"] == "value_error" else message[:1].lower() + message[1:]

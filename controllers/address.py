@@ -2,10 +2,12 @@
 
 from controllers.base import BaseController
 from schemas.address import AddressCreate, AddressQuery, AddressRead, AddressUpdate
+from security.policy import needs
 from services.address import AddressService
 
 
 class AddressController(BaseController):
+    reads, writes = needs("clients:read", or_own=True), needs("clients:write", or_own=True)
     service = AddressService
     create_schema, update_schema = AddressCreate, AddressUpdate
     read_schema, query_schema = AddressRead, AddressQuery

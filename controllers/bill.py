@@ -2,10 +2,12 @@
 
 from controllers.base import BaseController
 from schemas.bill import BillCreate, BillQuery, BillRead, BillUpdate
+from security.policy import needs
 from services.bill import BillService
 
 
 class BillController(BaseController):
+    reads, writes = needs("bills:read", or_own=True), needs("bills:write")
     service = BillService
     create_schema, update_schema = BillCreate, BillUpdate
     read_schema, query_schema = BillRead, BillQuery

@@ -138,7 +138,7 @@ class BulkController(BaseController):
             Annotated[operation.list_of(row), bounds]  # type: ignore[arg-type]
         )
         body = Annotated[Any, ValidatedByEndpoint(rows), Body()]
-        route = self.route(method, path, endpoint, operation_id, body=body, **options)
+        route = self.route(method, path, endpoint, operation_id, body=body, policy=self.writes, **options)
         route.reads_rows = True
         return route
 

@@ -14,6 +14,7 @@ from controllers.order_detail import OrderDetailController
 from controllers.responses import reply
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.checkout import Checkout, PlacedOrderRead
+from security.policy import needs
 from services.checkout import CheckoutService, PlacedOrder, single_statement
 from services.declared_errors import refusals_of
 from services.idempotency import Reply
@@ -53,6 +54,7 @@ class CheckoutController(OrderController):
                     "bill": operation.STORED_FIELDS | self.bills.example,
                 },
                 refusals=refusals_of(CheckoutService.place),
+                policy=needs("orders:write", or_own=True),
             )
         ]
 

@@ -2,14 +2,16 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from controllers.openapi import operation
 from controllers.openapi.headers import IF_NONE_MATCH
 from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute
+from infrastructure.server.http_methods import READS
 from schemas.base import Create, ListQuery, Read, Update
+from security.policy import Policy
 from services.base import BaseService
 from services.declared_errors import Errors
 
@@ -19,6 +21,10 @@ Endpoint = Callable[..., Any]
 class EntityRoutes:
     """Makes routes of one entity, whose service, schemas and example a subclass names."""
 
+    # Who may read, and who may write; `policies` has those of methods that differ.
+    reads: ClassVar[Policy]
+    writes: ClassVar[Policy]
+    policies: ClassVar[Mapping[str, Policy]] = {}
     service: ClassVar[type[BaseService[Any]]]
     create_schema: ClassVar[type[Create]]
     update_schema: ClassVar[type[Update]]
@@ -52,6 +58,7 @@ class EntityRoutes:
         body_example: Any = None,
         query: type[ListQuery] | None = None,
         refusals: Errors = frozenset(),
+        policy: Policy | None = None,
     ) -> ShopRoute:
         """A documented route. Defaults follow from the method and the entity.
 
@@ -81,6 +88,7 @@ class EntityRoutes:
             path,
             _with_body(endpoint, body),
             operation_id,
+            policy=policy or self._policy_of(method),
             openapi_options=openapi_options,
             query_fields=frozenset() if query is None else query.single_row_parameters,
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
@@ -97,6 +105,7 @@ class EntityRoutes:
         response_schema: Any = None,
         example: Any = None,
         sortable: Sequence[str] = (),
+        policy: Policy | None = None,
     ) -> ShopRoute:
         """A documented route for a page of rows: of the entity, unless `response_schema` is that of another one."""
         asked = query or self.query_schema
@@ -127,10 +136,14 @@ class EntityRoutes:
             path,
             endpoint,
             operation_id,
+            policy=policy or self._policy_of("GET"),
             openapi_options=openapi_options,
             query_fields=query_fields,
             summary=summary,
         )
+
+    def _policy_of(self, method: str) -> Policy:
+        return self.policies.get(method) or (self.reads if method in READS else self.writes)
 
     def _named_route(self, method: str, path: str, endpoint: Endpoint, operation_id: str, **options: Any) -> ShopRoute:
         return ShopRoute(

@@ -10,12 +10,14 @@ from starlette.responses import Response
 from controllers.openapi.errors import error_response
 from controllers.openapi.headers import EVERY_RESPONSE_HEADERS, header_references
 from controllers.openapi.operation import Responses, service_responses
+from controllers.policies import guard
 from controllers.responses import json_response
 from infrastructure.server.health_paths import LIVE, READY, REPORT
 from infrastructure.server.media_types import JSON
 from middleware.errors import problem
 from schemas.health import Alive, HealthReport, Ready
 from schemas.problem import CODES
+from security.policy import OPEN
 from services.health import HealthService
 
 _EXAMPLE: dict[str, Any] = {
@@ -99,7 +101,7 @@ class HealthController:
             summary="Whether it can serve",
             responses=_responses("It can", Ready, {"status": "ready"}, _NOT_READY),
         )
-        return [route for route in router.routes if isinstance(route, APIRoute)]
+        return [guard(route, OPEN) for route in router.routes if isinstance(route, APIRoute)]
 
     async def report(self, request: Request) -> Response:
         """The database, Redis and the pool, each with its state and its figures; the worst of them is the shop's."""

@@ -7,7 +7,9 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from controllers.openapi.operation import LIMITED_HEADERS, service_responses
+from controllers.policies import guard
 from infrastructure.observability.metrics import Metrics
+from security.policy import OPEN, needs
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "Content-Type": _TEXT}
@@ -15,10 +17,11 @@ _EXAMPLE = 'shop_requests_total{method="GET",status="200"} 42.0'
 
 
 class MetricsController:
-    """Below the prefix, and limited, unlike the health routes."""
+    """Below the prefix, and limited, unlike the health routes. `is_open` lets a scraper in without credentials."""
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, is_open: bool = False) -> None:
         self._path = f"{prefix}/metrics"
+        self._policy = OPEN if is_open else needs("metrics:read")
 
     def routes(self) -> list[APIRoute]:
         router = APIRouter(tags=["service"])
@@ -34,7 +37,7 @@ class MetricsController:
             response_class=Response,
             responses=service_responses(success, (400, 413, 429, 500), LIMITED_HEADERS),
         )
-        return [route for route in router.routes if isinstance(route, APIRoute)]
+        return [guard(route, self._policy) for route in router.routes if isinstance(route, APIRoute)]
 
     async def scrape(self, request: Request) -> Response:
         """What all workers have counted since the start."""

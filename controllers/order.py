@@ -30,6 +30,7 @@ from schemas.order import (
     OrderRead,
     OrderUpdate,
 )
+from security.policy import needs
 from services.client import ClientService
 from services.declared_errors import refusals_of
 from services.expanded_orders import ExpandedOrders, Place, expand, in_pieces
@@ -47,6 +48,7 @@ class StreamedPage:
 
 
 class OrderController(BaseController):
+    reads, writes = needs("orders:read", or_own=True), needs("orders:write")
     service = OrderService
     create_schema, update_schema = OrderCreate, OrderUpdate
     read_schema, query_schema, shown_schema = OrderRead, OrderQuery, ExpandedOrderRead
@@ -78,6 +80,7 @@ class OrderController(BaseController):
                 summary="Cancel an order",
                 status=200,
                 refusals=refusals_of(OrderService.cancel),
+                policy=needs("orders:write", or_own=True),
             ),
             self.route(
                 "POST",

@@ -2,10 +2,12 @@
 
 from controllers.base import BaseController
 from schemas.order_detail import OrderDetailCreate, OrderDetailQuery, OrderDetailRead, OrderDetailUpdate
+from security.policy import needs
 from services.order_detail import OrderDetailService
 
 
 class OrderDetailController(BaseController):
+    reads, writes = needs("orders:read", or_own=True), needs("orders:write")
     service = OrderDetailService
     create_schema, update_schema = OrderDetailCreate, OrderDetailUpdate
     read_schema, query_schema = OrderDetailRead, OrderDetailQuery

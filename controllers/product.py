@@ -14,7 +14,7 @@ from controllers.reads import FreshRead
 from controllers.responses import row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
-from middleware.cache_control import PUBLIC
+from middleware.cache_control import SHARED
 from models.stock_movement import StockReason
 from schemas.product import (
     ProductCreate,
@@ -25,6 +25,7 @@ from schemas.product import (
     StockMovementQuery,
     StockMovementRead,
 )
+from security.policy import PUBLIC, needs
 from services.declared_errors import refusals_of
 from services.idempotency import Reply
 from services.product import ProductService
@@ -41,9 +42,10 @@ _LEDGER_EXAMPLE = {
 
 
 class ProductController(BulkController):
+    reads, writes = PUBLIC, needs("catalog:write")
     service = ProductService
     create_schema, update_schema = ProductCreate, ProductUpdate
-    cache_control = PUBLIC
+    cache_control = SHARED
     read_schema, query_schema = ProductRead, ProductQuery
     example = {
         "name": "Desk lamp",
@@ -70,6 +72,7 @@ class ProductController(BulkController):
                 body_example={"delta": 5, "reason": "receipt"},
                 status=200,
                 refusals=refusals_of(ProductService.change_stock),
+                policy=needs("stock:write"),
             ),
             self.list_route(
                 f"{one}/stock_movements",
@@ -80,6 +83,7 @@ class ProductController(BulkController):
                 response_schema=StockMovementRead,
                 example=_LEDGER_EXAMPLE,
                 sortable=ProductService.ledger_type.sortable(),
+                policy=needs("stock:read"),
             ),
         ]
 

@@ -12,10 +12,12 @@ from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope, Send
 
+from controllers.policies import guard
 from controllers.request_body import MISSING, StrictRequest, with_cut_off
 from schemas.base import ListQuery
 from schemas.error_limits import first_errors
 from schemas.query_types import MAX_VALUES
+from security.policy import Policy
 
 _DIGITS = re.compile(r"-?(0|[1-9][0-9]{0,3999})", re.ASCII)
 
@@ -56,6 +58,7 @@ class ShopRoute(APIRoute):
 
     `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
     that `reads_rows` gets the chunks of its body. `openapi_options` gives the options of FastAPI that only document the route.
+    `policy` says who may call it.
     """
 
     reads_rows = False
@@ -65,6 +68,7 @@ class ShopRoute(APIRoute):
         path: str,
         endpoint: Callable[..., Any],
         *,
+        policy: Policy,
         openapi_options: Callable[[], dict[str, Any]],
         query_fields: Set[str] = frozenset(),
         **options: Any,
@@ -72,6 +76,7 @@ class ShopRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self._options, self._openapi_options, self._query_fields = options, openapi_options, query_fields
         self.app = self._serve
+        guard(self, policy)
 
     def documented(self) -> APIRoute:
         """The route with its OpenAPI options. They are made at the first use, so that a start does not wait for them."""

@@ -5,9 +5,11 @@ from functools import lru_cache
 from infrastructure.server.header_lines import HeaderBlock
 
 # For all clients, revalidated each time, which an entity tag makes cheap.
-PUBLIC = b"no-cache"
+SHARED = b"no-cache"
 # The same for one client only. The default of every response.
 PRIVATE = b"private, no-cache"
+# For callers with credentials: kept nowhere.
+NO_STORE = b"private, no-store"
 # For a path that contains a digest of the content: other content has another path.
 IMMUTABLE = b"public, max-age=31536000, immutable"
 

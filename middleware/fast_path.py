@@ -43,20 +43,20 @@ class FastPath:
     def handle_early(self, request: DeferredRequest) -> bool:
         """Take the request, if its route is resolved and the layers would do nothing else with it."""
         scope = request.scope
-        route = self._edge.routes.find(scope)
+        caller = self._edge.callers.begin(scope)
+        if caller is None:
+            return False
+        route = self._edge.routes.find(scope, caller.principal.audience)
         # A root path is part of the paths of the scope, and would be taken for a target.
         if route is None or scope["root_path"] or self._context.draining or memoize_on_headers(scope, _has_origin):
             return False
         info = self._context.begin(scope)
-        self._batches.join()[0].append((request, self._edge.begin(scope, route), info))
+        self._batches.join()[0].append((request, self._edge.begin(scope, caller, route), info))
         return True
 
     async def _respond_to_batch(self, batch: list[_Pending]) -> None:
         # Requests of one batch share their futures, so these are few.
-        futures = {state.current for _, state, _ in batch} | {
-            state.count.usages for _, state, _ in batch if state.count
-        }
-        await settled(future for future in futures if future is not None)
+        await settled({future for _, state, _ in batch for future in state.futures()})
         for pending in batch:
             try:
                 self._respond(pending)
@@ -71,7 +71,13 @@ class FastPath:
         request_id.set(info.identity)
         if trace_id.get() is not info.trace_id:
             trace_id.set(info.trace_id)
-        response = self._edge.refusal(request.scope, state) or self._edge.cached_response(request.scope, state)
+        response = self._edge.refusal(request.scope, state)
+        assert state.caller is not None
+        if response is None and not state.caller.stands():
+            # The layers find out what has changed about the caller.
+            _fall_through(pending)
+            return
+        response = response or self._edge.cached_response(request.scope, state)
         if response is not None:
             self._send(pending, response)
             return

@@ -1,6 +1,7 @@
 """The rate limit: a fixed window per client, exact over all workers that share one Redis.
 
-A client is an IPv4 address, or an IPv6 network of 64 bits: a client with one address of such a network has them all.
+A client is a user or an API key; without credentials an IPv4 address, or an IPv6 network of 64 bits: a client with one
+address of such a network has them all.
 """
 
 import logging
@@ -20,6 +21,7 @@ from infrastructure.server.health_paths import HEALTH_PATHS
 from infrastructure.server.ip_addresses import belongs_to, counted_as
 from middleware.client_address import client_address
 from middleware.errors import problem
+from security.principal import Principal
 
 log = logging.getLogger("shop.rate_limit")
 
@@ -61,18 +63,23 @@ _MOST_LOCAL_WINDOWS = 10_000
 
 @dataclass(slots=True)
 class LimitUsage:
-    """How far a client is into its window: requests so far, and seconds (rounded up) until it ends."""
+    """How far a client is into its window: requests so far, of `limit`, and seconds (rounded up) until it ends."""
 
     count: int
     reset: int
+    limit: int = 0
 
 
 @dataclass(slots=True)
 class PendingCount:
-    """A request in a batch that is being counted: `position` is its place among the `requests` of its client there."""
+    """A request in a batch that is being counted: `position` is its place among the `requests` of its client there.
 
-    address: str
+    `name` is the client as people call it, and `limit` how many requests it may send.
+    """
+
+    name: str
     client: str
+    limit: int
     position: int
     requests: dict[str, int]
     usages: SharedFuture[dict[str, LimitUsage]]
@@ -108,10 +115,10 @@ class LocalWindows:
 
 
 class RateLimit:
-    """Counts the requests of every client, who may send `calls` of them in `period` seconds.
+    """Counts the requests of every client, who may send `calls` of them in `period` seconds, or `calls_authenticated`.
 
-    Clients in `exempt` and the health routes are never counted, and neither are health routes below `api_prefix`. The
-    client is `scope["shop.client"]` (see `middleware.request_context`), or else the peer.
+    Addresses in `exempt` and the health routes are never counted, and neither are health routes below `api_prefix`. The
+    address is `scope["shop.client"]` (see `middleware.request_context`), or else the peer.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class RateLimit:
         gateway: RedisGateway,
         calls: int,
         period: int,
+        calls_authenticated: int | None = None,
         exempt: tuple[Network, ...] = (),
         api_prefix: str = "",
     ) -> None:
@@ -128,57 +136,65 @@ class RateLimit:
         )
         self._gateway = gateway
         self._calls, self._period = calls, period
+        self._calls_authenticated = calls_authenticated or calls
         self._exempt = exempt
         self._local = LocalWindows(period)
         self._batcher: Batcher[dict[str, int], dict[str, LimitUsage]] = Batcher(dict, self._count_batch)
-        self._lines = _LINES % (calls, calls, period)
+        self._lines = {limit: _LINES % (limit, limit, period) for limit in (calls, self._calls_authenticated)}
 
-    def count(self, scope: Scope) -> PendingCount | None:
+    def count(self, scope: Scope, principal: Principal | None = None) -> PendingCount | None:
         """Begin to count the request of `scope`, in one batch with all others of this turn of the event loop.
 
         The result is for `usage`, to be used once; None for a request that is not counted.
         """
         if scope["path"] in self._unlimited:
             return None
+        if principal is not None and principal.actor is not None:
+            return self._count(principal.actor, principal.actor, self._calls_authenticated)
         address = scope.get("shop.client") or client_address(scope)
         if self._exempt and belongs_to(address, self._exempt):
             return None
-        client = counted_as(address)
+        return self._count(f"IP: {address}", counted_as(address), self._calls)
+
+    def _count(self, name: str, client: str, limit: int) -> PendingCount:
         requests, usages = self._batcher.join()
         position = requests[client] = requests.get(client, 0) + 1
-        return PendingCount(address, client, position, requests, usages)
+        return PendingCount(name, client, limit, position, requests, usages)
 
     def usage(self, pending: PendingCount | None) -> LimitUsage:
         """How far the client is into its window with this request, once `usages` of `pending` has its result."""
         if pending is None:
-            return LimitUsage(0, self._period)
+            return LimitUsage(0, self._period, self._calls)
         try:
             last = pending.usages.result()[pending.client]
         except RedisUnavailable:
             usage = self._local.count(pending.client)
+            usage.limit = pending.limit
         else:
             # The count of the whole batch, less the requests of the client behind this one.
-            usage = LimitUsage(last.count - pending.requests[pending.client] + pending.position, last.reset)
-        if usage.count == self._calls + 1:
+            usage = LimitUsage(
+                last.count - pending.requests[pending.client] + pending.position, last.reset, pending.limit
+            )
+        if usage.count == pending.limit + 1:
             # Exactly one request of a window gets this number in all workers: one line.
-            log.warning("Rate limit exceeded for IP: %s", pending.address)
+            log.warning("Rate limit exceeded for %s", pending.name)
         return usage
 
     def refuses(self, usage: LimitUsage) -> bool:
         """Whether the request with this usage is beyond the limit."""
-        return usage.count > self._calls
+        return usage.count > usage.limit
 
     def lines(self, usage: LimitUsage) -> bytes:
         """The headers about the limit, which every response has, as lines."""
-        left = max(0, self._calls - usage.count)
-        return self._lines % (left, usage.reset, left, usage.reset)
+        left = max(0, usage.limit - usage.count)
+        return self._lines[usage.limit] % (left, usage.reset, left, usage.reset)
 
     def refusal(self, scope: Scope, usage: LimitUsage) -> Response:
         """The 429 for a request beyond the limit."""
         return problem(
             scope,
             429,
-            f"Rate limit exceeded. Maximum {self._calls} requests per {self._period} seconds.",
+            f"Rate limit exceeded. Maximum {usage.limit} requests per {self._period} seconds.",
             headers={"Retry-After": str(usage.reset)},
             extra={"retry_after": usage.reset},
         )

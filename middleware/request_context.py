@@ -16,7 +16,7 @@ from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
-from middleware.cache_control import PRIVATE
+from middleware.cache_control import NO_STORE, PRIVATE
 from middleware.client_address import client_address, is_from_proxy
 from middleware.public_prefix import forwarded_prefix, keep_prefix, links_with_prefix, take_off_root_path, with_prefix
 from middleware.trace_context import Trace, trace_of
@@ -37,6 +37,7 @@ _LINES = b"x-request-id: %b\r\nx-response-time: %.2f\r\n" + header_lines(_HEADER
 POLICY_LINES = header_lines([_POLICY_OF_DATA])
 
 _INFO = "shop.request_info"
+_NOT_STORED = "shop.not_stored"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 
@@ -101,7 +102,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._complete(message.get("headers", ()), info)
+                headers = message.get("headers", ())
+                if _NOT_STORED in scope:
+                    headers = [(name, value) for name, value in headers if name != b"cache-control"]
+                    headers.append((b"cache-control", NO_STORE))
+                message["headers"] = self._complete(headers, info)
             await send(message)
 
         tokens = request_id.set(info.identity), trace_id.set(info.trace_id)
@@ -175,6 +180,11 @@ class RequestContext:
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
+
+
+def forbid_storing(scope: Scope) -> None:
+    """Let no cache keep the response, whatever it says itself: the request came with credentials."""
+    scope[_NOT_STORED] = True
 
 
 class _HeaderInfo(NamedTuple):

@@ -1,6 +1,6 @@
 """The route cache: how a target is read, once its route has answered it. It holds no responses, and knows no entity."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Protocol
 
@@ -51,16 +51,20 @@ def register(scope: Scope, route: ResolvedRoute) -> None:
 
 
 class RouteCache:
-    """The resolved routes of one worker, by target."""
+    """The resolved routes of one worker, by target and audience.
+
+    What depends on who asks is another entry for each audience (`security.principal`). So a route that has let a caller
+    in is found for callers of the same audience only, whom it would let in as well.
+    """
 
     def __init__(self) -> None:
-        self._routes: LruCache[tuple[bytes, bytes], ResolvedRoute] = LruCache(_TARGETS_BYTES)
+        self._routes: LruCache[tuple[bytes, bytes, Hashable], ResolvedRoute] = LruCache(_TARGETS_BYTES)
 
-    def find(self, scope: Scope) -> ResolvedRoute | None:
+    def find(self, scope: Scope, audience: Hashable = None) -> ResolvedRoute | None:
         """The resolved route of the target of `scope`. If there is none, `register` may add one later."""
         if scope["method"] not in READS or not memoize_on_headers(scope, _is_plain):
             return None
-        target = (scope.get("raw_path", b""), scope["query_string"])
+        target = (scope.get("raw_path", b""), scope["query_string"], audience)
         route = self._routes.get(target)
         length = len(target[0]) + len(target[1])
         if route is None and length <= _LONGEST_TARGET:

@@ -1,6 +1,9 @@
 """The tables. Importing this package registers every one of them with `Base.metadata`."""
 
+from models.account_token import AccountToken
 from models.address import Address
+from models.api_key import ApiKey
+from models.audit_entry import AuditEntry
 from models.base import Base, Row
 from models.bill import Bill, BillCounter
 from models.category import Category
@@ -11,9 +14,14 @@ from models.order_detail import OrderDetail
 from models.product import Product
 from models.review import Review
 from models.stock_movement import StockMovement
+from models.user import User
+from models.user_session import UserSession
 
 __all__ = [
+    "AccountToken",
     "Address",
+    "ApiKey",
+    "AuditEntry",
     "Base",
     "Bill",
     "BillCounter",
@@ -26,4 +34,6 @@ __all__ = [
     "Review",
     "Row",
     "StockMovement",
+    "User",
+    "UserSession",
 ]

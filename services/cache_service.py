@@ -18,7 +18,7 @@ Nor does a client get what others have written into Redis: responses are sealed 
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -127,6 +127,30 @@ class CacheService:
                 return None
             current = self._tags.check(entry.tag_keys, entry.key)
         return current
+
+    def check_tags(self, tag_keys: Sequence[str]) -> SharedFuture[TagValues] | None:
+        """Begin to fetch the values under these keys, in the same call as `check`; None while Redis cannot tell them."""
+        if not self._gateway.available or not self._publisher.is_settled():
+            return None
+        return self._tags.check(tag_keys)
+
+    async def checked_tags(self, tag_keys: Sequence[str]) -> TagValues | None:
+        """The values under these keys, some of which may be missing; None while Redis cannot tell them."""
+        try:
+            found = self.check_tags(tag_keys)
+            return None if found is None else await found
+        except RedisUnavailable:
+            return None
+
+    async def current_tags(self, tag_keys: Sequence[str]) -> CurrentTagValues | None:
+        """The same, with values for those that are missing."""
+        if not self._gateway.enabled or not self._publisher.is_settled():
+            return None
+        try:
+            found = await self._tags.read(tag_keys)
+        except RedisUnavailable:
+            return None
+        return {key: value for key in tag_keys if (value := found[key]) is not None}
 
     def get_if_fresh(self, entry: Entry, current: TagValues) -> RenderedResponse | None:
         """The response of `entry`, if this worker has a copy that is fresh by the result of `check`."""

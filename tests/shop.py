@@ -39,6 +39,8 @@ def environment_of(database_url: str, redis_url: str | None, folder: Path, **set
         "LOG_DIR": str(folder / "logs"),
         "RATE_LIMIT_EXEMPT": "127.0.0.0/8",
         "DRAIN_SECONDS": "0.1",
+        "AUTH": "off",
+        "SECRET_KEYS": "only-for-tests-0123456789abcdef0123456789",
         **settings,
     }
 

@@ -23,7 +23,7 @@ from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.server.content_coding import is_text
 from infrastructure.server.media_types import JSON
-from middleware.cache_control import IMMUTABLE, PRIVATE, PUBLIC
+from middleware.cache_control import IMMUTABLE, PRIVATE, SHARED
 from middleware.conditional_response import conditional_response
 from middleware.public_prefix import prefix_of
 from schemas.json_codec import json_body
@@ -91,7 +91,7 @@ class Assets:
             raise HTTPException(404)
         response = await self._rendered[name].response()
         if digest is None:
-            return await conditional_response(request.scope, response, cache_control=PUBLIC)
+            return await conditional_response(request.scope, response, cache_control=SHARED)
         if response.etag != f'"{digest}"':
             raise HTTPException(404)
         return await conditional_response(request.scope, response, cache_control=IMMUTABLE)

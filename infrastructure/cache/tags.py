@@ -152,7 +152,7 @@ class CacheTags:
         self._checks: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._check)
         self._reads: Batcher[TagLookup, TagValues] = Batcher(TagLookup, self._read)
 
-    def check(self, tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+    def check(self, tags: Iterable[str], response: str | None = None) -> SharedFuture[TagValues]:
         """The values under the keys `tags`, and the stamp of the response under the key `response`, from now on.
 
         All lookups of one turn of the event loop are one batch, and each gets the result of the whole. It raises
@@ -160,7 +160,7 @@ class CacheTags:
         """
         return _join(self._checks, tags, response)
 
-    def read(self, tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+    def read(self, tags: Iterable[str], response: str | None = None) -> SharedFuture[TagValues]:
         """The same with the whole stored response; values that are missing are made."""
         return _join(self._reads, tags, response)
 
@@ -176,8 +176,9 @@ class CacheTags:
         return dict(zip(keys, values(found, len(keys)), strict=True))
 
 
-def _join(batches: Batcher[TagLookup, TagValues], tags: Iterable[str], response: str) -> SharedFuture[TagValues]:
+def _join(batches: Batcher[TagLookup, TagValues], tags: Iterable[str], response: str | None) -> SharedFuture[TagValues]:
     lookup, values_to_come = batches.join()
     lookup.tags.update(tags)
-    lookup.responses.add(response)
+    if response is not None:
+        lookup.responses.add(response)
     return values_to_come

@@ -108,9 +108,18 @@ def _with_defaults(settings: Settings, production: bool) -> Settings:
     if not production:
         return settings.model_copy(update={"api_host": settings.api_host or "127.0.0.1"})
     settings = settings.model_copy(
-        update={"api_host": settings.api_host or "0.0.0.0", "embedded": bool(settings.embedded)}  # noqa: S104 (meant)
+        update={
+            "api_host": settings.api_host or "0.0.0.0",  # noqa: S104 (meant)
+            "embedded": bool(settings.embedded),
+            "auth": settings.auth or "auth" not in settings.model_fields_set,
+        }
     )
     refuse_weak_password(settings)
+    if settings.auth and not settings.secret_keys and settings.outside_database_url is not None:
+        raise SettingsError(
+            "SECRET_KEYS is not set, which AUTH=on needs: set it to a secret of 32 bytes or more, the same for every "
+            'process; python -c "import secrets; print(secrets.token_urlsafe(32))" makes one'
+        )
     missing = [
         *(["PostgreSQL"] if settings.outside_database_url is None else []),
         *(["Redis"] if settings.redis_enabled and settings.outside_redis_url is None else []),
@@ -203,6 +212,7 @@ class _Launch:
     def _export_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
         """Put the URLs of the servers, so that no worker starts its own, and the metrics folder into the environment."""
         os.environ["EMBEDDED"] = "false"
+        os.environ["AUTH"] = "on" if self._settings.auth else "off"
         os.environ["DATABASE_URL"] = urls.database_url
         if urls.redis_url is None:
             os.environ["REDIS_ENABLED"] = "false"

@@ -34,6 +34,10 @@ REFERENCES = {
     ("order_details", "order_id", "orders"),
     ("order_details", "product_id", "products"),
     ("stock_movements", "product_id", "products"),
+    ("reviews", "client_id", "clients"),
+    ("users", "client_id", "clients"),
+    ("user_sessions", "user_id", "users"),
+    ("account_tokens", "user_id", "users"),
 }
 INDEXED = {
     ("products", "name"),

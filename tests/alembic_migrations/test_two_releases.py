@@ -17,7 +17,7 @@ from tests.race.databases import execute, rows_of
 pytestmark = pytest.mark.integration
 
 HEAD = REVISIONS[-1]
-_PARTS = ("alembic", "alembic.ini", "config", "infrastructure", "models")
+_PARTS = ("alembic", "alembic.ini", "config", "infrastructure", "models", "security")
 _MIGRATION = """\"\"\"{revision} of a newer release.\"\"\"
 from alembic import op
 revision, down_revision, branch_labels, depends_on = "{revision}", "{before}", None, None

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.rendered_response import RenderedResponse
-from middleware.cache_control import PUBLIC
+from middleware.cache_control import SHARED
 from middleware.edge import Edge
 from middleware.rate_limit import RateLimit
 from middleware.route_cache import register
@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 class Thing:
     """The resolved route of a thing that may be gone."""
 
-    cache_control = PUBLIC
+    cache_control = SHARED
 
     def __init__(self) -> None:
         self.exists = True

@@ -19,7 +19,7 @@ from infrastructure.observability.metrics import Metrics
 from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.http_protocol import ShopProtocol
 from middleware import conditional_response as conditional_response_module
-from middleware.cache_control import PUBLIC
+from middleware.cache_control import SHARED
 from middleware.conditional_response import LARGE_BYTES, ConditionalResponse, LargeBodies
 from middleware.edge import Edge
 from middleware.fast_path import FastPath
@@ -49,7 +49,7 @@ def anyio_backend() -> str:
 class Thing:
     """A resolved route whose state the tests set. A new response waits at the gate."""
 
-    cache_control = PUBLIC
+    cache_control = SHARED
 
     def __init__(self) -> None:
         self.has_copy = self.is_cached = True

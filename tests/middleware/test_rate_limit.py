@@ -95,7 +95,7 @@ async def test_the_headers_of_the_draft_say_the_same(address: str) -> None:
 @pytest.mark.unit
 def test_lines_are_the_headers() -> None:
     limit = RateLimit(gateway=RedisGateway(None), calls=5, period=60)
-    for usage, left in ((LimitUsage(0, 60), 5), (LimitUsage(3, 7), 2), (LimitUsage(9, 1), 0)):
+    for usage, left in ((LimitUsage(0, 60, 5), 5), (LimitUsage(3, 7, 5), 2), (LimitUsage(9, 1, 5), 0)):
         headers = parsed_lines(limit.lines(usage))
         assert dict(headers) == {
             b"x-ratelimit-limit": b"5",

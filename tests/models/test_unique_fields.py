@@ -13,11 +13,20 @@ MODELS = {mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mapp
 
 def test_every_unique_key_is_about_a_field() -> None:
     assert {name: fields for name, model in MODELS.items() if (fields := unique_fields(model))} == {
+        "AccountToken": {"uq_account_tokens_secret_hash": "secret_hash"},
+        "ApiKey": {"uq_api_keys_prefix": "prefix", "uq_api_keys_secret_hash": "secret_hash"},
         "Bill": {"uq_bills_bill_number": "bill_number", "uq_bills_bill_number_key": "bill_number"},
         "Category": {"uq_categories_name": "name", "uq_categories_name_key": "name"},
         "Client": {"uq_clients_email": "email", "uq_clients_email_key": "email"},
         "Order": {"uq_orders_bill_id": "bill_id"},
         "Product": {"uq_products_sku": "sku", "uq_products_sku_key": "sku"},
+        "Review": {"uq_reviews_client_id": "client_id"},
+        "User": {
+            "uq_users_client_id": "client_id",
+            "uq_users_username_key": "username",
+            "uq_users_email": "email",
+            "uq_users_email_key": "email",
+        },
     }
 
 
@@ -27,4 +36,5 @@ def test_a_text_is_told_apart_by_one_form() -> None:
         "Category": (UniqueText("name", text_key, None),),
         "Client": (UniqueText("email", email_key, "email_key"),),
         "Product": (UniqueText("sku", text_key, None),),
+        "User": (UniqueText("username", text_key, None), UniqueText("email", email_key, "email_key")),
     }

@@ -1,0 +1,73 @@
+"""Guard: the policy of a route, asked before the route does anything. A route without one stops the start."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar, cast
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from infrastructure.server.request_heads import memoize_on_headers
+from middleware.callers import keep_principal
+from middleware.callers import principal_of as caller_of
+from security.credentials import credentials_of
+from security.policy import Policy
+from security.principal import ANONYMOUS, Kind, Principal
+from services.identity.authorization import authorize
+
+R = TypeVar("R", bound=Route)
+
+_POLICY = "shop_policy"
+
+
+def guard(route: R, policy: Policy) -> R:
+    """The route itself, which from now on lets in only whom the policy does."""
+    inside = route.app
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if policy.authenticated:
+            authorize(policy, await _principal(scope, policy))
+        await inside(scope, receive, send)
+
+    route.app = guarded
+    setattr(route, _POLICY, policy)
+    return route
+
+
+def guard_unguarded(routes: Iterable[BaseRoute], policy: Policy) -> None:
+    """Guard those routes that have no policy yet."""
+    for route in routes:
+        if isinstance(route, Route) and policy_of(route) is None:
+            guard(route, policy)
+
+
+def policy_of(route: BaseRoute) -> Policy | None:
+    """The policy of a route, if it has one."""
+    policy: Policy | None = getattr(route, _POLICY, None)
+    return policy
+
+
+def require_policies(routes: Iterable[BaseRoute]) -> None:
+    """Raise `RuntimeError` for the first route that does not say who may call it."""
+    for route in routes:
+        if policy_of(route) is None:
+            raise RuntimeError(f"The route {getattr(route, 'path', route)!r} has no policy: who may call it?")
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sends the request. To be called in a route whose policy asks for credentials."""
+    return caller_of(request.scope)
+
+
+async def _principal(scope: Scope, policy: Policy) -> Principal:
+    principal = caller_of(scope)
+    if principal.kind is not Kind.EVERYBODY or not policy.for_users:
+        return principal
+    # With AUTH=off nobody has looked at the credentials yet.
+    credentials = memoize_on_headers(scope, credentials_of)
+    if credentials is None:
+        return ANONYMOUS
+    authenticator: Any = scope["app"].state.authenticator
+    principal = cast(Principal, await authenticator.authenticate(credentials))
+    keep_principal(scope, principal)
+    return principal

@@ -1,0 +1,70 @@
+"""Principal: who sends a request, as far as the shop knows, and what that allows."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from security.scopes import ALL_SCOPES, Role, Scope
+
+
+class Kind(StrEnum):
+    """How a caller is known."""
+
+    # With AUTH=off nobody is asked who they are, and everybody may do everything.
+    EVERYBODY = "everybody"
+    ANONYMOUS = "anonymous"
+    USER = "user"
+    API_KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One caller. `id` is the key of the user or of the API key, `session_id` that of the user's session.
+
+    `client_id` is the client that a customer is; None while the e-mail address is not verified, and for all others.
+    """
+
+    kind: Kind
+    id: int | None = None
+    scopes: frozenset[Scope] = frozenset()
+    role: Role | None = None
+    username: str = ""
+    client_id: int | None = None
+    session_id: int | None = None
+    is_email_verified: bool = False
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether the caller is a customer, who sees what is theirs and nothing else."""
+        return self.role is Role.CUSTOMER
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the caller has proven who they are."""
+        return self.id is not None
+
+    @property
+    def sees_inactive(self) -> bool:
+        """Whether products that are not on sale are shown to the caller."""
+        return not (self.kind is Kind.ANONYMOUS or self.is_customer)
+
+    @property
+    def actor(self) -> str | None:
+        """The caller in the audit trail, such as user:7; None for callers who are not known."""
+        return f"{self.kind}:{self.id}" if self.has_credentials else None
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the writes of the caller go into the audit trail: those of staff, administrators and keys."""
+        return self.has_credentials and not self.is_customer
+
+    @property
+    def audience(self) -> Hashable:
+        """All that responses to a GET depend on: callers with the same audience get the same responses."""
+        if self.is_customer:
+            return "customer", self.client_id
+        return self.kind if not self.has_credentials else ("scopes", self.scopes)
+
+
+EVERYBODY = Principal(Kind.EVERYBODY, scopes=ALL_SCOPES)
+ANONYMOUS = Principal(Kind.ANONYMOUS)

@@ -1,0 +1,78 @@
+"""Key ring: the secret keys of the shop. The first signs, and all verify, so that keys can be rotated.
+
+Of each secret only keys for one purpose are derived, so that no signature of one kind is valid as another.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from config.settings import Settings
+from infrastructure.embedded.servers import data_folder
+
+_BYTES = 32
+_FILE = "secret_key"
+
+
+class KeyRing:
+    """The secrets, of which there is at least one."""
+
+    def __init__(self, secrets_: Sequence[str]) -> None:
+        self._secrets = [secret.encode() for secret in secrets_]
+
+    def signing(self, purpose: str) -> bytes:
+        """The key that signs for this purpose now."""
+        return _derived(self._secrets[0], purpose)
+
+    def verifying(self, purpose: str) -> Iterator[bytes]:
+        """All keys that may have signed for this purpose, the present one first."""
+        return (_derived(secret, purpose) for secret in self._secrets)
+
+    def mac(self, purpose: str, content: str) -> bytes:
+        """The message authentication code of `content`, by the present key."""
+        return hmac.digest(self.signing(purpose), content.encode(), "sha256")
+
+    def is_mac(self, purpose: str, content: str, mac: bytes) -> bool:
+        """Whether `mac` is that of `content` by any key."""
+        return any(
+            hmac.compare_digest(hmac.digest(key, content.encode(), "sha256"), mac) for key in self.verifying(purpose)
+        )
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    return hmac.digest(secret, f"shop {purpose}".encode(), "sha256")
+
+
+def key_id(key: bytes) -> str:
+    """The public name of a derived key, for the header `kid` of tokens."""
+    return hashlib.sha256(b"kid" + key).hexdigest()[:16]
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys of SECRET_KEYS, or else of the file in the data folder. Raises `OSError` where that cannot be made."""
+    return KeyRing(settings.secret_keys or (kept_secret(data_folder(settings)),))
+
+
+def kept_secret(folder: Path) -> str:
+    """The secret in the file of this folder, which is made at the first call. Raises `OSError` where it cannot be."""
+    path = folder / _FILE
+    with suppress(FileNotFoundError):
+        return path.read_text(encoding="ascii").strip()
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / f".{_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+    descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A whole file under its name, or none. If another process was first, its secret counts.
+        with suppress(FileExistsError):
+            os.link(own, path)
+    finally:
+        own.unlink()
+    return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,97 @@
+"""Refusals of callers: the branch of the error tree (`services.errors`) that is about who may do what.
+
+ShopError
+├── BothCredentials             400  a token and an API key at once
+├── Unauthorized                401  WWW-Authenticate names the scheme (RFC 6750)
+│   ├── NotAuthenticated             no credentials
+│   ├── TokenExpired                 credentials that were valid once
+│   └── TokenInvalid                 any others
+├── InvalidCredentials          401  a login with a wrong name or password, or of a disabled user
+├── Forbidden                   403  a known caller without the scope, or beyond what is theirs
+└── EmailNotVerified            409  a customer whose client is not known before their address is verified
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from security.scopes import Scope
+from services.errors import Conflict, ShopError
+
+
+class BothCredentials(ShopError):
+    status, code = 400, "both_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("Send either Authorization or X-API-Key, not both")
+
+
+class Unauthorized(ShopError):
+    status = 401
+    problem: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        super().__init__(self.explanation)
+
+    explanation: ClassVar[str] = ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        parts = ['Bearer realm="shop"']
+        if self.problem is not None:
+            parts += [f'error="{self.problem}"', f'error_description="{self.explanation}"']
+        return {"WWW-Authenticate": ", ".join(parts)}
+
+
+class NotAuthenticated(Unauthorized):
+    code = "not_authenticated"
+    explanation = "This needs a token (Authorization: Bearer) or an API key (X-API-Key)"
+
+
+class TokenExpired(Unauthorized):
+    code, problem = "token_expired", "invalid_token"
+    explanation = "The token or key has expired"
+
+
+class TokenInvalid(Unauthorized):
+    code, problem = "token_invalid", "invalid_token"
+    explanation = "The token or key is not valid"
+
+
+class InvalidCredentials(ShopError):
+    """One text for a name that nobody has, a wrong password and a disabled user."""
+
+    status, code = 401, "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("The user name or the password is not right")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="shop"'}
+
+
+class Forbidden(ShopError):
+    """`scope` is what the caller lacks; None where no scope would help."""
+
+    status, code = 403, "forbidden"
+
+    def __init__(self, scope: Scope | None = None, text: str = "") -> None:
+        super().__init__(text or (f"This needs the scope {scope}" if scope else "This is not yours to do"))
+        self.scope = scope
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return {} if self.scope is None else {"scope": str(self.scope)}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        if self.scope is None:
+            return {}
+        return {"WWW-Authenticate": f'Bearer realm="shop", error="insufficient_scope", scope="{self.scope}"'}
+
+
+class EmailNotVerified(Conflict):
+    code = "email_not_verified"
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address has to be verified first, by the link that was sent to it")
