@@ -134,16 +134,8 @@ class CacheService:
             return None
         return self._tags.check(tag_keys)
 
-    async def checked_tags(self, tag_keys: Sequence[str]) -> TagValues | None:
-        """The values under these keys, some of which may be missing; None while Redis cannot tell them."""
-        try:
-            found = self.check_tags(tag_keys)
-            return None if found is None else await found
-        except RedisUnavailable:
-            return None
-
     async def current_tags(self, tag_keys: Sequence[str]) -> CurrentTagValues | None:
-        """The same, with values for those that are missing."""
+        """The values under these keys, which are made where they are missing; None while Redis cannot tell them."""
         if not self._gateway.enabled or not self._publisher.is_settled():
             return None
         try:

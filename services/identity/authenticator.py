@@ -74,7 +74,8 @@ class Authenticator:
         if credentials.is_ambiguous:
             raise BothCredentials
         known = self.recall(credentials)
-        if known is not None and (current := await self._cache.checked_tags(known.tag_keys)) and known.stands(current):
+        current = None if known is None else await self._cache.current_tags(known.tag_keys)
+        if known is not None and current is not None and known.stands(current):
             return known.principal
         if credentials.token is not None:
             return await self._user(credentials.token)
