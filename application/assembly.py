@@ -81,6 +81,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.resources = resources
     app.state.executor = resources.executor
     app.state.authenticator = resources.authenticator
+    app.state.route_limits = resources.route_limits
     app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())

@@ -31,6 +31,7 @@ from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
 from services.identity.authenticator import Authenticator
+from services.identity.route_limits import RouteLimits
 
 log = logging.getLogger("shop.lifecycle")
 
@@ -54,14 +55,16 @@ class AppResources:
         self.database = Database(database_uri(settings), settings)
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
         self.cache_epoch = CacheEpoch()
+        secret = secret_of(database_uri(settings))
         self.cache = CacheService(
             self.gateway,
             settings.redis_cache_ttl,
-            secret_of(database_uri(settings)),
+            secret,
             self.cache_epoch,
             self._announce_changes,
         )
         self.executor = Executor(self.database, self.cache)
+        self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.access_tokens = cache(partial(_access_tokens, settings))
         self.authenticator = Authenticator(self.executor, self.access_tokens)
         self.change_listener = ChangeListener(self.database.url, self.cache.invalidate_all, self.database.ping)

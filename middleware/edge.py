@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infrastructure.cache.batcher import SharedFuture, settled
+from infrastructure.cache.fixed_windows import PendingCount
 from infrastructure.cache.gateway import RedisUnavailable
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.tags import TagValues
@@ -22,7 +23,7 @@ from middleware.cache_control import NO_STORE
 from middleware.callers import Caller, Callers, keep_caller
 from middleware.conditional_response import conditional_response, conditional_response_now
 from middleware.errors import refusal_of, unexpected
-from middleware.rate_limit import PendingCount, RateLimit
+from middleware.rate_limit import RateLimit
 from middleware.request_context import forbid_storing
 from middleware.route_cache import ResolvedRoute, RouteCache
 from services.errors import ShopError
@@ -133,7 +134,7 @@ class Edge:
             return None
         usage = self._limit.usage(state.count)
         state.limit_lines = self._limit.lines(usage)
-        return self._limit.refusal(scope, usage) if self._limit.refuses(usage) else None
+        return self._limit.refusal(scope, usage) if usage.is_exceeded else None
 
     @staticmethod
     def cached_response(scope: Scope, state: EdgeState) -> Response | None:

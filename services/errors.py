@@ -20,6 +20,7 @@ ShopError
 ├── PreconditionFailed          412  If-Match or If-None-Match asks for another version
 ├── InvalidField                422  a well-formed value that this row cannot take
 ├── KeyReused                   422  an Idempotency-Key that came with another request
+├── RateLimited                 429  more requests than a limit allows
 └── Unavailable                 503  the database is away or too busy
 """
 
@@ -256,6 +257,25 @@ class KeyReused(InvalidField):
 
     def __init__(self) -> None:
         super().__init__(("header", "Idempotency-Key"), "This key was used for another request")
+
+
+class RateLimited(ShopError):
+    """More requests than the `calls` that a limit allows in `period` seconds; `retry_after` seconds later they are."""
+
+    status, code = 429, "rate_limit_exceeded"
+    text = "Rate limit exceeded. Maximum {calls} requests per {period} seconds."
+
+    def __init__(self, calls: int, period: int, retry_after: int) -> None:
+        super().__init__(calls, period, retry_after)
+        self.calls, self.period, self.retry_after = calls, period, retry_after
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return {"retry_after": self.retry_after}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after)}
 
 
 class Unavailable(ShopError):

@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infrastructure.cache.fixed_windows import LimitUsage, LocalWindows
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from middleware.edge import Edge
-from middleware.rate_limit import LimitUsage, LocalWindows, RateLimit
+from middleware.rate_limit import RateLimit
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 from tests.valkey import Valkey
 
