@@ -7,12 +7,14 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from infrastructure.server.http_methods import READS
 from infrastructure.server.request_heads import memoize_on_headers
 from middleware.callers import keep_principal
 from middleware.callers import principal_of as caller_of
 from security.credentials import credentials_of
 from security.policy import Policy
 from security.principal import ANONYMOUS, Kind, Principal
+from services.identity.audit import Author, writing_as
 from services.identity.authorization import authorize
 
 R = TypeVar("R", bound=Route)
@@ -22,16 +24,36 @@ _POLICY = "shop_policy"
 
 def guard(route: R, policy: Policy) -> R:
     """The route itself, which from now on lets in only whom the policy does."""
-    inside = route.app
+    inside, action = route.app, _action(route)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        author = None
         if policy.authenticated:
-            authorize(policy, await _principal(scope, policy))
-        await inside(scope, receive, send)
+            # With AUTH=off this is everybody, who is not audited, also where the route is for users.
+            is_audited = caller_of(scope).is_audited
+            principal = await _principal(scope, policy)
+            authorize(policy, principal)
+            author = _author(scope, principal, action) if is_audited and action is not None else None
+        if author is None:
+            await inside(scope, receive, send)
+        else:
+            with writing_as(author):
+                await inside(scope, receive, send)
 
     route.app = guarded
     setattr(route, _POLICY, policy)
     return route
+
+
+def _action(route: Route) -> str | None:
+    """What the audit trail calls the writes of this route: its operation id. None where the route only reads."""
+    only_reads = route.methods is not None and route.methods <= READS
+    return None if only_reads else getattr(route, "operation_id", None) or route.name
+
+
+def _author(scope: Scope, principal: Principal, action: str) -> Author:
+    assert principal.actor is not None
+    return Author(principal.actor, action, scope.get("shop.request_id"), scope.get("shop.client"))
 
 
 def guard_unguarded(routes: Iterable[BaseRoute], policy: Policy) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, DateTime, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import SECRET
 from models.base import Row, known, list_index, reference
 
 
@@ -25,7 +26,7 @@ class AccountToken(Row):
     user_id: Mapped[int] = mapped_column(BigInteger, reference("users.id_key", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(20))
     email: Mapped[str] = mapped_column(String(320))
-    secret_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True, info=SECRET)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (

@@ -6,6 +6,7 @@ from sqlalchemy import DateTime, LargeBinary, String
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import SECRET
 from models.base import Row, list_index
 
 
@@ -14,7 +15,7 @@ class ApiKey(Row):
 
     name: Mapped[str] = mapped_column(String(100))
     prefix: Mapped[str] = mapped_column(String(12), unique=True)
-    secret_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True, info=SECRET)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String(40)))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

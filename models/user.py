@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, DateTime, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import SECRET
 from models.base import Row, known, list_index, reference, unique_key
 from models.text_key import email_key as form_of_email
 from security.scopes import Role
@@ -24,7 +25,7 @@ class User(Row):
     client_id: Mapped[int | None] = mapped_column(reference("clients.id_key"), unique=True)
     email_verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_login_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    password_hash: Mapped[str | None] = mapped_column(Text)
+    password_hash: Mapped[str | None] = mapped_column(Text, info=SECRET)
 
     __table_args__ = (
         known("role", Role),

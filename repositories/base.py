@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
+from repositories.audit_trail import author_of
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.changed_rows import ChangedRows, stored_forms
 from repositories.query.filters import by_value
@@ -88,8 +89,9 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
 
     def add(self, values: Mapping[str, Any]) -> Any:
         """All columns of the new row with these values. The same statement writes `written_along`."""
-        parameters = parameters_of(self.model.__table__, values)
-        return self.session.execute(row_statement(type(self)), parameters).one()
+        author = author_of(self.session)
+        parameters = parameters_of(self.model.__table__, values, author)
+        return self.session.execute(row_statement(type(self), author is not None), parameters).one()
 
     def keys_by(self, field: str) -> dict[str, int]:
         """The keys of all rows by the form of their unique `field`."""

@@ -25,6 +25,7 @@ from models import Bill, Order, OrderDetail, Product
 from models.base import next_version
 from models.bill import BillKind
 from models.stock_movement import StockReason
+from repositories.audit_trail import AUTHOR_PARAMETERS, Author, author_of, values_of_new
 from repositories.idempotency_key import lock_number
 from schemas.base import Read
 from schemas.bill import BillRead
@@ -168,13 +169,26 @@ _WRITTEN = f""", sale AS MATERIALIZED (
         jsonb_build_object('Content-Type', 'application/json', 'ETag', etag, 'Location', $15::text || id_key),
         convert_to(body, 'UTF8')
     FROM tagged WHERE $12 IS NOT NULL
-)
+)"""  # noqa: S608
+# The entry in the audit trail, for those whose orders are audited.
+_ENTRY = f""", entry AS (
+    INSERT INTO audit_entries ({", ".join(AUTHOR_PARAMETERS)}, resource, resource_id, changes)
+    SELECT {", ".join(f"${place}::text" for place, _ in enumerate(AUTHOR_PARAMETERS, len(_PARAMETERS) + 1))},
+        'orders', orders.id_key, {values_of_new(Order, "orders")}
+    FROM orders
+)"""  # noqa: S608
+_RETURNED = """
 SELECT id_key, body, etag FROM tagged
-"""  # noqa: S608
+"""
 
 
-def _prepared(name: str, sold: str) -> Prepared:
-    return Prepared(name, f"{_KEY_AND_LINES}{sold}{_WRITTEN}", _PARAMETERS)
+def _prepared(name: str, sold: str) -> tuple[Prepared, Prepared]:
+    """The statement, and the one that is audited."""
+    text = f"{_KEY_AND_LINES}{sold}{_WRITTEN}"
+    return (
+        Prepared(name, f"{text}{_RETURNED}", _PARAMETERS),
+        Prepared(f"{name}_audited", f"{text}{_ENTRY}{_RETURNED}", (*_PARAMETERS, *AUTHOR_PARAMETERS.values())),
+    )
 
 
 _OF_ONE = _prepared("place_order_of_one_product", _SOLD_OF_ONE)
@@ -220,8 +234,12 @@ class PlacedOrder:
     etag: str
 
 
-def placing(order: NewOrder, key_to_keep: KeyToKeep | None = None) -> tuple[Prepared, Parameters]:
+def placing(
+    order: NewOrder, key_to_keep: KeyToKeep | None = None, author: Author | None = None
+) -> tuple[Prepared, Parameters]:
     """The statement that writes the order with its bill, details, stock and ledger, and its response under the key.
+
+    With an author it writes the entry in the audit trail, too.
 
     It returns no row, and writes nothing, when a product or a sum is not what the client expects, or when the key is
     stored or in use by another transaction.
@@ -230,7 +248,8 @@ def placing(order: NewOrder, key_to_keep: KeyToKeep | None = None) -> tuple[Prep
     for name in KeyToKeep.__slots__:
         parameters[name] = None if key_to_keep is None else getattr(key_to_keep, name)
     parameters["key_lock"] = None if key_to_keep is None else lock_number(key_to_keep.key)
-    return (_OF_MANY if len(set(order.product_ids)) > 1 else _OF_ONE), parameters
+    statement, audited = _OF_MANY if len(set(order.product_ids)) > 1 else _OF_ONE
+    return (statement, parameters) if author is None else (audited, parameters | author.parameters())
 
 
 def placed(row: Row) -> PlacedOrder:
@@ -244,6 +263,7 @@ class CheckoutRepository:
 
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
+        self.author = author_of(session)
 
     def lock_products(self, product_ids: Sequence[int]) -> dict[int, Any]:
         """The products that exist, by id, locked in the order of their ids."""
@@ -253,7 +273,7 @@ class CheckoutRepository:
 
     def place(self, order: NewOrder) -> PlacedOrder | None:
         """Write the order as `placing` does, within this transaction; None when it is not as the client expects."""
-        statement, parameters = placing(order)
+        statement, parameters = placing(order, author=self.author)
         prepared: set[str] = self.connection.info.setdefault("prepared", set())
         if statement.name not in prepared:
             # One plan for all orders: other values need no other plan.

@@ -20,6 +20,7 @@ from repositories.query.bound_query import Query
 from repositories.query.counts import Size
 from schemas.base import ListQuery, Page
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
+from services.identity.audit import current_author, old_and_new, old_values, record_one
 from services.integrity import references_to, violations_of, written_in_parts
 from services.preconditions import UNCONDITIONAL, Preconditions
 from services.single_statement import SingleStatement
@@ -102,7 +103,7 @@ class BaseService(Generic[M]):
         if cls._takes_more_than_an_insert():
             return None
         cls.complete(values)
-        adding = cls.repository_type.adding(values)
+        adding = cls.repository_type.adding(values, current_author())
         return None if adding is None else SingleStatement(*adding, cls.repository_type.added, cls._invalidation_of_new)
 
     def create(self, values: dict[str, Any]) -> Any:
@@ -135,9 +136,11 @@ class BaseService(Generic[M]):
         _require_near(changes)
         self.before_update(row, changes)
         self._lock_references(changes)
+        audited = old_and_new(self.session, row, changes)
         self.apply(row, changes)
         self.after_update(row)
         self.has_changed(row)
+        record_one(self.session, row, audited)
         return row
 
     def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
@@ -145,6 +148,7 @@ class BaseService(Generic[M]):
         row = self.lock(row_id)
         conditions.require(self.thing, row)
         self.before_delete(row)
+        record_one(self.session, row, old_values(self.session, row))
         with references_to(self.thing, row_id):
             self.repository.delete(row)
         self.after_delete(row)

@@ -8,8 +8,10 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from models import Row
+from repositories.audit_trail import record
 from services.base import BaseService
 from services.errors import HasChanged, NotFound, ShopError
+from services.identity.audit import old_and_new, old_values
 from services.integrity import referring_column, still_has, written_in_parts
 
 M = TypeVar("M", bound=Row)
@@ -46,11 +48,13 @@ class BulkService(BaseService[M]):
         values = [change.values for change in changes]
         self._lock_all_references(values)
         self._require_unique(values, [row.id_key for row in rows])
+        audited = [(change.row.id_key, old_and_new(self.session, change.row, change.values)) for change in real]
         self._apply_all(real)
         for change in real:
             with _at_place(change.place):
                 self.after_update(change.row)
             self.has_changed(change.row)
+        record(self.session, self.resource, audited)
         return rows
 
     def delete_many(self, wanted: Sequence[Mapping[str, Any]]) -> None:
@@ -61,6 +65,7 @@ class BulkService(BaseService[M]):
         rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted], to_delete=True)
         self.before_deletes(rows)
         keys = [row.id_key for row in rows]
+        record(self.session, self.resource, ((row.id_key, old_values(self.session, row)) for row in rows))
         try:
             with self.session.begin_nested():
                 self.repository.delete_all(keys)

@@ -27,6 +27,7 @@ from services.errors import (
     TotalMismatch,
 )
 from services.idempotency import KeyedRequest
+from services.identity.audit import current_author
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService, sale_price
@@ -48,7 +49,7 @@ def single_statement(
     if has_more or not all(map(is_key, (checkout.client_id, *ids))):
         return None
     key_to_keep = None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location)
-    statement, parameters = placing(_asked(checkout), key_to_keep)
+    statement, parameters = placing(_asked(checkout), key_to_keep, current_author())
 
     def invalidation(order: PlacedOrder | None) -> Invalidation:
         # The products sold are known without the result.

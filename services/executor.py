@@ -27,11 +27,13 @@ from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, sqlstate
+from repositories.audit_trail import set_author
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
 from services.cache_service import CacheService
 from services.errors import AmountTooLarge, Unavailable
 from services.idempotency import Idempotency, KeyedRequest, Reply
+from services.identity.audit import current_author
 from services.read_hops import ReadHops
 from services.single_statement import SingleStatement
 
@@ -140,11 +142,12 @@ class Executor:
         return await asyncio.shield(self._write(work, keyed, time.monotonic() if since is None else since))
 
     async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None, since: float) -> Reply:
-        invalidation = Invalidation()
+        invalidation, author = Invalidation(), current_author()
 
         def transact(part: Callable[[Session], Reply]) -> Reply:
             def noted(session: Session) -> Reply:
                 session.info[INVALIDATION] = invalidation
+                set_author(session, author)
                 return part(session)
 
             return self.database.transact(noted)

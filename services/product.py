@@ -23,6 +23,7 @@ from services.errors import (
     ProductHasSales,
     ProductNotAvailable,
 )
+from services.identity.audit import record_one
 
 
 class ProductService(BulkService[Product]):
@@ -83,7 +84,9 @@ class ProductService(BulkService[Product]):
     def change_stock(self, product_id: int, delta: int, reason: StockReason) -> Product:
         """The product after a change of its stock by hand."""
         product = self.lock(product_id)
+        before = product.stock
         self.move_stock(product, delta, reason)
+        record_one(self.session, product, {"stock": (before, product.stock)})
         return product
 
     def ledger(self, product_id: int, query: ListQuery, fields: tuple[str, ...]) -> Page:

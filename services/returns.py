@@ -17,6 +17,7 @@ from schemas.checkout import Return
 from services.bill import ZERO
 from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
+from services.identity.audit import old_and_new, record_one
 from services.integrity import violations_of
 from services.order import OrderService
 from services.product import ProductService
@@ -44,8 +45,10 @@ class ReturnService:
         sale = self.bills.lock(order.bill_id)
         assert sale is not None, "an order's bill cannot be deleted"
         refund = _refund(order, sale, details.values())
+        audited = old_and_new(self.session, order, {"returned_total": order.returned_total + refund})
         order.returned_total += refund
         self.session.flush()
+        record_one(self.session, order, audited)
         credit = {
             "total": refund,
             "payment_type": sale.payment_type,

@@ -8,8 +8,10 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete
 from sqlalchemy.orm import Session
 
 from models.unique_fields import unique_texts
+from repositories.audit_trail import author_of
 from repositories.query.lists import form_of
-from repositories.query.new_rows import ROWS_PER_STATEMENT, NewRows, given_rows, in_places, portions, rows_statement
+from repositories.query.new_rows import NewRows, given_rows, in_places, rows_statement
+from repositories.query.portions import ROWS_PER_STATEMENT, portions
 
 T = TypeVar("T")
 
@@ -32,10 +34,12 @@ class ChangedRows(NewRows):
         It gets the columns `fields`, the key first.
         """
         added: list[T] = []
-        statement = rows_statement(type(self), tuple(values[0]), fields)
+        author = author_of(self.session)
+        statement = rows_statement(type(self), tuple(values[0]), fields, author is not None)
+        parameters = {} if author is None else author.parameters()
         for rows in portions(in_places(values)):
             # Keys are assigned in the order of the places, but RETURNING promises no order.
-            found = self.session.execute(statement, {"rows": rows}).all()
+            found = self.session.execute(statement, {**parameters, "rows": rows}).all()
             added.append(shown(sorted(found, key=itemgetter(0))))
         return added
 

@@ -6,7 +6,6 @@ a transaction by itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -43,15 +42,12 @@ from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
 from infrastructure.database.prepared import Parameters, Prepared, Row
+from repositories.audit_trail import Author, entries_of_new
 from repositories.query.prepared import DIALECT, prepared
 from repositories.query.statement_cache import memoized
 from schemas.base import READ_ONLY
-from schemas.json_codec import to_json
 
 _PLACE = "place"
-ROWS_PER_STATEMENT = 2000
-_BYTES_PER_STATEMENT = 256 * 1024
-_ROWS_AT_ONCE = 50
 # The database writes columns with these defaults itself: they are generated, or a trigger writes them.
 _OF_THE_DATABASE = (Computed, FetchedValue)
 # Types that the driver converts. Other types need the conversions of a session.
@@ -69,13 +65,13 @@ class NewRows:
         return ()
 
     @classmethod
-    def adding(cls, values: Mapping[str, Any]) -> tuple[Prepared, Parameters] | None:
-        """The statement that stores a row with these values as a transaction by itself.
+    def adding(cls, values: Mapping[str, Any], author: Author | None = None) -> tuple[Prepared, Parameters] | None:
+        """The statement that stores a row with these values as a transaction by itself, with its entry by the author.
 
         None where a column has a type that the driver does not convert.
         """
-        statement = _prepared_row_statement(cls)
-        return None if statement is None else (statement, parameters_of(cls.model.__table__, values))
+        statement = _prepared_row_statement(cls, author is not None)
+        return None if statement is None else (statement, parameters_of(cls.model.__table__, values, author))
 
     @classmethod
     def added(cls, row: Row) -> Any:
@@ -83,23 +79,25 @@ class NewRows:
         return _row_type(cls)(row)
 
 
-def parameters_of(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of `row_statement`: a value for each column, None for what was left out."""
-    return {name: values.get(name) for name in _names(table)}
+def parameters_of(table: Table, values: Mapping[str, Any], author: Author | None) -> dict[str, Any]:
+    """The parameters of `row_statement`: a value for each column, None for what was left out; and the author."""
+    parameters = {name: values.get(name) for name in _names(table)}
+    return parameters if author is None else {**parameters, **author.parameters()}
 
 
 @memoized
-def row_statement(kind: type[NewRows]) -> Select[Any]:
-    """The statement that stores one row; it returns all columns."""
+def row_statement(kind: type[NewRows], audited: bool) -> Select[Any]:
+    """The statement that stores one row, with its entry in the audit trail if `audited`; it returns all columns."""
     table = kind.model.__table__
-    return _returned(kind, insert(table).values({one.name: _value(table, one) for one in _written(table)}), table.c)
+    adding = insert(table).values({one.name: _value(table, one) for one in _written(table)})
+    return _returned(kind, adding, table.c, audited)
 
 
 @memoized
-def _prepared_row_statement(kind: type[NewRows]) -> Prepared | None:
+def _prepared_row_statement(kind: type[NewRows], audited: bool) -> Prepared | None:
     if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in kind.model.__table__.c):
         return None
-    return prepared(row_statement(kind), f"add_{kind.model.__tablename__}")[0]
+    return prepared(row_statement(kind, audited), f"add_{kind.model.__tablename__}")[0]
 
 
 @memoized
@@ -108,12 +106,13 @@ def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
 
 
 @memoized
-def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...]) -> Select[Any]:
-    """The statement that stores rows of which the columns `names` are given; it returns the columns `fields`."""
+def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...], audited: bool) -> Select[Any]:
+    """As `row_statement`, for rows of which the columns `names` are given; it returns the columns `fields`."""
     table = kind.model.__table__
     given = given_rows(table, names, column(_PLACE, Integer))
     chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
-    return _returned(kind, insert(table).from_select(list(names), chosen), [table.c[name] for name in fields])
+    adding = insert(table).from_select(list(names), chosen)
+    return _returned(kind, adding, [table.c[name] for name in fields], audited)
 
 
 def given_rows(table: Table, names: Sequence[str], *more: ColumnClause[Any]) -> TableValuedAlias:
@@ -131,30 +130,11 @@ def in_places(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     return ({**row, _PLACE: place} for place, row in enumerate(rows))
 
 
-def portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows as JSON arrays, of as many rows as should go into one statement.
-
-    A statement has to stay well below its timeout, and the driver lets no other thread run while it sends it.
-    """
-    rest = iter(rows)
-    pieces: list[bytes] = []
-    while some := list(islice(rest, _ROWS_AT_ONCE)):
-        pieces.append(to_json(some)[1:-1])
-        if sum(map(len, pieces)) > _BYTES_PER_STATEMENT or len(pieces) * _ROWS_AT_ONCE >= ROWS_PER_STATEMENT:
-            yield _array(pieces)
-            pieces = []
-    if pieces:
-        yield _array(pieces)
-
-
-def _array(pieces: Sequence[bytes]) -> str:
-    return b"".join((b"[", b",".join(pieces), b"]")).decode()
-
-
-def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]]) -> Select[Any]:
+def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]], audited: bool) -> Select[Any]:
     """The statement that adds the rows and what is written along with them, and returns columns of the rows."""
     added = adding.returning(*kind.model.__table__.c).cte("added")
-    along = [one.cte(f"along_{place}") for place, one in enumerate(kind.written_along(added), 1)]
+    written = [*kind.written_along(added), *([entries_of_new(kind.model, added)] if audited else [])]
+    along = [one.cte(f"along_{place}") for place, one in enumerate(written, 1)]
     return select(*(added.c[one.name] for one in columns)).add_cte(*along)
 
 

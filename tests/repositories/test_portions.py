@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from repositories.query.new_rows import ROWS_PER_STATEMENT, in_places, portions
+from repositories.query.new_rows import in_places
+from repositories.query.portions import ROWS_PER_STATEMENT, portions
 
 pytestmark = pytest.mark.unit
 
