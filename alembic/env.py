@@ -4,7 +4,7 @@ Typed at a prompt, it says which database that is and what it does there. Whatev
 behind it with it, for releases that are older than the newest of them.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ import models
 from alembic import context
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
-from infrastructure.database.migration_steps import end_with_client, limit_waits, resuming, run_retried
+from infrastructure.database.migration_steps import end_with_client, limit_waits, one_at_a_time, resuming, run_retried
 from infrastructure.database.migrations import (
     Schema,
     heads,
@@ -38,6 +38,8 @@ _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
     "WHEN (NEW.updated_at <= OLD.updated_at) EXECUTE FUNCTION move_version()"
 )
+# Of Alembic's commands, by the names of their functions.
+_CHANGING = ("upgrade", "downgrade", "do_stamp")
 _REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnsuitableDatabase)
 
 
@@ -77,7 +79,23 @@ def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
 def _migrate(connection: Connection, cancellation: Cancellation, name: str | None = None) -> None:
     """Do what Alembic was asked for; with the name of the database, say what that is."""
     end_with_client(connection)
-    limit_waits(connection)
+    _configure(connection, says_steps=name is not None)
+    with one_at_a_time(connection) if _is(*_CHANGING) else nullcontext():
+        limit_waits(connection)
+        before = schema_of(connection)
+        says = name is not None and _is(*_CHANGING)
+        if says:
+            print(f"Database: {name}, at revision {before.name}", flush=True)
+        if _is("upgrade") and _is_beyond(before):
+            return
+        run_retried(context.run_migrations, connection, cancellation)
+        connection.commit()
+        if says:
+            after = schema_of(connection)
+            print(f"Already at {after.name}: nothing to do" if after == before else f"Now at {after.name}")
+
+
+def _configure(connection: Connection, says_steps: bool) -> None:
     context.configure(connection=connection)
     context.configure(
         connection=connection,
@@ -88,19 +106,8 @@ def _migrate(connection: Connection, cancellation: Cancellation, name: str | Non
         compare_type=True,
         compare_server_default=True,
         process_revision_directives=_add_triggers,
-        on_version_apply=_leave_history if name is None else (_leave_history, _say_step),
+        on_version_apply=(_leave_history, _say_step) if says_steps else _leave_history,
     )
-    before = schema_of(connection)
-    says = name is not None and _is("upgrade", "downgrade", "do_stamp")
-    if says:
-        print(f"Database: {name}, at revision {before.name}", flush=True)
-    if _is("upgrade") and _is_beyond(before):
-        return
-    run_retried(context.run_migrations, connection, cancellation)
-    connection.commit()
-    if says:
-        after = schema_of(connection)
-        print(f"Already at {after.name}: nothing to do" if after == before else f"Now at {after.name}")
 
 
 def _is_beyond(schema: Schema) -> bool:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -25,6 +26,8 @@ log = logging.getLogger("shop.migrations")
 LOCK_SECONDS = 1.5
 _PAUSE_SECONDS = 2.0
 _SECONDS_BETWEEN_LINES = 60.0
+
+MIGRATION_LOCK = 7_240_119
 
 _CHECKS_CLIENT = 140_000
 
@@ -48,6 +51,25 @@ def resuming(steps: Steps) -> Steps:
             left.popleft()
 
     return remaining
+
+
+@contextmanager
+def one_at_a_time(connection: Connection) -> Iterator[None]:
+    """Let nobody else migrate this database during the block; waits for whoever does now, however long that takes.
+
+    The connection must have neither a statement nor a lock timeout yet.
+    """
+    key = {"key": MIGRATION_LOCK}
+    if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
+        log.warning("Another process migrates this database: waiting for its end")
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+        connection.commit()
 
 
 def limit_waits(connection: Connection) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.database.migrations import MIGRATION_LOCK, heads, history_statement, migrate
+from infrastructure.database.migration_steps import MIGRATION_LOCK
+from infrastructure.database.migrations import heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.server.stop_requests import StopRequests
 from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
