@@ -82,7 +82,7 @@ def test_the_shop_goes_on_while_one_body_is_open(shop: tuple[str, Popen[bytes]])
     first, slowest, deadline = generations.look(), 0.0, time.monotonic() + SECONDS
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as unfinished:
-        unfinished.sendall(b"POST /categories HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n{")
+        unfinished.sendall(b"POST /categories HTTP/1.1\r\nHost: shop\r\nContent-Length: 30000\r\n\r\n{")
 
         def trickle() -> None:
             # Quickly enough to be waited for.
