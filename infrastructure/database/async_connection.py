@@ -21,7 +21,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from infrastructure.database.connection_options import connection_options
+from infrastructure.database.connection_options import SESSION_SETTINGS, connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
 from infrastructure.database.prepared import Parameters, Prepared, Row
@@ -35,7 +35,7 @@ _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[Row]:
-    """A new connection, which PostgreSQL knows by `name`, after it has done the statements `first`.
+    """A new connection, which PostgreSQL knows by `name`, with the shop's settings, after the statements `first`.
 
     Every statement is a transaction by itself. Raises psycopg's errors.
     """
@@ -44,7 +44,7 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
     try:
         with cut_after(connection, FIRST_ANSWER_SECONDS, "no place for a new connection: its first statement waits"):
-            await connection.execute(first)
+            await connection.execute(f"{SESSION_SETTINGS}; {first}")
     except BaseException:
         await connection.close()
         raise

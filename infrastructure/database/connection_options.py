@@ -16,6 +16,16 @@ SILENCE_SECONDS = 8
 # For long work: a server that is too busy to take the next rows of a COPY counts as silent too.
 LONG_SILENCE_SECONDS = 60
 
+# What the shop relies on, whatever a role, a database or the environment have set: how dates and texts are written, how
+# transactions see each other, and that no connection is ended because it rests.
+SESSION_SETTINGS = (
+    "SET datestyle = ISO; SET TIME ZONE 'UTC'; SET standard_conforming_strings = on; SET array_nulls = on; "
+    "SET default_transaction_isolation = 'read committed'; "
+    # Not every version has all of these.
+    "SELECT set_config(name, '0', false) FROM pg_settings "
+    "WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+
 _PROBES = 3
 
 

@@ -24,6 +24,8 @@ from infrastructure.database.suitability import UnsuitableDatabase, require_unic
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
+WITHOUT_TIMEOUTS = "SET statement_timeout = 0; SET lock_timeout = 0"
+
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
 _HISTORY = re.compile(r"at ([\w ]*); has ([\w ]*)")
 
@@ -158,6 +160,6 @@ def maintenance_engine(database_url: str) -> Engine:
         poolclass=NullPool,
         connect_args=connection_options(database_url, "shop maintenance", LONG_SILENCE_SECONDS),
     )
-    without_timeouts = "SET statement_timeout = 0; SET lock_timeout = 0"
-    event.listen(engine, "connect", lambda connection, record: set_up(connection, without_timeouts))
+    # Before SQLAlchemy's own questions to a first connection.
+    event.listen(engine, "connect", lambda connection, record: set_up(connection, WITHOUT_TIMEOUTS), insert=True)
     return engine

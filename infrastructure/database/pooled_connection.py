@@ -256,8 +256,6 @@ def _guards(settings: Settings, read_only: bool) -> str:
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
-        # As the driver reads dates and times.
-        "SET datestyle = ISO; SET TIME ZONE 'UTC'; "
         f"{NOTIFIES_CACHES}; "
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})
