@@ -25,6 +25,7 @@ from infrastructure.database.connection_options import SESSION_SETTINGS, connect
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
 from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.refusal import name_if_full
 from infrastructure.database.sessions import FIRST_ANSWER_SECONDS
 
 # So many statements stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with
@@ -41,7 +42,11 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     """
     # With all that libpq would find out by itself: psycopg looks the hosts up, and overlooks those of a service.
     target = make_conninfo("", **{**target_of(url).options, **connection_options(url, name)})
-    connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+    try:
+        connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+    except OperationalError as error:
+        await asyncio.to_thread(name_if_full, error, url)
+        raise
     try:
         with cut_after(connection, FIRST_ANSWER_SECONDS, "no place for a new connection: its first statement waits"):
             await connection.execute(f"{SESSION_SETTINGS}; {first}")
