@@ -45,7 +45,7 @@ class AppResources:
         self.settings = settings
         self.draining = False
         self.database = Database(database_uri(settings), settings)
-        self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
+        self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections, prefix=settings.redis_prefix)
         self.cache_epoch = CacheEpoch()
         self.cache = CacheService(
             self.gateway,

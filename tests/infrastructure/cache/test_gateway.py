@@ -103,7 +103,7 @@ async def test_a_script_survives_a_server_that_forgot_it(gateway: RedisGateway) 
     script = Script("return {KEYS[1], ARGV[1]}")
     for _ in range(2):
         await gateway.call("SCRIPT", "FLUSH")
-        assert await gateway.run(script, ["key"], ["value"]) == [b"key", b"value"]
+        assert await gateway.run(script, ["key"], ["value"]) == [gateway.key("key").encode(), b"value"]
     assert gateway.available
 
 
@@ -393,7 +393,7 @@ async def test_what_a_replica_replies_beside_a_refusal_is_not_used(valkey: Valke
         with redis.Redis.from_url(valkey.url) as client:
             client.replicaof("127.0.0.1", "1")
         answers = await asyncio.gather(
-            gateway.call("GET", "key"),
+            gateway.call("GET", gateway.key("key")),
             gateway.run(writes, ["key"]),
             return_exceptions=True,
         )
