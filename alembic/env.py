@@ -4,6 +4,7 @@ Typed at a prompt, it says which database that is and what it does there. Whatev
 behind it with it, for releases that are older than the newest of them.
 """
 
+import logging
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ from infrastructure.database.suitability import UnsuitableDatabase, require_own_
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 from infrastructure.server.stop_requests import StopRequests
+
+log = logging.getLogger("shop.migrations")
 
 _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
@@ -80,10 +83,12 @@ def _migrate(connection: Connection, cancellation: Cancellation, name: str | Non
     """Do what Alembic was asked for; with the name of the database, say what that is."""
     end_with_client(connection)
     _configure(connection, says_steps=name is not None)
-    with one_at_a_time(connection) if _is(*_CHANGING) else nullcontext():
+    changes = _is(*_CHANGING)
+    says = name is not None and changes
+    say = partial(print, flush=True) if says else log.info
+    with one_at_a_time(connection, say) if changes else nullcontext():
         limit_waits(connection)
         before = schema_of(connection)
-        says = name is not None and _is(*_CHANGING)
         if says:
             print(f"Database: {name}, at revision {before.name}", flush=True)
         if _is("upgrade") and _is_beyond(before):

@@ -54,14 +54,14 @@ def resuming(steps: Steps) -> Steps:
 
 
 @contextmanager
-def one_at_a_time(connection: Connection) -> Iterator[None]:
+def one_at_a_time(connection: Connection, say: Callable[[str], object] = log.info) -> Iterator[None]:
     """Let nobody else migrate this database during the block; waits for whoever does now, however long that takes.
 
-    The connection must have neither a statement nor a lock timeout yet.
+    The connection must have neither a statement nor a lock timeout yet. `say` is told of a wait.
     """
     key = {"key": MIGRATION_LOCK}
     if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
-        log.warning("Another process migrates this database: waiting for its end")
+        say("Another process migrates this database: waiting for its end")
         connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
     connection.commit()
     try:

@@ -117,7 +117,7 @@ def test_two_at_a_prompt_and_a_start_migrate_one_after_the_other(old_database: s
         outputs = [prompt.communicate(timeout=PATIENCE_SECONDS) for prompt in prompts]
         thread.join(PATIENCE_SECONDS)
     assert [prompt.returncode for prompt in prompts] == [0, 0], outputs
-    assert all("Another process migrates this database" in errors for _, errors in outputs)
+    assert all("Another process migrates this database" in output for output, _ in outputs)
     assert revision_of(old_database) == REVISIONS[-1]
 
 
