@@ -24,6 +24,7 @@ from psycopg.pq.abc import PGresult
 from infrastructure.database.connection_options import SESSION_SETTINGS, connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
+from infrastructure.database.host_order import host_order
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.refusal import name_if_full
 from infrastructure.database.sessions import FIRST_ANSWER_SECONDS
@@ -47,6 +48,7 @@ async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[R
     except OperationalError as error:
         await asyncio.to_thread(name_if_full, error, url)
         raise
+    host_order(url).note_reached(connection.info.host, connection.info.port)
     try:
         with cut_after(connection, FIRST_ANSWER_SECONDS, "no place for a new connection: its first statement waits"):
             await connection.execute(f"{SESSION_SETTINGS}; {first}")

@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
 from infrastructure.database.availability import Availability
+from infrastructure.database.host_order import host_order
 from infrastructure.database.migrations import Schema, schema_at, schema_of
 from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.prepared import Prepared
@@ -206,6 +207,7 @@ class Database:
 
     def _renew(self) -> None:
         """Throw all connections away: what they lead to is not the primary server any more. For every thread."""
+        host_order(self.url).forget()
         if self._renew_all():
             log.warning("The database has become read-only; its connections were thrown away")
 

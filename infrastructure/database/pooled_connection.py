@@ -235,6 +235,11 @@ class PooledConnection:
         self.disconnect()
 
     @property
+    def is_opening(self) -> bool:
+        """Whether it is being opened."""
+        return self._opening is not None
+
+    @property
     def is_connected(self) -> bool:
         """Whether it is open."""
         return self._connection is not None

@@ -31,6 +31,8 @@ _NO_PLACE = re.compile(
     r"too many clients|too many connections|remaining connection slots are reserved|no more connections allowed"
     r"|query_wait_timeout|no place for a new connection"
 )
+# How both drivers say that a new connection was not answered.
+_SILENCE = "timeout expired"
 # The errors of psycopg2, which sessions use, and of psycopg 3, which the event loop uses.
 _OF_DRIVERS = (psycopg2.Error, psycopg.Error)
 # What they raise, without a code, over a value or a statement rather than over the connection.
@@ -71,6 +73,11 @@ def is_full(error: BaseException) -> bool:
     return sqlstate(error) == TOO_MANY_CONNECTIONS or (
         sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _NO_PLACE.search(str(error)) is not None
     )
+
+
+def is_silence(error: BaseException | None) -> bool:
+    """Whether a new connection failed because a host, or one of several, did not answer."""
+    return sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _SILENCE in str(error)
 
 
 def is_cut_off(code: str | None) -> bool:
