@@ -16,6 +16,7 @@ from infrastructure.database.migration_steps import MIGRATION_LOCK, resuming
 from infrastructure.database.migrations import migrate
 from tests.alembic_migrations.history import REVISIONS, fill, move, revision_of
 from tests.infrastructure.processes import PATIENCE_SECONDS, free_port, wait_for
+from tests.log_records import records_of
 from tests.race.databases import WAITING, connected, execute, rows_of
 
 BEFORE = "0008"
@@ -82,8 +83,9 @@ def test_a_lock_of_others_is_waited_for_while_reads_go_on(
         assert revision_of(old_database) == BEFORE
     migration.join(PATIENCE_SECONDS)
     assert revision_of(old_database) == REVISIONS[-1]
-    assert sum("waits for a lock that another session holds" in line for line in caplog.messages) == 1
-    assert "has got its locks" in caplog.messages[-1]
+    said = [record.getMessage() for record in records_of(caplog, "shop.migrations")]
+    assert sum("waits for a lock that another session holds" in line for line in said) == 1
+    assert "has got its locks" in said[-1]
 
 
 @pytest.mark.integration
