@@ -18,7 +18,8 @@ from tests.faults.faulty import (
     require_unavailable,
     seconds_until_placed,
 )
-from tests.race.databases import WAITING, execute, rows_of
+from tests.race.databases import WAITING, connected, execute, rows_of
+from tests.race.goods import unique
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +93,32 @@ def test_f6_a_row_locked_by_somebody_else(database: str, tmp_path: Path) -> None
                 assert LOCK_TIMEOUT <= time.monotonic() - start < LOCK_TIMEOUT + SLACK_SECONDS
             assert goods.stock(product) == 5
         assert [goods.http.post(path, json=body).status_code for path, body in writes.items()] == [201, 201, 200]
+
+
+def test_f6_many_rows_at_once_that_wait_for_a_table(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, DB_LOCK_TIMEOUT=str(LOCK_TIMEOUT)) as goods:
+        rows = [{"name": unique("lamp"), "price": 1, "stock": 1, "category_id": goods.category_id} for _ in range(3)]
+        for table in ("stock_movements", "products"):
+            with connected(database) as foreign, foreign.cursor() as cursor:
+                cursor.execute(f"BEGIN; LOCK TABLE {table}")
+                require_unavailable(goods.http.post("/products/bulk", json=rows))
+        assert goods.http.post("/products/bulk", json=rows).status_code == 201
+
+
+def test_f6_one_of_many_rows_is_there_already_after_a_wait(database: str, tmp_path: Path) -> None:
+    name = unique("category")
+    with goods_on(database, tmp_path, DB_LOCK_TIMEOUT="10", DB_STATEMENT_TIMEOUT="10") as goods:
+        with connected(database) as foreign, foreign.cursor() as cursor, ThreadPoolExecutor(1) as thread:
+            cursor.execute("BEGIN; INSERT INTO categories (name) VALUES (%s)", (name,))
+            adding = thread.submit(goods.http.post, "/categories/bulk", json=[{"name": name}])
+            while not rows_of(database, WAITING):
+                assert not adding.done()
+                time.sleep(0.01)
+            # From then on the statements of a request have limits of their own.
+            time.sleep(0.3)
+            cursor.execute("COMMIT")
+            assert adding.result().status_code == 409, adding.result().text
+        assert goods.http.post("/categories/bulk", json=[{"name": unique("category")}]).status_code == 201
 
 
 def test_f6_nobody_waits_for_his_turn_and_then_for_the_row(database: str, tmp_path: Path) -> None:

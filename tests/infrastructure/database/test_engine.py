@@ -110,6 +110,23 @@ def test_what_only_locks_takes_no_longer_than_a_lock_may(url: str) -> None:
     database.close()
 
 
+def test_a_savepoint_takes_back_a_failure_also_of_a_request_that_has_waited(database: Database) -> None:
+    def work(session: Session) -> list[str]:
+        with pytest.raises(DBAPIError), session.begin_nested():
+            session.execute(text("SELECT 1 / 0"))
+        locked = [session.execute(text("SHOW lock_timeout"), execution_options=guards.ONLY_LOCKS).scalar_one()]
+        with pytest.raises(DBAPIError), session.begin_nested():
+            session.execute(text("SELECT 1 / 0"))
+        return [*locked, session.execute(text("SHOW lock_timeout")).scalar_one()]
+
+    async def waited() -> list[str]:
+        return await database.run(lambda: database.transact(work), since=time.monotonic() - 1)
+
+    usual = database.settings.db_lock_timeout * 1000
+    for shown in asyncio.run(waited()):
+        assert int(shown.removesuffix("ms")) < usual
+
+
 def test_nothing_is_opened_before_the_first_use() -> None:
     opened_database("postgresql+psycopg2://nobody@127.0.0.1:1/nowhere").close()
 
