@@ -30,7 +30,7 @@ from infrastructure.database.migrations import (
     schema_of,
 )
 from infrastructure.database.stoppable import Cancellation, run_stoppable
-from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend, require_place
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 from infrastructure.server.stop_requests import StopRequests
@@ -62,6 +62,8 @@ def _run() -> None:
         stack.enter_context(cancellation.covering(connection))
         try:
             run_stoppable(partial(_migrate, connection, cancellation, name), cancellation, stop.requested)
+        except UnsuitableDatabase as error:
+            raise CommandError(first_line(error)) from error
         except SQLAlchemyError as error:
             if stop.requested():
                 raise CommandError("Stopped: what the last step has changed is rolled back") from error
@@ -73,7 +75,7 @@ def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
     check_database_url(settings)
     servers = stack.enter_context(running_servers(settings, stopping=stop.requested))
     connection = stack.enter_context(maintenance_connection(servers.database_url))
-    require_unicode(connection)
+    require_place(connection)
     if settings.outside_database_url is not None:
         require_own_backend(servers.database_url)
     return connection, name_of(servers.database_url)

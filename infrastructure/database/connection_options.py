@@ -20,6 +20,8 @@ LONG_SILENCE_SECONDS = 60
 # What the shop relies on, whatever a role, a database or the environment have set: how dates and texts are written, how
 # transactions see each other, and that no connection is ended because it rests.
 SESSION_SETTINGS = (
+    # First, because it would bound the others.
+    "SET statement_timeout = 0; "
     "SET datestyle = ISO; SET TIME ZONE 'UTC'; SET standard_conforming_strings = on; SET array_nulls = on; "
     "SET default_transaction_isolation = 'read committed'; "
     # Not every version has all of these.

@@ -16,8 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from infrastructure.database.sqlstate import LOCK_TIMEOUT, RETRIABLE, sqlstate
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, sqlstate
 from infrastructure.database.stoppable import Cancellation
+from infrastructure.database.suitability import UnsuitableDatabase
 
 log = logging.getLogger("shop.migrations")
 
@@ -29,6 +30,10 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 MIGRATION_LOCK = 7_240_119
 
+_IS_READ_ONLY = (
+    "The database lacks migrations and is read-only, as a standby or by default_transaction_read_only: name the primary "
+    "in DATABASE_URL, or let it be written"
+)
 _CHECKS_CLIENT = 140_000
 
 # What Alembic runs: the steps from the current revisions on.
@@ -93,13 +98,18 @@ def end_with_client(connection: Connection) -> None:
 
 
 def run_retried(run: Callable[[], None], connection: Connection, cancellation: Cancellation) -> None:
-    """Call `run` until it does not fail for a lock that others hold. Raises everything else, and when it is canceled."""
+    """Call `run` until it does not fail for a lock that others hold. Raises everything else, and when it is canceled.
+
+    A database that is read-only is an `UnsuitableDatabase`.
+    """
     said_at: float | None = None
     while True:
         try:
             run()
         except DBAPIError as error:
             connection.rollback()
+            if sqlstate(error) == READ_ONLY:
+                raise UnsuitableDatabase(_IS_READ_ONLY) from error
             if sqlstate(error) not in (LOCK_TIMEOUT, *RETRIABLE) or cancellation.is_requested:
                 raise
             if said_at is None or time.monotonic() - said_at > _SECONDS_BETWEEN_LINES:

@@ -19,12 +19,12 @@ from config.settings import PROJECT_ROOT
 from infrastructure.database.connection_options import LONG_SILENCE_SECONDS, connection_options
 from infrastructure.database.sessions import set_up
 from infrastructure.database.stoppable import Cancellation
-from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_place
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-WITHOUT_TIMEOUTS = "SET statement_timeout = 0; SET lock_timeout = 0"
+_WITHOUT_TIMEOUTS = "SET statement_timeout = 0; SET lock_timeout = 0"
 
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
 _HISTORY = re.compile(r"at ([\w ]*); has ([\w ]*)")
@@ -128,7 +128,7 @@ def migrate(database_url: str, revision: str = "head", cancellation: Cancellatio
     """
     cancellation = cancellation or Cancellation()
     with maintenance_connection(database_url) as connection, cancellation.covering(connection):
-        require_unicode(connection)
+        require_place(connection)
         if revision == "head":
             schema = schema_of(connection)
             schema.require_known()
@@ -161,5 +161,5 @@ def maintenance_engine(database_url: str) -> Engine:
         connect_args=connection_options(database_url, "shop maintenance", LONG_SILENCE_SECONDS),
     )
     # Before SQLAlchemy's own questions to a first connection.
-    event.listen(engine, "connect", lambda connection, record: set_up(connection, WITHOUT_TIMEOUTS), insert=True)
+    event.listen(engine, "connect", lambda connection, record: set_up(connection, _WITHOUT_TIMEOUTS), insert=True)
     return engine

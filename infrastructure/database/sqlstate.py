@@ -20,11 +20,13 @@ RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.
 READ_ONLY = "25006"
 LOCK_TIMEOUT = "55P03"
+# By a statement timeout, or by somebody's request.
+CANCELED = "57014"
 TOO_MANY_CONNECTIONS = "53300"
 # A number that its column cannot hold.
 OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
-_BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
+_BUSY_CODES = frozenset({LOCK_TIMEOUT, CANCELED})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
 # How PostgreSQL and PgBouncer refuse a new connection for want of places: the drivers give no code for it.
 _NO_PLACE = re.compile(

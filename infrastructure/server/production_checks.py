@@ -19,7 +19,7 @@ from config.settings import Settings, SettingsError
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.refusal import is_by_server, refusal_code
-from infrastructure.database.sqlstate import sqlstate
+from infrastructure.database.sqlstate import CANCELED, sqlstate
 from infrastructure.database.suitability import require_own_backend
 
 DATABASE_WAIT_SECONDS = 60.0
@@ -28,8 +28,9 @@ _HIGHEST_PORT = 65_535
 _REDIS_DATABASE = re.compile(r"(/\d*)?")
 _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
 
-# SQLSTATE: invalid authorization, a database that does not exist, and one that the role may not connect to.
-_FINAL_CODES = ("28", "3D", "42501")
+# SQLSTATE: invalid authorization, a database that does not exist, one that the role may not connect to, and options
+# (`PGOPTIONS`, `PGTZ`) that the server does not know.
+_FINAL_CODES = ("28", "3D", "42501", "42704", "22023")
 _FINAL_MESSAGES = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects|not permitted to log in"
     r'|(role|database) ".*" does not exist|permission denied for database|definition of service ".*" not found'
@@ -103,6 +104,9 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             engine.connect().close()
             return
         except DBAPIError as error:
+            if sqlstate(error) == CANCELED:
+                # By a timeout of the role, which does not count later.
+                return
             reason = first_line(error)
             # In its statement mode PgBouncer breaks off the transaction that the engine begins with.
             with suppress(psycopg2.Error):

@@ -136,9 +136,9 @@ def test_no_setting_of_a_role_changes_what_the_shop_relies_on(odd_role: str, sho
     }
 
 
-def test_long_work_may_rest_within_its_transaction(odd_role: str) -> None:
+def test_long_work_may_rest_within_its_transaction(database_url: str, odd_role: str) -> None:
     for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
-        execute(odd_role, f"ALTER ROLE CURRENT_USER SET {setting} = '40ms'")
+        execute(database_url, f"ALTER ROLE {make_url(odd_role).username} SET {setting} = '40ms'")
         assert by_maintenance(odd_role, setting) == "0"
 
 
