@@ -36,6 +36,7 @@ from infrastructure.database.sqlstate import (
     NoAnswer,
     is_busy,
     is_no_answer,
+    is_refused_as_read_only,
     sqlstate,
 )
 from infrastructure.database.statement_limits import (
@@ -237,9 +238,17 @@ class Database:
         await self.probe.ask(_PING)
         return (time.perf_counter() - start) * 1000
 
-    async def state(self) -> tuple[Schema, bool]:
-        """Where the database stands among the migrations, and whether it is read-only. Raises `DatabaseUnavailable`."""
-        rows = await self.probe.ask(_STATE)
+    async def state(self) -> tuple[Schema | None, bool]:
+        """Where the database stands among the migrations, and whether it is read-only. Raises `DatabaseUnavailable`.
+
+        Nobody knows the first where none of several hosts takes writes.
+        """
+        try:
+            rows = await self.probe.ask(_STATE)
+        except DatabaseUnavailable as error:
+            if is_refused_as_read_only(error.__cause__):
+                return None, True
+            raise
         if rows is None:
             # There is no such table, or no connection: those of the threads know.
             return await self.run(lambda: self.read(_state_of))

@@ -35,6 +35,8 @@ _NO_PLACE = re.compile(
 )
 # How both drivers say that a new connection was not answered.
 _SILENCE = "timeout expired"
+# How both drivers say that none of several hosts takes writes.
+_NO_WRITES = "session is read-only"
 # The errors of psycopg2, which sessions use, and of psycopg 3, which the event loop uses.
 _OF_DRIVERS = (psycopg2.Error, psycopg.Error)
 # What they raise, without a code, over a value or a statement rather than over the connection.
@@ -80,6 +82,11 @@ def is_full(error: BaseException) -> bool:
 def is_silence(error: BaseException | None) -> bool:
     """Whether a new connection failed because a host, or one of several, did not answer."""
     return sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _SILENCE in str(error)
+
+
+def is_refused_as_read_only(error: BaseException | None) -> bool:
+    """Whether there is no new connection because it should take writes, and no host does."""
+    return sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _NO_WRITES in str(error)
 
 
 def is_cut_off(code: str | None) -> bool:

@@ -199,6 +199,20 @@ def test_f4_a_shop_starts_where_the_first_host_says_nothing(cluster: Cluster, tm
             goods.bought((goods.product(stock=5), 1))
 
 
+def test_f4_readiness_says_that_no_host_takes_writes(cluster: Cluster, tmp_path: Path) -> None:
+    with goods_on(cluster.url(), tmp_path, **DEFAULTS) as goods:
+        cart = goods.cart((goods.product(stock=50), 1))
+        cluster.primary.stop()
+        deadline = time.monotonic() + 60
+        while (ready := goods.http.get("/health/ready")).json().get("not_ready") != ["The database is read-only"]:
+            assert ready.status_code == 503
+            assert time.monotonic() < deadline, ready.text
+            time.sleep(0.05)
+        require_unavailable(goods.http.post("/checkout", json=cart))
+        cluster.standby.promote()
+        assert seconds_until_placed(goods.http, cart, BACK_SECONDS) < BACK_SECONDS
+
+
 def test_f4_readiness_says_that_a_standby_takes_no_writes(cluster: Cluster, tmp_path: Path) -> None:
     with BlackHole(cluster.primary.url) as link, goods_on(link.url, tmp_path, **DEFAULTS) as goods:
         cart = goods.cart((goods.product(stock=50), 1))

@@ -339,7 +339,9 @@ def test_health_does_not_need_the_pool(database: Database) -> None:
     async def ask() -> None:
         busy = [asyncio.create_task(database.run(lambda: free.wait(10))) for _ in range(2)]
         assert 0 < await database.ping() < 1000
-        assert (await database.state())[0].has_every_migration
+        schema, is_read_only = await database.state()
+        assert schema is not None
+        assert (schema.has_every_migration, is_read_only) == (True, False)
         free.set()
         await asyncio.gather(*busy)
         database.close_pools()
