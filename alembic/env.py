@@ -4,7 +4,8 @@ Typed at a prompt, it says which database that is and what it does there. Whatev
 behind it with it, for releases that are older than the newest of them.
 """
 
-from contextlib import ExitStack
+import logging
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ import models
 from alembic import context
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
-from infrastructure.database.migration_steps import end_with_client, limit_waits, resuming, run_retried
+from infrastructure.database.migration_steps import end_with_client, limit_waits, one_at_a_time, resuming, run_retried
 from infrastructure.database.migrations import (
     Schema,
     heads,
@@ -29,15 +30,19 @@ from infrastructure.database.migrations import (
     schema_of,
 )
 from infrastructure.database.stoppable import Cancellation, run_stoppable
-from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend, require_place
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 from infrastructure.server.stop_requests import StopRequests
+
+log = logging.getLogger("shop.migrations")
 
 _MOVE_VERSION = (
     "CREATE TRIGGER move_version BEFORE UPDATE ON {table} FOR EACH ROW "
     "WHEN (NEW.updated_at <= OLD.updated_at) EXECUTE FUNCTION move_version()"
 )
+# Of Alembic's commands, by the names of their functions.
+_CHANGING = ("upgrade", "downgrade", "do_stamp")
 _REASONS = (SettingsError, EmbeddedServerError, SQLAlchemyError, UnsuitableDatabase)
 
 
@@ -57,6 +62,8 @@ def _run() -> None:
         stack.enter_context(cancellation.covering(connection))
         try:
             run_stoppable(partial(_migrate, connection, cancellation, name), cancellation, stop.requested)
+        except UnsuitableDatabase as error:
+            raise CommandError(first_line(error)) from error
         except SQLAlchemyError as error:
             if stop.requested():
                 raise CommandError("Stopped: what the last step has changed is rolled back") from error
@@ -68,7 +75,7 @@ def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
     check_database_url(settings)
     servers = stack.enter_context(running_servers(settings, stopping=stop.requested))
     connection = stack.enter_context(maintenance_connection(servers.database_url))
-    require_unicode(connection)
+    require_place(connection)
     if settings.outside_database_url is not None:
         require_own_backend(servers.database_url)
     return connection, name_of(servers.database_url)
@@ -77,7 +84,25 @@ def _connected(stack: ExitStack, stop: StopRequests) -> tuple[Connection, str]:
 def _migrate(connection: Connection, cancellation: Cancellation, name: str | None = None) -> None:
     """Do what Alembic was asked for; with the name of the database, say what that is."""
     end_with_client(connection)
-    limit_waits(connection)
+    _configure(connection, says_steps=name is not None)
+    changes = _is(*_CHANGING)
+    says = name is not None and changes
+    say = partial(print, flush=True) if says else log.info
+    with one_at_a_time(connection, say) if changes else nullcontext():
+        limit_waits(connection)
+        before = schema_of(connection)
+        if says:
+            print(f"Database: {name}, at revision {before.name}", flush=True)
+        if _is("upgrade") and _is_beyond(before):
+            return
+        run_retried(context.run_migrations, connection, cancellation)
+        connection.commit()
+        if says:
+            after = schema_of(connection)
+            print(f"Already at {after.name}: nothing to do" if after == before else f"Now at {after.name}")
+
+
+def _configure(connection: Connection, says_steps: bool) -> None:
     context.configure(connection=connection)
     context.configure(
         connection=connection,
@@ -88,19 +113,8 @@ def _migrate(connection: Connection, cancellation: Cancellation, name: str | Non
         compare_type=True,
         compare_server_default=True,
         process_revision_directives=_add_triggers,
-        on_version_apply=_leave_history if name is None else (_leave_history, _say_step),
+        on_version_apply=(_leave_history, _say_step) if says_steps else _leave_history,
     )
-    before = schema_of(connection)
-    says = name is not None and _is("upgrade", "downgrade", "do_stamp")
-    if says:
-        print(f"Database: {name}, at revision {before.name}", flush=True)
-    if _is("upgrade") and _is_beyond(before):
-        return
-    run_retried(context.run_migrations, connection, cancellation)
-    connection.commit()
-    if says:
-        after = schema_of(connection)
-        print(f"Already at {after.name}: nothing to do" if after == before else f"Now at {after.name}")
 
 
 def _is_beyond(schema: Schema) -> bool:

@@ -53,7 +53,7 @@ class AppResources:
         self.settings = settings
         self.draining = False
         self.database = Database(database_uri(settings), settings)
-        self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections)
+        self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections, prefix=settings.redis_prefix)
         self.cache_epoch = CacheEpoch()
         secret = secret_of(database_uri(settings))
         self.cache = CacheService(

@@ -40,9 +40,11 @@ async def _database(database: Database) -> tuple[str, Schema]:
             # Versions from packages have the packager's name behind them.
             version = str(rows[0][0]).partition(" ")[0] if rows else "of an unknown version"
             schema, _ = await database.state()
-            return version, schema
+            if schema is not None:
+                return version, schema
         except DatabaseUnavailable:
-            await asyncio.sleep(_RETRY_SECONDS)
+            pass
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 def _difference(schema: Schema) -> str:

@@ -217,6 +217,14 @@ def _rate(value: object) -> object:
     return int(match[1]), int(match[2])
 
 
+def _redis_prefix(value: str) -> str:
+    text = value.strip()
+    # Braces mean something in keys, the others in patterns of keys and in lines of an ACL.
+    if not re.fullmatch(r"[!-~]{1,64}", text) or re.search(r"[*?\[\]{}\\]", text):
+        raise ValueError(r"up to 64 characters of ASCII, such as shop:, without spaces and * ? [ ] { } \ in them")
+    return text
+
+
 def _folder(value: Path) -> Path:
     try:
         return value.expanduser()
@@ -243,6 +251,7 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Contacts = Annotated[tuple[str, ...], BeforeValidator(_contacts)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
+RedisPrefix = Annotated[str, AfterValidator(_redis_prefix)]
 RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]

@@ -32,6 +32,7 @@ from config.setting_types import (
     PathPrefix,
     Port,
     Rate,
+    RedisPrefix,
     RedisUrl,
     Seconds,
     SecondsOrNone,
@@ -93,6 +94,7 @@ class Settings(BaseModel):
     redis_port: Port = 6379
     redis_db: Annotated[int, Field(ge=0)] = 0
     redis_password: str | None = None
+    redis_prefix: RedisPrefix = "shop:"
     redis_enabled: Boolean = True
     redis_cache_ttl: Seconds = 300.0
     redis_max_connections: Count = 50

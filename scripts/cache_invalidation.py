@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from config.settings import get_settings
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.publisher import Publisher
 from infrastructure.cache.seal import Seal
@@ -20,7 +21,7 @@ def invalidate_cache(redis_url: str | None, invalidation: Invalidation, stale: s
 
 async def _is_published(redis_url: str | None, invalidation: Invalidation) -> bool:
     """Publish to Redis; True if that succeeded, or if there is no Redis."""
-    gateway = RedisGateway(redis_url)
+    gateway = RedisGateway(redis_url, prefix=get_settings().redis_prefix)
     # To invalidate needs no secret. A worker that cannot read a frontier treats all responses as older.
     publisher = Publisher(gateway, Seal(b""))
     await publisher.publish(invalidation)

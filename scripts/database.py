@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
 from infrastructure.database.migrations import maintenance_engine, schema_of
-from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_place
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 
@@ -39,7 +39,7 @@ def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, Server
         engine = maintenance_engine(urls.database_url)
         try:
             with engine.connect() as connection:
-                require_unicode(connection)
+                require_place(connection)
                 schema = schema_of(connection)
                 schema.require_known()
                 if not schema.has_every_migration:

@@ -19,6 +19,7 @@ Nor does a client get what others have written into Redis: responses are sealed 
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,11 @@ class CacheService:
         self.misses = 0
 
     async def start(self) -> None:
-        """Begin with nothing: a worker that was killed may have left invalidations unpublished."""
+        """Begin with nothing: a worker that was killed may have left invalidations unpublished. It never fails."""
+        # A server that will not do for the shop is found out before it is used.
+        if self._gateway.enabled:
+            with suppress(RedisUnavailable):
+                await self._gateway.ping()
         await self.invalidate_all()
 
     async def close(self) -> None:
@@ -209,7 +214,7 @@ class CacheService:
     async def set(self, key: str, value: Any, ttl: float | None = None) -> bool:
         """Keep `value`, which must be JSON, for `ttl` seconds. False when Redis is away."""
         try:
-            await self._gateway.call("SET", key, orjson.dumps(value), "PX", self._milliseconds(ttl))
+            await self._gateway.call("SET", self._gateway.key(key), orjson.dumps(value), "PX", self._milliseconds(ttl))
         except RedisUnavailable:
             return False
         return True
@@ -233,16 +238,16 @@ class CacheService:
         if not keys:
             return 0
         try:
-            return int(await self._gateway.call("UNLINK", *keys))
+            return int(await self._gateway.call("UNLINK", *map(self._gateway.key, keys)))
         except RedisUnavailable:
             return 0
 
     async def delete_pattern(self, pattern: str) -> int:
         """Delete the keys that match the glob `pattern`, a few at a time; how many were deleted."""
-        deleted, cursor = 0, b"0"
+        deleted, cursor, matching = 0, b"0", self._gateway.key(pattern)
         while True:
             try:
-                cursor, keys = await self._gateway.call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+                cursor, keys = await self._gateway.call("SCAN", cursor, "MATCH", matching, "COUNT", _SCAN_COUNT)
                 if keys:
                     deleted += await self._gateway.call("UNLINK", *keys)
             except RedisUnavailable:
@@ -252,7 +257,7 @@ class CacheService:
 
     async def _value(self, key: str) -> tuple[bool, Any]:
         try:
-            (stored,) = await self._gateway.call("MGET", key)
+            (stored,) = await self._gateway.call("MGET", self._gateway.key(key))
             return stored is not None, orjson.loads(stored or b"null")
         except (RedisUnavailable, orjson.JSONDecodeError):
             return False, None

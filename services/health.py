@@ -48,7 +48,7 @@ class HealthService:
         if state is None:
             return [*reasons, "The database is away"]
         schema, is_read_only = state
-        if not schema.has_every_migration:
+        if schema is not None and not schema.has_every_migration:
             reasons.append(f"The database is at revision {schema.name}, and this release needs {named(heads())}")
         if is_read_only:
             reasons.append("The database is read-only")

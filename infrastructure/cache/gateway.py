@@ -6,6 +6,7 @@ and fails at once while Redis is known to be away.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
@@ -57,10 +58,10 @@ class Script:
 
 
 # It writes, and by a script, because a server may reply to PING while it refuses what the shop needs: a read-only
-# replica, one that is out of memory or one that cannot save. The further keys are of the other kinds that the shop uses:
-# a user may lack the permission, and to a cluster they lie apart.
+# replica, one that is out of memory or one that cannot save.
 _PROBE = Script("return redis.call('SET', KEYS[1], '1', 'PX', 1000)")
-_PROBED_KEYS = ("shop:probe", "version:probe", "ratelimit:probe")
+
+_CLUSTER_MODE = re.compile(rb"^(redis|server)_mode:cluster", re.MULTILINE)
 
 _OF_A_PERMISSION = ("no permissions", "can't run this command")
 _OF_A_CLUSTER = (AskError, ClusterCrossSlotError, ClusterDownError, TryAgainError)
@@ -76,11 +77,16 @@ class RedisGateway:
     After three failures in a row, or one reply that is an error, the circuit is open: calls fail at once, and a probe
     every second, on a new connection, finds out when Redis is back. The scripts that were refused are part of the probe,
     because a server may refuse some and not others for good.
+
+    Scripts get their keys with `prefix` before them. It is also their hash tag: all lie in one slot.
     """
 
-    def __init__(self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, url: str | None, max_connections: int = 50, timeout: float = CALL_SECONDS, prefix: str = "shop:"
+    ) -> None:
         self.enabled = url is not None
         self._timeout = timeout
+        self._prefix = f"{prefix}{{{prefix}}}"
         self._pool = None if url is None else pool_of(url, max_connections)
         self._exchanges: Batcher[list[bytes], list[Any]] = Batcher(list, self._exchange)
         # Called when the circuit opens.
@@ -97,29 +103,42 @@ class RedisGateway:
         """Whether a call would be sent: the circuit is closed."""
         return self.enabled and self._probe is None and not self._closed
 
+    def key(self, name: str) -> str:
+        """The key in Redis of what the shop calls `name`; `run` makes it by itself."""
+        return self._prefix + name
+
     async def call(self, *command: Argument) -> Any:
-        """The reply to one command. Raises `RedisUnavailable` for every failure, within 100 ms."""
+        """The reply to one command, with keys that `key` has made.
+
+        Raises `RedisUnavailable` for every failure, within 100 ms.
+        """
         self._refuse_unless_available()
         try:
             return await self._ask(command)
         except RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
-        """The result of `script`. Raises `RedisUnavailable`."""
+    async def run(self, script: Script, names: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        """The result of `script` for the keys of these names. Raises `RedisUnavailable`."""
         self._refuse_unless_available()
         try:
-            return await self._run(script, keys, arguments)
+            return await self._run(script, names, arguments)
         except ResponseError as error:
-            self._refused[script.digest] = partial(self._run, script, keys, arguments)
+            self._refused[script.digest] = partial(self._run, script, names, arguments)
             raise RedisUnavailable(str(error)) from error
         except RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
     async def ping(self) -> float:
         """The milliseconds that Redis takes for what the probe does. Raises `RedisUnavailable`."""
+        self._refuse_unless_available()
         started = time.perf_counter()
-        await self.run(_PROBE, _PROBED_KEYS)
+        try:
+            await self._try_server()
+        except RedisError as error:
+            if isinstance(error, ResponseError):
+                self._open(error)
+            raise RedisUnavailable(str(error)) from error
         return (time.perf_counter() - started) * 1000
 
     async def close(self) -> None:
@@ -142,7 +161,16 @@ class RedisGateway:
         if not self.available:
             raise RedisUnavailable("Redis is away")
 
-    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+    async def _try_server(self) -> None:
+        """What the probe does. Raises `RedisError`."""
+        await self._run(_PROBE, ["probe"])
+        # One server of a cluster may have the slot of all keys, until the cluster moves the slot.
+        if _CLUSTER_MODE.search(await self._ask(("INFO", "server"))):
+            raise ClusterDownError("the server is one of a cluster")
+
+    async def _run(self, script: Script, names: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        prefix = self._prefix
+        keys = [prefix + name for name in names]
         try:
             return await self._ask(("EVALSHA", script.digest, len(keys), *keys, *arguments))
         except NoScriptError:
@@ -221,7 +249,7 @@ class RedisGateway:
             await asyncio.sleep(PROBE_SECONDS)
             try:
                 await self._drop_connections()
-                await self._run(_PROBE, _PROBED_KEYS)
+                await self._try_server()
                 for attempt in list(self._refused.values()):
                     await attempt()
             except RedisError as error:
@@ -236,8 +264,9 @@ class RedisGateway:
 
     def _warn(self, error: RedisError) -> None:
         """Name the cause, once while the circuit is open."""
-        if type(error) not in self._causes:
-            self._causes.add(type(error))
+        kind = NoPermissionError if _is_of_a_permission(error) else type(error)
+        if kind not in self._causes:
+            self._causes.add(kind)
             log.warning("Redis is not available, serving without it: %s", _cause(error))
 
     async def _drop_connections(self) -> None:
@@ -252,10 +281,14 @@ class RedisGateway:
 def _cause(error: RedisError) -> str:
     if isinstance(error, _OF_A_CLUSTER) and not isinstance(error, MasterDownError):
         return "it is a Redis Cluster; name a Redis or Valkey that is not one in REDIS_URL, or set REDIS_ENABLED=false"
-    # What a script may not do has no code.
-    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _OF_A_PERMISSION):
+    if _is_of_a_permission(error):
         return f"{error}; docs/operations.md names the permissions that the shop needs"
     return str(error)
+
+
+def _is_of_a_permission(error: RedisError) -> bool:
+    # What a script may not do has no code.
+    return isinstance(error, NoPermissionError) or any(words in str(error) for words in _OF_A_PERMISSION)
 
 
 def _give_up(exchange: asyncio.Task[Any], turns: int) -> None:

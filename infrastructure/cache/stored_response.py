@@ -53,8 +53,7 @@ def deciding_tags(entry: Entry, complete_to: int | None) -> tuple[str, ...]:
 def encoded(response: RenderedResponse, tag_values: CurrentTagValues, entry: Entry, seal: Seal) -> bytes:
     """What is stored of `response` under the key of `entry`, fresh with these tag values."""
     line = {
-        # The names are old ones: workers of the release before share what is stored.
-        "tokens": {key: value.decode("latin-1") for key, value in tag_values.items()},
+        "tag_values": {key: value.decode("latin-1") for key, value in tag_values.items()},
         "etag": response.etag,
         "headers": response.headers,
         "complete_to": response.complete_to,
@@ -77,7 +76,7 @@ def decoded(stored: bytes, entry: Entry, seal: Seal) -> StoredResponse | None:
     etag, complete_to = members.get("etag"), members.get("complete_to")
     if not isinstance(etag, str) or not _PRINTABLE.fullmatch(etag) or not isinstance(complete_to, int | None):
         return None
-    values, headers = _texts(members.get("tokens")), _texts(members.get("headers"))
+    values, headers = _texts(members.get("tag_values")), _texts(members.get("headers"))
     if (
         values is None
         or headers is None

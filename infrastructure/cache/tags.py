@@ -51,7 +51,7 @@ end
 
 # A replica replies to reads, although it may lack the last invalidations. So scripts that read also remove a key that is
 # never there: a primary does nothing, and a replica refuses.
-_NEVER_THERE = "shop:none"
+_NEVER_THERE = "none"
 
 # A value of another type is missing to MGET, and to pcall: garbage under a key is an error nowhere.
 _CHECK = Script(f"""
@@ -102,8 +102,8 @@ def size_tag(resource: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """The key in Redis of the value of `tag`. The prefix is an old one: workers of the release before share it."""
-    return f"version:{tag}"
+    """The key, without the prefix of all, of the value of `tag`."""
+    return f"tag:{tag}"
 
 
 @dataclass

@@ -21,10 +21,12 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from infrastructure.database.connection_options import connection_options
+from infrastructure.database.connection_options import SESSION_SETTINGS, connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
+from infrastructure.database.host_order import host_order
 from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.refusal import name_if_full
 from infrastructure.database.sessions import FIRST_ANSWER_SECONDS
 
 # So many statements stay prepared on a connection. PostgreSQL keeps each in the memory of the connection's process, with
@@ -35,16 +37,21 @@ _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 async def connect(url: str, first: str, name: str = "shop") -> AsyncConnection[Row]:
-    """A new connection, which PostgreSQL knows by `name`, after it has done the statements `first`.
+    """A new connection, which PostgreSQL knows by `name`, with the shop's settings, after the statements `first`.
 
     Every statement is a transaction by itself. Raises psycopg's errors.
     """
     # With all that libpq would find out by itself: psycopg looks the hosts up, and overlooks those of a service.
     target = make_conninfo("", **{**target_of(url).options, **connection_options(url, name)})
-    connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+    try:
+        connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+    except OperationalError as error:
+        await asyncio.to_thread(name_if_full, error, url)
+        raise
+    host_order(url).note_reached(connection.info.host, connection.info.port)
     try:
         with cut_after(connection, FIRST_ANSWER_SECONDS, "no place for a new connection: its first statement waits"):
-            await connection.execute(first)
+            await connection.execute(f"{SESSION_SETTINGS}; {first}")
     except BaseException:
         await connection.close()
         raise

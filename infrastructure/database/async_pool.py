@@ -249,13 +249,17 @@ class AsyncPool:
             connection.cut()
         return bool(late)
 
-    def give_up(self) -> None:
-        """Let nobody wait any longer, and close the connections that have a query or are being opened."""
+    def give_up(self, *, but_opening: bool = False) -> None:
+        """Let nobody wait any longer, and close the connections that have a query or are being opened.
+
+        With `but_opening` the latter go on: they take as long as the hosts take that are tried one after the other.
+        """
         waiting, self._waiting = self._waiting, deque()
         for query in waiting:
             query.give_up("the database does not answer")
         for connection in [one for one in self._connections if one.busy_since is not None]:
-            connection.give_up("the database does not answer")
+            if not (but_opening and connection.is_opening):
+                connection.give_up("the database does not answer")
 
     def usage(self) -> PoolUsage:
         """How busy the connections are. One is blocked when its statement takes longer than any of a pool should."""

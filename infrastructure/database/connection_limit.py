@@ -52,7 +52,11 @@ def connections_of_worker(threads: int) -> int:
 
 
 def fitted(settings: Settings, limit: ConnectionLimit) -> tuple[Settings, str | None]:
-    """The settings with sizes that fit into the limit as far as nobody has set them, and a line about it, if need be."""
+    """The settings with sizes that fit into the limit, and a line about it, if need be.
+
+    Workers that somebody has set stay. The size of pools is an upper bound in any case: with larger ones the workers that
+    are busy first would take the connections of the others, and keep them.
+    """
     workers, threads = settings.uvicorn_workers, settings.db_pool_size
     wanted = workers * connections_of_worker(threads)
     if wanted <= limit.number:
@@ -61,14 +65,13 @@ def fitted(settings: Settings, limit: ConnectionLimit) -> tuple[Settings, str | 
     if "uvicorn_workers" not in settings.model_fields_set:
         workers = fitting_workers
     share = limit.number // workers
-    fitting_threads = max([number for number in range(1, threads + 1) if connections_of_worker(number) <= share] or [1])
-    if "db_pool_size" not in settings.model_fields_set:
-        threads = fitting_threads
+    threads = max([number for number in range(1, threads + 1) if connections_of_worker(number) <= share] or [1])
     needed = workers * connections_of_worker(threads)
-    line = f"PostgreSQL gives {limit.number} connections ({limit.reason}), and the shop would open up to {wanted}: "
-    if needed <= limit.number:
-        line += f"it runs with UVICORN_WORKERS={workers} and DB_POOL_SIZE={threads}"
-    else:
-        advice = f"UVICORN_WORKERS={fitting_workers} and DB_POOL_SIZE={fitting_threads}"
-        line += f"requests will wait for each other; raise the limit to {needed}, or set {advice}"
+    line = (
+        f"PostgreSQL gives {limit.number} connections ({limit.reason}), and the shop would open up to {wanted}: it runs "
+        f"with UVICORN_WORKERS={workers} and DB_POOL_SIZE={threads}"
+    )
+    if needed > limit.number:
+        advice = "" if fitting_workers == workers else f", or set UVICORN_WORKERS={fitting_workers}"
+        line += f", and requests will wait for each other; raise the limit to {needed}{advice}"
     return settings.model_copy(update={"uvicorn_workers": workers, "db_pool_size": threads}), line

@@ -23,6 +23,7 @@ _VARIABLES = {
     "sslmode": "PGSSLMODE",
     "sslcert": "PGSSLCERT",
     "connect_timeout": "PGCONNECT_TIMEOUT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 _DEFAULT_PORT = "5432"
 # With these a certificate may never be shown.

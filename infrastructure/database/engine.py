@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, AsyncPool
 from infrastructure.database.availability import Availability
+from infrastructure.database.host_order import host_order
 from infrastructure.database.migrations import Schema, schema_at, schema_of
 from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.prepared import Prepared
@@ -35,6 +36,7 @@ from infrastructure.database.sqlstate import (
     NoAnswer,
     is_busy,
     is_no_answer,
+    is_refused_as_read_only,
     sqlstate,
 )
 from infrastructure.database.statement_limits import (
@@ -206,6 +208,7 @@ class Database:
 
     def _renew(self) -> None:
         """Throw all connections away: what they lead to is not the primary server any more. For every thread."""
+        host_order(self.url).forget()
         if self._renew_all():
             log.warning("The database has become read-only; its connections were thrown away")
 
@@ -235,9 +238,17 @@ class Database:
         await self.probe.ask(_PING)
         return (time.perf_counter() - start) * 1000
 
-    async def state(self) -> tuple[Schema, bool]:
-        """Where the database stands among the migrations, and whether it is read-only. Raises `DatabaseUnavailable`."""
-        rows = await self.probe.ask(_STATE)
+    async def state(self) -> tuple[Schema | None, bool]:
+        """Where the database stands among the migrations, and whether it is read-only. Raises `DatabaseUnavailable`.
+
+        Nobody knows the first where none of several hosts takes writes.
+        """
+        try:
+            rows = await self.probe.ask(_STATE)
+        except DatabaseUnavailable as error:
+            if is_refused_as_read_only(error.__cause__):
+                return None, True
+            raise
         if rows is None:
             # There is no such table, or no connection: those of the threads know.
             return await self.run(lambda: self.read(_state_of))

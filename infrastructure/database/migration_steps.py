@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -15,8 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from infrastructure.database.sqlstate import LOCK_TIMEOUT, RETRIABLE, sqlstate
+from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, RETRIABLE, sqlstate
 from infrastructure.database.stoppable import Cancellation
+from infrastructure.database.suitability import UnsuitableDatabase
 
 log = logging.getLogger("shop.migrations")
 
@@ -26,6 +28,12 @@ LOCK_SECONDS = 1.5
 _PAUSE_SECONDS = 2.0
 _SECONDS_BETWEEN_LINES = 60.0
 
+MIGRATION_LOCK = 7_240_119
+
+_IS_READ_ONLY = (
+    "The database lacks migrations and is read-only, as a standby or by default_transaction_read_only: name the primary "
+    "in DATABASE_URL, or let it be written"
+)
 _CHECKS_CLIENT = 140_000
 
 # What Alembic runs: the steps from the current revisions on.
@@ -50,6 +58,25 @@ def resuming(steps: Steps) -> Steps:
     return remaining
 
 
+@contextmanager
+def one_at_a_time(connection: Connection, say: Callable[[str], object] = log.info) -> Iterator[None]:
+    """Let nobody else migrate this database during the block; waits for whoever does now, however long that takes.
+
+    The connection must have neither a statement nor a lock timeout yet. `say` is told of a wait.
+    """
+    key = {"key": MIGRATION_LOCK}
+    if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
+        say("Another process migrates this database: waiting for its end")
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+        connection.commit()
+
+
 def limit_waits(connection: Connection) -> None:
     """Let a statement on `connection` wait at most `LOCK_SECONDS` for a lock, unless a migration sets another limit."""
     connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
@@ -71,13 +98,18 @@ def end_with_client(connection: Connection) -> None:
 
 
 def run_retried(run: Callable[[], None], connection: Connection, cancellation: Cancellation) -> None:
-    """Call `run` until it does not fail for a lock that others hold. Raises everything else, and when it is canceled."""
+    """Call `run` until it does not fail for a lock that others hold. Raises everything else, and when it is canceled.
+
+    A database that is read-only is an `UnsuitableDatabase`.
+    """
     said_at: float | None = None
     while True:
         try:
             run()
         except DBAPIError as error:
             connection.rollback()
+            if sqlstate(error) == READ_ONLY:
+                raise UnsuitableDatabase(_IS_READ_ONLY) from error
             if sqlstate(error) not in (LOCK_TIMEOUT, *RETRIABLE) or cancellation.is_requested:
                 raise
             if said_at is None or time.monotonic() - said_at > _SECONDS_BETWEEN_LINES:

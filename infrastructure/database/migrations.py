@@ -17,15 +17,14 @@ from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
 from infrastructure.database.connection_options import LONG_SILENCE_SECONDS, connection_options
-from infrastructure.database.migration_steps import end_with_client
 from infrastructure.database.sessions import set_up
 from infrastructure.database.stoppable import Cancellation
-from infrastructure.database.suitability import UnsuitableDatabase, require_unicode
+from infrastructure.database.suitability import UnsuitableDatabase, require_place
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-MIGRATION_LOCK = 7_240_119
+_WITHOUT_TIMEOUTS = "SET statement_timeout = 0; SET lock_timeout = 0"
 
 _REVISION = re.compile(r"^(revision|down_revision)\b.*?= *[\"'](\w+)[\"']", re.MULTILINE)
 _HISTORY = re.compile(r"at ([\w ]*); has ([\w ]*)")
@@ -123,15 +122,13 @@ def history_statement(at: Iterable[str], history: Iterable[str]) -> str:
 
 
 def migrate(database_url: str, revision: str = "head", cancellation: Cancellation | None = None) -> None:
-    """Bring the schema to `revision`; safe to call from many processes at once.
+    """Bring the schema to `revision`; safe to call from many processes at once, as is Alembic's command line.
 
-    The advisory lock lets one of them migrate while the others wait, for which the connection has
-    neither a statement nor a lock timeout. A schema that a newer release has built on that of this code stays as it
-    is. Raises `UnsuitableDatabase`, and the error of a canceled statement when `cancellation` is requested.
+    A schema that a newer release has built on that of this code stays as it is. Raises `UnsuitableDatabase`, and the error of a canceled statement when `cancellation` is requested.
     """
     cancellation = cancellation or Cancellation()
     with maintenance_connection(database_url) as connection, cancellation.covering(connection):
-        require_unicode(connection)
+        require_place(connection)
         if revision == "head":
             schema = schema_of(connection)
             schema.require_known()
@@ -139,18 +136,10 @@ def migrate(database_url: str, revision: str = "head", cancellation: Cancellatio
                 return
         from alembic import command
 
-        end_with_client(connection)
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-        try:
-            connection.commit()
-            config = alembic_config(connection)
-            config.attributes["cancellation"] = cancellation
-            command.upgrade(config, revision)
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-            connection.commit()
+        config = alembic_config(connection)
+        config.attributes["cancellation"] = cancellation
+        command.upgrade(config, revision)
+        connection.commit()
 
 
 @contextmanager
@@ -171,6 +160,6 @@ def maintenance_engine(database_url: str) -> Engine:
         poolclass=NullPool,
         connect_args=connection_options(database_url, "shop maintenance", LONG_SILENCE_SECONDS),
     )
-    without_timeouts = "SET statement_timeout = 0; SET lock_timeout = 0"
-    event.listen(engine, "connect", lambda connection, record: set_up(connection, without_timeouts))
+    # Before SQLAlchemy's own questions to a first connection.
+    event.listen(engine, "connect", lambda connection, record: set_up(connection, _WITHOUT_TIMEOUTS), insert=True)
     return engine

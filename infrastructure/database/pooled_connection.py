@@ -13,7 +13,15 @@ from config.settings import Settings
 from infrastructure.database.async_connection import PreparedConnection, connect
 from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.prepared import Parameters, Prepared, Row
-from infrastructure.database.sqlstate import LOCK_TIMEOUT, READ_ONLY, DatabaseUnavailable, NoAnswer, is_busy, sqlstate
+from infrastructure.database.sqlstate import (
+    LOCK_TIMEOUT,
+    READ_ONLY,
+    DatabaseUnavailable,
+    NoAnswer,
+    is_busy,
+    is_full,
+    sqlstate,
+)
 from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
@@ -124,9 +132,8 @@ class PooledConnection:
             asyncio.get_running_loop().add_reader(self._connection.descriptor, self._receive)
         except Exception as error:
             # Whatever it is, as in `_send`: it would never be free again.
-            is_away = isinstance(error, psycopg.Error | OSError)
             self._opening = self.busy_since = None
-            self._pool.note_not_opened(self, psycopg.OperationalError(str(error)) if is_away else error)
+            self._pool.note_not_opened(self, _without_code(error))
             return
         self._opening = self.busy_since = None
         if self._is_closed:
@@ -228,6 +235,11 @@ class PooledConnection:
         self.disconnect()
 
     @property
+    def is_opening(self) -> bool:
+        """Whether it is being opened."""
+        return self._opening is not None
+
+    @property
     def is_connected(self) -> bool:
         """Whether it is open."""
         return self._connection is not None
@@ -250,14 +262,19 @@ class PooledConnection:
             query.give_up("the shop is being closed")
 
 
+def _without_code(error: Exception) -> Exception:
+    """The error of a connection that could not be opened; only a server without a place keeps its code."""
+    if is_full(error):
+        return psycopg.errors.TooManyConnections(str(error))
+    return psycopg.OperationalError(str(error)) if isinstance(error, psycopg.Error | OSError) else error
+
+
 def _guards(settings: Settings, read_only: bool) -> str:
     lock_timeout = min(LOCK_SECONDS, settings.db_lock_timeout)
     return (
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
-        # As the driver reads dates and times.
-        "SET datestyle = ISO; SET TIME ZONE 'UTC'; "
         f"{NOTIFIES_CACHES}; "
         + ("SET default_transaction_read_only = on; " if read_only else "")
         + timeouts({"statement_timeout": settings.db_statement_timeout, "lock_timeout": lock_timeout})

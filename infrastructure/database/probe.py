@@ -7,7 +7,7 @@ from config.settings import Settings
 from infrastructure.database.async_pool import AsyncPool
 from infrastructure.database.availability import Availability
 from infrastructure.database.prepared import Prepared, Row
-from infrastructure.database.sqlstate import NoAnswer
+from infrastructure.database.sqlstate import DatabaseUnavailable, NoAnswer, is_silence
 
 # Together shorter than the 1.5 seconds that a health check waits.
 _ESTABLISHED_SECONDS = 0.7
@@ -49,8 +49,13 @@ class Probe:
             async with asyncio.timeout(seconds):
                 return await self._pool.run(statement, {})
         except TimeoutError:
-            self._pool.give_up()
+            # A host that says nothing takes all the time. The next one is tried for who asks then.
+            self._pool.give_up(but_opening=True)
             raise NoAnswer("no answer in time") from None
+        except DatabaseUnavailable as error:
+            if is_silence(error.__cause__):
+                raise NoAnswer("no answer in time") from error
+            raise
 
     def give_one_back(self) -> None:
         """Close the connection soon: the threads have none."""

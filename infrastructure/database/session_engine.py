@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Dialect
 
 from config.settings import Settings
 from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.connection_options import connection_options
+from infrastructure.database.host_order import host_order
+from infrastructure.database.refusal import name_if_full
 from infrastructure.database.sessions import answered_soon, set_up
 from infrastructure.database.statement_limits import bound_locks, timeouts, watch
 from infrastructure.database.threads import follow
@@ -43,8 +46,15 @@ def session_engine(url: str, settings: Settings) -> Engine:
     }
     first = f"{_LIKENESS}; {NOTIFIES_CACHES}; {timeouts(seconds)}"
 
+    hosts = host_order(url)
+
     def connect(dialect: Dialect, record: Any, positional: list[Any], named: dict[str, Any]) -> Any:
-        connection = dialect.connect(*positional, **named)
+        try:
+            connection = dialect.connect(*positional, **(named | hosts.options()))
+        except psycopg2.OperationalError as error:
+            name_if_full(error, url)
+            raise
+        hosts.note_reached(connection.info.host, connection.info.port)
         with answered_soon(connection):
             set_up(connection, first)
         return connection

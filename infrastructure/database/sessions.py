@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from infrastructure.database.connection_options import SESSION_SETTINGS
 from infrastructure.database.datetimes import read_datetimes
 
 log = logging.getLogger("shop.database")
@@ -22,9 +23,9 @@ FIRST_ANSWER_SECONDS = 1.0
 
 
 def set_up(connection: Any, settings: str) -> None:
-    """Let a new connection of psycopg2's keep to UTC and read every date, and have these settings, which are SQL."""
+    """Let a new connection of psycopg2's read every date, and have these settings, which are SQL, beside the shop's own."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SET TIME ZONE 'UTC'; {settings}")
+        cursor.execute(f"{SESSION_SETTINGS}; {settings}")
     connection.commit()
     read_datetimes(connection)
 

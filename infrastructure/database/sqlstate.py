@@ -20,17 +20,23 @@ RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.
 READ_ONLY = "25006"
 LOCK_TIMEOUT = "55P03"
+# By a statement timeout, or by somebody's request.
+CANCELED = "57014"
 TOO_MANY_CONNECTIONS = "53300"
 # A number that its column cannot hold.
 OUT_OF_RANGE = "22003"
 # Lock and statement timeouts, and the classes of lost connections, exhausted resources and shutdowns.
-_BUSY_CODES = frozenset({LOCK_TIMEOUT, "57014"})
+_BUSY_CODES = frozenset({LOCK_TIMEOUT, CANCELED})
 _BUSY_CLASSES = frozenset({"08", "53", "57", "58", "XX"})
 # How PostgreSQL and PgBouncer refuse a new connection for want of places: the drivers give no code for it.
 _NO_PLACE = re.compile(
     r"too many clients|too many connections|remaining connection slots are reserved|no more connections allowed"
     r"|query_wait_timeout|no place for a new connection"
 )
+# How both drivers say that a new connection was not answered.
+_SILENCE = "timeout expired"
+# How both drivers say that none of several hosts takes writes.
+_NO_WRITES = "session is read-only"
 # The errors of psycopg2, which sessions use, and of psycopg 3, which the event loop uses.
 _OF_DRIVERS = (psycopg2.Error, psycopg.Error)
 # What they raise, without a code, over a value or a statement rather than over the connection.
@@ -71,6 +77,16 @@ def is_full(error: BaseException) -> bool:
     return sqlstate(error) == TOO_MANY_CONNECTIONS or (
         sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _NO_PLACE.search(str(error)) is not None
     )
+
+
+def is_silence(error: BaseException | None) -> bool:
+    """Whether a new connection failed because a host, or one of several, did not answer."""
+    return sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _SILENCE in str(error)
+
+
+def is_refused_as_read_only(error: BaseException | None) -> bool:
+    """Whether there is no new connection because it should take writes, and no host does."""
+    return sqlstate(error) is None and isinstance(error, _OF_DRIVERS) and _NO_WRITES in str(error)
 
 
 def is_cut_off(code: str | None) -> bool:

@@ -25,6 +25,9 @@ _NOTICEABLE_SECONDS = 0.25
 _OPTION = "only_locks"
 # What a statement is executed with that does nothing but lock rows.
 ONLY_LOCKS = {_OPTION: True}
+# It takes no time, and in a transaction that has failed PostgreSQL takes nothing before it.
+_BACK_TO_SAVEPOINT = "ROLLBACK TO SAVEPOINT"
+_NOBODY_KNOWS = (0.0, 0.0)
 
 
 def timeouts(seconds: Mapping[str, float], command: str = "SET") -> str:
@@ -84,6 +87,10 @@ def bound_locks(engine: Engine, settings: Settings) -> None:
         info = connection.info
         info["started"] = now = time.monotonic()
         note_sent(info, now)
+        if statement.startswith(_BACK_TO_SAVEPOINT):
+            # It takes back what was set since.
+            info[_OPTION] = _NOBODY_KNOWS
+            return statement, parameters
         bounds = wanted(context.execution_options.get(_OPTION, False), now)
         if bounds != usual or info.get(_OPTION, usual) != usual:
             info[_OPTION] = bounds

@@ -18,20 +18,28 @@ _SHARED = (
 # While other clients of the pooler are served, it takes some to see that connections are shared.
 _ROUNDS = 5
 
-_ENCODING = "SELECT current_setting('server_encoding'), current_database()"
+_PLACE = (
+    "SELECT current_setting('server_encoding'), current_database(), current_schema(), current_setting('search_path')"
+)
 
 
 class UnsuitableDatabase(RuntimeError):
     """The shop cannot work with the database as it is; the message is one line, which says what to do."""
 
 
-def require_unicode(connection: Connection) -> None:
-    """Raise `UnsuitableDatabase` for a database that cannot hold every text. A database keeps its encoding for good."""
-    encoding, name = connection.execute(text(_ENCODING)).one()
+def require_place(connection: Connection) -> None:
+    """Raise `UnsuitableDatabase` for a database that cannot hold every text, or has no schema for the shop's tables."""
+    encoding, name, schema, path = connection.execute(text(_PLACE)).one()
+    # A database keeps its encoding for good.
     if encoding != "UTF8":
         raise UnsuitableDatabase(
             f"The database {name!r} has the encoding {encoding}, and the shop needs UTF8: create another one with "
             "CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0, and name it in DATABASE_URL or POSTGRES_DB"
+        )
+    if schema is None:
+        raise UnsuitableDatabase(
+            f"The database {name!r} has no schema that its search_path ({path}) names, or its role may not use it: "
+            "CREATE SCHEMA first, or set another search_path"
         )
 
 
@@ -63,5 +71,9 @@ def _backend(connection: Any) -> Any:
     """The process of PostgreSQL that serves the connection now."""
     with connection.cursor() as cursor:
         # Servers on several machines may give one number twice, but not at the same time.
-        cursor.execute("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        # A setting for longer would stay with a backend that others use, too.
+        cursor.execute(
+            "SET LOCAL statement_timeout = 0; "
+            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        )
         return cursor.fetchone()

@@ -28,6 +28,13 @@ __all__ = ["EmbeddedServerError", "ServerUrls", "embedded_urls", "running_server
 # Longer than a start and a stop together: a longer wait means that something is broken.
 _MUTEX_SECONDS = START_SECONDS + 60
 
+# With these of its variables libpq would connect to another server, whatever socket the URL names, or ask for more than a
+# socket of this machine gives: TLS, a standby, a password.
+_OF_OTHER_SERVERS = (
+    *("PGHOSTADDR", "PGSERVICE", "PGTARGETSESSIONATTRS", "PGREQUIREAUTH", "PGREQUIREPEER", "PGCHANNELBINDING"),
+    *("PGSSLMODE", "PGSSLNEGOTIATION", "PGREQUIRESSL", "PGGSSENCMODE"),
+)
+
 
 @dataclass(frozen=True)
 class ServerUrls:
@@ -94,8 +101,7 @@ def running_servers(
         yield embedded_urls(settings)
         return
     if settings.outside_database_url is None:
-        # With these libpq would connect to another server, whatever socket the URL names.
-        for name in ("PGHOSTADDR", "PGSERVICE"):
+        for name in _OF_OTHER_SERVERS:
             os.environ.pop(name, None)
     with ExitStack() as stack:
         directory = _DataDirectory(data_folder(settings), stopping, meanwhile, stack)

@@ -151,11 +151,10 @@ class _Launch:
                 self._serve(listener)
 
     def _serve(self, listener: socket.socket) -> None:
-        if self._settings.outside_database_url is not None:
-            # Before the application is assembled, whose pools have to fit.
-            self._fit_to_database(self._settings.outside_database_url)
-            if self._stop.requested():
-                return
+        # Before the application is assembled, whose pools have to fit.
+        self._fit_to_database()
+        if self._stop.requested():
+            return
         settings = get_settings()
         config = uvicorn_config(settings, guard_of(settings))
         if (room := config.limit_concurrency or 0) < settings.limit_concurrency:
@@ -226,32 +225,20 @@ class _Launch:
         # The application is imported in this process, and reads its settings again.
         get_settings.cache_clear()
 
-    def _fit_to_database(self, url: str) -> None:
-        """Wait for PostgreSQL, and let workers and pools be no larger than it has connections for, if nobody set them."""
-        from infrastructure.database.connection_limit import ConnectionLimit, connection_limit, fitted
-        from infrastructure.database.migrations import maintenance_connection
-        from infrastructure.database.stoppable import Cancellation, run_stoppable
-        from infrastructure.database.suitability import require_own_backend
-        from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
+    def _fit_to_database(self) -> None:
+        """Let workers and pools be no larger than PostgreSQL has connections for. Waits for an outside one."""
+        if self._settings.outside_database_url is not None:
+            from infrastructure.server.fitted_sizes import fit_to_database
+            from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS
 
-        limits: list[ConnectionLimit] = []
+            seconds = DATABASE_WAIT_SECONDS if self._production else 0.0
+            url = self._settings.outside_database_url
+            self._settings = fit_to_database(self._settings, url, seconds, self._stop.requested)
+        elif self._settings.model_fields_set & {"uvicorn_workers", "db_pool_size"}:
+            # What nobody has set fits.
+            from infrastructure.server.fitted_sizes import fit_to_embedded
 
-        def look() -> None:
-            wait_for_database(url, DATABASE_WAIT_SECONDS if self._production else 0.0, self._stop.requested)
-            if not self._stop.requested():
-                require_own_backend(url)
-                with maintenance_connection(url) as connection:
-                    limits.append(connection_limit(connection))
-
-        run_stoppable(look, Cancellation(), self._stop.requested)
-        for limit in limits:
-            self._settings, line = fitted(self._settings, limit)
-            if line is not None:
-                sys.stderr.write(f"Warning: {line}\n")
-                # The workers read the settings of the environment.
-                os.environ["UVICORN_WORKERS"] = str(self._settings.uvicorn_workers)
-                os.environ["DB_POOL_SIZE"] = str(self._settings.db_pool_size)
-                get_settings.cache_clear()
+            self._settings = fit_to_embedded(self._settings)
 
     def _prepare_database(self, urls: ServerUrls) -> ServerWatch:
         """Wait for an outside PostgreSQL and migrate, unless a signal asks to stop.

@@ -18,7 +18,8 @@ from sqlalchemy.pool import NullPool
 from config.settings import Settings, SettingsError
 from infrastructure.database.connection_options import connection_options
 from infrastructure.database.database_url import target_of
-from infrastructure.database.sqlstate import sqlstate
+from infrastructure.database.refusal import is_by_server, refusal_code
+from infrastructure.database.sqlstate import CANCELED, sqlstate
 from infrastructure.database.suitability import require_own_backend
 
 DATABASE_WAIT_SECONDS = 60.0
@@ -27,8 +28,9 @@ _HIGHEST_PORT = 65_535
 _REDIS_DATABASE = re.compile(r"(/\d*)?")
 _DEFAULT_PASSWORD = "postgres"  # noqa: S105 (the one that is refused)
 
-# SQLSTATE classes: invalid authorization, and a database that does not exist.
-_FINAL_CLASSES = {"28", "3D"}
+# SQLSTATE: invalid authorization, a database that does not exist, one that the role may not connect to, and options
+# (`PGOPTIONS`, `PGTZ`) that the server does not know.
+_FINAL_CODES = ("28", "3D", "42501", "42704", "22023")
 _FINAL_MESSAGES = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects|not permitted to log in"
     r'|(role|database) ".*" does not exist|permission denied for database|definition of service ".*" not found'
@@ -102,11 +104,14 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
             engine.connect().close()
             return
         except DBAPIError as error:
+            if sqlstate(error) == CANCELED:
+                # By a timeout of the role, which does not count later.
+                return
             reason = first_line(error)
             # In its statement mode PgBouncer breaks off the transaction that the engine begins with.
             with suppress(psycopg2.Error):
                 require_own_backend(url)
-            if is_final(error):
+            if is_final(error, url):
                 raise DatabaseAway(f"PostgreSQL refuses the connection: {reason}") from None
         if time.monotonic() >= deadline:
             within = f" within {seconds:.0f} s" if seconds else ""
@@ -117,13 +122,15 @@ def wait_for_database(url: str, seconds: float, stopping: Callable[[], bool]) ->
         time.sleep(_PAUSE_SECONDS)
 
 
-def is_final(error: DBAPIError) -> bool:
+def is_final(error: DBAPIError, url: str) -> bool:
     """Whether a connection was refused because of the URL, not because the server is not ready."""
     code = sqlstate(error)
-    if code is not None:
-        return code[:2] in _FINAL_CLASSES
-    # Before there is a connection, the driver gives no SQLSTATE.
-    return _FINAL_MESSAGES.search(str(error.orig)) is not None
+    if code is None and _FINAL_MESSAGES.search(str(error.orig)) is not None:
+        return True
+    if code is None and is_by_server(error):
+        # It may speak another language.
+        code = refusal_code(url)
+    return code is not None and code.startswith(_FINAL_CODES)
 
 
 def first_line(error: Exception) -> str:

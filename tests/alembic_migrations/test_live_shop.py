@@ -7,15 +7,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from config.settings import PROJECT_ROOT
-from infrastructure.database.migration_steps import resuming
+from infrastructure.database.migration_steps import MIGRATION_LOCK, resuming
 from infrastructure.database.migrations import migrate
 from tests.alembic_migrations.history import REVISIONS, fill, move, revision_of
 from tests.infrastructure.processes import PATIENCE_SECONDS, free_port, wait_for
+from tests.log_records import records_of
 from tests.race.databases import WAITING, connected, execute, rows_of
 
 BEFORE = "0008"
@@ -82,8 +83,9 @@ def test_a_lock_of_others_is_waited_for_while_reads_go_on(
         assert revision_of(old_database) == BEFORE
     migration.join(PATIENCE_SECONDS)
     assert revision_of(old_database) == REVISIONS[-1]
-    assert sum("waits for a lock that another session holds" in line for line in caplog.messages) == 1
-    assert "has got its locks" in caplog.messages[-1]
+    said = [record.getMessage() for record in records_of(caplog, "shop.migrations")]
+    assert sum("waits for a lock that another session holds" in line for line in said) == 1
+    assert "has got its locks" in said[-1]
 
 
 @pytest.mark.integration
@@ -101,6 +103,42 @@ def test_a_stop_ends_the_waiting_in_postgresql_too(old_database: str, program: s
             assert (process.returncode == 0) == (program == "launcher")
         execute(old_database, "SELECT count(*) FROM products")
     assert revision_of(old_database) == BEFORE
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_two_at_a_prompt_and_a_start_migrate_one_after_the_other(old_database: str) -> None:
+    with ExitStack() as stack:
+        with connected(old_database) as first, first.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+            prompts = [stack.enter_context(started("alembic", old_database)) for _ in range(2)]
+            thread = threading.Thread(target=migrate, args=(old_database,), daemon=True)
+            thread.start()
+            wait_for(lambda: len(rows_of(old_database, WAITING)) == 3, "all of them to wait for their turn")
+            assert revision_of(old_database) == BEFORE
+        outputs = [prompt.communicate(timeout=PATIENCE_SECONDS) for prompt in prompts]
+        thread.join(PATIENCE_SECONDS)
+    assert [prompt.returncode for prompt in prompts] == [0, 0], outputs
+    assert all("Another process migrates this database" in output for output, _ in outputs)
+    assert revision_of(old_database) == REVISIONS[-1]
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("current",), ("check",), ("history",)], ids=lambda command: command[0])
+def test_who_only_looks_waits_for_no_migration(database_url: str, command: tuple[str, ...]) -> None:
+    with connected(database_url) as first, first.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *command],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "DATABASE_URL": database_url},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.unit

@@ -32,6 +32,10 @@ REFUSED = [
     ("REDIS_URL", "http://host", "redis://"),
     ("REDIS_PORT", "-1", "greater than or equal to 1"),
     ("REDIS_DB", "-1", "greater than or equal to 0"),
+    *[
+        ("REDIS_PREFIX", held, "such as shop:")
+        for held in ("a b", "a\tb", "shop:*", "sh?p", "[s]hop", "{shop}", "sh\\op", "läden:", "\x7f", "s" * 65)
+    ],
     ("REDIS_ENABLED", "2", "true or false"),
     ("REDIS_CACHE_TTL", "-5", "a time in seconds"),
     ("REDIS_MAX_CONNECTIONS", "0", "greater than or equal to 1"),

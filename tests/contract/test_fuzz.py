@@ -18,7 +18,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 REQUESTS = 2000
 
 
-@pytest.mark.parametrize("seed", [1, random.SystemRandom().randrange(10**6)], ids=["fixed", "random"])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(1, id="fixed"),
+        pytest.param(random.SystemRandom().randrange(10**6), id="random", marks=pytest.mark.chaos),
+    ],
+)
 def test_no_request_is_a_500(
     servers: ServerUrls, redis_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:

@@ -25,6 +25,13 @@ SMALLER = 3 * MEBIBYTE
 LONGEST_PIECE = 0.05
 # What the kernel does for a thread counts as its time, too, and on a crowded machine that can be much, once.
 ATTEMPTS = 3
+# The heaviest, which take seconds each.
+FLOODS = {"10,000 long products", "10,000 long products under a key", "10,000 products of two scripts"}
+
+
+def flood(name: str) -> object:
+    """A parameter that `make test` leaves to `make test-faults`."""
+    return pytest.param(name, marks=pytest.mark.chaos)
 
 
 def send(url: str, hostile: Hostile) -> tuple[int, bytes]:
@@ -73,7 +80,7 @@ def one_worker(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.usefixtures("uncollected")
-@pytest.mark.parametrize("name", shapes())
+@pytest.mark.parametrize("name", [flood(name) if name in FLOODS else name for name in shapes()])
 def test_nobody_is_held_up(measured_shop: tuple[str, Pieces], name: str) -> None:
     url, pieces = measured_shop
     make = shapes(SMALLER, category_of(url))[name]
@@ -91,17 +98,15 @@ def test_nobody_is_held_up(measured_shop: tuple[str, Pieces], name: str) -> None
 @pytest.mark.parametrize(
     "name",
     [
-        "rows: fractions",
-        "rows: small objects",
-        "rows: nested often",
-        "rows: one text of two scripts",
         "rows of unknown fields",
         "one row of unknown fields",
         "unknown fields",
         "a name: empty arrays",
-        "10,000 long products",
-        "10,000 long products under a key",
-        "10,000 products of two scripts",
+        flood("rows: fractions"),
+        flood("rows: small objects"),
+        flood("rows: nested often"),
+        flood("rows: one text of two scripts"),
+        *map(flood, sorted(FLOODS)),
     ],
 )
 def test_the_memory_is_bounded(one_worker: tuple[str, int], name: str) -> None:

@@ -60,6 +60,7 @@ COUNTS: ConnectionCounts = ConnectionCounts()
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
     "config.settings.get_settings",
+    "infrastructure.database.host_order.host_order",
     "infrastructure.database.migrations._revisions",
     "controllers.routing._empty_query",
     "schemas.base._array_parameters",

@@ -3,23 +3,26 @@
 import selectors
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
 
 _CHUNK = 65_536
+_Target = Path | tuple[str, int]
 
 
 class BlackHole:
-    """Forwards a TCP port to a Unix socket of PostgreSQL's. `url` leads through it.
+    """Forwards a TCP port to PostgreSQL. `url` leads through it.
 
     `swallow` is what a firewall does that forgot its connections: those that are open lead nowhere from then on, and new
-    ones are served.
+    ones are served. `move` is what a failover does behind a stable address: new connections reach another server.
     """
 
     def __init__(self, database_url: str) -> None:
         url = make_url(database_url)
-        self._target = Path(str(url.query["host"])) / ".s.PGSQL.5432"
+        self._target = _target_of(database_url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
         plain = url.difference_update_query(["host"]).set(host="127.0.0.1", port=port)
@@ -34,6 +37,10 @@ class BlackHole:
             self._swallowed |= self._open
             return len(self._open)
 
+    def move(self, database_url: str) -> None:
+        """Let new connections lead to this server."""
+        self._target = _target_of(database_url)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -43,8 +50,13 @@ class BlackHole:
             threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
     def _forward(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server, selectors.DefaultSelector() as selector:
-            server.connect(str(self._target))
+        target = self._target
+        family, address = (socket.AF_UNIX, str(target)) if isinstance(target, Path) else (socket.AF_INET, target)
+        with client, socket.socket(family) as server, selectors.DefaultSelector() as selector:
+            try:
+                server.connect(address)
+            except OSError:  # The server is away.
+                return
             with self._lock:
                 self._open.add(client)
             try:
@@ -81,3 +93,26 @@ class BlackHole:
         # A thread that waits in accept is not woken by a close alone.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+
+def _target_of(database_url: str) -> _Target:
+    url = make_url(database_url)
+    if url.port is not None and url.host:
+        return url.host, url.port
+    return Path(str(url.query["host"])) / ".s.PGSQL.5432"
+
+
+@contextmanager
+def swallowing(port: int) -> Iterator[None]:
+    """Let whoever connects to this port of loopback, where nobody listens, hear nothing at all."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", port), backlog=0))
+        # The kernel drops what comes when the queue of connections that nobody accepts is full.
+        while True:
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0.3)
+            try:
+                filler.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield

@@ -17,7 +17,7 @@ from tests.race.goods import Goods
 from tests.shop import environment_of, shop_in_thread
 
 # Small, so that tests are quick; the client is patient, so that it is the shop that gives up.
-_QUICK = {"DB_POOL_TIMEOUT": "0.4", "DB_LOCK_TIMEOUT": "0.4", "DB_STATEMENT_TIMEOUT": "3"}
+_QUICK = {"DB_POOL_TIMEOUT": "3", "DB_LOCK_TIMEOUT": "0.4", "DB_STATEMENT_TIMEOUT": "3"}
 CLIENT_SECONDS = 30.0
 # How much later than it should an answer may come on a busy machine.
 SLACK_SECONDS = 1.5

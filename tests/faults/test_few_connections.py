@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.faults.faulty import shop_on
-from tests.race.databases import execute, process_number
+from tests.race.databases import execute, process_number, rows_of
 from tests.race.goods import Goods, unique
 
 pytestmark = pytest.mark.integration
 
-_REQUESTS = 120
+_REQUESTS = 60
 # On a busy machine a request may wait for long; that it waits at all is what is tested.
 PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
 
@@ -80,3 +80,20 @@ def test_requests_wait_for_the_connections_that_are_there(
     said = [line.getMessage() for line in lines if not line.getMessage().startswith("Slow statement")]
     assert len(said) == 1
     assert "gives no more connections" in said[0]
+
+
+@pytest.mark.slow
+def test_the_pools_grow_again(database: str, role: Callable[[int], str], tmp_path: Path) -> None:
+    url = role(2)
+    name = make_url(url).username
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'"
+    with shop_on(url, tmp_path, **PATIENT) as http:
+        goods = Goods(http)
+        statuses(http, goods)
+        assert rows_of(database, count)[0][0] <= 2
+        execute(database, f"ALTER ROLE {name} CONNECTION LIMIT 30")
+        for _ in range(20):
+            statuses(http, goods)
+            if rows_of(database, count)[0][0] >= 8:
+                return
+    pytest.fail("the pools do not grow again")

@@ -52,7 +52,7 @@ def test_the_first_read_and_every_other_is_right(
             right = {path: client.get(path) for path in paths}
             for _ in range(3):
                 # What this worker remembers is not to be believed any more, and what there is to read is garbage.
-                entries = [key for key in store.scan_iter("products:*") if store.type(key) == b"string"]
+                entries = [key for key in store.scan_iter("shop:{shop:}products:*") if store.type(key) == b"string"]
                 assert entries
                 for key in entries:
                     store.set(key, garbage(store.get(key)))

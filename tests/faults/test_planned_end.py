@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CLIENTS = 4
 SECONDS = 60
+# A body that takes six seconds.
+PARTS, PART_BYTES = 60, 500
 
 
 class Generations:
@@ -82,12 +84,16 @@ def test_the_shop_goes_on_while_one_body_is_open(shop: tuple[str, Popen[bytes]])
     first, slowest, deadline = generations.look(), 0.0, time.monotonic() + SECONDS
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as unfinished:
-        unfinished.sendall(b"POST /categories HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n{")
+        unfinished.sendall(
+            b"POST /categories HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (PARTS * PART_BYTES)
+        )
 
         def trickle() -> None:
             # Quickly enough to be waited for.
-            while not done.wait(0.1):
-                unfinished.sendall(b" " * 500)
+            for _ in range(PARTS):
+                unfinished.sendall(b" " * PART_BYTES)
+                if done.wait(0.1):
+                    return
 
         thread = threading.Thread(target=trickle)
         thread.start()

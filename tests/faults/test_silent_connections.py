@@ -79,6 +79,9 @@ def test_f1_a_frozen_server_is_noticed_in_time_by_every_request(tmp_path: Path) 
             ("GET", "/clients?sort=-name", None),
             ("GET", "/orders", None),
             ("POST", "/categories", {"name": "frozen"}),
+            ("POST", "/categories/bulk", [{"name": "frozen too"}]),
+            ("DELETE", f"/products/{product}", None),
+            ("GET", "/orders?expand=order_details,bill,client", None),
         ]
         at_once(goods, [kind for kind in kinds if kind[0] == "GET"] * 4)
         with frozen(postgres):
@@ -148,6 +151,49 @@ def test_f6_many_that_want_the_same_row(database: str, tmp_path: Path) -> None:
         with locked_row(database, "products", product):
             for answer, seconds in at_once(goods, [order, change] * 17):
                 require_unavailable(answer)
+                assert seconds < LOCKED_SECONDS
+
+
+def test_f6_whatever_it_is_that_wants_the_row(database: str, tmp_path: Path) -> None:
+    with goods_on(database, tmp_path, **DEFAULTS) as goods:
+        locked, free = goods.product(stock=500), goods.product(stock=500)
+        order = goods.order()
+        writes: list[tuple[str, str, Any]] = [
+            ("POST", "/checkout", goods.cart((free, 1), (locked, 1))),
+            ("POST", "/checkout", goods.cart((locked, 1), bill_number="of its own")),
+            ("POST", "/order_details", {"order_id": order, "product_id": locked, "quantity": 1}),
+            ("POST", f"/products/{locked}/stock", {"delta": 1}),
+            ("DELETE", f"/products/{locked}", None),
+            ("PATCH", "/products/bulk", [{"id_key": one, "price": 12} for one in (free, locked)]),
+            ("POST", "/products/bulk_delete", [{"id_key": free}, {"id_key": locked}]),
+        ]
+        with locked_row(database, "products", locked):
+            for answer, seconds in at_once(goods, writes * 4):
+                require_unavailable(answer)
+                assert seconds < LOCKED_SECONDS
+
+
+@pytest.mark.parametrize("table", ["clients", "orders", "bills, order_details", "stock_movements"])
+def test_f6_whatever_table_is_locked(database: str, tmp_path: Path, table: str) -> None:
+    with goods_on(database, tmp_path, **DEFAULTS) as goods:
+        product = goods.product(stock=500)
+        order = goods.bought((product, 1))["id_key"]
+        row = {"name": "Lamp", "price": 1, "stock": 1, "category_id": goods.category_id}
+        requests: list[tuple[str, str, Any]] = [
+            ("POST", "/checkout", goods.cart((product, 1))),
+            ("PATCH", f"/clients/{goods.client_id}", {"name": "Ann"}),
+            ("POST", "/products/bulk", [row] * 3),
+            ("POST", f"/orders/{order}/cancel", None),
+            ("GET", f"/orders/{order}?expand=order_details,bill,client", None),
+            ("GET", "/orders?expand=order_details,bill,client", None),
+            ("GET", "/clients?sort=-name", None),
+            ("GET", f"/products/{product}/stock_movements", None),
+            ("GET", "/products?q=lamp", None),
+        ]
+        with connected(database) as foreign, foreign.cursor() as cursor:
+            cursor.execute(f"BEGIN; LOCK TABLE {table}")
+            for answer, seconds in at_once(goods, requests * 3):
+                assert answer.status_code in {200, 201, 409, 503}
                 assert seconds < LOCKED_SECONDS
 
 

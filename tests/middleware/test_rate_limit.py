@@ -178,7 +178,7 @@ async def test_no_foreign_key_locks_a_client_out(
     gateway: RedisGateway, address: str, plant: list[str], status: int
 ) -> None:
     """F11: a key without an end, or with one far away, gets an end; one that is no count starts again."""
-    key = f"ratelimit:{address}"
+    key = gateway.key(f"ratelimit:{address}")
     await gateway.call(*(part.replace("{key}", key) for part in plant))
     async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=5, period=60)), address) as client:
         response = await client.get("/")
@@ -196,7 +196,7 @@ async def test_exempt_clients_get_the_headers_and_are_not_counted(gateway: Redis
         responses = [await client.get("/") for _ in range(5)]
 
     assert [(response.status_code, limits_of(response)) for response in responses] == [(200, (2, 2, 60))] * 5
-    assert await gateway.call("EXISTS", f"ratelimit:{address}") == 0
+    assert await gateway.call("EXISTS", gateway.key(f"ratelimit:{address}")) == 0
 
 
 @pytest.mark.integration

@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from middleware.request_context import RequestContext
 from middleware.untrusted_proxies import UntrustedProxies
+from tests.log_records import records_of
 from tests.middleware.asgi import Echo, scope_of
 
 pytestmark = pytest.mark.unit
@@ -30,12 +31,12 @@ def test_each_peer_is_warned_of_once(caplog: pytest.LogCaptureFixture, header: s
         context.begin(request(peer, "Host", header))
     context.begin(request("203.0.113.10", "Host"))
 
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in records_of(caplog, "shop.proxies")]
     assert [line.partition(":")[0].partition(" ")[0] for line in lines[:1]] == ["203.0.113.9"]
     assert len(lines) == 3
     for line, peer in zip(lines, ("203.0.113.9", "2001:db8::9", "unix"), strict=True):
         assert line.startswith(f"{peer} sends {header} and is not in TRUSTED_PROXIES")
-    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert {record.levelname for record in records_of(caplog, "shop.proxies")} == {"WARNING"}
 
 
 def test_a_crowd_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -43,4 +44,4 @@ def test_a_crowd_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None
     for number in range(200):
         proxies.warn_once(request(f"203.0.113.{number}"), "X-Forwarded-For")
 
-    assert len(caplog.records) == 8
+    assert len(records_of(caplog, "shop.proxies")) == 8

@@ -28,10 +28,16 @@ def own_shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempP
         yield url
 
 
-@pytest.fixture
-def documented(document: dict[str, Any]) -> Document:
-    """The document, to hold answers against."""
+@pytest.fixture(scope="session")
+def understood(document: dict[str, Any]) -> Document:
+    """The document with what it takes to hold answers against it."""
     return Document(document)
+
+
+@pytest.fixture
+def documented(understood: Document) -> Document:
+    """The document, to hold answers against."""
+    return understood.unseen()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Holds the answers of a running shop against its OpenAPI document."""
 
+import json
 import re
+from copy import copy
 from typing import Any
 
 import httpx
@@ -34,6 +36,14 @@ class Document:
             for path, operations in document["paths"].items()
             for method, operation in operations.items()
         ]
+        # By their schemas in JSON. Each takes milliseconds to make, and is asked for with every answer.
+        self._validators: dict[str, Any] = {}
+
+    def unseen(self) -> "Document":
+        """The same document, of whose operations nothing has been seen."""
+        document = copy(self)
+        document.succeeded, document.refused = set(), set()
+        return document
 
     @property
     def operation_ids(self) -> set[str]:
@@ -85,9 +95,12 @@ class Document:
 
     def validator(self, schema: dict[str, Any]) -> Any:
         """The validator of a schema, whose references lead into the document."""
-        return jsonschema_rs.Draft202012Validator(
-            {**schema, "components": self.document["components"]}, validate_formats=True
-        )
+        key = json.dumps(schema)
+        if key not in self._validators:
+            self._validators[key] = jsonschema_rs.Draft202012Validator(
+                {**schema, "components": self.document["components"]}, validate_formats=True
+            )
+        return self._validators[key]
 
     def check(self, response: httpx.Response) -> None:
         """Assert that the answer is documented: its status, headers, media type and every member of its body."""

@@ -10,6 +10,9 @@ from tests.race.databases import breaches, new_database, process_number
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_processes
 
+# On a busy machine a crowd waits for longer than the shop lets it.
+PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
+
 
 @pytest.fixture(scope="session")
 def race_database(servers: ServerUrls) -> str:
@@ -21,7 +24,8 @@ def race_database(servers: ServerUrls) -> str:
 def race_url(race_database: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a shop with two workers on it."""
     cache_url = redis_url.replace(f"db={process_number()}", f"db={process_number() + 64}")
-    with shop_processes(environment_of(race_database, cache_url, tmp_path_factory.mktemp("race"))) as (url, _):
+    environment = environment_of(race_database, cache_url, tmp_path_factory.mktemp("race"), **PATIENT)
+    with shop_processes(environment) as (url, _):
         yield url
 
 

@@ -75,7 +75,7 @@ def debian_postgres(locales: tuple[str, ...] = (), **options: str) -> Iterator[s
         )
         url = f"postgresql+psycopg2://postgres@:5432/postgres?host={quote(str(folder))}"
         try:
-            _wait_until_ready(url)
+            wait_until_ready(url)
             yield url
         finally:
             server.kill()
@@ -95,7 +95,7 @@ def _make_locale(name: str, folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _wait_until_ready(url: str) -> None:
+def wait_until_ready(url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

@@ -14,6 +14,7 @@ from config.settings import PROJECT_ROOT
 from infrastructure.cache import gateway as module
 from infrastructure.cache.gateway import RedisUnavailable, Script
 from services.cache_service import CacheService
+from tests.log_records import records_of
 from tests.services.cached_worker import Worker, eventually
 from tests.shop import reserved_port
 from tests.valkey import Valkey
@@ -105,9 +106,9 @@ async def stay_away(worker: Worker) -> None:
 
 async def test_a_cluster_is_refused_in_one_line(cluster: Valkey, caplog: pytest.LogCaptureFixture) -> None:
     async with worker_on(cluster.url) as worker:
-        await worker.read()
+        await worker.cache.start()
         await stay_away(worker)
-    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    (record,) = [record for record in records_of(caplog, "shop.redis") if record.levelno >= logging.WARNING]
     assert record.message.endswith(
         "it is a Redis Cluster; name a Redis or Valkey that is not one in REDIS_URL, or set REDIS_ENABLED=false"
     )
@@ -122,7 +123,7 @@ async def test_the_health_check_finds_a_cluster(cluster: Valkey) -> None:
 @pytest.mark.parametrize(
     "rules",
     [
-        "user shop on >secret ~shop:* ~version:* ~ratelimit:* +@all",
+        "user shop on >secret ~shop:{shop:}tag:* ~shop:{shop:}probe +@all",
         "user shop on >secret ~other:* +@all",
         "user shop on >secret ~* +@all -unlink",
         "user shop on >secret ~* +@all -mget",
@@ -136,7 +137,7 @@ async def test_a_user_without_a_permission_stays_away_until_it_has_it(
         await worker.read()
         await worker.read()
         await stay_away(worker)
-        (record,) = caplog.records
+        (record,) = records_of(caplog, "shop.redis")
         assert "docs/operations.md names the permissions" in record.message
 
         set_user(server, "user shop ~* +@all")
@@ -145,7 +146,7 @@ async def test_a_user_without_a_permission_stays_away_until_it_has_it(
             return (await worker.read())[1]
 
         await eventually(is_hit)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [record.levelname for record in records_of(caplog, "shop.redis")] == ["WARNING", "INFO"]
 
 
 async def test_the_documented_permissions_are_enough(server: Valkey, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +159,7 @@ async def test_the_documented_permissions_are_enough(server: Valkey, caplog: pyt
         await worker.gateway.call("INFO", "server")
         assert await worker.gateway.run(Script("return redis.call('INCRBY', KEYS[1], 1)"), ["ratelimit:1"]) == 1
         await use_the_prompt(worker.cache)
-    assert caplog.records == []
+    assert records_of(caplog, "shop.redis", "shop.cache") == []
 
 
 async def use_the_prompt(cache: CacheService) -> None:

@@ -21,8 +21,10 @@ class Worker:
 
     database = 0
 
-    def __init__(self, url: str | None, timeout: float = PATIENT, epoch: CacheEpoch | None = None) -> None:
-        self.gateway = RedisGateway(url, timeout=timeout)
+    def __init__(
+        self, url: str | None, timeout: float = PATIENT, epoch: CacheEpoch | None = None, prefix: str = "shop:"
+    ) -> None:
+        self.gateway = RedisGateway(url, timeout=timeout, prefix=prefix)
         self.cache = CacheService(self.gateway, default_ttl=60, epoch=epoch)
         self.loads = 0
 

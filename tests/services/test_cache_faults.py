@@ -32,13 +32,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.integration]
         ["SET", "{key}", b"\x00\xffgarbage"],
         ["SET", "{key}", b""],
         ["SET", "{key}", b"[]\n{}"],
-        ["SET", "{key}", b'{"tokens":["a","b"],"etag":"x","headers":{}}\nevil'],
-        ["SET", "{key}", b'{"tokens":{},"etag":"x","headers":{},"complete_to":null}\nevil'],
+        ["SET", "{key}", b'{"tag_values":["a","b"],"etag":"x","headers":{}}\nevil'],
+        ["SET", "{key}", b'{"tag_values":{},"etag":"x","headers":{},"complete_to":null}\nevil'],
         ["SET", "{key}", pickle.dumps({"a": 1})],
         ["HSET", "{key}", "field", "value"],
         ["RPUSH", "{key}", "a", "b"],
-        ["HSET", "version:products", "field", "value"],
-        ["SET", "version:products", b"\xff\n\x00"],
+        ["HSET", "tag:products", "field", "value"],
+        ["SET", "tag:products", b"\xff\n\x00"],
     ],
 )
 async def test_what_others_write_is_a_miss_and_is_replaced(
@@ -48,6 +48,7 @@ async def test_what_others_write_is_a_miss_and_is_replaced(
     worker, other = workers
     await worker.read()
     planted = [part.replace("{key}", "products:list") if isinstance(part, str) else part for part in plant]
+    planted[1] = worker.gateway.key(str(planted[1]))
     await worker.gateway.call("DEL", planted[1])
     await worker.gateway.call(*planted)
 
@@ -66,8 +67,8 @@ OF_ANOTHER_MAKE: list[dict[str, Any]] = [
     {"headers": {"X-Total-Count": "1\r\nSet-Cookie: evil=1"}},
     {"headers": {"X-Total-Count": "1", "Set-Cookie": "evil=1"}},
     {"headers": {"Link": "\u20ac"}},
-    {"tokens": None},
-    {"tokens": {}},
+    {"tag_values": None},
+    {"tag_values": {}},
     {"complete_to": "9"},
     {"complete_to": 9.5},
 ]
@@ -81,11 +82,11 @@ async def test_an_entry_in_another_format_is_a_miss(
     """Without the seal of the shop, and with it: even who knows the secret cannot have other headers sent."""
     worker, other = workers
     await worker.read()
-    entry: bytes = await worker.gateway.call("GET", "products:list")
+    entry: bytes = await worker.gateway.call("GET", worker.gateway.key("products:list"))
     line, _, body = entry[SEAL_BYTES:].partition(b"\n")
     content = orjson.dumps({**orjson.loads(line), **change}) + b"\n" + body
     planted = Seal(b"").put_on("products:list", content) if is_sealed else entry[:SEAL_BYTES] + content
-    await worker.gateway.call("SET", "products:list", planted)
+    await worker.gateway.call("SET", worker.gateway.key("products:list"), planted)
 
     assert await other.read() == (Worker.database, False)
     assert await other.read() == (Worker.database, True)

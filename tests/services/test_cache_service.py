@@ -9,6 +9,7 @@ import pytest
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.rendered_response import RenderedResponse
 from services.cache_service import CacheService
+from tests.log_records import records_of
 from tests.services.cached_worker import TAGS, Gated, Worker
 from tests.valkey import Valkey
 
@@ -205,7 +206,7 @@ async def test_hits_and_misses_are_logged(cache: CacheService, caplog: pytest.Lo
     await cache.get_or_load(Entry("products:id:1", TAGS), load)
     await cache.get_or_load(Entry("products:id:1", TAGS), load)
 
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in records_of(caplog, "shop.cache")] == [
         "Cache MISS: products:id:1",
         "Cache HIT: products:id:1",
     ]

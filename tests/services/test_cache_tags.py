@@ -90,7 +90,7 @@ async def test_the_frontier_is_that_of_the_furthest_page(workers: tuple[Worker, 
 async def test_a_tag_value_that_was_evicted_takes_its_frontier_along(workers: tuple[Worker, Worker]) -> None:
     worker, other = workers
     await hits(worker)
-    await other.gateway.call("DEL", tag_key("products:rows"))
+    await other.gateway.call("DEL", other.gateway.key(tag_key("products:rows")))
     await other.cache.invalidate(added(7))
 
     assert await hits(worker) == (False, False)

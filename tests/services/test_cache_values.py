@@ -30,8 +30,8 @@ async def test_a_value_expires(cache: CacheService) -> None:
 
 async def test_foreign_things_are_no_values_and_are_replaced(workers: tuple[Worker, Worker]) -> None:
     worker, _ = workers
-    await worker.gateway.call("RPUSH", "list", "a")
-    await worker.gateway.call("SET", "pickle", pickle.dumps([1]))
+    await worker.gateway.call("RPUSH", worker.gateway.key("list"), "a")
+    await worker.gateway.call("SET", worker.gateway.key("pickle"), pickle.dumps([1]))
 
     for key in ("list", "pickle"):
         assert await worker.cache.get(key) is None

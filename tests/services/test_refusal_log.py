@@ -17,6 +17,7 @@ from services.errors import (
     Unavailable,
 )
 from services.refusal_log import BURST, log_refusal
+from tests.log_records import records_of
 
 pytestmark = pytest.mark.unit
 
@@ -48,7 +49,7 @@ def test_a_broken_rule_is_a_warning(
     error: ShopError, numbers: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     log_refusal(error)
-    (record,) = caplog.records
+    (record,) = records_of(caplog, "shop.rules")
     assert record.levelno == logging.WARNING
     assert extras(record) == numbers
     assert "ada@example.org" not in record.getMessage()
@@ -57,7 +58,7 @@ def test_a_broken_rule_is_a_warning(
 def test_what_no_rule_refuses_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     for error in (NotFound("Product", 7), Unavailable(), RequestInProgress()):
         log_refusal(error)
-    assert caplog.records == []
+    assert records_of(caplog, "shop.rules") == []
 
 
 def test_a_flood_is_counted(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +66,7 @@ def test_a_flood_is_counted(caplog: pytest.LogCaptureFixture, monkeypatch: pytes
     monkeypatch.setattr(refusals, "_allowance", TokenBucket(BURST, 1.0, lambda: moment))
     for _ in range(BURST + 30):
         log_refusal(InsufficientStock(7, 5, 2))
-    assert len(caplog.records) == BURST
+    assert len(records_of(caplog, "shop.rules")) == BURST
     moment = 1.0
     log_refusal(InsufficientStock(7, 5, 2))
-    assert extras(caplog.records[-1])["refusals_without_a_line"] == 30
+    assert extras(records_of(caplog, "shop.rules")[-1])["refusals_without_a_line"] == 30

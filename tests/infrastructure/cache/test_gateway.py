@@ -19,6 +19,7 @@ import redis
 from infrastructure.cache import gateway as module
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.observability.log_lines import request_id
+from tests.log_records import records_of
 from tests.redis_proxy import RedisProxy
 from tests.valkey import Valkey
 
@@ -103,7 +104,7 @@ async def test_a_script_survives_a_server_that_forgot_it(gateway: RedisGateway) 
     script = Script("return {KEYS[1], ARGV[1]}")
     for _ in range(2):
         await gateway.call("SCRIPT", "FLUSH")
-        assert await gateway.run(script, ["key"], ["value"]) == [b"key", b"value"]
+        assert await gateway.run(script, ["key"], ["value"]) == [gateway.key("key").encode(), b"value"]
     assert gateway.available
 
 
@@ -163,7 +164,7 @@ async def test_a_frozen_server_costs_little_and_then_nothing(valkey: Valkey, cap
 
     assert statistics.median(first) < 0.25
     assert sum(later) < len(later) * module.CALL_SECONDS / 10
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [record.levelname for record in records_of(caplog, "shop.redis")] == ["WARNING", "INFO"]
 
 
 @pytest.mark.integration
@@ -177,7 +178,7 @@ async def test_it_comes_back_after_a_restart(valkey: Valkey, caplog: pytest.LogC
         valkey.start()
         await eventually_answers(gateway)
 
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [record.levelname for record in records_of(caplog, "shop.redis")] == ["WARNING", "INFO"]
 
 
 @pytest.mark.integration
@@ -223,7 +224,7 @@ async def test_a_server_that_refuses_is_away_until_it_stops_refusing(
         change(healthy)
         await eventually_answers(gateway)
 
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [record.levelname for record in records_of(caplog, "shop.redis")] == ["WARNING", "INFO"]
 
 
 @pytest.mark.unit
@@ -393,7 +394,7 @@ async def test_what_a_replica_replies_beside_a_refusal_is_not_used(valkey: Valke
         with redis.Redis.from_url(valkey.url) as client:
             client.replicaof("127.0.0.1", "1")
         answers = await asyncio.gather(
-            gateway.call("GET", "key"),
+            gateway.call("GET", gateway.key("key")),
             gateway.run(writes, ["key"]),
             return_exceptions=True,
         )

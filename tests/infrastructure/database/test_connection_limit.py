@@ -1,4 +1,4 @@
-"""Workers and pools have sizes that PostgreSQL has connections for, unless somebody has set them."""
+"""Workers and pools have sizes that PostgreSQL has connections for; workers that somebody has set stay."""
 
 import itertools
 
@@ -46,11 +46,15 @@ def test_then_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.unit
-def test_what_somebody_has_set_is_taken_with_a_warning() -> None:
+def test_workers_that_somebody_has_set_share_what_there_is() -> None:
+    assert sizes(20, uvicorn_workers=2, db_pool_size=40)[:2] == (2, 3)
     workers, threads, line = sizes(7, uvicorn_workers=2, db_pool_size=6)
-    assert (workers, threads) == (2, 6)
+    assert (workers, threads) == (2, 1)
     assert line is not None
-    assert "raise the limit to 28, or set UVICORN_WORKERS=1 and DB_POOL_SIZE=1" in line
+    assert "requests will wait for each other; raise the limit to 10, or set UVICORN_WORKERS=1" in line
+    line = sizes(3, uvicorn_workers=1)[2]
+    assert line is not None
+    assert line.endswith("raise the limit to 5")
 
 
 @pytest.mark.integration

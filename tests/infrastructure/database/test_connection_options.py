@@ -1,7 +1,7 @@
 """What connections are opened with, whoever opens them: what the operator said counts, and the shop's defaults beside it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from infrastructure.database.migrations import maintenance_connection, migrate
 from infrastructure.database.prepared import Prepared
 from infrastructure.database.probe import Probe
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import connected, execute, rows_of
+from tests.race.databases import connected, execute, process_number, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +77,19 @@ WAYS = pytest.mark.parametrize("shown", [by_session, by_pool, by_probe, by_liste
 Shown = Callable[[str, str], str]
 
 
+# Settings of a role, each with an odd value, and with what counts all the same.
+ODD = {
+    "client_encoding": ("LATIN1", "UTF8"),
+    "TimeZone": ("Asia/Kolkata", "UTC"),
+    "datestyle": ("German, DMY", "ISO, DMY"),
+    "default_transaction_isolation": ("serializable", "read committed"),
+    "standard_conforming_strings": ("off", "on"),
+    "array_nulls": ("off", "on"),
+    "idle_session_timeout": ("40ms", "0"),
+    "transaction_timeout": ("2min", "0"),
+}
+
+
 def with_query(url: str, **query: str) -> str:
     return make_url(url).update_query_dict(query).render_as_string(hide_password=False)
 
@@ -103,6 +116,41 @@ def test_texts_are_utf8_on_every_connection(database_url: str, shown: Shown, mon
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     assert shown(database_url, "client_encoding").upper() == "UTF8"
     assert shown(with_query(database_url, client_encoding="latin1"), "client_encoding").upper() == "UTF8"
+
+
+@pytest.fixture
+def odd_role(database_url: str) -> Iterator[str]:
+    """The URL for a role that has set by itself what the shop relies on."""
+    name = f"odd_{process_number()}"
+    execute(database_url, f"CREATE ROLE {name} LOGIN SUPERUSER")
+    for setting, (value, _) in ODD.items():
+        execute(database_url, f"ALTER ROLE {name} SET {setting} = '{value}'")
+    yield make_url(database_url).set(username=name).render_as_string(hide_password=False)
+    execute(database_url, f"DROP ROLE {name}")
+
+
+@WAYS
+def test_no_setting_of_a_role_changes_what_the_shop_relies_on(odd_role: str, shown: Shown) -> None:
+    assert {setting: shown(odd_role, setting) for setting in ODD} == {
+        setting: value for setting, (_, value) in ODD.items()
+    }
+
+
+def test_long_work_may_rest_within_its_transaction(database_url: str, odd_role: str) -> None:
+    for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        execute(database_url, f"ALTER ROLE {make_url(odd_role).username} SET {setting} = '40ms'")
+        assert by_maintenance(odd_role, setting) == "0"
+
+
+@WAYS
+def test_nor_does_the_environment(database_url: str, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTZ", "Asia/Kolkata")
+    monkeypatch.setenv("PGDATESTYLE", "German")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "read-write")
+    monkeypatch.setenv("PGOPTIONS", "-cdefault_transaction_isolation=serializable -cclient_encoding=latin1")
+    assert (shown(database_url, "TimeZone"), shown(database_url, "datestyle")[:3]) == ("UTC", "ISO")
+    assert shown(database_url, "client_encoding").upper() == "UTF8"
+    assert shown(database_url, "default_transaction_isolation") == "read committed"
 
 
 def test_migrations_go_where_the_search_path_leads(servers: ServerUrls) -> None:

@@ -110,6 +110,23 @@ def test_what_only_locks_takes_no_longer_than_a_lock_may(url: str) -> None:
     database.close()
 
 
+def test_a_savepoint_takes_back_a_failure_also_of_a_request_that_has_waited(database: Database) -> None:
+    def work(session: Session) -> list[str]:
+        with pytest.raises(DBAPIError), session.begin_nested():
+            session.execute(text("SELECT 1 / 0"))
+        locked = [session.execute(text("SHOW lock_timeout"), execution_options=guards.ONLY_LOCKS).scalar_one()]
+        with pytest.raises(DBAPIError), session.begin_nested():
+            session.execute(text("SELECT 1 / 0"))
+        return [*locked, session.execute(text("SHOW lock_timeout")).scalar_one()]
+
+    async def waited() -> list[str]:
+        return await database.run(lambda: database.transact(work), since=time.monotonic() - 1)
+
+    usual = database.settings.db_lock_timeout * 1000
+    for shown in asyncio.run(waited()):
+        assert int(shown.removesuffix("ms")) < usual
+
+
 def test_nothing_is_opened_before_the_first_use() -> None:
     opened_database("postgresql+psycopg2://nobody@127.0.0.1:1/nowhere").close()
 
@@ -322,7 +339,9 @@ def test_health_does_not_need_the_pool(database: Database) -> None:
     async def ask() -> None:
         busy = [asyncio.create_task(database.run(lambda: free.wait(10))) for _ in range(2)]
         assert 0 < await database.ping() < 1000
-        assert (await database.state())[0].has_every_migration
+        schema, is_read_only = await database.state()
+        assert schema is not None
+        assert (schema.has_every_migration, is_read_only) == (True, False)
         free.set()
         await asyncio.gather(*busy)
         database.close_pools()

@@ -14,6 +14,7 @@ import pytest
 from config.settings import PROJECT_ROOT
 from infrastructure.observability import metrics as module
 from infrastructure.observability.metrics import METHODS, STATUS_CLASSES, TIME_BOUNDS, Metrics, metrics_folder
+from tests.log_records import records_of
 
 pytestmark = pytest.mark.unit
 
@@ -181,8 +182,8 @@ class TestSeveralWorkers:
         with caplog.at_level(logging.WARNING), metrics.shared(tmp_path / "file"):
             metrics.count_read(hit=True)
             assert metrics.totals().cache_hits == 1
-        (warning,) = caplog.messages
-        assert warning.startswith("METRICS_DIR cannot be used")
+        (warning,) = records_of(caplog, "shop.metrics")
+        assert warning.getMessage().startswith("METRICS_DIR cannot be used")
 
 
 class TestFolder:
@@ -220,4 +221,4 @@ class TestFolder:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
         with metrics_folder(None) as folder:
             assert folder is None
-        assert len(caplog.messages) == 1
+        assert len(records_of(caplog, "shop.metrics")) == 1

@@ -15,6 +15,7 @@ from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
 from middleware.body_limit import BodyLimit
 from tests.infrastructure.server.pipe import Connection
+from tests.log_records import records_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
@@ -263,12 +264,12 @@ async def test_a_flood_is_one_line_a_minute(guarded: Guarded, caplog: pytest.Log
     caplog.set_level(logging.INFO, "shop.connections")
     for _ in range(PER_ADDRESS + 1000):
         guarded.connect()
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in records_of(caplog, "shop.connections")] == [
         "Connections: 1 refused, beyond LIMIT_CONNECTIONS_PER_ADDRESS, the last from 203.0.113.9"
     ]
     await guarded.clock.pass_by(60)
-    assert caplog.records[-1].getMessage().startswith("Connections: 999 refused, ")
-    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 2
+    assert records_of(caplog, "shop.connections")[-1].getMessage().startswith("Connections: 999 refused, ")
+    assert len([record for record in records_of(caplog, "shop.connections") if record.levelname == "WARNING"]) == 2
 
 
 async def test_without_connections_nothing_ticks(guarded: Guarded) -> None:

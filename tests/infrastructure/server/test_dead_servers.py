@@ -19,6 +19,9 @@ from tests.race.databases import WAITING, connected, rows_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+# The shop promises five seconds on a machine that is not busy with other tests.
+BACK_SECONDS = 5 * 4
+
 
 def request(shop: Shop, method: str, path: str, body: object = None) -> tuple[int, Any]:
     connection = HTTPConnection("127.0.0.1", shop.port, timeout=30)
@@ -44,11 +47,13 @@ def test_are_started_again_with_the_data(data_dir: Path, killed: tuple[str, ...]
     assert status == 201
     before = {name: pid_of[name](data_dir) for name in killed}
     workers = shop.workers()
+    died = time.monotonic()
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
     for name, pid in before.items():
         shop.until_it_says(f"{name} (process {pid}) has died and is started again")
         shop.until_it_says(f"{name} is back after")
+        assert time.monotonic() - died < BACK_SECONDS
         assert pid_of[name](data_dir) != pid
     wait_for(lambda: is_whole(shop), "the workers to reach their servers")
     assert request(shop, "GET", f"/categories/{kept['id_key']}") == (200, kept)
@@ -57,6 +62,21 @@ def test_are_started_again_with_the_data(data_dir: Path, killed: tuple[str, ...]
     assert shop.end() == 0
     assert processes_of(data_dir) == {}
     assert "Traceback" not in shop.output
+
+
+def test_one_that_dies_again_and_again_ends_the_shop(own_data_dir: Path) -> None:
+    shop = Shop("main.py", own_data_dir).until_it_answers()
+    for _ in range(4):
+        pid = valkey_pid(own_data_dir)
+        os.kill(pid, signal.SIGKILL)
+        shop.until_it_says(f"Valkey (process {pid}) has died")
+        wait_for(lambda: shop.output.count("has died") == shop.output.count("Valkey is back"), "Valkey to be back")
+    os.kill(valkey_pid(own_data_dir), signal.SIGKILL)
+    assert shop.exit_code() == 1
+    assert "Valkey has died 5 times within a minute" in shop.output.splitlines()[-1]
+    assert shop.output.count("has died and is started again") == 5
+    assert "Traceback" not in shop.output
+    assert processes_of(own_data_dir) == {}
 
 
 def test_one_that_is_frozen_is_left_alone(data_dir: Path) -> None:

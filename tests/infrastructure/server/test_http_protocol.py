@@ -344,6 +344,20 @@ async def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(
     connection.end()
 
 
+async def test_uvicorn_s_own_protocol_for_which_operators_are_told_to_ask_reads_the_body_too() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async with served(app, http="h11") as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: shop\r\n%bContent-Length: 4\r\n\r\nbody" % OFFERS["h2c"])
+        await reader.readuntil(b"\r\n\r\n")
+        assert b"body" in await reader.readuntil(b"body")
+        writer.close()
+
+
 async def test_an_offer_does_not_hide_a_body_that_cannot_be_delimited() -> None:
     connection = Connection(forgetful())
     await connection.feed(b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: gzip\r\n%b\r\nbody" % OFFERS["h2c"])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.database.migrations import MIGRATION_LOCK, heads, history_statement, migrate
+from infrastructure.database.migration_steps import MIGRATION_LOCK
+from infrastructure.database.migrations import heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.server.stop_requests import StopRequests
 from tests.infrastructure.processes import Shop, free_port, postgres_pid, processes_of, wait_for
@@ -116,9 +117,20 @@ class TestStopping:
 
 
 def test_variables_of_libpq_do_not_lead_to_another_server(data_dir: Path) -> None:
-    shop = Shop("main.py", data_dir, PGHOSTADDR="127.0.0.1", PGSERVICE="another").until_it_answers()
+    odd = {"PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "scram-sha-256", "PGCHANNELBINDING": "require"}
+    strict = {"PGSSLMODE": "verify-full", "PGGSSENCMODE": "require", "PGPASSFILE": "/nowhere", "PGPORT": "1"}
+    shop = Shop("main.py", data_dir, PGHOSTADDR="127.0.0.1", PGSERVICE="another", **odd, **strict).until_it_answers()
     assert get(shop, "/products") == (200, b"[]\n")
     assert shop.end() == 0
+
+
+def test_more_workers_than_the_embedded_server_has_connections_for_is_one_line(data_dir: Path) -> None:
+    shop = Shop("main.py", data_dir, UVICORN_WORKERS="1", DB_POOL_SIZE="1000").until_it_answers()
+    assert get(shop, "/products") == (200, b"[]\n")
+    assert shop.end() == 0
+    (line,) = (line for line in shop.output.splitlines() if line.startswith("Warning"))
+    assert "max_connections of the embedded server" in line
+    assert "UVICORN_WORKERS=1 and DB_POOL_SIZE=192" in line
 
 
 class TestKilled:

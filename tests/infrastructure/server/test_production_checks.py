@@ -216,7 +216,7 @@ def test_what_waiting_does_not_change_is_not_waited_for(servers: ServerUrls, dat
     ],
 )
 def test_what_ends_the_wait(text: str, final: bool) -> None:
-    assert is_final(DBAPIError("", None, psycopg2.OperationalError(text))) is final
+    assert is_final(DBAPIError("", None, psycopg2.OperationalError(text)), "postgresql://") is final
 
 
 @pytest.mark.unit
