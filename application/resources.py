@@ -17,20 +17,24 @@ from config.settings import Settings
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
-from infrastructure.database.change_listener import ANNOUNCEMENT, ChangeListener
+from infrastructure.database.change_listener import ANNOUNCEMENT, CATALOG, ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
+from infrastructure.mail.delivery import MailDelivery
+from infrastructure.mail.mail_folder import MailFolder, mail_folder
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.file_limit import room_for_connections
+from repositories.outgoing_mail import MAILS
 from security.access_token import AccessTokens
 from security.secret_keys import key_ring
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
 from services.identity.authenticator import Authenticator
+from services.identity.outgoing_mail import Mailer
 from services.identity.route_limits import RouteLimits
 
 log = logging.getLogger("shop.lifecycle")
@@ -39,8 +43,13 @@ PURGE_SECONDS = 600.0
 RECORD_SECONDS = 1.0
 
 
-def _access_tokens(settings: Settings) -> AccessTokens:
-    return AccessTokens(key_ring(settings), settings.access_token_minutes)
+def _mail_delivery(settings: Settings) -> MailDelivery:
+    if settings.smtp_url is not None:
+        # Most shops on a machine of a developer never load it.
+        from infrastructure.mail.smtp_server import SmtpServer
+
+        return SmtpServer(settings.smtp_url)
+    return MailFolder(mail_folder(settings))
 
 
 class AppResources:
@@ -65,9 +74,12 @@ class AppResources:
         )
         self.executor = Executor(self.database, self.cache)
         self.route_limits = RouteLimits(self.gateway, settings, secret)
-        self.access_tokens = cache(partial(_access_tokens, settings))
+        self.key_ring = cache(partial(key_ring, settings))
+        self.access_tokens = cache(lambda: AccessTokens(self.key_ring(), settings.access_token_minutes))
         self.authenticator = Authenticator(self.executor, self.access_tokens)
-        self.change_listener = ChangeListener(self.database.url, self.cache.invalidate_all, self.database.ping)
+        self.mailer = Mailer(self.database, settings, self.key_ring, _mail_delivery(settings))
+        heard = {CATALOG: self.cache.invalidate_all, MAILS: self.mailer.wake}
+        self.change_listener = ChangeListener(self.database.url, heard, self.database.ping)
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(routes, settings.api_prefix)
 
@@ -83,7 +95,7 @@ class AppResources:
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
-            jobs = [self._purge_old_replies(), self._record_state(), self.change_listener.listen()]
+            jobs = [self._purge_old_replies(), self._record_state(), self.change_listener.listen(), self.mailer.run()]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
                 jobs.append(report_start(self.database, self.gateway, redis_uri(self.settings)))

@@ -5,6 +5,7 @@ A text with one plain meaning is taken in its plain form. An error says what the
 
 import ipaddress
 import re
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ _LARGEST_COUNT = 1_000_000_000
 _HIGHEST_PORT = 65_535
 
 _A_DAY = 86_400
+_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _FEWEST_SECRET_BYTES = 32
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -189,12 +191,37 @@ def _smtp_url(value: object) -> object:
         return value
     try:
         parts = urlsplit(value.strip())
-        is_usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+        is_usable = (
+            parts.scheme in ("smtp", "smtps")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and parts.path in ("", "/")
+            and not (parts.query or parts.fragment or (parts.password and not parts.username))
+            and not re.search(r"\s", value.strip())
+        )
     except ValueError:
         is_usable = False
     if not is_usable:
         raise ValueError("a URL such as smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465")
     return value.strip()
+
+
+def _mail_from(value: object) -> object:
+    """One address, with or without a name before it."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    message = EmailMessage()
+    try:
+        message["From"] = text
+        (address,) = message["From"].addresses
+        # The domain is also in the ids of mails, and what the shop calls itself at the mail server.
+        is_usable = not message["From"].defects and bool(address.username) and bool(_DOMAIN.fullmatch(address.domain))
+    except (ValueError, IndexError):
+        is_usable = False
+    if not is_usable or not address.addr_spec.isascii():
+        raise ValueError("an e-mail address, such as shop@example.com or Shop <shop@example.com>")
+    return text
 
 
 def _shop_url(value: object) -> object:
@@ -255,6 +282,7 @@ RedisPrefix = Annotated[str, AfterValidator(_redis_prefix)]
 RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
+MailFrom = Annotated[str, BeforeValidator(_mail_from)]
 ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
 # How many calls within how many seconds.
 Rate = Annotated[tuple[int, int], BeforeValidator(_rate)]

@@ -26,6 +26,7 @@ from config.setting_types import (
     Folder,
     Host,
     Lower,
+    MailFrom,
     Network,
     Networks,
     Origins,
@@ -132,7 +133,7 @@ class Settings(BaseModel):
     docs: Boolean = True
     metrics_open: Boolean = False
     smtp_url: SmtpUrl | None = None
-    mail_from: str = "shop@localhost"
+    mail_from: MailFrom = "shop@localhost"
     shop_url: ShopUrl | None = None
     rate_limit_calls_authenticated: Count = 1000
     rate_limit_login: Rate = (5, 60)

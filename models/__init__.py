@@ -11,6 +11,7 @@ from models.client import Client
 from models.idempotency_key import IdempotencyKey
 from models.order import Order
 from models.order_detail import OrderDetail
+from models.outgoing_mail import OutgoingMail
 from models.product import Product
 from models.review import Review
 from models.stock_movement import StockMovement
@@ -30,6 +31,7 @@ __all__ = [
     "IdempotencyKey",
     "Order",
     "OrderDetail",
+    "OutgoingMail",
     "Product",
     "Review",
     "Row",

@@ -6,16 +6,27 @@ mail is rendered when it is sent.
 
 import base64
 import hashlib
+from collections.abc import Iterator
 
 from security.secret_keys import KeyRing
 
 
 def account_token(key_ring: KeyRing, purpose: str, token_id: int) -> str:
     """The token of the row with this key, for this purpose."""
-    mac = key_ring.mac("account token " + purpose, str(token_id))
-    return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+    return next(_tokens(key_ring, purpose, token_id))
+
+
+def stored_token(key_ring: KeyRing, purpose: str, token_id: int, stored_hash: bytes) -> str | None:
+    """The token of the row that stores this hash, whichever key of the ring has made it; None if none has."""
+    return next((token for token in _tokens(key_ring, purpose, token_id) if token_hash(token) == stored_hash), None)
 
 
 def token_hash(token: str) -> bytes:
     """What is stored of a token."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def _tokens(key_ring: KeyRing, purpose: str, token_id: int) -> Iterator[str]:
+    """The token as each key of the ring makes it, the present one first."""
+    for mac in key_ring.macs("account token " + purpose, str(token_id)):
+        yield base64.urlsafe_b64encode(mac).decode().rstrip("=")

@@ -34,13 +34,15 @@ class KeyRing:
 
     def mac(self, purpose: str, content: str) -> bytes:
         """The message authentication code of `content`, by the present key."""
-        return hmac.digest(self.signing(purpose), content.encode(), "sha256")
+        return next(self.macs(purpose, content))
+
+    def macs(self, purpose: str, content: str) -> Iterator[bytes]:
+        """The codes of `content` by all keys, that of the present one first."""
+        return (hmac.digest(key, content.encode(), "sha256") for key in self.verifying(purpose))
 
     def is_mac(self, purpose: str, content: str, mac: bytes) -> bool:
         """Whether `mac` is that of `content` by any key."""
-        return any(
-            hmac.compare_digest(hmac.digest(key, content.encode(), "sha256"), mac) for key in self.verifying(purpose)
-        )
+        return any(hmac.compare_digest(code, mac) for code in self.macs(purpose, content))
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:

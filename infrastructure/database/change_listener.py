@@ -1,12 +1,12 @@
-"""What PostgreSQL tells the shop of changes that it has not made itself: by SQL, by another program, by a migration.
+"""What PostgreSQL tells the shop of changes that a worker has not made itself: by SQL, by another program, by a migration.
 
-Triggers notify a channel of whatever changes the catalog, unless the connection says that it tells the caches by
+Triggers notify the channel of the catalog of whatever changes it, unless the connection says that it tells the caches by
 itself, as those of the shop's workers do. Each worker listens, on a connection of its own.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import psycopg
@@ -19,12 +19,13 @@ log = logging.getLogger("shop.database")
 # What a connection says of itself whose statements need not be told.
 NOTIFIES_CACHES = "SET shop.tells_caches = on"
 
+CATALOG = "shop_catalog"
+
 # A worker tells the others so when it cannot tell Redis what it has changed. There is nothing that a disk must keep.
 ANNOUNCEMENT = Prepared(
     "announce_changes", "SELECT set_config('synchronous_commit', 'off', true), pg_notify('shop_catalog', '')"
 )
 
-_LISTEN = "LISTEN shop_catalog"
 _RECONNECT_SECONDS = 1.0
 # A connection at rest is asked as often whether it lives: a network that drops it does not say so.
 _CHECK_SECONDS = 5.0
@@ -32,15 +33,18 @@ _ANSWER_SECONDS = 3.0
 
 
 class ChangeListener:
-    """Listens on one connection, for one event loop, and calls `heard` when something was told.
+    """Listens on one connection, for one event loop, and calls what `heard` has for the channel on which something was told.
 
-    Several notices that come together are one. `heard` is also called after every connect: nobody knows what was
-    told before. `look` finds out whether the database is there, also while nobody else asks: it is called when the
+    Several notices that come together are one. All of `heard` are also called after every connect: nobody knows what
+    was told before. `look` finds out whether the database is there, also while nobody else asks: it is called when the
     connection breaks, and when there is another.
     """
 
     def __init__(
-        self, url: str, heard: Callable[[], Awaitable[None]], look: Callable[[], Awaitable[object]] | None = None
+        self,
+        url: str,
+        heard: Mapping[str, Callable[[], Awaitable[None]]],
+        look: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._url, self._heard, self._look = url, heard, look
 
@@ -57,13 +61,16 @@ class ChangeListener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        async with await async_connection.connect(self._url, _LISTEN, "shop notices") as connection:
+        listen = "; ".join(f"LISTEN {channel}" for channel in self._heard)
+        async with await async_connection.connect(self._url, listen, "shop notices") as connection:
             await self._look_after_it()
-            await self._heard()
+            told = set(self._heard)
             while True:
-                if [one async for one in connection.notifies(timeout=_CHECK_SECONDS, stop_after=1)]:
-                    await self._heard()
-                else:
+                for channel in told:
+                    await self._heard[channel]()
+                notices = connection.notifies(timeout=_CHECK_SECONDS, stop_after=1)
+                told = {notice.channel async for notice in notices}
+                if not told:
                     with async_connection.cut_after(connection, _ANSWER_SECONDS, "no answer in time"):
                         await connection.execute("SELECT 1")
 

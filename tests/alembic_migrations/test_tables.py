@@ -38,6 +38,7 @@ REFERENCES = {
     ("users", "client_id", "clients"),
     ("user_sessions", "user_id", "users"),
     ("account_tokens", "user_id", "users"),
+    ("outgoing_mails", "token_id", "account_tokens"),
 }
 INDEXED = {
     ("products", "name"),

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import read_settings
 from infrastructure.database import change_listener as notices_module
-from infrastructure.database.change_listener import ChangeListener
+from infrastructure.database.change_listener import CATALOG, ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.alembic_migrations.history import OLD_ROWS
@@ -50,7 +50,7 @@ class Ear:
 def listening(url: str, scenario: Callable[[Ear], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         ear = Ear()
-        task = asyncio.create_task(ChangeListener(url, ear.hear).listen())
+        task = asyncio.create_task(ChangeListener(url, {CATALOG: ear.hear}).listen())
         try:
             await ear.heard(1)
             await scenario(ear)
@@ -150,9 +150,26 @@ def test_a_failure_to_pass_it_on_does_not_end_the_listening(url: str) -> None:
                 raise RuntimeError("nobody there")
 
         hear: Callable[[], Awaitable[None]] = fail_first
-        task = asyncio.create_task(ChangeListener(url, hear).listen())
+        task = asyncio.create_task(ChangeListener(url, {CATALOG: hear}).listen())
         await ear.heard(2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_each_channel_has_its_own_ear(url: str) -> None:
+    async def run() -> None:
+        catalog, mails = Ear(), Ear()
+        task = asyncio.create_task(ChangeListener(url, {CATALOG: catalog.hear, "shop_mails": mails.hear}).listen())
+        try:
+            await catalog.heard(1)
+            await mails.heard(1)
+            await asyncio.to_thread(execute, url, "SELECT pg_notify('shop_mails', '')")
+            await mails.heard(2)
+            assert catalog.count == 1
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())

@@ -1,0 +1,172 @@
+"""Outbox of mails: the transaction that a mail is about stores it, and the workers send what was committed.
+
+So no mail is lost, and none is about what was rolled back. A worker takes a mail for a while, hands it over and then
+deletes it. One that dies in between leaves it to the others: a mail may be sent twice, then with the same Message-ID.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import default
+from functools import partial
+from typing import TypeVar
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from infrastructure.database.engine import Database
+from infrastructure.database.sqlstate import DatabaseUnavailable
+from infrastructure.mail.delivery import MailDelivery, MailRefused
+from repositories.outgoing_mail import ANY_DUE, DueMail, OutgoingMailRepository
+from security.account_token import stored_token
+from security.secret_keys import KeyRing
+from services.identity.mail_texts import MailToken, mail_text
+
+log = logging.getLogger("shop.mail")
+
+T = TypeVar("T")
+
+# As often a worker looks for mails that it was not told of: those to be tried again, and those of workers that died.
+_LOOK_SECONDS = 5.0
+# So long a mail is one worker's: longer than every attempt to hand it over.
+_TAKEN_SECONDS = 120.0
+# Lines as long as they may be, so that a link stays readable in the file of a mail.
+_POLICY = default.clone(max_line_length=900)
+# A mail that is on its way when the worker ends has so much time left.
+_LAST_SECONDS = 3.0
+
+
+def send_later(
+    session: Session, template: str, recipient: str, values: Mapping[str, str], token_id: int | None = None
+) -> None:
+    """Have a mail sent to `recipient` once the transaction of `session` is committed.
+
+    `template` is one of `services.identity.mail_texts`, and `values` what it names, such as the user name. The token is
+    the row of `account_tokens`, and a mail whose token is gone is not sent.
+    """
+    OutgoingMailRepository(session).add(template, recipient, values, token_id)
+
+
+class Mailer:
+    """Sends the mails that are due, together with the other workers of all launchers."""
+
+    def __init__(
+        self, database: Database, settings: Settings, key_ring: Callable[[], KeyRing], delivery: MailDelivery
+    ) -> None:
+        self._database, self._settings, self._delivery = database, settings, delivery
+        # The keys are read when the first mail needs them.
+        self._key_ring = key_ring
+        self._woken = asyncio.Event()
+        # Whether mails wait because the last one could not be handed over, which is logged once.
+        self._is_stuck = False
+
+    async def wake(self) -> None:
+        """Look at once: a mail may have been committed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send what is due until cancelled; with nothing to do, one small question every few seconds."""
+        while True:
+            self._woken.clear()
+            try:
+                while await self._any_due() and await self.send_next():
+                    pass
+            except DatabaseUnavailable:
+                log.debug("The database is away: mails wait")
+            except SQLAlchemyError as error:
+                log.warning("Mails cannot be read: %s", type(error).__name__)
+            except Exception:
+                log.exception("Mails cannot be sent")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._woken.wait()
+
+    async def send_next(self) -> bool:
+        """Send one mail that is due; False if there is none."""
+        mail = await self._transact(lambda mails: mails.take(_TAKEN_SECONDS))
+        if mail is None:
+            return False
+        sending = asyncio.create_task(self._send(mail))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending}, timeout=_LAST_SECONDS)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
+        return True
+
+    async def _any_due(self) -> bool:
+        rows = await self._database.probe.ask(ANY_DUE)
+        # Without a connection for this question, those of the threads have the answer.
+        return rows is None or bool(rows)
+
+    async def _send(self, mail: DueMail) -> None:
+        try:
+            if not mail.is_void:
+                await self._delivery.deliver(self._message(mail))
+                log.info("Mail %d is sent: %s", mail.id_key, mail.template)
+        except MailRefused as error:
+            log.warning("Mail %d is given up (%s): %s", mail.id_key, mail.template, error)
+        except (OSError, KeyError) as error:
+            await self._failed(mail, error)
+            return
+        if self._is_stuck and not mail.is_void:
+            self._is_stuck = False
+            log.info("Mails are sent again")
+        await self._transact(lambda mails: mails.remove(mail.id_key))
+
+    async def _failed(self, mail: DueMail, error: OSError | KeyError) -> None:
+        if mail.is_old:
+            log.error("Mail %d is given up after a day (%s): %s", mail.id_key, mail.template, error)
+            await self._transact(lambda mails: mails.remove(mail.id_key))
+            return
+        if not self._is_stuck:
+            self._is_stuck = True
+            log.warning("Mail %d waits for another attempt (%s): %s", mail.id_key, mail.template, error)
+        await self._transact(lambda mails: mails.postpone(mail.id_key))
+
+    def _message(self, mail: DueMail) -> EmailMessage:
+        """The mail. Raises `MailRefused` or `KeyError` for one that cannot be written."""
+        token = None
+        if mail.token is not None:
+            secret = stored_token(self._key_ring(), mail.token.purpose, mail.token.id_key, mail.token.secret_hash)
+            if secret is None:
+                raise MailRefused("its token was made with another key of SECRET_KEYS")
+            token = MailToken(secret, mail.token.expires_at)
+        settings = self._settings
+        subject, text = mail_text(mail.template, mail.fields, shop_address(settings), settings.api_prefix, token)
+        message = EmailMessage(_POLICY)
+        message["From"] = settings.mail_from
+        message["To"] = _address(mail.recipient)
+        message["Subject"] = subject
+        message["Date"] = mail.created_at
+        domain = message["From"].addresses[0].domain
+        message["Message-ID"] = f"<shop-{mail.id_key}-{int(mail.created_at.timestamp() * 1000):x}@{domain}>"
+        # Programs that answer mails leave this one alone (RFC 3834).
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        return message
+
+    async def _transact(self, work: Callable[[OutgoingMailRepository], T]) -> T:
+        transaction = partial(self._database.transact, lambda session: work(OutgoingMailRepository(session)))
+        return await self._database.run(transaction)
+
+
+def shop_address(settings: Settings) -> str:
+    """The address of the shop for links: SHOP_URL, which the launcher sets to where it listens if nobody else has."""
+    return settings.shop_url or f"http://{settings.api_host or '127.0.0.1'}:{settings.api_port}"
+
+
+def _address(recipient: str) -> Address:
+    """The recipient, with the domain in its ASCII form. Raises `MailRefused` for what is no address."""
+    try:
+        checked = validate_email(recipient, check_deliverability=False, globally_deliverable=False)
+        return Address(username=checked.local_part, domain=checked.ascii_domain)
+    except (EmailNotValidError, ValueError):
+        raise MailRefused("the recipient is no e-mail address") from None
