@@ -5,8 +5,9 @@ executor a function of a session, and makes a response of its result.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from controllers.entity_routes import EntityRoutes
 from controllers.idempotency import keyed_request
 from controllers.pagination import Params, complete_page, rendered_page, rendered_rows, rendered_size
+from controllers.policies import principal_of
 from controllers.preconditions import preconditions_of
 from controllers.preferences import preferred
 from controllers.reads import AnyRead, CachedPage, CachedRead, FreshRead
@@ -57,6 +59,7 @@ class BaseController(EntityRoutes):
                 f"create_{self.singular}",
                 body=self.create_schema,
                 refusals=creation(self.service),
+                owner=self.service.repository_type.owner,
             ),
             self.route(
                 "GET",
@@ -102,11 +105,13 @@ class BaseController(EntityRoutes):
         def rendered(row: Sequence[Any]) -> RenderedResponse:
             return rendered_fields(dict(zip(self.fields, row, strict=True)), query)
 
-        row_query = self.service.row_query(id_key, self.fields).map(rendered)
+        visible = self.service.visible_to(principal_of(request))
+        row_query = self.service.row_query(id_key, self.fields, visible).map(rendered)
         resource, caching = self.service.resource, self.service.caching
         if caching is None:
             return await self.respond(request, FreshRead(executor_of(request), row_query, self.cache_control))
-        key = build_key(resource, "id", id_key, **_selected_fields(query))
+        # What differs by who asks is another entry. What everybody sees has the key that it has without identities.
+        key = build_key(resource, "id", id_key, **_selected_fields(query), **visible)
         entry = Entry(key, (row_tag(resource, id_key),), caching.ttl)
         return await self.respond(request, CachedRead(executor_of(request), entry, row_query, self.cache_control))
 
@@ -117,11 +122,13 @@ class BaseController(EntityRoutes):
             return row_reply(201, row, self.fields, self.location(row.id_key))
 
         def work(session: Session) -> Reply:
-            return created(self.service(session).create(body.sent()))
+            return created(self.service(session, principal).create(body.sent()))
 
-        keyed = await keyed_request(request)
-        # With an Idempotency-Key the transaction also keeps the reply, so that it has several statements.
-        single_statement = self.service.single_statement(body.sent()) if keyed is None else None
+        keyed, principal = await keyed_request(request), principal_of(request)
+        # With an Idempotency-Key the transaction also keeps the reply, and of a customer more is checked than the database
+        # can, so that it has several statements.
+        is_one = keyed is None and not principal.is_customer
+        single_statement = self.service.single_statement(body.sent()) if is_one else None
         return await self.write_single_statement(request, single_statement, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
@@ -129,7 +136,8 @@ class BaseController(EntityRoutes):
         conditions = preconditions_of(request)
 
         def work(session: Session) -> Reply:
-            return row_reply(200, self.service(session).update(id_key, body.sent(), conditions), self.fields)
+            service = self.service(session, principal_of(request))
+            return row_reply(200, service.update(id_key, body.sent(), conditions), self.fields)
 
         return await self.write(request, work)
 
@@ -138,7 +146,7 @@ class BaseController(EntityRoutes):
         conditions = preconditions_of(request)
 
         def work(session: Session) -> Reply:
-            self.service(session).delete(id_key, conditions)
+            self.service(session, principal_of(request)).delete(id_key, conditions)
             return Reply(204)
 
         return await self.write(request, work)
@@ -153,12 +161,13 @@ class BaseController(EntityRoutes):
             return rendered_page(page, self.fields, query, self.path, params)
 
         executor, caching = executor_of(request), self.service.caching
-        if caching is not None and query.is_plain:
+        visible = self.service.visible_to(principal_of(request))
+        if caching is not None and query.is_plain and not visible:
             return self._cached_page(executor, query, params)
-        page = self.service.page_query(query, self.fields).map(rendered)
+        page = self.service.page_query(query, self.fields, visible).map(rendered)
         if caching is None:
             return FreshRead(executor, page, self.cache_control)
-        entry = page_entry(self.list_key(query), self.service.resource, caching.ttl)
+        entry = page_entry(self.list_key(query, visible), self.service.resource, caching.ttl)
         return CachedRead(executor, entry, page, self.cache_control)
 
     def _cached_page(self, executor: Executor, query: ListQuery, params: Params) -> CachedPage:
@@ -191,8 +200,8 @@ class BaseController(EntityRoutes):
         known, sent = type(query).model_fields, request.query_params.multi_items()
         return [(name, text.strip()) for name, text in sent if name in known and not is_blank(text)]
 
-    def list_key(self, query: ListQuery) -> str:
-        """The cache key of a list: `products:list:skip:0:limit:100`, then the other parameters.
+    def list_key(self, query: ListQuery, visible: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """The cache key of a list: `products:list:skip:0:limit:100`, then the other parameters and which rows are visible.
 
         With a prefix the path is part of it, because links contain it: shops with several prefixes may share one Redis.
         """
@@ -202,7 +211,7 @@ class BaseController(EntityRoutes):
         order = {} if query.sort is None else {"sort": query.sort}
         asked = {**paging, **order, **_selected_fields(query), **query.filters()}
         below = {} if self.path == f"/{self.service.resource}" else {"path": self.path}
-        return build_key(self.service.resource, "list", **asked, **below)
+        return build_key(self.service.resource, "list", **asked, **below, **visible)
 
     @staticmethod
     async def respond(request: Request, read: AnyRead) -> Response:

@@ -11,11 +11,12 @@ from controllers.idempotency import keyed_request
 from controllers.openapi import operation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from controllers.policies import principal_of
 from controllers.responses import reply
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.checkout import Checkout, PlacedOrderRead
 from security.policy import needs
-from services.checkout import CheckoutService, PlacedOrder, single_statement
+from services.checkout import CheckoutService, PlacedOrder, require_permitted, single_statement
 from services.declared_errors import refusals_of
 from services.idempotency import Reply
 
@@ -55,15 +56,21 @@ class CheckoutController(OrderController):
                 },
                 refusals=refusals_of(CheckoutService.place),
                 policy=needs("orders:write", or_own=True),
+                owner=self.service.repository_type.owner,
             )
         ]
 
     async def checkout(self, request: Request, body: Any) -> Response:
-        """Takes the goods from the stock at the shop's prices and numbers the bill. A refusal changes nothing."""
+        """Takes the goods from the stock at the shop's prices and numbers the bill. A refusal changes nothing.
+
+        A customer may leave out `client_id`, and may not send `discount`, `bill_number` or `date`.
+        """
 
         def work(session: Session) -> Reply:
-            return self._placed(CheckoutService(session).place(body))
+            return self._placed(CheckoutService(session, principal).place(body))
 
+        principal = principal_of(request)
+        require_permitted(body, principal)
         keyed = await keyed_request(request)
         return await self.write_single_statement(
             request, single_statement(body, keyed, self.location("")), self._placed, work, keyed

@@ -36,6 +36,7 @@ class EntityRoutes:
     example: ClassVar[dict[str, Any]]
 
     def __init__(self, prefix: str = "") -> None:
+        self._require_owner()
         self.path = f"{prefix}/{self.service.resource}"
         self.fields = tuple(self.read_schema.model_fields)
         self.plural = self.service.resource
@@ -59,11 +60,12 @@ class EntityRoutes:
         query: type[ListQuery] | None = None,
         refusals: Errors = frozenset(),
         policy: Policy | None = None,
+        owner: str | None = None,
     ) -> ShopRoute:
         """A documented route. Defaults follow from the method and the entity.
 
         Of `query` it takes the parameters that hold for a single row. `refusals` are the errors that the services
-        declare (see `services.declared_errors`).
+        declare (see `services.declared_errors`). `owner` is the field of the body that customers may leave out.
         """
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else response_schema or self.read_schema
@@ -91,6 +93,7 @@ class EntityRoutes:
             policy=policy or self._policy_of(method),
             openapi_options=openapi_options,
             query_fields=frozenset() if query is None else query.single_row_parameters,
+            owner=owner,
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
         )
@@ -172,6 +175,14 @@ class EntityRoutes:
         if query is not None:
             extra["parameters"] = [*row_parameters(query), *extra["parameters"]]
         return extra
+
+    def _require_owner(self) -> None:
+        """Raise `RuntimeError` where customers are let in to what is theirs, and nothing says whose the rows are."""
+        policies = (self.reads, self.writes, *self.policies.values())
+        if any(policy.or_own or policy.own_only for policy in policies) and not self.service.has_owners():
+            raise RuntimeError(
+                f"Customers may call {self.service.resource}: whose are the rows? Its repository says it"
+            )
 
     def row_example(self) -> dict[str, Any]:
         """The example of a stored row."""

@@ -2,15 +2,20 @@
 
 import asyncio
 import re
+from hashlib import sha256
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
+from controllers.policies import principal_of
 from services.fingerprint import fingerprint
 from services.idempotency import KeyedRequest
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
+
+# The length of the column that keeps it.
+_LONGEST_KEPT = 255
 
 # The fingerprint of a longer body is computed in a thread, so that other requests need not wait for it.
 _INLINE_BYTES = 32 * 1024
@@ -50,5 +55,17 @@ def key_of(request: Request) -> str | None:
 
 
 def under_key(request: Request, key: str, digest: bytes) -> KeyedRequest:
-    """The request under its key, with its fingerprint."""
-    return KeyedRequest(key, digest, request.scope.get("path", ""), request.scope.get("shop.request_id"))
+    """The request under its key, with its fingerprint. The key is the caller's: the same of another caller is another."""
+    bound = bound_key(key, principal_of(request).actor)
+    return KeyedRequest(bound, digest, request.scope.get("path", ""), request.scope.get("shop.request_id"))
+
+
+def bound_key(key: str, actor: str | None) -> str:
+    """The text that a key of `actor` is kept under. A key has no space, so that no two callers share one.
+
+    A key that would be too long with the caller before it is replaced by its digest, which two spaces tell from a key.
+    """
+    if actor is None:
+        return key
+    bound = f"{actor} {key}"
+    return bound if len(bound) <= _LONGEST_KEPT else f"{actor}  {sha256(key.encode()).hexdigest()}"

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from controllers.base import BaseController, executor_of
 from controllers.bill import BillController
+from controllers.client import ClientController
 from controllers.pagination import Params, list_headers, rendered_list
+from controllers.policies import principal_of
 from controllers.reads import FreshRead
 from controllers.responses import as_dict, rendered_fields, row_reply, tagged_row
 from controllers.routing import ROW, RowId, parse_query
@@ -31,12 +33,21 @@ from schemas.order import (
     OrderUpdate,
 )
 from security.policy import needs
+from security.principal import Principal
 from services.client import ClientService
 from services.declared_errors import refusals_of
 from services.expanded_orders import ExpandedOrders, Place, expand, in_pieces
 from services.idempotency import Reply
+from services.identity.authorization import authorize
 from services.order import BILL_FIELDS, OrderService
 from services.returns import ReturnService
+
+# Who may see the objects inside an order. Its details go with it.
+_POLICIES = {
+    "order_details": needs("orders:read", or_own=True),
+    "bill": BillController.reads,
+    "client": ClientController.reads,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +128,26 @@ class OrderController(BaseController):
     async def list_rows(self, request: Request) -> Response:
         """A page of the orders that all the filters fit, each with what `expand` asks for inside it."""
         query: OrderQuery = parse_query(request, OrderQuery)
+        principal = self._expanding(request, query)
         params = self.link_params(request, query)
 
         def work(session: Session) -> RenderedResponse | StreamedPage:
-            page = OrderService.page_query(query, self.fields)(session)
-            return self._page(session, query, page, self.path, params)
+            page = OrderService.page_query(query, self.fields, OrderService.visible_to(principal))(session)
+            return self._page(session, query, page, self.path, params, principal)
 
         return await self._respond_with_page(request, query, work)
 
     async def list_of_client(self, request: Request, id_key: RowId) -> Response:
         """As the list of orders, within those of the client."""
         query: ClientOrdersQuery = parse_query(request, ClientOrdersQuery)
+        principal = self._expanding(request, query)
         path, params = f"{self.prefix}/clients/{id_key}/orders", self.link_params(request, query)
 
         def work(session: Session) -> RenderedResponse | StreamedPage:
-            ClientService.row_query(id_key, ("id_key",))(session)
-            page = OrderService.page_query(query, self.fields, client_id=id_key)(session)
-            return self._page(session, query, page, path, params)
+            ClientService.row_query(id_key, ("id_key",), ClientService.visible_to(principal))(session)
+            visible = OrderService.visible_to(principal)
+            page = OrderService.page_query(query, self.fields, visible, client_id=id_key)(session)
+            return self._page(session, query, page, path, params, principal)
 
         return await self._respond_with_page(request, query, work)
 
@@ -142,27 +156,47 @@ class OrderController(BaseController):
         query: OrderQuery = parse_query(request, OrderQuery)
         if not query.expand:
             return await super().get_row(request, id_key)
+        principal = self._expanding(request, query)
 
         def work(session: Session) -> RenderedResponse:
-            row = OrderService.row_query(id_key, self.fields)(session)
-            expanded = expand(session, [row], query.expand)
+            row = OrderService.row_query(id_key, self.fields, OrderService.visible_to(principal))(session)
+            expanded = expand(session, [row], query.expand, principal)
             if expanded is not None:
                 return rendered_fields(as_dict(row, self.fields) | expanded[0], query)
-            return tagged_row(self._in_pieces(session, query, [row]).of_one(session), row.id_key, row.updated_at)
+            pieces = self._in_pieces(session, query, [row], principal)
+            return tagged_row(pieces.of_one(session), row.id_key, row.updated_at)
 
         return await self.respond(request, FreshRead(executor_of(request), work))
 
+    @staticmethod
+    def _expanding(request: Request, query: ClientOrdersQuery) -> Principal:
+        """The caller, who may read what they ask to be shown inside the orders. Raises `Forbidden`."""
+        principal = principal_of(request)
+        for name in query.expand:
+            authorize(_POLICIES[name], principal)
+        return principal
+
     def _page(
-        self, session: Session, query: ClientOrdersQuery, page: Page, path: str, params: Params
+        self,
+        session: Session,
+        query: ClientOrdersQuery,
+        page: Page,
+        path: str,
+        params: Params,
+        principal: Principal,
     ) -> RenderedResponse | StreamedPage:
-        expanded = expand(session, page.rows, query.expand)
+        expanded = expand(session, page.rows, query.expand, principal)
         if expanded is None:
-            return StreamedPage(self._in_pieces(session, query, page.rows), list_headers(page, query, path, params))
+            pieces = self._in_pieces(session, query, page.rows, principal)
+            return StreamedPage(pieces, list_headers(page, query, path, params))
         content = [as_dict(row, self.fields) | more for row, more in zip(page.rows, expanded, strict=True)]
         return rendered_list(content, page, query, path, params)
 
-    def _in_pieces(self, session: Session, query: ClientOrdersQuery, orders: Sequence[Any]) -> ExpandedOrders:
-        return in_pieces(session, orders, [query.shown(as_dict(row, self.fields)) for row in orders], query.expand)
+    def _in_pieces(
+        self, session: Session, query: ClientOrdersQuery, orders: Sequence[Any], principal: Principal
+    ) -> ExpandedOrders:
+        rows = [query.shown(as_dict(row, self.fields)) for row in orders]
+        return in_pieces(session, orders, rows, query.expand, principal)
 
     async def _respond_with_page(
         self, request: Request, query: ClientOrdersQuery, work: Callable[[Session], RenderedResponse | StreamedPage]
@@ -183,8 +217,9 @@ class OrderController(BaseController):
     # -- writing -----------------------------------------------------------------------------------
 
     async def cancel(self, request: Request, id_key: RowId) -> Response:
-        """All its goods go back to the stock, once; its details stay."""
-        return await self.write(request, lambda session: self._reply(OrderService(session).cancel(id_key)))
+        """All its goods go back to the stock, once; its details stay. A customer may cancel while it is PENDING."""
+        principal = principal_of(request)
+        return await self.write(request, lambda session: self._reply(OrderService(session, principal).cancel(id_key)))
 
     async def advance(self, request: Request, id_key: RowId) -> Response:
         """From PENDING to IN_PROGRESS, from there to DELIVERED."""

@@ -13,4 +13,4 @@ class ReviewController(BaseController):
     create_schema, update_schema = ReviewCreate, ReviewUpdate
     cache_control = SHARED
     read_schema, query_schema = ReviewRead, ReviewQuery
-    example = {"rating": 4.5, "comment": "Warm light, sturdy foot", "product_id": 1}
+    example = {"rating": 4.5, "comment": "Warm light, sturdy foot", "product_id": 1, "client_id": None}

@@ -12,12 +12,13 @@ from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope, Send
 
-from controllers.policies import guard
+from controllers.policies import guard, principal_of
 from controllers.request_body import MISSING, StrictRequest, with_cut_off
 from schemas.base import ListQuery
 from schemas.error_limits import first_errors
 from schemas.query_types import MAX_VALUES
 from security.policy import Policy
+from services.ownership import client_of
 
 _DIGITS = re.compile(r"-?(0|[1-9][0-9]{0,3999})", re.ASCII)
 
@@ -58,7 +59,7 @@ class ShopRoute(APIRoute):
 
     `query_fields` names the parameters of the query, which the endpoint parses itself (see `parse_query`). An endpoint
     that `reads_rows` gets the chunks of its body. `openapi_options` gives the options of FastAPI that only document the route.
-    `policy` says who may call it.
+    `policy` says who may call it. Customers may leave the field `owner` of the body out: it is their client.
     """
 
     reads_rows = False
@@ -71,10 +72,12 @@ class ShopRoute(APIRoute):
         policy: Policy,
         openapi_options: Callable[[], dict[str, Any]],
         query_fields: Set[str] = frozenset(),
+        owner: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(path, endpoint, **options)
         self._options, self._openapi_options, self._query_fields = options, openapi_options, query_fields
+        self._owner = owner
         self.app = self._serve
         guard(self, policy)
 
@@ -90,6 +93,8 @@ class ShopRoute(APIRoute):
             await request.read(parse=not self.reads_rows)
         if self.body_field is None:
             await refuse_body(request)
+        if self._owner is not None:
+            _fill_in(self._owner, request)
         response = await self.endpoint(request, **self._arguments(request))
         await response(scope, receive, send)
 
@@ -116,6 +121,13 @@ class ShopRoute(APIRoute):
             yield field, ("path", field.alias), request.path_params[field.alias]
         if self.body_field is not None:
             yield self.body_field, ("body",), request.sent
+
+
+def _fill_in(owner: str, request: StrictRequest) -> None:
+    """Add the client of a customer to a body without one. Raises `EmailNotVerified` where that is not known."""
+    principal = principal_of(request)
+    if principal.is_customer and isinstance(request.sent, dict):
+        request.sent = {owner: client_of(principal), **request.sent}
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:

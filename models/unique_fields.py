@@ -29,11 +29,11 @@ def unique_texts(model: type[Any]) -> tuple[UniqueText, ...]:
 
 
 def unique_fields(model: type[Any]) -> dict[str, str]:
-    """The field of each unique constraint or index of the model's table, by its name."""
+    """The field of each unique constraint or index of the model's table, by its name; of several columns the last."""
     table = model.__table__
     field_of_form = {unique.kept_in: unique.field for unique in unique_texts(model)}
     constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
-    columns = {str(one.name): one.columns.keys()[0] for one in constraints}
+    columns = {str(one.name): one.columns.keys()[-1] for one in constraints}
     return {
         **{name: field_of_form.get(column, column) for name, column in columns.items()},
         **{str(index.name): index.info[UNIQUE_TEXT].field for index in table.indexes if index.unique},

@@ -10,6 +10,7 @@ from repositories.query.lists import same
 
 class AddressRepository(BaseRepository[Address]):
     model = Address
+    owner = "client_id"
     filters = {
         **by_value(client_id=Address.client_id),
         "city": same(Address.city, "city"),

@@ -1,13 +1,14 @@
 """Base repository: find, lock, list, add and delete the rows of a model.
 
 A subclass states its `model` and its `filters`: named SQL conditions whose bound parameter has the
-filter's name. Statements are built once per shape and reused, because building costs more than running.
+filter's name. Where its rows belong to clients it names the `owner`, and where not everybody sees all of them, which are
+`public`; both become filters (`repositories.query.filters`). Statements are built once per shape and reused, because building costs more than running.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, UniqueConstraint, bindparam, func, select
+from sqlalchemy import ColumnElement, Engine, Select, UniqueConstraint, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
@@ -15,7 +16,7 @@ from models import Row
 from repositories.audit_trail import author_of
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.changed_rows import ChangedRows, stored_forms
-from repositories.query.filters import by_value
+from repositories.query.filters import EVERY_ROW, OWNER, OWNER_KEY, PUBLIC, Visible, by_value
 from repositories.query.list_queries import ListQueries
 from repositories.query.new_rows import parameters_of, row_statement
 from repositories.query.statement_cache import memoized
@@ -32,10 +33,17 @@ def is_key(row_id: int) -> bool:
 class BaseRepository(ListQueries, ChangedRows, Generic[M]):
     """The rows of one table, seen through one session."""
 
+    # The column with the key of the client whose row it is.
+    owner: ClassVar[str | None] = None
+    # The condition of the rows that everybody may see.
+    public: ClassVar[ColumnElement[bool] | None] = None
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # Every list can be asked for the rows of some keys.
-        cls.filters = {**by_value(id_key=cls.model.id_key), **cls.filters}
+        owned = {} if cls.owner is None else {OWNER: getattr(cls.model, cls.owner) == OWNER_KEY}
+        public = {} if cls.public is None else {PUBLIC: cls.public}
+        cls.filters = {**by_value(id_key=cls.model.id_key), **owned, **public, **cls.filters}
         cls.forms = stored_forms(cls.model)
 
     def __init__(self, session: Session) -> None:
@@ -55,37 +63,47 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         return (*first, *sorted((indexed | unique).difference(first)))
 
     @classmethod
-    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any | None]:
-        """The named columns of a row, or None. Cheaper than an object, for rows that the transaction does not change."""
+    def row_query(cls, row_id: int, fields: tuple[str, ...], visible: Visible = EVERY_ROW) -> Query[Any | None]:
+        """The named columns of a row, or None if there is none that is `visible`. Cheaper than an object, for rows that the transaction does not change."""
 
         def bind(database: Engine) -> Steps[Any | None]:
             if not is_key(row_id):
                 return None
-            rows = yield BoundQuery(_row_statement(cls.model, fields), {"id_key": row_id})
+            rows = yield BoundQuery(_row_statement(cls, fields, tuple(visible)), {_KEY: row_id, **visible})
             return rows[0] if rows else None
 
         return Query(bind)
 
     # -- by the session ----------------------------------------------------------------------------
 
-    def rows(self, column: str, keys: Sequence[int], fields: tuple[str, ...]) -> Sequence[Any]:
+    def rows(
+        self, column: str, keys: Sequence[int], fields: tuple[str, ...], visible: Visible = EVERY_ROW
+    ) -> Sequence[Any]:
         """The named columns of all rows whose `column` is one of `keys`, in the order of their own keys."""
-        return self.session.execute(_rows_statement(self.model, column, fields), {"keys": list(keys)}).all()
+        statement = _rows_statement(type(self), column, fields, tuple(visible))
+        return self.session.execute(statement, {_KEYS: list(keys), **visible}).all()
 
-    def lock(self, row_id: int) -> M | None:
-        """The row as it is now, locked against changes by others until the transaction ends; None if there is none."""
-        return self.lock_many((row_id,)).get(row_id)
+    def lock(self, row_id: int, visible: Visible = EVERY_ROW) -> M | None:
+        """The row as it is now, locked against changes by others until the transaction ends.
 
-    def lock_many(self, row_ids: Iterable[int], *, to_delete: bool = False) -> dict[int, M]:
+        None if there is none that is `visible`; others are not locked, and nobody waits for their locks.
+        """
+        return self.lock_many((row_id,), visible).get(row_id)
+
+    def lock_many(
+        self, row_ids: Iterable[int], visible: Visible = EVERY_ROW, *, to_delete: bool = False
+    ) -> dict[int, M]:
         """The rows that exist, by key, locked in the order of their keys so that transactions do not deadlock."""
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
-        rows = self.session.scalars(_lock_statement(self.model, to_delete), {"keys": keys}) if keys else ()
+        statement = _lock_statement(type(self), to_delete, tuple(visible))
+        rows = self.session.scalars(statement, {_KEYS: keys, **visible}) if keys else ()
         return {row.id_key: row for row in rows}
 
-    def lock_key_share(self, row_ids: Iterable[int]) -> set[int]:
+    def lock_key_share(self, row_ids: Iterable[int], visible: Visible = EVERY_ROW) -> set[int]:
         """Those of the keys whose rows exist; these rows cannot be deleted before the transaction ends."""
         keys = sorted({row_id for row_id in row_ids if is_key(row_id)})
-        return set(self.session.scalars(_key_share_statement(self.model), {"keys": keys})) if keys else set()
+        statement = _key_share_statement(type(self), tuple(visible))
+        return set(self.session.scalars(statement, {_KEYS: keys, **visible})) if keys else set()
 
     def add(self, values: Mapping[str, Any]) -> Any:
         """All columns of the new row with these values. The same statement writes `written_along`."""
@@ -106,33 +124,49 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
 
 # -- statements, one per shape ---------------------------------------------------------------------
 
-
-@memoized
-def _row_statement(model: type[Any], fields: tuple[str, ...]) -> Select[Any]:
-    return select(*(getattr(model, name) for name in fields)).where(model.id_key == bindparam("id_key"))
+# Parameters, by names that are no filter's.
+_KEY, _KEYS = "row_id", "keys"
 
 
 @memoized
-def _rows_statement(model: type[Any], column: str, fields: tuple[str, ...]) -> Select[Any]:
-    wanted = getattr(model, column) == func.any(bindparam("keys"))
-    return select(*(getattr(model, name) for name in fields)).where(wanted).order_by(model.id_key)
+def _row_statement(kind: type[BaseRepository[Any]], fields: tuple[str, ...], visible: tuple[str, ...]) -> Select[Any]:
+    columns = (getattr(kind.model, name) for name in fields)
+    return select(*columns).where(kind.model.id_key == bindparam(_KEY), *_conditions(kind, visible))
 
 
 @memoized
-def _lock_statement(model: type[Any], to_delete: bool) -> Select[Any]:
+def _rows_statement(
+    kind: type[BaseRepository[Any]], column: str, fields: tuple[str, ...], visible: tuple[str, ...]
+) -> Select[Any]:
+    columns = (getattr(kind.model, name) for name in fields)
+    wanted = getattr(kind.model, column) == func.any(bindparam(_KEYS))
+    return select(*columns).where(wanted, *_conditions(kind, visible)).order_by(kind.model.id_key)
+
+
+@memoized
+def _lock_statement(kind: type[BaseRepository[Any]], to_delete: bool, visible: tuple[str, ...]) -> Select[Any]:
     # FOR NO KEY UPDATE: a plain FOR UPDATE, which only a deletion needs, would fight the locks that foreign keys take.
     return (
-        select(model)
-        .where(model.id_key == func.any(bindparam("keys")))
-        .order_by(model.id_key)
+        select(kind.model)
+        .where(kind.model.id_key == func.any(bindparam(_KEYS)), *_conditions(kind, visible))
+        .order_by(kind.model.id_key)
         .with_for_update(key_share=not to_delete)
         .execution_options(populate_existing=True, **ONLY_LOCKS)
     )
 
 
 @memoized
-def _key_share_statement(model: type[Any]) -> Select[Any]:
-    keys = model.id_key == func.any(bindparam("keys"))
+def _key_share_statement(kind: type[BaseRepository[Any]], visible: tuple[str, ...]) -> Select[Any]:
+    key = kind.model.id_key
     # FOR KEY SHARE: the lock that a foreign key takes.
-    locked = select(model.id_key).where(keys).order_by(model.id_key).with_for_update(read=True, key_share=True)
+    locked = (
+        select(key)
+        .where(key == func.any(bindparam(_KEYS)), *_conditions(kind, visible))
+        .order_by(key)
+        .with_for_update(read=True, key_share=True)
+    )
     return locked.execution_options(**ONLY_LOCKS)
+
+
+def _conditions(kind: type[BaseRepository[Any]], visible: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [kind.filters[name] for name in visible]

@@ -27,6 +27,8 @@ from models.bill import BillKind
 from models.stock_movement import StockReason
 from repositories.audit_trail import AUTHOR_PARAMETERS, Author, author_of, values_of_new
 from repositories.idempotency_key import lock_number
+from repositories.product import ProductRepository
+from repositories.query.filters import EVERY_ROW, PUBLIC, Visible
 from schemas.base import Read
 from schemas.bill import BillRead
 from schemas.field_types import MAX_MONEY
@@ -40,6 +42,8 @@ _LOCKED_PRODUCTS = (
     .with_for_update(key_share=True)
     .execution_options(**ONLY_LOCKS)
 )
+# Products that are not on sale do not exist for customers.
+_LOCKED_PUBLIC_PRODUCTS = _LOCKED_PRODUCTS.where(ProductRepository.public)
 
 
 def _fields(model: type[Any], schema: type[Read]) -> str:
@@ -265,11 +269,10 @@ class CheckoutRepository:
         self.connection = session.connection()
         self.author = author_of(session)
 
-    def lock_products(self, product_ids: Sequence[int]) -> dict[int, Any]:
+    def lock_products(self, product_ids: Sequence[int], visible: Visible = EVERY_ROW) -> dict[int, Any]:
         """The products that exist, by id, locked in the order of their ids."""
-        return {
-            row.id_key: row for row in self.connection.execute(_LOCKED_PRODUCTS, {"keys": sorted(set(product_ids))})
-        }
+        statement = _LOCKED_PUBLIC_PRODUCTS if PUBLIC in visible else _LOCKED_PRODUCTS
+        return {row.id_key: row for row in self.connection.execute(statement, {"keys": sorted(set(product_ids))})}
 
     def place(self, order: NewOrder) -> PlacedOrder | None:
         """Write the order as `placing` does, within this transaction; None when it is not as the client expects."""

@@ -9,6 +9,7 @@ from repositories.query.lists import same
 
 class ClientRepository(BaseRepository[Client]):
     model = Client
+    owner = "id_key"
     filters = {
         # `ClientQuery` has turned the address into its key.
         "email": Client.email_key == bindparam("email"),

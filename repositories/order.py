@@ -9,6 +9,7 @@ from repositories.query.filters import by_value
 
 class OrderRepository(BaseRepository[Order]):
     model = Order
+    owner = "client_id"
     ranges = {"date_from": Order.date >= bindparam("date_from"), "date_to": Order.date <= bindparam("date_to")}
     filters = {
         **by_value(

@@ -5,19 +5,29 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, exists, func, select
 
-from models import OrderDetail
+from models import Order, OrderDetail
+from models.order import OrderStatus
 from repositories.base import BaseRepository
-from repositories.query.filters import by_value
+from repositories.query.filters import OWNER, OWNER_KEY, by_value
 from repositories.query.statement_cache import memoized
 
 
 class OrderDetailRepository(BaseRepository[OrderDetail]):
     model = OrderDetail
-    filters = by_value(order_id=OrderDetail.order_id, product_id=OrderDetail.product_id)
+    filters = {
+        **by_value(order_id=OrderDetail.order_id, product_id=OrderDetail.product_id),
+        OWNER: OrderDetail.order_id.in_(select(Order.id_key).where(Order.client_id == OWNER_KEY)),
+    }
 
     def exist(self, order_id: int) -> bool:
         """Whether the order has any details."""
         return bool(self.session.scalar(select(exists().where(OrderDetail.order_id == order_id))))
+
+    def is_bought_by(self, client_id: int, product_id: int) -> bool:
+        """Whether the product is in an order of the client that is not canceled."""
+        orders = select(Order.id_key).where(Order.client_id == client_id, Order.status != OrderStatus.CANCELED)
+        bought = exists().where(OrderDetail.product_id == product_id, OrderDetail.order_id.in_(orders))
+        return bool(self.session.scalar(select(bought)))
 
     def of_order(self, order_id: int) -> Sequence[OrderDetail]:
         """The details of the order, as they are now; lock the order first."""

@@ -39,6 +39,7 @@ def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnEleme
 
 class ProductRepository(BaseRepository[Product]):
     model = Product
+    public = Product.active.is_(True)
     filters = {
         "sku": same(Product.sku, "sku"),
         **by_value(category_id=Product.category_id),

@@ -15,6 +15,9 @@ class ReviewCreate(Create):
     rating: Rating
     comment: OrNull[Text2000] = None
     product_id: Reference
+    client_id: Reference | None = Field(
+        default=None, description="The server's: the customer who writes it, if it is one"
+    )
 
 
 ReviewUpdate = update_of(ReviewCreate)
@@ -26,6 +29,7 @@ class ReviewRead(Read):
     rating: Stars
     comment: str | None
     product_id: Key
+    client_id: Key | None
 
 
 class ReviewQuery(ListQuery):

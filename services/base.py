@@ -2,7 +2,8 @@
 
 A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
 `before_update`, `after_update`, `before_delete` and `after_delete`. A service lives as long as the transaction of its
-session; nothing here commits. A new row that takes one statement needs no session: see `single_statement`.
+session; nothing here commits. It works for a principal: what is not theirs does not exist for a customer, nor for callers
+who are not known. A new row that takes one statement needs no session: see `single_statement`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +19,13 @@ from models.unique_fields import unique_texts
 from repositories.base import BaseRepository
 from repositories.query.bound_query import Query
 from repositories.query.counts import Size
+from repositories.query.filters import EVERY_ROW, Visible
 from schemas.base import ListQuery, Page
+from security.principal import EVERYBODY, Principal
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
 from services.identity.audit import current_author, old_and_new, old_values, record_one
 from services.integrity import references_to, violations_of, written_in_parts
+from services.ownership import OwnedRows
 from services.preconditions import UNCONDITIONAL, Preconditions
 from services.single_statement import SingleStatement
 
@@ -38,7 +42,7 @@ class Caching:
     ttl: float | None = None
 
 
-class BaseService(Generic[M]):
+class BaseService(OwnedRows, Generic[M]):
     """Create, read, change and delete the rows of one entity."""
 
     # The singular in messages, such as "OrderDetail", and the collection's name in URLs and cache keys.
@@ -58,14 +62,15 @@ class BaseService(Generic[M]):
         if "repository_type" in vars(cls):
             cls.unique = {unique.field: unique.form for unique in unique_texts(cls.repository_type.model)}
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         self.session = session
+        self.principal = principal
         self.repository: BaseRepository[M] = self.repository_type(session)
 
     # -- reads, for the executor or a session ------------------------------------------------------
 
     @classmethod
-    def row_query(cls, row_id: int, fields: tuple[str, ...]) -> Query[Any]:
+    def row_query(cls, row_id: int, fields: tuple[str, ...], visible: Visible = EVERY_ROW) -> Query[Any]:
         """The named columns of the row, by position. Raises `NotFound` when it is read."""
 
         def found(row: Any | None) -> Any:
@@ -73,7 +78,7 @@ class BaseService(Generic[M]):
                 raise NotFound(cls.thing, row_id)
             return row
 
-        return cls.repository_type.row_query(row_id, fields).map(found)
+        return cls.repository_type.row_query(row_id, fields, visible).map(found)
 
     @classmethod
     def rows_query(cls, query: ListQuery, fields: tuple[str, ...]) -> Query[Sequence[Any]]:
@@ -81,10 +86,15 @@ class BaseService(Generic[M]):
         return cls.repository_type.rows_query(query, fields)
 
     @classmethod
-    def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
-        """The page that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column that is not sortable."""
+    def page_query(
+        cls, query: ListQuery, fields: tuple[str, ...], visible: Visible = EVERY_ROW, **fixed: Any
+    ) -> Query[Page]:
+        """The page that `query` asks for, within `fixed` filters, of `visible` rows.
+
+        Raises `InvalidField` for a column that is not sortable.
+        """
         require_sortable(cls.repository_type, query, fields)
-        return cls.repository_type.page_query(query, fields, **fixed)
+        return cls.repository_type.page_query(query, fields, visible, **fixed)
 
     @classmethod
     def size_query(cls) -> Query[Size]:
@@ -109,6 +119,7 @@ class BaseService(Generic[M]):
     def create(self, values: dict[str, Any]) -> Any:
         """All columns of the new row."""
         self.complete(values)
+        self.require_own(values)
         self.before_create(values)
         self._lock_references(values)
         with violations_of(values):
@@ -134,6 +145,7 @@ class BaseService(Generic[M]):
         if not changes:
             return row
         _require_near(changes)
+        self.require_own(changes)
         self.before_update(row, changes)
         self._lock_references(changes)
         audited = old_and_new(self.session, row, changes)
@@ -202,8 +214,11 @@ class BaseService(Generic[M]):
     # -- for subclasses ----------------------------------------------------------------------------
 
     def lock(self, row_id: int) -> M:
-        """The row, locked. A subclass whose rows depend on others locks those first."""
-        row = self.repository.lock(row_id)
+        """The row, locked. A subclass whose rows depend on others locks those first.
+
+        Raises `NotFound`, also for a row that is not the principal's.
+        """
+        row = self.repository.lock(row_id, self.owned_by(self.principal))
         if row is None:
             raise NotFound(self.thing, row_id)
         return row
@@ -246,8 +261,8 @@ class BaseService(Generic[M]):
         """Make sure that what the row points to exists, and stays until the transaction ends."""
         for field, service in self.references.items():
             row_id = values.get(field)
-            if row_id is not None and not service.repository_type(self.session).lock_key_share([row_id]):
-                raise NotFound(service.thing, row_id)
+            if row_id is not None:
+                service(self.session, self.principal).hold(row_id)
 
     def _lock_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for field, service in self.references.items():

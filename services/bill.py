@@ -11,6 +11,7 @@ from models.order import OrderStatus
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
+from security.principal import EVERYBODY, Principal
 from services.base import BaseService
 from services.client import ClientService
 from services.declared_errors import refuses
@@ -25,8 +26,8 @@ class BillService(BaseService[Bill]):
     repository_type = BillRepository
     references = {"client_id": ClientService}
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        super().__init__(session, principal)
         self._order: Order | None = None
 
     def lock(self, row_id: int) -> Bill:

@@ -12,6 +12,7 @@ from repositories.base import is_key
 from repositories.checkout import CheckoutRepository, KeyToKeep, NewOrder, PlacedOrder, placed, placing
 from schemas.checkout import Checkout
 from schemas.field_types import MAX_MONEY
+from security.principal import EVERYBODY, Principal
 from services.base import invalidation_of
 from services.bill import amount_to_pay, require_client_number
 from services.declared_errors import refuses
@@ -28,12 +29,29 @@ from services.errors import (
 )
 from services.idempotency import KeyedRequest
 from services.identity.audit import current_author
+from services.identity.errors import Forbidden
 from services.integrity import violations_of
 from services.order import OrderService
+from services.ownership import require_own_client
 from services.product import ProductService, sale_price
 from services.single_statement import SingleStatement
 
-__all__ = ["CheckoutService", "PlacedOrder", "single_statement"]
+__all__ = ["CheckoutService", "PlacedOrder", "require_permitted", "single_statement"]
+
+
+def require_permitted(checkout: Checkout, principal: Principal) -> None:
+    """Raise `Forbidden` for what customers do not decide: another client, a discount, the bill's number, the date.
+
+    A discount of nothing is what they get anyway.
+    """
+    if not principal.is_customer:
+        return
+    require_own_client(principal, checkout.client_id)
+    for name in ("bill_number", "date"):
+        if checkout.optional(name) is not None:
+            raise Forbidden(text=f"The {name} is given by the shop")
+    if checkout.discount:
+        raise Forbidden(text="A discount is given by the shop")
 
 
 def single_statement(
@@ -63,8 +81,8 @@ def single_statement(
 class CheckoutService:
     """Places orders by several statements, on locked products."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        self.session, self.principal = session, principal
         self.repository = CheckoutRepository(session)
 
     @refuses(
@@ -83,9 +101,10 @@ class CheckoutService:
         bill_number = checkout.optional("bill_number")
         if bill_number is not None:
             require_client_number(bill_number)
-        OrderService(self.session).require_client(checkout.client_id, checkout.address_id)
+        OrderService(self.session, self.principal).require_client(checkout.client_id, checkout.address_id)
         locked_products = self.repository.lock_products(
-            [line.product_id for line in checkout.lines if is_key(line.product_id)]
+            [line.product_id for line in checkout.lines if is_key(line.product_id)],
+            ProductService.visible_to(self.principal),
         )
         _require_agreement(checkout, locked_products)
         with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):

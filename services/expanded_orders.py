@@ -11,19 +11,20 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from repositories.bill import BillRepository
-from repositories.client import ClientRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.bill import BillRead
 from schemas.client import ClientRead
 from schemas.json_codec import to_json
 from schemas.order_detail import OrderDetailRead
+from security.principal import Principal
+from services.bill import BillService
+from services.client import ClientService
 
 DETAIL_FIELDS = tuple(OrderDetailRead.model_fields)
 _DETAILS = "order_details"
 _OTHERS = (
-    ("bill", BillRepository, tuple(BillRead.model_fields)),
-    ("client", ClientRepository, tuple(ClientRead.model_fields)),
+    ("bill", BillService, tuple(BillRead.model_fields)),
+    ("client", ClientService, tuple(ClientRead.model_fields)),
 )
 
 # At most so many details are read for a whole page. A piece has fewer: it takes some 5 ms.
@@ -31,19 +32,25 @@ MOST_DETAILS = 2000
 PIECE_DETAILS, PIECE_ORDERS = 500, 100
 
 
-def expand(session: Session, orders: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]] | None:
-    """For each order the named objects inside it, by one query per name; None if there are too many details."""
+def expand(
+    session: Session, orders: Sequence[Any], names: Sequence[str], principal: Principal
+) -> list[dict[str, Any]] | None:
+    """For each order the named objects inside it, by one query per name; None if there are too many details.
+
+    The principal may see the orders. Their details go with them, whatever has become of the products: a detail says what
+    was bought, and for how much, and nothing else about the product.
+    """
     details: Sequence[Any] = ()
     if _DETAILS in names:
         keys = [order.id_key for order in orders]
         details = OrderDetailRepository(session).some_of(keys, DETAIL_FIELDS, MOST_DETAILS + 1)
         if len(details) > MOST_DETAILS:
             return None
-    return _inside(session, orders, names, sorted(details, key=lambda row: row.id_key))
+    return _inside(session, orders, names, sorted(details, key=lambda row: row.id_key), principal)
 
 
 def _inside(
-    session: Session, orders: Sequence[Any], names: Sequence[str], details: Sequence[Any]
+    session: Session, orders: Sequence[Any], names: Sequence[str], details: Sequence[Any], principal: Principal
 ) -> list[dict[str, Any]]:
     inside: list[dict[str, Any]] = [{} for _ in orders]
     if _DETAILS in names:
@@ -52,12 +59,13 @@ def _inside(
             by_order[row.order_id].append(dict(row._mapping))
         for order, found in zip(orders, inside, strict=True):
             found[_DETAILS] = by_order[order.id_key]
-    for name, repository, fields in _OTHERS:
+    for name, service, fields in _OTHERS:
         if name in names:
             keys = [getattr(order, f"{name}_id") for order in orders]
-            objects = {row.id_key: dict(row._mapping) for row in repository(session).rows("id_key", keys, fields)}
+            rows = service.repository_type(session).rows("id_key", keys, fields, service.visible_to(principal))
+            objects = {row.id_key: dict(row._mapping) for row in rows}
             for key, found in zip(keys, inside, strict=True):
-                # One that was deleted in between was deleted with its order.
+                # One that was deleted in between was deleted with its order, and a bill may be that of another client.
                 found[name] = objects.get(key)
     return inside
 
@@ -71,15 +79,20 @@ class Place:
 
 
 class ExpandedOrders:
-    """The JSON of `orders`, in pieces: of each what its row in `rows` shows, and the objects `names`.
+    """The JSON of `orders`, in pieces: of each what its row in `rows` shows, and the objects `names`, for `principal`.
 
     `numbers` are about how many details the orders have, by their keys.
     """
 
     def __init__(
-        self, orders: Sequence[Any], rows: Sequence[dict[str, Any]], names: Sequence[str], numbers: dict[int, int]
+        self,
+        orders: Sequence[Any],
+        rows: Sequence[dict[str, Any]],
+        names: Sequence[str],
+        numbers: dict[int, int],
+        principal: Principal,
     ) -> None:
-        self._orders, self._rows, self._names = orders, rows, names
+        self._orders, self._rows, self._names, self._principal = orders, rows, names, principal
         self._numbers = [numbers.get(order.id_key, 0) for order in orders]
 
     def piece(self, session: Session, place: Place) -> tuple[bytes, Place | None]:
@@ -112,7 +125,7 @@ class ExpandedOrders:
         orders = self._orders[start:end]
         keys = [order.id_key for order in orders]
         details = OrderDetailRepository(session).rows("order_id", keys, DETAIL_FIELDS)
-        inside = _inside(session, orders, self._names, details)
+        inside = _inside(session, orders, self._names, details, self._principal)
         content = [row | more for row, more in zip(self._rows[start:end], inside, strict=True)]
         return to_json(content)[1:-1], Place(end)
 
@@ -128,12 +141,17 @@ class ExpandedOrders:
         if len(found) == PIECE_DETAILS:
             return details, Place(place.order, found[-1].id_key)
         others = [name for name in self._names if name != _DETAILS]
-        rest = to_json(_inside(session, [order], others, ())[0])[1:]
+        rest = to_json(_inside(session, [order], others, (), self._principal)[0])[1:]
         return details + (b"]," if others else b"]") + rest, Place(place.order + 1)
 
 
 def in_pieces(
-    session: Session, orders: Sequence[Any], rows: Sequence[dict[str, Any]], names: Sequence[str]
+    session: Session,
+    orders: Sequence[Any],
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    principal: Principal,
 ) -> ExpandedOrders:
     """The orders of a page whose details are too many to be read at once. `rows` are what is shown of each order."""
-    return ExpandedOrders(orders, rows, names, OrderDetailRepository(session).numbers([row.id_key for row in orders]))
+    numbers = OrderDetailRepository(session).numbers([row.id_key for row in orders])
+    return ExpandedOrders(orders, rows, names, numbers, principal)

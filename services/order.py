@@ -14,6 +14,8 @@ from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.bill import BillRead
+from security.principal import EVERYBODY, Principal
+from services.address import AddressService
 from services.base import BaseService
 from services.bill import BillService
 from services.client import ClientService
@@ -29,8 +31,8 @@ class OrderService(BaseService[Order]):
     repository_type = OrderRepository
     references = {"client_id": ClientService, "bill_id": BillService}
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        super().__init__(session, principal)
         self.details = OrderDetailRepository(session)
 
     @refuses(Conflict, NotFound, RuleBroken)
@@ -104,16 +106,17 @@ class OrderService(BaseService[Order]):
     def _require_address(self, address_id: int | None, client_id: int) -> None:
         if address_id is None:
             return
-        is_held = AddressRepository(self.session).lock_key_share([address_id])
-        address = AddressRepository.row_query(address_id, ("client_id",))(self.session) if is_held else None
-        if address is None:
-            raise NotFound("Address", address_id)
-        if address.client_id != client_id:
+        AddressService(self.session, self.principal).hold(address_id)
+        address = AddressRepository.row_query(address_id, ("client_id",))(self.session)
+        # Held, so that it is there.
+        if address is None or address.client_id != client_id:
             raise RuleBroken(f"Address {address_id} is not one of client {client_id}")
 
     def _leave_for(self, row: Order, status: OrderStatus) -> None:
         current = OrderStatus(row.status)
-        if not current.can_change_to(status):
+        # What is being packed already is stopped by staff only.
+        is_late = self.principal.is_customer and current is not OrderStatus.PENDING
+        if is_late or not current.can_change_to(status):
             raise StatusConflict(row.id_key, current.name, status.name)
         if status is OrderStatus.CANCELED:
             details = self.details.of_order(row.id_key)

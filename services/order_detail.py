@@ -11,6 +11,7 @@ from models.stock_movement import StockReason
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.field_types import MAX_MONEY
+from security.principal import EVERYBODY, Principal
 from services.base import BaseService
 from services.bill import ZERO, BillService
 from services.declared_errors import refuses
@@ -31,15 +32,15 @@ class OrderDetailService(BaseService[OrderDetail]):
     thing, resource = "OrderDetail", "order_details"
     repository_type = OrderDetailRepository
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        super().__init__(session, principal)
         self.orders = OrderRepository(session)
         self.products = ProductService(session)
         self._order: Order | None = None
 
     def lock(self, row_id: int) -> OrderDetail:
         """The detail, locked after its order, which the hooks find in `_order`."""
-        found = self.row_query(row_id, ("order_id",))(self.session)
+        found = self.row_query(row_id, ("order_id",), self.owned_by(self.principal))(self.session)
         self._order = self.orders.lock(found.order_id)
         return super().lock(row_id)
 

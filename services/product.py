@@ -11,6 +11,7 @@ from models.stock_movement import StockReason
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
 from schemas.field_types import MAX_STOCK
+from security.principal import EVERYBODY, Principal
 from services.base import Caching, require_sortable
 from services.bulk import BulkService, Change
 from services.category import CategoryService
@@ -34,8 +35,8 @@ class ProductService(BulkService[Product]):
     caching = Caching()
     ledger_type = StockMovementRepository
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        super().__init__(session, principal)
         self.movements = self.ledger_type(session)
 
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:

@@ -1,11 +1,20 @@
-"""Conditions that several repositories filter their lists by."""
+"""Conditions that several repositories filter their rows by."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, bindparam, func
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, func
 
 from schemas.base import IN_SUFFIX
+
+# The names of two filters that no client can ask for: the rows of one client, and those that everybody may see.
+OWNER, PUBLIC = "owner", "public"
+# The key of the client whose rows are meant.
+OWNER_KEY = bindparam(OWNER, type_=BigInteger)
+
+# Which rows somebody sees: the filters that a row must fulfil, with their values. It may be part of a cache key.
+Visible = Mapping[str, int | bool]
+EVERY_ROW: Visible = {}
 
 
 def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:

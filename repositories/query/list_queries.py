@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
 from repositories.query.explain import Explain
+from repositories.query.filters import EVERY_ROW, Visible
 from repositories.query.list_shape import ListedTable, ListShape, decisive
 from repositories.query.lists import are_many_statement, matching, page_statement, size_statement
 from schemas.base import ListQuery, Page
@@ -38,9 +39,14 @@ class ListQueries(ListedTable):
         return Query(bind, _is_light(query))
 
     @classmethod
-    def page_query(cls, query: ListQuery, fields: tuple[str, ...], **fixed: Any) -> Query[Page]:
-        """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change."""
-        wanted = {**query.filters(), **fixed}
+    def page_query(
+        cls, query: ListQuery, fields: tuple[str, ...], visible: Visible = EVERY_ROW, **fixed: Any
+    ) -> Query[Page]:
+        """The rows that `query` asks for, and how many match in all. `fixed` are filters the client cannot change.
+
+        Rows that are not `visible` are neither shown nor counted.
+        """
+        wanted = {**query.filters(), **fixed, **visible}
         shape, values = _shape(query, fields, wanted)
 
         def bind(database: Engine) -> Steps[Page]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from repositories.query import counts
+from repositories.query.filters import PUBLIC
 from repositories.query.list_shape import MANY, ListedTable, ListShape, Ranking
 from repositories.query.statement_cache import memoized
 
@@ -89,7 +90,7 @@ def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -
 def _conditions(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[bool]]:
     """The conditions that every row of the page fulfils."""
     if _only_ranges(listed, shape):
-        return [listed.ranges[name] for name in shape.filters]
+        return [listed.ranges.get(name, listed.filters[name]) for name in shape.filters]
     return _filtering(listed, shape.filters, shape.are_many)
 
 
@@ -134,11 +135,17 @@ def _order(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[An
 
 
 def _only_ranges(listed: type[ListedTable], shape: ListShape) -> bool:
-    return bool(shape.filters) and not shape.sort and listed.ranges.keys() >= set(shape.filters)
+    asked = _asked(shape)
+    return bool(asked) and not shape.sort and listed.ranges.keys() >= asked
 
 
 def _has_two_ends(listed: type[ListedTable], shape: ListShape) -> bool:
-    return _only_ranges(listed, shape) and len(shape.filters) > 1
+    return _only_ranges(listed, shape) and len(_asked(shape)) > 1
+
+
+def _asked(shape: ListShape) -> set[str]:
+    """The filters that decide how rows are found. Nearly all rows are public, so that this leaves out few of them."""
+    return set(shape.filters) - {PUBLIC}
 
 
 def _key(listed: type[ListedTable], shape: ListShape) -> Any:
