@@ -89,10 +89,7 @@ class BaseService(OwnedRows, Generic[M]):
     def page_query(
         cls, query: ListQuery, fields: tuple[str, ...], visible: Visible = EVERY_ROW, **fixed: Any
     ) -> Query[Page]:
-        """The page that `query` asks for, within `fixed` filters, of `visible` rows.
-
-        Raises `InvalidField` for a column that is not sortable.
-        """
+        """The page that `query` asks for, within `fixed` filters. Raises `InvalidField` for a column that is not sortable."""
         require_sortable(cls.repository_type, query, fields)
         return cls.repository_type.page_query(query, fields, visible, **fixed)
 
@@ -214,10 +211,7 @@ class BaseService(OwnedRows, Generic[M]):
     # -- for subclasses ----------------------------------------------------------------------------
 
     def lock(self, row_id: int) -> M:
-        """The row, locked. A subclass whose rows depend on others locks those first.
-
-        Raises `NotFound`, also for a row that is not the principal's.
-        """
+        """The row, locked, if it is the principal's. A subclass whose rows depend on others locks those first."""
         row = self.repository.lock(row_id, self.owned_by(self.principal))
         if row is None:
             raise NotFound(self.thing, row_id)

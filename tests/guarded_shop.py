@@ -13,7 +13,7 @@ import httpx
 from security.access_token import AccessTokens
 from security.secret_keys import KeyRing
 from tests.race.databases import execute, rows_of
-from tests.shop import environment_of, shop_in_thread
+from tests.shop import environment_of, shop_in_thread, shop_processes
 
 _numbers = itertools.count(1)
 _EXPIRES = "now() + interval '1 day'"
@@ -89,8 +89,23 @@ class GuardedShop:
 @contextmanager
 def guarded_shop(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> Iterator[GuardedShop]:
     """A shop with AUTH=on in a thread of this process."""
-    environment = environment_of(
-        database_url, redis_url, folder, **{"AUTH": "on", "DATA_DIR": str(folder / "data"), **settings}
-    )
+    environment = _environment(database_url, redis_url, folder, **settings)
     with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=30) as http:
         yield GuardedShop(url, database_url, environment["SECRET_KEYS"], http)
+
+
+@contextmanager
+def guarded_processes(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> Iterator[GuardedShop]:
+    """A production shop with AUTH=on and two worker processes. Each request has its own connection, to either of them."""
+    environment = _environment(database_url, redis_url, folder, **settings)
+    no_reuse = httpx.Limits(max_keepalive_connections=0)
+    with (
+        shop_processes(environment, workers=2) as (url, _),
+        httpx.Client(base_url=url, timeout=30, limits=no_reuse) as http,
+    ):
+        yield GuardedShop(url, database_url, environment["SECRET_KEYS"], http)
+
+
+def _environment(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> dict[str, str]:
+    own = {"AUTH": "on", "DATA_DIR": str(folder / "data"), **settings}
+    return environment_of(database_url, redis_url, folder, **own)
