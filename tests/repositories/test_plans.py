@@ -16,6 +16,7 @@ from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from repositories.product import ProductRepository, StockMovementRepository
+from repositories.query.filters import OWNER, PUBLIC
 from repositories.review import ReviewRepository
 from schemas.base import IN_SUFFIX, ListQuery
 from tests.repositories.statements import OF_RESOURCES, Query, Repository, statements_of
@@ -148,13 +149,36 @@ def sort_named(part: Repository | str | int) -> str:
 
 def test_every_filter_is_looked_at() -> None:
     looked_at = {(repository, name) for repository, name, _, _ in EQUALITIES + RANGES}
-    # Those by several values, and by the key itself, have a test of their own.
+    # Those by several values, by the key itself and by who asks have a test of their own.
     assert looked_at == {
         (repository, name)
         for repository in REPOSITORIES
         for name in repository.filters
-        if name not in ("id_key", "reason") and not name.endswith(IN_SUFFIX)
+        if name not in ("id_key", "reason", OWNER, PUBLIC) and not name.endswith(IN_SUFFIX)
     }
+
+
+@pytest.mark.parametrize("repository", [one for one in REPOSITORIES if OWNER in one.filters], ids=sort_named)
+@pytest.mark.parametrize(
+    "query", [Query(), Query(sort="-created_at"), Query(after=5)], ids=["first", "sorted", "after"]
+)
+def test_rows_of_a_customer_are_looked_up_in_indexes(session: Session, repository: Repository, query: Query) -> None:
+    plans = plans_of(session, lambda: repository.page_query(query, FIELDS, {OWNER: 7})(session))
+    assert not any("Seq Scan" in kinds(plan) for plan in plans), json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("wanted", [{}, {"min_price": 2900}, {"min_price": 10, "max_price": 20}, {"q": "8f14e45f"}])
+def test_public_products_are_found_as_all_of_them_are(session: Session, wanted: dict[str, Any]) -> None:
+    query = Query(limit=20, wanted=wanted)
+    plans = plans_of(session, lambda: ProductRepository.page_query(query, FIELDS, {PUBLIC: True})(session))
+    indexes = {node["Index Name"] for plan in plans for node in nodes(plan) if "Index Name" in node}
+    assert ("ix_products_key_cents" in indexes) == ("min_price" in wanted)
+
+
+def test_reviews_of_public_products_take_no_look_at_all_products(session: Session) -> None:
+    plans = plans_of(session, lambda: ReviewRepository.page_query(Query(), FIELDS, {PUBLIC: True})(session))
+    scans = {node["Relation Name"] for plan in plans for node in nodes(plan) if node["Node Type"] == "Seq Scan"}
+    assert "products" not in scans, json.dumps(plans, indent=1)
 
 
 BY_SEVERAL = [
