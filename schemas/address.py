@@ -15,7 +15,7 @@ class AddressCreate(Create):
     street: Name200
     number: OrNull[Text20] = None
     city: Name100
-    client_id: Reference
+    client_id: Reference = Field(description="Customers may leave it out: it is their own")
 
 
 AddressUpdate = update_of(AddressCreate)

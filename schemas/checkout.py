@@ -33,7 +33,7 @@ class CheckoutLine(Body):
 class Checkout(Body):
     """An order to be placed in one go. `expected_total` is what the client believes is to be paid."""
 
-    client_id: Reference
+    client_id: Reference = Field(description="Customers may leave it out: it is their own")
     delivery_method: DeliveryMethod
     payment_type: PaymentType
     lines: Annotated[list[CheckoutLine], Field(min_length=1, max_length=MAX_LINES), InChunks(MAX_LINES)]

@@ -7,7 +7,6 @@ from models import Client
 from models.text_key import email_key
 from repositories.client import ClientRepository
 from services.bulk import BulkService
-from services.declared_errors import refuses
 from services.identity.errors import Forbidden
 
 
@@ -20,9 +19,8 @@ class ClientService(BulkService[Client]):
         if "email" in values:
             values["email_key"] = email_key(values["email"])
 
-    @refuses(Forbidden)
     def require_own(self, values: Mapping[str, Any]) -> None:
-        """A customer does not change their address here: it could be anybody's, and whether it is free would show whose it is."""
+        """Refuse a customer's other e-mail address: it could be anybody's, and a conflict would tell that somebody has it."""
         super().require_own(values)
         if self.principal.is_customer and "email" in values:
             raise Forbidden(text="An e-mail address changes by PATCH /auth/me, after a mail to it")

@@ -7,7 +7,6 @@ from models import Review
 from repositories.order_detail import OrderDetailRepository
 from repositories.review import ReviewRepository
 from services.base import BaseService
-from services.declared_errors import refuses
 from services.errors import InvalidField
 from services.identity.errors import Forbidden
 from services.ownership import client_of
@@ -27,7 +26,6 @@ class ReviewService(BaseService[Review]):
         # An author that somebody else gives is refused by `create`.
         return super().single_statement(values) if values.get(_AUTHOR) is None else None
 
-    @refuses(Forbidden)
     def require_own(self, values: Mapping[str, Any]) -> None:
         """Refuse another author than who writes, and a product that a customer has not bought.
 
