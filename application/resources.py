@@ -98,7 +98,8 @@ class AppResources:
             jobs = [self._purge_old_replies(), self._record_state(), self.change_listener.listen(), self.mailer.run()]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
-                jobs.append(report_start(self.database, self.gateway, redis_uri(self.settings)))
+                url, auth = redis_uri(self.settings), self.settings.auth
+                jobs.append(report_start(self.database, self.gateway, url, needs_administrator=auth))
             background = [asyncio.create_task(job) for job in jobs]
             try:
                 yield

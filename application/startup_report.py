@@ -10,6 +10,7 @@ from infrastructure.database.engine import Database
 from infrastructure.database.migrations import Schema, heads, named
 from infrastructure.database.prepared import Prepared
 from infrastructure.database.sqlstate import DatabaseUnavailable
+from repositories.standing import ANY_ADMINISTRATOR
 
 log = logging.getLogger("shop.start")
 
@@ -17,7 +18,9 @@ _RETRY_SECONDS = 1.0
 _VERSION = Prepared("version", "SELECT current_setting('server_version')")
 
 
-async def report_start(database: Database, gateway: RedisGateway, redis_url: str | None) -> None:
+async def report_start(
+    database: Database, gateway: RedisGateway, redis_url: str | None, *, needs_administrator: bool
+) -> None:
     """Log the report. The database is waited for."""
     log.info("Redis: %s", await _redis(gateway, redis_url))
     version, schema = await _database(database)
@@ -31,6 +34,10 @@ async def report_start(database: Database, gateway: RedisGateway, redis_url: str
         usage["read_lanes"],
     )
     log.info("Migrations: at revision %s%s", schema.name, _difference(schema))
+    if needs_administrator and await _lacks_administrator(database):
+        log.warning(
+            "There is no active administrator; this makes one: python -m scripts.users create-admin --email ADDRESS"
+        )
 
 
 async def _database(database: Database) -> tuple[str, Schema]:
@@ -45,6 +52,14 @@ async def _database(database: Database) -> tuple[str, Schema]:
         except DatabaseUnavailable:
             pass
         await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _lacks_administrator(database: Database) -> bool:
+    try:
+        rows = await database.probe.ask(ANY_ADMINISTRATOR)
+    except DatabaseUnavailable:
+        return False
+    return rows is not None and not rows
 
 
 def _difference(schema: Schema) -> str:

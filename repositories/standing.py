@@ -6,7 +6,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from infrastructure.database.prepared import Prepared
 from models import ApiKey, User, UserSession
+
+ANY_ADMINISTRATOR = Prepared("any_administrator", "SELECT FROM users WHERE role = 'admin' AND is_active LIMIT 1")
 
 
 def standing_sessions(session: Session, ids: Iterable[int]) -> Sequence[Any]:

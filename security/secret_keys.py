@@ -5,17 +5,11 @@ Of each secret only keys for one purpose are derived, so that no signature of on
 
 import hashlib
 import hmac
-import os
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from config.settings import Settings
+from infrastructure.embedded.secret_file import kept_secret
 from infrastructure.embedded.servers import data_folder
-
-_BYTES = 32
-_FILE = "secret_key"
 
 
 class KeyRing:
@@ -57,24 +51,3 @@ def key_id(key: bytes) -> str:
 def key_ring(settings: Settings) -> KeyRing:
     """The keys of SECRET_KEYS, or else of the file in the data folder. Raises `OSError` where that cannot be made."""
     return KeyRing(settings.secret_keys or (kept_secret(data_folder(settings)),))
-
-
-def kept_secret(folder: Path) -> str:
-    """The secret in the file of this folder, which is made at the first call. Raises `OSError` where it cannot be."""
-    path = folder / _FILE
-    with suppress(FileNotFoundError):
-        return path.read_text(encoding="ascii").strip()
-    folder.mkdir(parents=True, exist_ok=True)
-    own = folder / f".{_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
-    descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A whole file under its name, or none. If another process was first, its secret counts.
-        with suppress(FileExistsError):
-            os.link(own, path)
-    finally:
-        own.unlink()
-    return path.read_text(encoding="ascii").strip()

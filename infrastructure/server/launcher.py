@@ -8,12 +8,10 @@ opposite order. A start that fails is one line on standard error and an exit cod
 import argparse
 import gc
 import logging
-import os
 import socket
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 from config.env_file import env_file_warnings
 from config.settings import Settings, SettingsError, env_file, get_settings
@@ -29,18 +27,18 @@ from infrastructure.observability.metrics import metrics_folder
 from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen
 from infrastructure.server.orphans import reap_orphans
-from infrastructure.server.startup_banner import drain_notice, say
+from infrastructure.server.startup_banner import drain_notice, say, shop_address
 from infrastructure.server.startup_probe import StartupProbe
 from infrastructure.server.stop_requests import StopRequests
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.temporary_folder import find_temporary_folder
 from infrastructure.server.worker import GRACEFUL_SECONDS, ApplicationFailed, load, serve, uvicorn_config
+from infrastructure.server.worker_environment import export_settings, with_secret_keys
 
 log = logging.getLogger("shop.launcher")
 
 _POLL_SECONDS = 0.05
 _MIGRATION_ATTEMPTS = 3
-_LOOPBACK = "127.0.0.0/8,::1"
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
@@ -144,7 +142,14 @@ class _Launch:
             bound_socket(self._settings) as listener,
             metrics_folder(self._settings.metrics_dir) as folder,
         ):
-            self._export_to_workers(embedded_urls(self._settings), folder)
+            self._settings = with_secret_keys(self._settings, _say)
+            export_settings(
+                self._settings,
+                embedded_urls(self._settings),
+                address=shop_address(listener),
+                metrics=folder,
+                production=self._production,
+            )
             if self._settings.reload:
                 self._serve_reloading(listener)
             else:
@@ -207,23 +212,6 @@ class _Launch:
 
             with watch.watching(), StartupProbe(self._settings, listener, demo=self._demo, banner=True) as probe:
                 serve_with_reload(self._settings, listener, meanwhile)
-
-    def _export_to_workers(self, urls: ServerUrls, metrics: Path | None) -> None:
-        """Put the URLs of the servers, so that no worker starts its own, and the metrics folder into the environment."""
-        os.environ["EMBEDDED"] = "false"
-        os.environ["AUTH"] = "on" if self._settings.auth else "off"
-        os.environ["DATABASE_URL"] = urls.database_url
-        if urls.redis_url is None:
-            os.environ["REDIS_ENABLED"] = "false"
-        else:
-            os.environ["REDIS_URL"] = urls.redis_url
-        if metrics is not None:
-            os.environ["METRICS_DIR"] = str(metrics)
-        alone = not self._production and self._settings.outside_database_url is None
-        if alone and self._settings.rate_limit_exempt is None:
-            os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK
-        # The application is imported in this process, and reads its settings again.
-        get_settings.cache_clear()
 
     def _fit_to_database(self) -> None:
         """Let workers and pools be no larger than PostgreSQL has connections for. Waits for an outside one."""

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 
 from config.settings import Settings
+from infrastructure.mail.mail_folder import mail_folder
 from infrastructure.server.health_paths import REPORT
 
 
@@ -44,6 +45,12 @@ def external_address(host: str, port: int) -> str | None:
     return None if ipaddress.ip_address(own).is_loopback else web_address(own, port)
 
 
+def shop_address(listener: socket.socket) -> str:
+    """The host and port by which the shop is reached, from other machines if it can be."""
+    host, port = listener.getsockname()[:2]
+    return external_address(host, port) or web_address(host, port)
+
+
 def drain_notice(drain_seconds: float, grace_seconds: float) -> str:
     """The line that is printed when the shop is asked to stop."""
     accepted = f"requests are accepted for {drain_seconds:g} s more, and " if drain_seconds else ""
@@ -61,14 +68,26 @@ def say(text: str) -> None:
 def startup_banner(settings: Settings, address: str, external: str | None) -> str:
     """The lines with the URLs of the shop at `address`, for a terminal."""
     shop, prefix = f"http://{address}", settings.api_prefix
-    lines = [f"API     {shop}{prefix}", f"Docs    {shop}/docs", f"Health  {shop}{REPORT}"]
+    lines = [f"API     {shop}{prefix}"]
+    if settings.docs:
+        lines.append(f"Docs    {shop}/docs")
+    lines.append(f"Health  {shop}{REPORT}")
     if external:
         lines.append(f"        http://{external}{prefix} for other machines, if nothing is in the way")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in (*lines, *_notices(settings)))
 
 
-def startup_line(settings: Settings, address: str, external: str | None) -> str:
-    """The one line that production prints instead of the banner."""
+def startup_lines(settings: Settings, address: str, external: str | None) -> str:
+    """What production prints instead of the banner."""
     prefix = settings.api_prefix
     others = f", for other machines on http://{external}{prefix}," if external else ""
-    return f"The shop serves on http://{address}{prefix}{others} with {settings.uvicorn_workers} workers\n"
+    serving = f"The shop serves on http://{address}{prefix}{others} with {settings.uvicorn_workers} workers"
+    return "".join(f"{line}\n" for line in (serving, *_notices(settings)))
+
+
+def _notices(settings: Settings) -> list[str]:
+    """What an operator should know of these settings."""
+    notices = [] if settings.auth else ["AUTH=off: every caller may do everything"]
+    if settings.smtp_url is None:
+        notices.append(f"Mails are files in {mail_folder(settings)}: SMTP_URL is not set")
+    return notices

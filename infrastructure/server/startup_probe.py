@@ -16,7 +16,7 @@ from infrastructure.server.startup_banner import (
     external_address,
     say,
     startup_banner,
-    startup_line,
+    startup_lines,
     web_address,
 )
 
@@ -93,7 +93,7 @@ class StartupProbe:
 
     def _announce(self) -> None:
         self._done = True
-        text = startup_banner if self._banner else startup_line
+        text = startup_banner if self._banner else startup_lines
         say(text(self._settings, self._address, self._external_address))
         if self._demo:
             self._load_demo()

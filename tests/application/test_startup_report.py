@@ -20,7 +20,7 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
 
     async def start() -> None:
         gateway = RedisGateway(redis_url)
-        await report_start(database, gateway, redis_url)
+        await report_start(database, gateway, redis_url, needs_administrator=False)
         await gateway.close()
         database.close_pools()
 
@@ -70,3 +70,33 @@ def test_a_database_that_is_not_at_this_release(servers: ServerUrls, caplog: pyt
         "has ' || (SELECT string_agg(lpad(n::text, 4, '0'), ' ') FROM generate_series(1, 99) n) || ' 9999'''; END $$",
     )
     assert said(caplog, url, None)[2].startswith("at revision 9999, by a newer release than this one (00")
+
+
+@pytest.mark.parametrize(
+    ("administrator", "is_said"),
+    [
+        ("SELECT", True),
+        ("INSERT INTO users (username, email, email_key, role) VALUES ('boss', 'b@x.org', 'b@x.org', 'admin')", False),
+        ("UPDATE users SET is_active = false", True),
+        ("UPDATE users SET is_active = true, role = 'staff'", True),
+    ],
+)
+def test_a_shop_without_an_administrator_says_how_to_make_one(
+    own_url: str, caplog: pytest.LogCaptureFixture, administrator: str, is_said: bool
+) -> None:
+    execute(own_url, administrator)
+    database = Database(own_url, read_settings({}))
+
+    async def start() -> None:
+        await report_start(database, RedisGateway(None), None, needs_administrator=True)
+        database.close_pools()
+
+    with caplog.at_level(logging.WARNING, logger="shop.start"):
+        asyncio.run(start())
+    database.close()
+    assert ("python -m scripts.users create-admin --email" in caplog.text) is is_said
+
+
+@pytest.fixture(scope="module")
+def own_url(servers: ServerUrls) -> str:
+    return new_database(servers.database_url)

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -55,6 +56,8 @@ class TestStopping:
         assert f"API     http://127.0.0.1:{shop.port}/api/v1\n" in shop.output
         assert f"Docs    http://127.0.0.1:{shop.port}/docs\n" in shop.output
         assert f"Health  http://127.0.0.1:{shop.port}/health_check\n" in shop.output
+        assert "AUTH=off: every caller may do everything\n" in shop.output
+        assert f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n" in shop.output
         assert get(shop, "/api/v1/products")[0] == 200
         assert len(shop.workers()) == 2
         self.refuses_its_data_folder(shop)
@@ -216,6 +219,9 @@ class TestProduction:
             assert connection.getresponse().status == 200
             connection.close()
         assert f"http://127.0.0.1:{shop.port}/v1" in said
+        assert "AUTH=off" not in shop.output
+        assert f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n" in shop.output
+        shop.until_it_says("python -m scripts.users create-admin --email")
         assert shop.end() == 0
         assert processes_of(data_dir) == {}
 
@@ -227,6 +233,39 @@ class TestProduction:
         assert b'"disabled"' in get(shop, "/health_check")[1]
         assert shop.end() == 0
         assert not empty_dir.exists()
+
+    def test_needs_keys_unless_it_is_told_to_let_everybody_in(self, empty_dir: Path, servers: ServerUrls) -> None:
+        url = empty_database(servers, "keys")
+        line = refusal(Shop("run_production.py", empty_dir, DATABASE_URL=url, REDIS_ENABLED="false", SECRET_KEYS=""))
+        assert line.startswith("SECRET_KEYS is not set, which AUTH=on needs")
+        assert "secrets.token_urlsafe(32)" in line
+
+        nowhere = empty_dir.with_name("a file")
+        nowhere.touch()
+        shop = Shop(
+            "run_production.py",
+            empty_dir,
+            DATABASE_URL=url,
+            REDIS_ENABLED="false",
+            SECRET_KEYS="",
+            AUTH="off",
+            DATA_DIR=str(nowhere / "data"),
+        ).until_it_answers()
+        shop.until_it_says("AUTH=off: every caller may do everything\n")
+        assert get(shop, "/clients")[0] == 200
+        assert shop.output.count("SECRET_KEYS is not set, and ") == 1
+        assert "create-admin" not in shop.output
+        assert shop.end() == 0
+
+    def test_main_makes_its_keys_also_with_outside_servers(self, empty_dir: Path, servers: ServerUrls) -> None:
+        url = empty_database(servers, "own_keys")
+        settings = {"DATABASE_URL": url, "REDIS_ENABLED": "false", "SECRET_KEYS": "", "AUTH": "on"}
+        shop = Shop("main.py", empty_dir, **settings).until_it_answers()
+        assert stat.S_IMODE((empty_dir / "secret_key").stat().st_mode) == 0o600
+        assert get(shop, "/clients")[0] == 401
+        shop.until_it_says("python -m scripts.users create-admin --email")
+        assert "AUTH=off" not in shop.output
+        assert shop.end() == 0
 
     def test_does_not_wait_for_a_database_that_is_not_there(self, empty_dir: Path, servers: ServerUrls) -> None:
         url = servers.database_url.replace("/postgres?", "/not_there?")

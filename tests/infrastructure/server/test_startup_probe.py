@@ -81,7 +81,12 @@ def test_nothing_is_said_before_the_shop_is_healthy_and_all_of_it_once(
         assert capsys.readouterr().out == ""
         answer(probe, listener, "200 OK")
         shop = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert capsys.readouterr().out == f"API     {shop}/v1\nDocs    {shop}/docs\nHealth  {shop}/health_check\n"
+        addresses = f"API     {shop}/v1\nDocs    {shop}/docs\nHealth  {shop}/health_check\n"
+        out = capsys.readouterr().out
+        assert out.startswith(addresses)
+        auth, mails = out.removeprefix(addresses).splitlines()
+        assert auth == "AUTH=off: every caller may do everything"
+        assert mails.startswith("Mails are files in /")
         probe.poll()
         assert capsys.readouterr().out == ""
 
