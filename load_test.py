@@ -7,7 +7,8 @@ Both take all options of Locust. Nine of ten users are visitors: 40 % product li
 15 % categories, 10 % client lists and 10 % new products and clients; `--writes` sets that last share, and the others
 keep their proportions. One of ten is a buyer: orders of three lines from a catalog of this run, some repeated with
 their key, some canceled or returned, with prices that change meanwhile. Each user waits one to three seconds between
-two requests. An empty shop gets a few rows first; the new rows stay.
+two requests. An empty shop gets a few rows first; the new rows stay. A shop with AUTH=on gets the credentials in
+SHOP_TOKEN or SHOP_API_KEY, else those of a key that the test makes itself (see `scripts.credentials`).
 
 At the end the test prints the cache's hit rate, by the counters of all workers in /metrics, the targets of `--max-p95`
 and `--min-hit-rate`, and `oversold 0, lost 0, doubled 0`: the rows in the API compared with every response that a buyer
@@ -21,6 +22,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -37,17 +39,14 @@ from benchmarks.buyer import HOST, Buyer
 from benchmarks.load_report import Run, cache_reads, http_client, sum_up
 from benchmarks.purchases import Ledger, create_catalog
 from benchmarks.visitor import USUAL_WRITES, Visitor, prepare_shop
-
-RATE_LIMITED = (
-    "The API limits the requests of this machine (429): the test measures the limiter, not the shop. Start the "
-    "API with this machine's network in RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128."
-)
-
+from scripts.api_errors import rate_limited
+from scripts.credentials import CredentialsNeeded, credentials_for
 
 # Locust logs to standard error, where the requests that prepare the shop would hide other lines.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 run = Run()
+credentials = ExitStack()
 
 
 L = TypeVar("L", bound=Callable[..., None])
@@ -112,6 +111,7 @@ def set_up(environment: Environment, **_: Any) -> None:
     environment.process_exit_code = None
     run = Run()
     try:
+        take_credentials(environment)
         with http_client(environment) as http:
             Visitor.shop = prepare_shop(http)
             if Buyer in environment.user_classes:
@@ -120,7 +120,9 @@ def set_up(environment: Environment, **_: Any) -> None:
                 run.cache_before = cache_reads(http)
     except httpx.HTTPStatusError as error:
         limited = error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        reason = RATE_LIMITED if limited else f"The shop could not be prepared: {error}"
+        reason = limited_test() if limited else f"The shop could not be prepared: {error}"
+    except CredentialsNeeded as error:
+        reason = str(error)
     except httpx.RequestError as error:
         reason = f"No shop answers at {environment.host or HOST} ({error})"
     else:
@@ -128,6 +130,24 @@ def set_up(environment: Environment, **_: Any) -> None:
     stop_test(environment, reason)
     # After any other exception Locust would still start the users; this one prevents it, without a traceback.
     raise gevent.GreenletExit
+
+
+def take_credentials(environment: Environment) -> None:
+    """The headers with which the users call; a throw-away key lives until the process ends."""
+    if Buyer.default_headers is None:
+        Buyer.default_headers = credentials.enter_context(credentials_for(environment.host or HOST))
+        Visitor.default_headers = Buyer.default_headers
+
+
+@listen(events.quit)
+def give_back_credentials(**_: Any) -> None:
+    credentials.close()
+
+
+def limited_test() -> str:
+    """What the test says of 429."""
+    reason = rate_limited(has_credentials=bool(Buyer.default_headers))
+    return f"{reason}: the test measures the limiter, not the shop."
 
 
 def prepare_buyers(environment: Environment, http: httpx.Client) -> None:
@@ -172,7 +192,7 @@ def watch_responses(environment: Environment, **_: Any) -> None:
 def watch(environment: Environment, response: Any, **_: Any) -> None:
     """End the test at the first response of the rate limiter."""
     if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-        stop_test(environment, RATE_LIMITED)
+        stop_test(environment, limited_test())
 
 
 @listen(events.test_stop)

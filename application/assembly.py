@@ -89,7 +89,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.router.routes.extend(MetricsController(settings.api_prefix, is_open=settings.metrics_open).routes())
     documented = len(app.router.routes)
     if settings.docs:
-        add_docs_ui(app)
+        add_docs_ui(app, settings.api_prefix)
     add_site_root(
         app,
         {resource: f"{settings.api_prefix}/{resource}" for resource in _resource_names()},

@@ -7,7 +7,7 @@ import httpx
 from locust.env import Environment
 from locust.stats import StatsEntry
 
-from benchmarks.buyer import HOST
+from benchmarks.buyer import HOST, Buyer
 from benchmarks.cache_hit_rate import CacheReads, read_cache_reads
 from benchmarks.purchases import Ledger, Unresolved, Verdict, judge
 
@@ -24,7 +24,8 @@ class Run:
 
 
 def http_client(environment: Environment) -> httpx.Client:
-    return httpx.Client(base_url=environment.host or HOST, timeout=30, trust_env=False)
+    """A client with the credentials of the test."""
+    return httpx.Client(base_url=environment.host or HOST, timeout=30, headers=Buyer.default_headers, trust_env=False)
 
 
 def cache_reads(http: httpx.Client) -> CacheReads | None:

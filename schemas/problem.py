@@ -169,6 +169,14 @@ class RuleProblem(Problem):
     )
 
 
+class ScopeProblem(Problem):
+    """The caller may not do this."""
+
+    scope: str = Field(
+        default="", description="The scope that the caller lacks, if it is one", json_schema_extra=without_default
+    )
+
+
 class UnexpectedProblem(Problem):
     """A fault of the server; the log has more under `error_id`."""
 

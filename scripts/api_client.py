@@ -29,6 +29,8 @@ PAGE_ROWS = 1000
 BULK_ROWS = 1000
 """Rows in one bulk request: large enough to be fast, small enough to be repeated at little cost."""
 
+CREDENTIAL_HEADERS = {"authorization", "x-api-key"}
+
 UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 RETRY_SECONDS = 60.0
@@ -48,10 +50,17 @@ class _NoResponse(Exception):
 class ApiClient:
     """An asynchronous client of one shop; use it as `async with ApiClient(url) as api`.
 
-    One request is repeated for `retry_seconds` while there is no response.
+    `headers` go with every request: the credentials (see `scripts.credentials`). One request is repeated for
+    `retry_seconds` while there is no response.
     """
 
-    def __init__(self, base_url: str, connections: int = 8, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        connections: int = 8,
+        retry_seconds: float = RETRY_SECONDS,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.base_url = base_url
         self._retry_seconds = retry_seconds
         # `base_url` is the shop's own address, so that no proxy of the environment is used. An idle connection is closed
@@ -59,7 +68,9 @@ class ApiClient:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=2.0)
         timeout = httpx.Timeout(30.0, connect=5.0)
         try:
-            self._http = httpx.AsyncClient(base_url=base_url, limits=limits, timeout=timeout, trust_env=False)
+            self._http = httpx.AsyncClient(
+                base_url=base_url, limits=limits, timeout=timeout, headers=headers, trust_env=False
+            )
         except httpx.InvalidURL as error:
             raise ApiUnreachable(f"{base_url!r} is not an address: {error}") from None
 
@@ -221,7 +232,7 @@ def _is_replayed(response: httpx.Response) -> bool:
 def _failure(method: str, path: str, response: httpx.Response) -> Exception:
     """The error for a response other than 2xx."""
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited()
+        return RateLimited(has_credentials=bool(CREDENTIAL_HEADERS & set(response.request.headers)))
     problem = _problem(response)
     code = str(problem.get("code", ""))
     # 409 `request_in_progress`: an earlier attempt of the same request is still running.

@@ -10,6 +10,19 @@ ScriptError                 a script cannot go on; its text is one line for the 
 EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
+def rate_limited(has_credentials: bool) -> str:
+    """Why the API answers 429, and the setting that helps. Callers with credentials are limited wherever they are."""
+    if has_credentials:
+        return (
+            "The API limits the requests of this token or key (429). Start the API with a larger "
+            "RATE_LIMIT_CALLS_AUTHENTICATED, for example RATE_LIMIT_CALLS_AUTHENTICATED=1000000"
+        )
+    return (
+        "The API limits the requests of this machine (429). Start the API with this machine's network in "
+        "RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128"
+    )
+
+
 class ScriptError(Exception):
     """A script cannot go on. The text is one line for the person who ran it."""
 
@@ -23,12 +36,8 @@ class ApiUnreachable(ScriptError):
 class RateLimited(ScriptError):
     """The API limits this machine; the text says how to exempt it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The API limits the requests of this machine (429). Start the API with this machine's network in "
-            "RATE_LIMIT_EXEMPT, for example RATE_LIMIT_EXEMPT=127.0.0.1/32,::1/128, and run this again: "
-            "it goes on where it stopped."
-        )
+    def __init__(self, *, has_credentials: bool = False) -> None:
+        super().__init__(f"{rate_limited(has_credentials)}, and run this again: it goes on where it stopped.")
 
 
 class Mismatch(ScriptError):

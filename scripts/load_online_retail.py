@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from scripts.api_client import ApiClient, Row, run_all, run_script
 from scripts.api_errors import EXIT_FINE, EXIT_MISMATCH, ScriptError
+from scripts.credentials import credentials_for
 from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
 from scripts.online_retail_report import describe, reconcile
 from scripts.online_retail_returns import Matching, match_credit_notes
@@ -172,10 +173,11 @@ async def load(options: argparse.Namespace) -> int:
     invoices = sales.invoices[: options.limit]
     matching = match_credit_notes(sales, invoices)
     print(describe(sales, invoices, matching), flush=True)
-    async with ApiClient(options.base_url, connections=options.concurrency) as api:
-        await api.check()
-        if await Importer(api, sales, invoices, matching, options.concurrency).run():
-            return EXIT_FINE
+    with credentials_for(options.base_url) as headers:
+        async with ApiClient(options.base_url, connections=options.concurrency, headers=headers) as api:
+            await api.check()
+            if await Importer(api, sales, invoices, matching, options.concurrency).run():
+                return EXIT_FINE
     print("The API does not hold what the file says.", file=sys.stderr)
     return EXIT_MISMATCH
 

@@ -1,9 +1,9 @@
-"""A purchase with the generated Python client. The argument is the URL of the shop."""
+"""A purchase with the generated Python client. The arguments are the URL of the shop and an API key."""
 
 import sys
 from typing import TypeVar
 
-from shop_client import Client
+from shop_client import AuthenticatedClient
 from shop_client.api.categories import create_category
 from shop_client.api.checkout import checkout
 from shop_client.api.clients import create_client
@@ -35,8 +35,8 @@ def expect(kind: type[T], answer: object) -> T:
     return answer
 
 
-def main(url: str) -> None:
-    with Client(base_url=url) as shop:
+def main(url: str, key: str) -> None:
+    with AuthenticatedClient(base_url=url, token=key) as shop:
         category = expect(CategoryRead, create_category.sync(client=shop, body=CategoryCreate(name="Lamps, by Python")))
         lamp = ProductCreate(name="Desk lamp", price=19.99, stock=3, category_id=category.id_key)
         product = expect(ProductRead, create_product.sync(client=shop, body=lamp))
@@ -60,4 +60,4 @@ def main(url: str) -> None:
         assert refused.errors is not UNSET
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -1,10 +1,10 @@
-// A purchase with the generated TypeScript client. The argument is the URL of the shop.
+// A purchase with the generated TypeScript client. The arguments are the URL of the shop and an API key.
 import assert from "node:assert";
 import { checkout, createCategory, createClient, createProduct, getOrder, getProduct, listProducts } from "./hey-api";
 import { client } from "./hey-api/client.gen";
 
-async function main(url: string): Promise<void> {
-  client.setConfig({ baseUrl: url });
+async function main(url: string, key: string): Promise<void> {
+  client.setConfig({ baseUrl: url, auth: key });
   const category = await createCategory({ body: { name: "Lamps, by TypeScript" }, throwOnError: true });
   const category_id = category.data.id_key;
   const lamp = { name: "Desk lamp", price: 19.99, stock: 3, category_id };
@@ -31,7 +31,7 @@ async function main(url: string): Promise<void> {
   assert.strictEqual(refused.error.code, "insufficient_stock");
 }
 
-main(process.argv[2] ?? "").catch((error: unknown) => {
+main(process.argv[2] ?? "", process.argv[3] ?? "").catch((error: unknown) => {
   console.error(error);
   process.exit(1);
 });

@@ -25,7 +25,7 @@ with_python() {
     openapi-python-client generate --path openapi.json --output-path shop_client --meta none --fail-on-warning
     mypy --config-file mypy.ini shop_client buys.py
     step "the Python client buys something"
-    PYTHONPATH="$work:$project" serving python python buys.py "{url}"
+    PYTHONPATH="$work:$project" serving python python buys.py "{url}" "{key}"
 }
 
 node_is_there() {
@@ -50,7 +50,7 @@ with_node() {
     orval --config orval.config.cjs
     tsc --project tsconfig.json
     step "the TypeScript client buys something"
-    serving typescript node javascript/buys.js "{url}"
+    serving typescript node javascript/buys.js "{url}" "{key}"
 }
 
 python - >openapi.json <<'PYTHON'

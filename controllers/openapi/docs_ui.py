@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from controllers.openapi.document import openapi_document
+from controllers.openapi.document import below, openapi_document
 from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.single_flight import SingleFlight
@@ -97,8 +97,8 @@ class Assets:
         return await conditional_response(request.scope, response, cache_control=IMMUTABLE)
 
 
-def add_docs_ui(app: FastAPI) -> None:
-    """Add the documentation pages to `app`, after all its routes."""
+def add_docs_ui(app: FastAPI, api_prefix: str) -> None:
+    """Add the documentation pages to `app`, after all its routes. Those of the API begin with `api_prefix`."""
     assets = Assets(Path(fastapi_offline.__file__).parent / "static")
 
     def swagger_ui(prefix: str) -> tuple[bytes, dict[str, str]]:
@@ -108,6 +108,8 @@ def add_docs_ui(app: FastAPI) -> None:
             swagger_js_url=prefix + assets.url("swagger-ui-bundle.js"),
             swagger_css_url=prefix + assets.url("swagger-ui.css"),
             swagger_favicon_url=f"{prefix}/favicon.ico",
+            # Credentials stay in the browser until "Logout", so that a reload does not ask for them again.
+            swagger_ui_parameters={"persistAuthorization": True},
         )
         return bytes(page.body), _PAGE
 
@@ -122,9 +124,7 @@ def add_docs_ui(app: FastAPI) -> None:
         return bytes(page.body), _PAGE
 
     def openapi(prefix: str) -> tuple[bytes, dict[str, str]]:
-        document = app.openapi()
-        here = {**document["servers"][0], "url": prefix or "/"}
-        return json_body({**document, "servers": [here]}), {"Content-Type": JSON}
+        return json_body(below(app.openapi(), api_prefix, prefix)), {"Content-Type": JSON}
 
     for path, render in (("/docs", swagger_ui), ("/redoc", redoc), (OPENAPI, openapi)):
         app.add_route(path, LazyResponse(render).respond, include_in_schema=False)
@@ -132,7 +132,7 @@ def add_docs_ui(app: FastAPI) -> None:
         app.add_route(path, assets.respond, include_in_schema=False)
 
     # FastAPI's own way to replace the document.
-    app.openapi = lru_cache(partial(openapi_document, app))  # type: ignore[method-assign]
+    app.openapi = lru_cache(partial(openapi_document, app, api_prefix))  # type: ignore[method-assign]
 
 
 def _reader(path: Path) -> Callable[[str], tuple[bytes, dict[str, str]]]:

@@ -8,6 +8,8 @@ from fastapi.routing import APIRoute
 
 from controllers.openapi.errors import name_problems
 from controllers.openapi.headers import HEADERS
+from controllers.openapi.security import add_policy, security_schemes
+from controllers.policies import policy_of
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON, MERGE_PATCH
 from schemas import enumerations
@@ -17,6 +19,11 @@ _DESCRIPTION = """
 rounded. Times are UTC, RFC 3339. `PUT` and `PATCH` are the same: only the fields sent change, and a fetched row can be
 changed and sent back whole. `Prefer: return=minimal` leaves out the body of the response to a write: it is then 201 without a
 body, or 204. Unknown fields and unknown query parameters are refused.
+
+**Callers.** An access token (`POST /auth/login`) or an API key goes into `Authorization: Bearer`; a key may also be sent as
+`X-API-Key`, and never both. Each operation says which scope it needs; customers need none for what is theirs. Without credentials,
+or with bad ones, the response is 401; without the scope it is 403, and `scope` names it; a row of somebody else is 404. Where
+the shop runs with `AUTH=off`, every caller may do everything.
 
 **Lists.** `skip` and `limit` page by offset, `after` and `limit` by key, at equal cost at any depth; `sort=price` or
 `sort=-price,name` orders. Filters are combined with AND; texts are found in whatever case and Unicode form.
@@ -63,8 +70,8 @@ _TAGS = {
 }
 
 
-def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of `app`, which must have all its routes."""
+def openapi_document(app: FastAPI, api_prefix: str) -> dict[str, Any]:
+    """The OpenAPI document of `app`, which must have all its routes. Those of the API begin with `api_prefix`."""
     routes = [route.documented() if isinstance(route, ShopRoute) else route for route in app.routes]
     document = get_openapi(
         title=app.title,
@@ -77,10 +84,14 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         contact=app.contact,
         license_info=app.license_info,
     )
-    # No operation needs authentication.
-    document["security"] = []
     components = document.setdefault("components", {})
     components["headers"] = HEADERS
+    components["securitySchemes"] = security_schemes(api_prefix)
+    for route in app.routes:
+        policy = policy_of(route)
+        if isinstance(route, APIRoute) and route.include_in_schema and policy is not None:
+            for method in route.methods or ():
+                add_policy(document["paths"][route.path_format][method.lower()], policy)
     name_problems(document)
     for route in routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
@@ -95,6 +106,13 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     referring: dict[str, Any] = _referring_to_enumerations(document)
     referring["components"]["schemas"] |= enumerations.components()
     return referring
+
+
+def below(document: dict[str, Any], api_prefix: str, public_prefix: str) -> dict[str, Any]:
+    """The document for clients that see the shop below `public_prefix`."""
+    here = {**document["servers"][0], "url": public_prefix or "/"}
+    components = {**document["components"], "securitySchemes": security_schemes(api_prefix, public_prefix)}
+    return {**document, "servers": [here], "components": components}
 
 
 def _referring_to_enumerations(value: Any) -> Any:

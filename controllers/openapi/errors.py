@@ -1,7 +1,7 @@
 """Errors in OpenAPI: the possible codes of each operation and status, their schemas and examples."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
@@ -14,10 +14,13 @@ from schemas.problem import (
     Problem,
     RateLimitProblem,
     RuleProblem,
+    ScopeProblem,
     UnexpectedProblem,
 )
+from security.scopes import Scope
 from services import errors
 from services.errors import ShopError
+from services.identity import errors as identity
 
 PROBLEM_JSON = "application/problem+json"
 # The member of an error response with its codes, until `name_problems` replaces it by the schema that lists them.
@@ -25,16 +28,23 @@ _CODES = "x-codes"
 _SCHEMAS = "#/components/schemas/{model}"
 # A schema with more codes is named after its operation.
 _MOST_CODES_IN_A_NAME = 2
+# Those that most operations have in common.
+_SHARED_NAMES = {("not_authenticated", "token_expired", "token_invalid"): "NotAuthenticatedProblem"}
+
+# Codes by status.
+Codes = Mapping[int, Set[str]]
 
 _MODELS: Mapping[int, type[Problem]] = {
     400: RuleProblem,
+    403: ScopeProblem,
     422: MalformedProblem,
     429: RateLimitProblem,
     500: UnexpectedProblem,
 }
 _DESCRIPTIONS = {
     400: "A rule of the shop refuses the request, or it is malformed as HTTP",
-    403: "A page of another origin sent it, which `CORS_ORIGINS` does not name",
+    401: "Who calls is not known: there are no credentials, or they do not hold",
+    403: "The caller may not do this, or a page of an origin sent it that `CORS_ORIGINS` does not name",
     404: "There is no such row, or a reference points nowhere",
     408: "The body came too slowly",
     409: "The state of a row, or a unique value, forbids it",
@@ -46,7 +56,14 @@ _DESCRIPTIONS = {
     500: "A fault of the server",
     503: "The database is away, or too busy",
 }
-_HEADERS = {415: ["Accept", "Accept-Encoding"], 409: ["Retry-After"], 429: ["Retry-After"], 503: ["Retry-After"]}
+_HEADERS = {
+    401: ["WWW-Authenticate"],
+    403: ["WWW-Authenticate"],
+    409: ["Retry-After"],
+    415: ["Accept", "Accept-Encoding"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
+}
 
 # The errors of the middleware for any request, and 422 for an unknown query parameter.
 _ANY_REQUEST = (400, 413, 422, 429, 500, 503)
@@ -89,6 +106,20 @@ def error_response(
     }
 
 
+def add_codes(responses: dict[str, Any], codes: Codes, headers: Iterable[str]) -> None:
+    """Add errors with these codes to the documented responses of an operation, which may have the statuses already."""
+    for status, more in codes.items():
+        known = responses.get(str(status), {})
+        response = error_response(
+            status, {*known.get(_CODES, ()), *more}, headers=[*known.get("headers", {}), *headers]
+        )
+        responses[str(status)] = response
+    # In the order of the statuses; "default" is the last.
+    in_order = sorted(responses.items())
+    responses.clear()
+    responses.update(in_order)
+
+
 def other_errors(headers: Iterable[str]) -> dict[str, Any]:
     """The OpenAPI response for errors of proxies, or of a later release."""
     return {
@@ -120,6 +151,8 @@ def _error_responses(document: dict[str, Any]) -> Iterator[tuple[int, str, dict[
 
 
 def _name_of(codes: tuple[str, ...], status: int, operation_id: str) -> str:
+    if codes in _SHARED_NAMES:
+        return _SHARED_NAMES[codes]
     if len(codes) <= _MOST_CODES_IN_A_NAME:
         return f"{'Or'.join(map(_camel, codes))}Problem"
     return f"{_camel(operation_id)}{HTTPStatus(status).phrase.replace(' ', '')}Problem"
@@ -183,6 +216,13 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),
+    identity.BothCredentials(),
+    identity.NotAuthenticated(),
+    identity.TokenExpired(),
+    identity.TokenInvalid(),
+    identity.InvalidCredentials(),
+    identity.Forbidden(Scope.CATALOG_WRITE),
+    identity.EmailNotVerified(),
 )
 
 

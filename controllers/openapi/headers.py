@@ -66,6 +66,11 @@ HEADERS = {
     "Accept-Patch": _one_text("The media types that bodies may have", ACCEPT_PATCH),
     "Accept-Encoding": _one_text("Bodies must not be compressed", "identity"),
     "Retry-After": _header("Seconds to wait", 1, required=False, type="integer", minimum=1),
+    "WWW-Authenticate": _header(
+        "The scheme of the credentials, and what was wrong with those that came (RFC 6750)",
+        'Bearer realm="shop", error="invalid_token", error_description="The token or key has expired"',
+        required=False,
+    ),
     "Vary": _header("The headers of the request that the response depends on", "Accept", required=False),
 }
 

@@ -17,6 +17,8 @@ RATE_LIMIT_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
 )
+# The refusals of callers, which a shop with AUTH=off never gives.
+CODES_OF_CALLERS = {"both_credentials", "not_authenticated", "token_expired", "token_invalid", "forbidden"}
 # The kinds of numbers that headers are.
 _NUMBERS = {"integer": int, "number": float}
 
