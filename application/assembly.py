@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from application.resources import AppResources
 from config.settings import Settings
 from controllers.address import AddressController
+from controllers.auth import AuthController
+from controllers.auth_sessions import AuthSessionsController
 from controllers.base import BaseController
 from controllers.bill import BillController
 from controllers.category import CategoryController
@@ -81,10 +83,13 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.resources = resources
     app.state.executor = resources.executor
     app.state.authenticator = resources.authenticator
+    app.state.accounts = resources.accounts
     app.state.route_limits = resources.route_limits
     app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())
+    app.router.routes.extend(AuthController(settings.api_prefix).routes())
+    app.router.routes.extend(AuthSessionsController(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
     app.router.routes.extend(MetricsController(settings.api_prefix, is_open=settings.metrics_open).routes())
     documented = len(app.router.routes)

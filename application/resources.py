@@ -33,9 +33,13 @@ from security.secret_keys import key_ring
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
+from services.identity.account_tokens import purge_tokens
 from services.identity.authenticator import Authenticator
+from services.identity.context import AccountContext
 from services.identity.outgoing_mail import Mailer
+from services.identity.password_threads import PasswordThreads
 from services.identity.route_limits import RouteLimits
+from services.identity.sessions import purge_sessions
 
 log = logging.getLogger("shop.lifecycle")
 
@@ -80,6 +84,7 @@ class AppResources:
         self.mailer = Mailer(self.database, settings, self.key_ring, _mail_delivery(settings))
         heard = {CATALOG: self.cache.invalidate_all, MAILS: self.mailer.wake}
         self.change_listener = ChangeListener(self.database.url, heard, self.database.ping)
+        self.passwords = PasswordThreads()
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(routes, settings.api_prefix)
 
@@ -95,7 +100,7 @@ class AppResources:
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
-            jobs = [self._purge_old_replies(), self._record_state(), self.change_listener.listen(), self.mailer.run()]
+            jobs = [self._purge(), self._record_state(), self.change_listener.listen(), self.mailer.run()]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
                 url, auth = redis_uri(self.settings), self.settings.auth
@@ -109,11 +114,25 @@ class AppResources:
                 await asyncio.gather(*background, return_exceptions=True)
                 await self.cache.close()
                 await self.gateway.close()
+                self.passwords.close()
                 self.database.close_pools()
                 await asyncio.to_thread(self.database.close)
                 if self.access_log is not None:
                     self.access_log.close()
         stop_logging()
+
+    @property
+    def accounts(self) -> AccountContext:
+        """What the services of accounts need."""
+        return AccountContext(
+            self.settings,
+            self.executor,
+            self.authenticator,
+            self.passwords,
+            self.route_limits,
+            self.access_tokens,
+            self.key_ring,
+        )
 
     def _attach_to_servers(self, stack: ExitStack) -> None:
         # The launcher passes the URLs of its servers; only a bare `uvicorn main:app` without outside ones starts its own.
@@ -125,17 +144,18 @@ class AppResources:
         """Have the workers of every launcher make their cached responses stale."""
         await self.database.write_pool.run(ANNOUNCEMENT, {})
 
-    async def _purge_old_replies(self) -> None:
-        """Delete, in batches, the replies whose Idempotency-Keys have expired."""
+    async def _purge(self) -> None:
+        """Delete, in batches, what has expired: the replies of Idempotency-Keys, sessions, and tokens of mails."""
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             try:
-                while await self.database.run(partial(self.database.transact, purge)) == PURGE_BATCH:
-                    pass
+                for work in (purge, purge_sessions, purge_tokens):
+                    while await self.database.run(partial(self.database.transact, work)) == PURGE_BATCH:
+                        pass
             except DatabaseUnavailable:
-                log.debug("The database is away: old Idempotency-Keys stay a little longer")
+                log.debug("The database is away: what has expired stays a little longer")
             except Exception:
-                log.exception("Old Idempotency-Keys could not be removed")
+                log.exception("What has expired could not be removed")
 
     async def _record_state(self) -> None:
         """Keep the state of this worker up to date for the others: any of them may be asked for /metrics."""

@@ -88,7 +88,7 @@ class EntityRoutes:
         return self._named_route(
             method,
             path,
-            _with_body(endpoint, body),
+            with_body(endpoint, body),
             operation_id,
             policy=policy or self._policy_of(method),
             openapi_options=openapi_options,
@@ -201,7 +201,7 @@ class EntityRoutes:
         return name.replace("_", " ")
 
 
-def _with_body(endpoint: Endpoint, body: Any) -> Endpoint:
+def with_body(endpoint: Endpoint, body: Any) -> Endpoint:
     """The endpoint with `body` as the annotation of its body, from which FastAPI takes the schema."""
     if body is None:
         return endpoint

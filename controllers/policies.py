@@ -12,10 +12,12 @@ from infrastructure.server.request_heads import memoize_on_headers
 from middleware.callers import keep_principal
 from middleware.callers import principal_of as caller_of
 from security.credentials import credentials_of
-from security.policy import Policy
+from security.policy import SIGNED_IN, Policy
 from security.principal import ANONYMOUS, Kind, Principal
+from services.declared_errors import refuses
 from services.identity.audit import Author, writing_as
 from services.identity.authorization import authorize
+from services.identity.errors import REFUSED_CALLERS
 
 R = TypeVar("R", bound=Route)
 
@@ -79,6 +81,14 @@ def require_policies(routes: Iterable[BaseRoute]) -> None:
 def principal_of(request: Request) -> Principal:
     """Who sends the request. To be called in a route whose policy asks for credentials."""
     return caller_of(request.scope)
+
+
+@refuses(*REFUSED_CALLERS)
+async def signed_in(request: Request) -> Principal:
+    """The user who sends the request, for a route that also has other ways to know them. Raises as SIGNED_IN does."""
+    principal = await _principal(request.scope, SIGNED_IN)
+    authorize(SIGNED_IN, principal)
+    return principal
 
 
 async def _principal(scope: Scope, policy: Policy) -> Principal:

@@ -37,7 +37,8 @@ class StrictRequest(Request):
         body = await self.body() if parse else deque([chunk async for chunk in self.stream() if chunk])
         if not body:
             return
-        self._require_plain_json()
+        self.require_plain()
+        self._require_json()
         try:
             self.sent = from_json(body) if isinstance(body, bytes) else body
         except TooManyValues as error:
@@ -45,10 +46,13 @@ class StrictRequest(Request):
         except MalformedJson as error:
             raise RequestValidationError([not_json(error)]) from None
 
-    def _require_plain_json(self) -> None:
+    def require_plain(self) -> None:
+        """Raise 415 for a compressed body."""
         codings = ",".join(self.headers.getlist("content-encoding")).split(",")
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             raise HTTPException(415, "The body must not be compressed", {"Accept-Encoding": "identity"})
+
+    def _require_json(self) -> None:
         if not _is_json(self.headers.get("content-type", "")):
             # A PATCH gets both headers: clients read one or the other.
             patch = {"Accept-Patch": ACCEPT_PATCH} if self.method == "PATCH" else {}

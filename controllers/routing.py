@@ -63,6 +63,7 @@ class ShopRoute(APIRoute):
     """
 
     reads_rows = False
+    request_type: type[StrictRequest] = StrictRequest
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class ShopRoute(APIRoute):
         return APIRoute(self.path, self.endpoint, **self._options, **self._openapi_options())
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = StrictRequest(scope, receive)
+        request = self.request_type(scope, receive)
         if scope["query_string"]:
             refuse_unknown(request, self._query_fields)
         if scope["method"] in ("POST", "PUT", "PATCH"):

@@ -37,7 +37,6 @@ _LINES = b"x-request-id: %b\r\nx-response-time: %.2f\r\n" + header_lines(_HEADER
 POLICY_LINES = header_lines([_POLICY_OF_DATA])
 
 _INFO = "shop.request_info"
-_NOT_STORED = "shop.not_stored"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 
@@ -46,7 +45,7 @@ _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 class RequestInfo:
     """A request under way: its id, its start (see `time.perf_counter`), and the address of its client.
 
-    `prefix` is the public prefix of its path. `trace_id` is its trace and `traceparent` the header of its response; both
+    `prefix` is the public prefix of its path, and `may_be_stored` whether caches may keep its response. `trace_id` is its trace and `traceparent` the header of its response; both
     only if the request has a trace.
     """
 
@@ -56,6 +55,7 @@ class RequestInfo:
     prefix: str = ""
     trace_id: str | None = None
     traceparent: bytes = b""
+    may_be_stored: bool = True
 
 
 class Service(Protocol):
@@ -103,7 +103,7 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message.get("headers", ())
-                if _NOT_STORED in scope:
+                if not info.may_be_stored:
                     headers = [(name, value) for name, value in headers if name != b"cache-control"]
                     headers.append((b"cache-control", NO_STORE))
                 message["headers"] = self._complete(headers, info)
@@ -183,8 +183,11 @@ class RequestContext:
 
 
 def forbid_storing(scope: Scope) -> None:
-    """Let no cache keep the response, whatever it says itself: the request came with credentials."""
-    scope[_NOT_STORED] = True
+    """Let no cache keep the response, whatever it says itself: it is for one caller, or has a token in it."""
+    info: RequestInfo | None = scope.get(_INFO)
+    # Copies of the scope share it. A layer that is tested by itself has none.
+    if info is not None:
+        info.may_be_stored = False
 
 
 class _HeaderInfo(NamedTuple):

@@ -125,6 +125,7 @@ class Trimmed(GroupedMetadata):
 
 Text20 = Annotated[str, Trimmed(20)]
 Text64 = Annotated[str, Trimmed(64)]
+Text200 = Annotated[str, Trimmed(200)]
 Text2000 = Annotated[str, Trimmed(2000)]
 Text5000 = Annotated[str, Trimmed(5000)]
 BillNumber = Annotated[

@@ -141,6 +141,10 @@ class Executor:
         """
         return await asyncio.shield(self._write(work, keyed, time.monotonic() if since is None else since))
 
+    async def transact(self, work: Callable[[Session], T]) -> T:
+        """The result of `work`, as `write` gives its reply."""
+        return cast(T, await self.write(cast(Callable[[Session], Reply], work)))
+
     async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None, since: float) -> Reply:
         invalidation, author = Invalidation(), current_author()
 

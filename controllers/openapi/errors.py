@@ -73,14 +73,19 @@ _REQUESTS_WITH_BODY = (408, 415)
 # -- Possible codes --------------------------------------------------------------------------------
 
 
-def possible_codes(method: str, refusals: Iterable[type[ShopError]], *, row_in_path: bool) -> dict[int, set[str]]:
-    """The possible codes by status; `refusals` are the errors that the services declare."""
+def possible_codes(
+    method: str, refusals: Iterable[type[ShopError]], *, row_in_path: bool, is_kept: bool = True
+) -> dict[int, set[str]]:
+    """The possible codes by status; `refusals` are the errors that the services declare.
+
+    `is_kept`: whether the response to a POST with an Idempotency-Key is kept.
+    """
     possible = set(refusals)
     if row_in_path:
         possible.add(errors.NotFound)
     if method != "GET":
         possible.add(errors.CrossOrigin)
-    if method == "POST":
+    if method == "POST" and is_kept:
         possible |= {errors.RequestInProgress, errors.KeyReused}
     codes: dict[int, set[str]] = defaultdict(set)
     for status in (*_ANY_REQUEST, *(_REQUESTS_WITH_BODY if method in ("POST", "PUT", "PATCH") else ())):
@@ -221,6 +226,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     identity.TokenExpired(),
     identity.TokenInvalid(),
     identity.InvalidCredentials(),
+    identity.AccountTokenInvalid(),
     identity.Forbidden(Scope.CATALOG_WRITE),
     identity.EmailNotVerified(),
 )

@@ -71,6 +71,7 @@ HEADERS = {
         'Bearer realm="shop", error="invalid_token", error_description="The token or key has expired"',
         required=False,
     ),
+    "Set-Cookie": _header("The refresh token, where it is in a cookie", "…; HttpOnly; Secure", required=False),
     "Vary": _header("The headers of the request that the response depends on", "Accept", required=False),
 }
 

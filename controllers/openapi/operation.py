@@ -62,6 +62,40 @@ def responses(
     return documented | _errors(method, possible_codes(method, refusals, row_in_path=row_in_path))
 
 
+def account_responses(
+    method: str,
+    status: int,
+    schema: Any,
+    example: Any,
+    *,
+    row_in_path: bool = False,
+    refusals: Iterable[type[ShopError]] = (),
+    headers: Iterable[str] = (),
+) -> Responses:
+    """The OpenAPI responses of an operation about accounts, which nobody keeps: no cache, and no Idempotency-Key.
+
+    `headers` are those that only its success has.
+    """
+    success: dict[str, Any] = {
+        "description": {201: "Stored", 202: "Accepted", 204: "Done"}.get(status, "Success"),
+        "headers": header_references([*headers, *LIMITED_HEADERS]),
+    }
+    if schema is not None:
+        success |= {"model": schema, "content": {JSON: {"example": example}}}
+    codes = possible_codes(method, refusals, row_in_path=row_in_path, is_kept=False)
+    return {status: success} | _errors(method, codes, is_kept=False)
+
+
+def accepted(schema: Any, example: Any) -> dict[str, Any]:
+    """The OpenAPI response 202, where that is not the only success."""
+    return {
+        "description": "Accepted",
+        "model": schema,
+        "headers": header_references(LIMITED_HEADERS),
+        "content": {JSON: {"example": example}},
+    }
+
+
 def service_responses(
     response: dict[str, Any], statuses: Iterable[int], headers: Iterable[str], others: Responses | None = None
 ) -> Responses:
@@ -74,11 +108,11 @@ def service_responses(
     return {200: success, **errors, **(others or {}), "default": other_errors(headers)}
 
 
-def _errors(method: str, codes: dict[int, set[str]]) -> Responses:
+def _errors(method: str, codes: dict[int, set[str]], *, is_kept: bool = True) -> Responses:
     documented: Responses = {}
     for status in sorted(codes):
         headers = list(LIMITED_HEADERS)
-        if method == "POST" and status in (400, 404, 409):
+        if method == "POST" and is_kept and status in (400, 404, 409):
             headers.append("Idempotent-Replayed")
         documented[status] = error_response(status, codes[status], headers=headers)
     if method == "PATCH":

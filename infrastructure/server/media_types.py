@@ -5,3 +5,5 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 # The value of Accept-Patch (RFC 5789).
 ACCEPT_PATCH = f"{MERGE_PATCH}, {JSON}"
+# The form of a page, without files.
+FORM = "application/x-www-form-urlencoded"

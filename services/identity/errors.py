@@ -7,6 +7,7 @@ ShopError
 │   ├── TokenExpired                 credentials that were valid once
 │   └── TokenInvalid                 any others
 ├── InvalidCredentials          401  a login with a wrong name or password, or of a disabled user
+├── AccountTokenInvalid         400  a token of a mail that was used, has expired, or was never sent
 ├── Forbidden                   403  a known caller without the scope, or beyond what is theirs
 └── EmailNotVerified            409  a customer whose client is not known before their address is verified
 """
@@ -26,7 +27,7 @@ class BothCredentials(ShopError):
 
 
 class Unauthorized(ShopError):
-    status = 401
+    status, code = 401, "not_authenticated"
     problem: ClassVar[str | None] = None
 
     def __init__(self) -> None:
@@ -43,7 +44,6 @@ class Unauthorized(ShopError):
 
 
 class NotAuthenticated(Unauthorized):
-    code = "not_authenticated"
     explanation = "This needs a token (Authorization: Bearer) or an API key (X-API-Key)"
 
 
@@ -68,6 +68,13 @@ class InvalidCredentials(ShopError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"WWW-Authenticate": 'Bearer realm="shop"'}
+
+
+class AccountTokenInvalid(ShopError):
+    status, code = 400, "account_token_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("The token of the mail is not valid: it was used, it has expired, or it is another one")
 
 
 class Forbidden(ShopError):
@@ -95,3 +102,13 @@ class EmailNotVerified(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The e-mail address has to be verified first, by the link that was sent to it")
+
+
+# What a route that is for users may answer to others.
+REFUSED_CALLERS: tuple[type[ShopError], ...] = (
+    BothCredentials,
+    NotAuthenticated,
+    TokenExpired,
+    TokenInvalid,
+    Forbidden,
+)

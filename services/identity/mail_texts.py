@@ -65,6 +65,35 @@ more.
 If it was not you, somebody else has your password: please tell the shop.
 """,
     ),
+    "email_change_asked": Template(
+        "Another e-mail address was asked for",
+        """Hello {username},
+
+somebody, most likely you, wants your account to use another e-mail address. It will, once the mail that went there was
+answered; until then this one stays.
+
+If it was not you, somebody else has your password: please set a new one at {shop_url}.
+""",
+    ),
+    "password_changed": Template(
+        "Your password was changed",
+        """Hello {username},
+
+your account has a new password, and every other program that was logged in has to log in again.
+
+If it was not you, ask for a new password at {shop_url}.
+""",
+    ),
+    "username_taken": Template(
+        "Please choose another user name",
+        """Hello,
+
+somebody, most likely you, wanted to register with this e-mail address and the user name {username}, which somebody else has.
+No account was made: please register again with another name, at {shop_url}.
+
+If it was not you, you need not do anything.
+""",
+    ),
     "reset_password": Template(
         "Set a new password",
         """Hello {username},

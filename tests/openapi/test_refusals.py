@@ -22,6 +22,7 @@ from tests.builders import (
     an_order_detail,
     unique,
 )
+from tests.identity.accounts import LoggedIn, registration
 from tests.openapi.documented import CODES_OF_CALLERS, Document, Refusal
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -30,7 +31,7 @@ NO_ROW = 2**63 - 1
 LARGEST_PRICE = 9999999999.99
 
 # Size, time, floods, faults and races bring these about: `tests/middleware`, `tests/faults` and `tests/race` do. Those of
-# callers come with AUTH=on: `test_security.py` brings them about.
+# callers come with AUTH=on, or from routes for users: `test_security.py` and `tests/identity` bring them about.
 OF_CIRCUMSTANCES = {
     *CODES_OF_CALLERS,
     "body_too_large",
@@ -50,11 +51,11 @@ BETWEEN_LOOK_AND_DELETION = {
 class Walk:
     """Sends what has to be refused, and says by which code."""
 
-    def __init__(self, http: httpx.Client) -> None:
-        self.http = http
+    def __init__(self, http: httpx.Client, database_url: str) -> None:
+        self.http, self.user = http, LoggedIn.new(http, database_url)
 
     def refused(self, method: str, path: str, code: str, body: Any = None, **headers: str) -> None:
-        response = self.http.request(method, path, json=body, headers=headers)
+        response = self.http.request(method, path, json=body, headers=self.user.headers | headers)
         assert response.json()["code"] == code, (method, path, response.text)
 
     def changes(self, path: str, code: str, body: Any) -> None:
@@ -86,8 +87,8 @@ class Walk:
 
 
 @pytest.fixture
-def walk(http: httpx.Client) -> Walk:
-    return Walk(http)
+def walk(http: httpx.Client, database_url: str) -> Walk:
+    return Walk(http, database_url)
 
 
 def unreachable(refusals: set[Refusal]) -> set[Refusal]:
@@ -104,6 +105,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document) -> No
     what_lines_refuse(walk)
     what_checkout_refuses(walk)
     what_stock_refuses(walk)
+    what_accounts_refuse(walk)
     declared = documented.declared()
     assert declared - documented.refused == unreachable(declared)
 
@@ -127,7 +129,7 @@ def what_the_layers_refuse(walk: Walk, documented: Document) -> None:
             walk.refused(method, path, "cross_origin", Origin="https://elsewhere.example")
         if "415" in operation["responses"]:
             walk.refused(method, path, "unsupported_media_type", {}, **{"Content-Type": "text/plain"})
-        if method == "POST":
+        if method == "POST" and operation["tags"] != ["auth"]:
             walk.refused(method, path, "idempotency_key_reused", example, **{"Idempotency-Key": key})
 
 
@@ -261,3 +263,21 @@ def what_stock_refuses(walk: Walk) -> None:
     walk.post(f"{one}/advance")
     returned = {"lines": [{"order_detail_id": line["id_key"], "quantity": 1}]}
     walk.refused("POST", f"{one}/returns", "amount_too_large", returned)
+
+
+def what_accounts_refuse(walk: Walk) -> None:
+    user = walk.user
+    for path in ("/auth/register", "/register"):
+        walk.refused("POST", path, "already_exists", registration(email=user.email))
+    for path in ("/auth/login", "/login"):
+        walk.refused("POST", path, "invalid_credentials", {"username": user.username, "password": "another one"})
+    other = LoggedIn.new(walk.http, user.database_url)
+    for path in ("/auth/me", "/me"):
+        walk.refused("PATCH", path, "already_exists", {"username": other.username})
+        walk.refused("PATCH", path, "has_changed", {"updated_at": "2001-01-01T00:00:00Z"})
+        walk.refused("PATCH", path, "precondition_failed", {}, **{"If-Match": '"0-0"'})
+    taken = {"token": user.mailed("change_email", other.email)}
+    walk.refused("POST", "/auth/email/verify", "already_exists", taken)
+    walk.refused("POST", "/auth/email/verify", "account_token_invalid", {"token": "no token"})
+    reset = {"token": "no token", "password": "correct horse"}
+    walk.refused("POST", "/auth/password/reset", "account_token_invalid", reset)

@@ -1,0 +1,317 @@
+"""Routes of accounts: registration, login, tokens, the own profile, passwords and addresses, each with its short form."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from controllers.auth_examples import (
+    ACCESS_TOKEN,
+    ACCOUNT_TOKEN,
+    ME,
+    PASSWORD,
+    REFRESH_TOKEN,
+    REGISTERED,
+    REGISTRATION,
+    TOKEN_PAIR,
+    TOKEN_STATE,
+)
+from controllers.auth_routes import account_route
+from controllers.openapi import operation
+from controllers.policies import principal_of, signed_in
+from controllers.preconditions import preconditions_of
+from controllers.refresh_cookie import RefreshCookie
+from controllers.responses import as_dict, as_response, json_response, rendered_fields, reply
+from middleware.conditional_response import conditional_response
+from schemas.auth import (
+    Accepted,
+    ForgottenPassword,
+    Login,
+    MeRead,
+    MeUpdate,
+    NewPassword,
+    Refresh,
+    Register,
+    RegisteredRead,
+    TokenBody,
+    TokenPairRead,
+    TokenState,
+)
+from schemas.client import ClientRead
+from schemas.user import UserRead
+from security.policy import OPEN, SIGNED_IN
+from security.scopes import SCOPES_OF, Role
+from services.declared_errors import refusals_of
+from services.identity.context import AccountContext, Visitor
+from services.identity.errors import TokenInvalid
+from services.identity.login import LoginService, TokenPair
+from services.identity.profile import ProfileService
+from services.identity.recovery import RecoveryService
+from services.identity.registration import RegistrationService
+
+_FIELDS, _CLIENT_FIELDS = tuple(UserRead.model_fields), tuple(ClientRead.model_fields)
+_REGISTERED = {"message": "A mail to this address says how it goes on"}
+_FORGOTTEN = {"message": "If somebody has this address, a mail with a link is on its way"}
+
+
+class AuthController:
+    """The calls below /auth, and the short forms of some of them without it."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._path = f"{prefix}/auth"
+        self._cookie = RefreshCookie(prefix)
+
+    def routes(self) -> list[APIRoute]:
+        return [
+            *self._long_and_short(self._path, ""),
+            *self._long_and_short(self._prefix, "_short_form"),
+            *self._long(),
+        ]
+
+    def _long_and_short(self, path: str, suffix: str) -> Sequence[APIRoute]:
+        return [
+            account_route(
+                "POST",
+                f"{path}/register",
+                self.register,
+                f"register{suffix}",
+                "Register as a customer",
+                policy=OPEN,
+                status=201,
+                body=Register,
+                body_example=REGISTRATION,
+                response_schema=RegisteredRead,
+                example=REGISTERED,
+                refusals=refusals_of(RegistrationService.register),
+                headers=["Location"],
+                others={202: operation.accepted(Accepted, _REGISTERED)},
+            ),
+            account_route(
+                "POST",
+                f"{path}/login",
+                self.login,
+                f"login{suffix}",
+                "Log in with a name or an e-mail address, and a password",
+                policy=OPEN,
+                body=Login,
+                body_example={"username": "ada", "password": PASSWORD},
+                response_schema=TokenPairRead,
+                example=TOKEN_PAIR,
+                refusals=refusals_of(LoginService.login),
+                headers=["Set-Cookie"],
+                takes_form=True,
+            ),
+            account_route(
+                "GET",
+                f"{path}/me",
+                self.me,
+                f"get_me{suffix}",
+                "Get the own profile",
+                policy=SIGNED_IN,
+                response_schema=MeRead,
+                example=ME,
+            ),
+            account_route(
+                "PATCH",
+                f"{path}/me",
+                self.change_me,
+                f"patch_me{suffix}",
+                "Change the own profile",
+                policy=SIGNED_IN,
+                body=MeUpdate,
+                body_example={"full_name": "Ada Lovelace"},
+                response_schema=MeRead,
+                example=ME,
+                refusals=refusals_of(ProfileService.change),
+                headers=["ETag"],
+            ),
+            account_route(
+                "POST",
+                f"{path}/validate-token",
+                self.validate_token,
+                f"validate_token{suffix}",
+                "Whether an access token is valid, and whose it is",
+                policy=OPEN,
+                body=TokenBody,
+                body_example={"token": ACCESS_TOKEN},
+                response_schema=TokenState,
+                example=TOKEN_STATE,
+            ),
+        ]
+
+    def _long(self) -> Sequence[APIRoute]:
+        return [
+            account_route(
+                "POST",
+                f"{self._path}/refresh",
+                self.refresh,
+                "refresh",
+                "Get the next tokens of a session",
+                policy=OPEN,
+                body=Refresh,
+                body_example={"refresh_token": REFRESH_TOKEN},
+                response_schema=TokenPairRead,
+                example=TOKEN_PAIR,
+                refusals=refusals_of(LoginService.refresh),
+                headers=["Set-Cookie"],
+            ),
+            account_route(
+                "POST",
+                f"{self._path}/logout",
+                self.logout,
+                "logout",
+                "End this session",
+                policy=OPEN,
+                status=204,
+                refusals=refusals_of(signed_in),
+                headers=["Set-Cookie"],
+            ),
+            account_route(
+                "POST",
+                f"{self._path}/password/forgot",
+                self.forgot_password,
+                "forgot_password",
+                "Ask for a mail by which to set a new password",
+                policy=OPEN,
+                status=202,
+                body=ForgottenPassword,
+                body_example={"email": "ada@example.com"},
+                response_schema=Accepted,
+                example=_FORGOTTEN,
+            ),
+            account_route(
+                "POST",
+                f"{self._path}/password/reset",
+                self.reset_password,
+                "reset_password",
+                "Set a new password by the token of a mail",
+                policy=OPEN,
+                status=204,
+                body=NewPassword,
+                body_example={"token": ACCOUNT_TOKEN, "password": PASSWORD},
+                refusals=refusals_of(RecoveryService.reset_password),
+            ),
+            account_route(
+                "POST",
+                f"{self._path}/email/verify",
+                self.verify_email,
+                "verify_email",
+                "Verify an e-mail address by the token of a mail",
+                policy=OPEN,
+                status=204,
+                body=TokenBody,
+                body_example={"token": ACCOUNT_TOKEN},
+                refusals=refusals_of(RecoveryService.verify_email),
+            ),
+        ]
+
+    # -- endpoints ---------------------------------------------------------------------------------
+
+    async def register(self, request: Request, body: Any) -> Response:
+        """A mail goes to the address, with a link to verify it. With `REGISTRATION=verify` only the mail says what is taken."""
+        registered = await RegistrationService(context_of(request)).register(body.sent(), visitor_of(request))
+        if registered is None:
+            return json_response(_REGISTERED, 202)
+        user, client = registered
+        shown = _with_scopes(as_dict(user, _FIELDS)) | {
+            "client": None if client is None else as_dict(client, _CLIENT_FIELDS)
+        }
+        return json_response(shown, 201, {"Location": f"{self._prefix}/users/{user.id_key}"})
+
+    async def login(self, request: Request, body: Any) -> Response:
+        """Takes JSON, or the form of the password flow of OAuth 2.0."""
+        pair = await LoginService(context_of(request)).login(body.username, body.password, visitor_of(request))
+        return self._tokens(request, pair, in_cookie=body.cookie)
+
+    async def refresh(self, request: Request, body: Any = None) -> Response:
+        """The token that is replaced works for 30 seconds more, and leads to the same one. After that it ends the session."""
+        sent: str | None = None if body is None else body.refresh_token
+        token = sent or self._cookie.of(request)
+        if token is None:
+            raise TokenInvalid
+        pair = await LoginService(context_of(request)).refresh(token, visitor_of(request).address)
+        return self._tokens(request, pair, in_cookie=sent is None)
+
+    async def logout(self, request: Request) -> Response:
+        """By the access token, or by the refresh token in the cookie. On every worker at once."""
+        service, cookie, response = (
+            LoginService(context_of(request)),
+            self._cookie.of(request),
+            Response(status_code=204),
+        )
+        if cookie is not None:
+            self._cookie.clear(request, response)
+            if await service.end_by_token(cookie) and "authorization" not in request.headers:
+                return response
+        await service.end(await signed_in(request))
+        return response
+
+    async def me(self, request: Request) -> Response:
+        """As it is stored now, with the scopes of the role."""
+        row = await ProfileService(context_of(request), principal_of(request)).row(_FIELDS)
+        return await conditional_response(request.scope, rendered_fields(_with_scopes(row)))
+
+    async def change_me(self, request: Request, body: Any) -> Response:
+        """A new address is used once its mail was answered; a new password ends all other sessions."""
+        service = ProfileService(context_of(request), principal_of(request))
+        user = await service.change(body.sent(), preconditions_of(request), visitor_of(request))
+        return as_response(reply(200, rendered_fields(_with_scopes(as_dict(user, _FIELDS)))))
+
+    async def validate_token(self, request: Request, body: Any) -> Response:
+        """For other services. Of a token that is not valid now nothing else is told."""
+        found = await LoginService(context_of(request)).validate(body.token)
+        if found is None:
+            return json_response({"valid": False})
+        principal, expires_at = found
+        return json_response(
+            {
+                "valid": True,
+                "user_id": principal.id,
+                "username": principal.username,
+                "role": principal.role,
+                "scopes": sorted(principal.scopes),
+                "expires_at": datetime.fromtimestamp(expires_at, UTC),
+            }
+        )
+
+    async def forgot_password(self, request: Request, body: Any) -> Response:
+        """The same response in the same time, whether somebody has the address or not."""
+        await RecoveryService(context_of(request)).forgot_password(body.email, visitor_of(request))
+        return json_response(_FORGOTTEN, 202)
+
+    async def reset_password(self, request: Request, body: Any) -> Response:
+        """The token works once, and for half an hour. All sessions of the user end."""
+        await RecoveryService(context_of(request)).reset_password(body.token, body.password)
+        return Response(status_code=204)
+
+    async def verify_email(self, request: Request, body: Any) -> Response:
+        """The client with this address, if there was one before the user, is linked to the user now."""
+        await RecoveryService(context_of(request)).verify_email(body.token)
+        return Response(status_code=204)
+
+    def _tokens(self, request: Request, pair: TokenPair, *, in_cookie: bool) -> Response:
+        tokens = {"access_token": pair.access_token, "token_type": "bearer", "expires_in": pair.expires_in}
+        if not in_cookie:
+            return json_response(tokens | {"refresh_token": pair.refresh_token})
+        response = json_response(tokens)
+        self._cookie.set(request, response, pair.refresh_token, pair.session_expires_at)
+        return response
+
+
+def _with_scopes(user: dict[str, Any]) -> dict[str, Any]:
+    return user | {"scopes": sorted(SCOPES_OF[Role(user["role"])])}
+
+
+def context_of(request: Request) -> AccountContext:
+    """What the services of accounts share in this worker."""
+    context: AccountContext = request.app.state.accounts
+    return context
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Where the request comes from."""
+    return Visitor(request.scope["shop.client"], request.headers.get("user-agent"))
