@@ -99,6 +99,7 @@ def assemble(settings: Settings) -> FastAPI:
         app,
         {resource: f"{settings.api_prefix}/{resource}" for resource in _resource_names()},
         settings.security_contact,
+        has_docs=settings.docs,
     )
     # The documentation, and the root of the site.
     guard_unguarded(app.router.routes[documented:], OPEN)

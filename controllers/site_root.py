@@ -22,40 +22,36 @@ from schemas.index import Index
 
 _ICON = Path(__file__).parent / "assets" / "favicon.ico"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
-# Search engines may index the documentation, and no rows.
-_ROBOTS = """\
-User-agent: *
-Allow: /docs
-Allow: /redoc
-Allow: /openapi.json
-Disallow: /
-"""
+_DOCUMENTATION = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
 # RFC 9116 recommends less than a year. The file is rendered for every request, so that it never expires.
 _SECURITY_DAYS = 180
 # For a longer Accept header the response is JSON.
 _LONGEST_ACCEPT = 1000
 
 
-def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str]) -> None:
-    """Add these routes to `app`. `resources` has the path of each resource by its name."""
+def add_site_root(
+    app: FastAPI, resources: Mapping[str, str], security_contacts: Sequence[str], *, has_docs: bool
+) -> None:
+    """Add these routes to `app`. `resources` has the path of each resource by its name.
+
+    The documentation is named only if the application has it.
+    """
+    pages = {**(_DOCUMENTATION if has_docs else {}), "health": REPORT}
     index = {
         "name": app.title,
         "version": app.version,
-        "docs": "/docs",
-        "redoc": "/redoc",
-        "openapi": "/openapi.json",
-        "health": REPORT,
+        **pages,
         "resources": dict(resources),
     }
     icon = Response(_ICON.read_bytes(), headers=_A_DAY, media_type="image/x-icon")
-    robots = PlainTextResponse(_ROBOTS, headers=_A_DAY)
+    robots = PlainTextResponse(_robots(has_docs), headers=_A_DAY)
 
     async def root(request: Request) -> Response:
         """For programs. A browser, which prefers HTML, is sent to the documentation."""
         varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
-        if _prefers_html(",".join(request.headers.getlist("accept"))):
+        if has_docs and _prefers_html(",".join(request.headers.getlist("accept"))):
             return RedirectResponse("/docs", headers=varying)
-        return json_response(_below(prefix_of(request.scope), index), headers=varying)
+        return json_response(_below(prefix_of(request.scope), index, pages), headers=varying)
 
     async def fixed(response: Response, request: Request) -> Response:
         return response
@@ -88,13 +84,18 @@ def add_site_root(app: FastAPI, resources: Mapping[str, str], security_contacts:
     app.add_route("/.well-known/security.txt", security, include_in_schema=False)
 
 
-def _below(prefix: str, index: Mapping[str, Any]) -> Mapping[str, Any]:
+def _robots(has_docs: bool) -> str:
+    """Search engines may index the documentation, and no rows."""
+    allowed = "".join(f"Allow: {path}\n" for path in _DOCUMENTATION.values()) if has_docs else ""
+    return f"User-agent: *\n{allowed}Disallow: /\n"
+
+
+def _below(prefix: str, index: Mapping[str, Any], pages: Mapping[str, str]) -> Mapping[str, Any]:
     """The index with the public prefix before every path."""
     if not prefix:
         return index
     resources = {name: prefix + path for name, path in index["resources"].items()}
-    pages = {name: prefix + index[name] for name in ("docs", "redoc", "openapi", "health")}
-    return {**index, **pages, "resources": resources}
+    return {**index, **{name: prefix + path for name, path in pages.items()}, "resources": resources}
 
 
 def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:

@@ -45,7 +45,7 @@ class Inbox:
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         self.recipients += envelope.rcpt_tos
-        self.encrypted.append(session.ssl is not None)
+        self.encrypted.append(server.transport.get_extra_info("sslcontext") is not None)
         if self.on_mail is not None:
             self.on_mail(mail)
         return "250 OK"
@@ -69,7 +69,8 @@ def mail_server(
             ssl_context=tls if by_tls else None,
             tls_context=None if by_tls else tls,
             authenticator=inbox.authenticate if login else None,
-            auth_required=login,
+            # It does not know that TLS from the start is TLS.
+            auth_required=login and not by_tls,
             auth_require_tls=login and not by_tls,
             decode_data=False,
             enable_SMTPUTF8=True,

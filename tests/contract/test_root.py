@@ -105,3 +105,20 @@ class TestSecurity:
         assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", expires)
         left = dt.datetime.fromisoformat(expires) - dt.datetime.now(dt.UTC)
         assert dt.timedelta(days=30) < left < dt.timedelta(days=365)
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_a_shop_without_documentation_does_not_name_it(database_url: str, tmp_path: Path, prefix: str) -> None:
+    environment = environment_of(database_url, None, tmp_path, DOCS="false", API_PREFIX=prefix)
+    with shop_in_thread(environment) as url, httpx.Client(base_url=url) as client:
+        for path in ("/docs", "/redoc", "/openapi.json", "/docs-assets/swagger-ui.css", "/docs/", "/DOCS"):
+            for method in ("GET", "HEAD", "POST"):
+                response = client.request(method, path, headers={"Accept": CHROMIUM})
+                assert response.status_code == 404, (method, path)
+        assert_problem(client.get("/openapi.json"), 404)
+        for accept in (CHROMIUM, "application/json"):
+            index = client.get("/", headers={"Accept": accept})
+            assert index.status_code == 200
+            assert set(index.json()) == {"name", "version", "health", "resources"}
+        assert client.get("/robots.txt").text == "User-agent: *\nDisallow: /\n"
+        assert client.get(f"{prefix}/products").status_code == 200

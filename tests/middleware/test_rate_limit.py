@@ -6,15 +6,19 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_address, ip_network
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from infrastructure.cache.batcher import settled
 from infrastructure.cache.fixed_windows import LimitUsage, LocalWindows
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from middleware.edge import Edge
 from middleware.rate_limit import RateLimit
+from security.principal import ANONYMOUS, EVERYBODY, Kind, Principal
+from security.scopes import Role, Scope
 from tests.middleware.asgi import Echo, call, client_of, scope_of
 from tests.valkey import Valkey
 
@@ -291,3 +295,76 @@ def test_local_windows_are_bounded_and_a_crowd_does_not_reset_a_counted_client()
     clock.now += 60
     windows.count("first of a new day")
     assert len(windows._windows) == 1
+
+
+def user(number: int) -> Principal:
+    return Principal(Kind.USER, number, role=Role.STAFF, session_id=number)
+
+
+def key(number: int) -> Principal:
+    return Principal(Kind.API_KEY, number, frozenset({Scope.ORDERS_READ}))
+
+
+async def counted(limit: RateLimit, address: str, principal: Principal | None = None, times: int = 1) -> LimitUsage:
+    """The usage after so many requests of this caller."""
+    scope = scope_of(client=(address, 1))
+    pending = [limit.count(scope, principal) for _ in range(times)]
+    await settled(one.usages for one in pending if one is not None)
+    return [limit.usage(one) for one in pending][-1]
+
+
+def limits(gateway: RedisGateway, **more: Any) -> RateLimit:
+    return RateLimit(gateway=gateway, calls=2, calls_authenticated=5, period=60, **more)
+
+
+@pytest.mark.integration
+async def test_a_user_and_a_key_count_by_themselves_wherever_they_are(gateway: RedisGateway, address: str) -> None:
+    number = next(_hosts) + id(gateway) % 10**9
+    limit = limits(gateway)
+    usage = await counted(limit, address, user(number), 5)
+    assert (usage.count, usage.limit, usage.is_exceeded) == (5, 5, False)
+    assert (await counted(limit, f"{address}1", user(number))).is_exceeded
+    # Neither the address, nor another user, nor the key of this number has lost any of theirs.
+    assert (await counted(limit, address)).count == 1
+    assert (await counted(limit, address, user(number + 1))).count == 1
+    assert (await counted(limit, address, key(number))).count == 1
+    assert b"x-ratelimit-limit: 5\r\n" in limit.lines(usage)
+    assert b"x-ratelimit-remaining: 0\r\n" in limit.lines(usage)
+
+
+@pytest.mark.race
+@pytest.mark.integration
+async def test_callers_are_counted_exactly_over_all_workers(redis_url: str, address: str) -> None:
+    number = next(_hosts) + id(redis_url) % 10**9
+    async with AsyncExitStack() as stack:
+        workers = []
+        for _ in range(2):
+            gateway = RedisGateway(redis_url, timeout=5)
+            stack.push_async_callback(gateway.close)
+            workers.append(limits(gateway))
+        usages = await asyncio.gather(*(counted(worker, address, user(number)) for worker in workers for _ in range(6)))
+    assert sorted(usage.count for usage in usages) == list(range(1, 13))
+    assert sum(usage.is_exceeded for usage in usages) == 7
+
+
+@pytest.mark.unit
+async def test_exempt_networks_exempt_no_user_and_no_key(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    limit = limits(RedisGateway(None), exempt=(ip_network(address),))
+    assert (await counted(limit, address, times=50)).count == 0
+    assert (await counted(limit, address, user(7), 6)).is_exceeded
+    assert (await counted(limit, address, key(3), 9)).is_exceeded
+    # Nor are callers whom everybody may be.
+    assert (await counted(limit, address, EVERYBODY, 50)).count == 0
+    assert [record.getMessage() for record in caplog.records if record.name == "shop.rate_limit"] == [
+        "Rate limit exceeded for user:7",
+        "Rate limit exceeded for key:3",
+    ]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("caller", [ANONYMOUS, EVERYBODY, None])
+async def test_who_is_not_known_counts_by_address(address: str, caller: Principal | None) -> None:
+    limit = limits(RedisGateway(None))
+    usage = await counted(limit, address, caller, 3)
+    assert (usage.limit, usage.is_exceeded) == (2, True)
+    assert (await counted(limit, address)).count == 4
