@@ -1,0 +1,135 @@
+"""The requests of the matrix: for each operation one that would succeed for whoever may send it.
+
+Or one whose refusal comes only after the caller was let in, where a success would disturb what is asked next.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.builders import a_category, a_client, a_product, unique
+from tests.guarded_shop import GuardedShop
+from tests.identity.matrix_callers import OTHER, OWNER
+from tests.identity.operations import Operation
+from tests.identity.shelf import Customer, Row, Shelf
+
+# Of no row.
+UNKNOWN = 999_999_999
+
+Body = Any
+
+
+class Rows:
+    """The rows that the requests are about; those of customers are the owner's."""
+
+    def __init__(self, shop: GuardedShop, shelf: Shelf, owner: Customer) -> None:
+        self.shop, self.shelf, self.owner = shop, shelf, owner
+        # What is done to it again and again has no effect.
+        self.canceled = shelf.placed(owner.caller)
+        assert shop(owner.caller, "POST", f"/orders/{self.canceled['id_key']}/cancel").status_code == 200
+        self._by_resource: dict[str, Row] = {
+            "products": shelf.product,
+            "categories": shelf.category,
+            "clients": owner.client,
+            "addresses": owner.address,
+            "orders": owner.order,
+            "order_details": owner.detail,
+            "bills": owner.bill,
+            "reviews": owner.review,
+        }
+
+    def bill(self) -> int:
+        """A bill that no order has."""
+        bill = self.shelf.made(self.shelf.staff, "/bills", total=1, payment_type="cash", bill_number=unique("MATRIX"))
+        key: int = bill["id_key"]
+        return key
+
+    def row(self, operation: Operation) -> Row:
+        """The row that the operation is about."""
+        if operation.path.endswith(("/cancel", "/advance", "/returns")):
+            return self.canceled
+        return self._by_resource[operation.path.split("/")[1]]
+
+    def path(self, operation: Operation) -> str:
+        """The path of the operation with the key of its row in it."""
+        if "{id_key}" not in operation.path:
+            return operation.path.format(name="none", digest="none")
+        return operation.path.format(id_key=self.row(operation)["id_key"])
+
+    def body(self, operation: Operation, kind: str) -> Body:
+        """The body for a caller of this kind; None for an operation without one."""
+        if operation.method in ("GET", "DELETE"):
+            return None
+        make = _BODIES.get(operation.name)
+        if make is not None:
+            return make(self, kind)
+        assert operation.method in ("PUT", "PATCH"), f"No request for {operation.name}"
+        # As it is stored: nothing changes, and nobody else is disturbed.
+        row = self.row(operation)
+        name = _UNCHANGED[operation.path.split("/")[1]]
+        return {name: row[name]}
+
+
+# A field of each resource that a change may set to what it is.
+_UNCHANGED = {
+    "products": "name",
+    "categories": "name",
+    "clients": "name",
+    "addresses": "street",
+    "orders": "delivery_method",
+    "order_details": "quantity",
+    "bills": "payment_type",
+    "reviews": "rating",
+}
+
+
+def _product(rows: Rows) -> Row:
+    return a_product.sample() | {"category_id": rows.shelf.category["id_key"]}
+
+
+def _address(rows: Rows, kind: str) -> Body:
+    # Customers are not asked for whom: it is for them.
+    client = {} if kind in (OWNER, OTHER) else {"client_id": rows.owner.client["id_key"]}
+    return {"street": "1", "city": "2", **client}
+
+
+def _checkout(rows: Rows, kind: str) -> Body:
+    client = {} if kind in (OWNER, OTHER) else {"client_id": rows.owner.client["id_key"]}
+    return rows.shelf.checkout(**client)
+
+
+def _order(rows: Rows, kind: str) -> Body:
+    return {"delivery_method": 1, "client_id": rows.owner.client["id_key"], "bill_id": rows.bill()}
+
+
+_NONE = [{"id_key": UNKNOWN}]
+
+_BODIES: dict[str, Callable[[Rows, str], Body]] = {
+    "POST /products": lambda rows, kind: _product(rows),
+    "POST /products/bulk": lambda rows, kind: [_product(rows)],
+    "PATCH /products/bulk": lambda rows, kind: [{"id_key": rows.shelf.product["id_key"]}],
+    "POST /products/bulk_delete": lambda rows, kind: _NONE,
+    "POST /products/{id_key}/stock": lambda rows, kind: {"delta": 1, "reason": "receipt"},
+    "POST /categories": lambda rows, kind: a_category.sample(),
+    "POST /categories/bulk": lambda rows, kind: [a_category.sample()],
+    "PATCH /categories/bulk": lambda rows, kind: [{"id_key": rows.shelf.category["id_key"]}],
+    "POST /categories/bulk_delete": lambda rows, kind: _NONE,
+    # There is one of this customer already.
+    "POST /reviews": lambda rows, kind: {"rating": 1, "product_id": rows.shelf.product["id_key"]},
+    "POST /clients": lambda rows, kind: a_client.sample(),
+    "POST /clients/bulk": lambda rows, kind: [a_client.sample()],
+    "PATCH /clients/bulk": lambda rows, kind: [{"id_key": rows.owner.client["id_key"]}],
+    "POST /clients/bulk_delete": lambda rows, kind: _NONE,
+    "POST /addresses": _address,
+    "POST /checkout": _checkout,
+    "POST /orders": _order,
+    # Canceled already: this is repeated without effect, and it does not go on.
+    "POST /orders/{id_key}/cancel": lambda rows, kind: None,
+    "POST /orders/{id_key}/advance": lambda rows, kind: None,
+    "POST /orders/{id_key}/returns": lambda rows, kind: {"lines": [{"order_detail_id": UNKNOWN, "quantity": 1}]},
+    "POST /order_details": lambda rows, kind: {
+        "quantity": 1,
+        "order_id": rows.owner.order["id_key"],
+        "product_id": rows.shelf.product["id_key"],
+    },
+    "POST /bills": lambda rows, kind: {"total": 1, "payment_type": "cash", "bill_number": unique("MATRIX")},
+}
