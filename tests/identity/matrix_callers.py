@@ -92,8 +92,9 @@ class Callers:
             return self._key(scopes if kind == KEY else frozenset(ALL_SCOPES) - scopes)
         if kind in self._fallen:
             return self._fallen[kind]
-        caller = self._standing[kind]
-        return self._shop.log_in(caller.id) if operation.ends_sessions else caller
+        if operation.ends_sessions:
+            return self._shop.user(kind if kind in (STAFF, ADMIN) else "customer")
+        return self._standing[kind]
 
     def _fall(self) -> Iterator[tuple[str, Caller]]:
         """Callers who might have done everything. The shop has seen them before they fell, and has heard of it since."""

@@ -53,7 +53,10 @@ class Rows:
         """The path of the operation with the key of its row in it."""
         if "{id_key}" not in operation.path:
             return operation.path.format(name="none", digest="none")
-        return operation.path.format(id_key=self.row(operation)["id_key"])
+        # A session is ended by each call.
+        is_session = operation.path.startswith("/auth/sessions")
+        key = self.shop.log_in(self.owner.caller.id).session_id if is_session else self.row(operation)["id_key"]
+        return operation.path.format(id_key=key)
 
     def body(self, operation: Operation, kind: str) -> Body:
         """The body for a caller of this kind; None for an operation without one."""
@@ -104,6 +107,19 @@ def _order(rows: Rows, kind: str) -> Body:
 _NONE = [{"id_key": UNKNOWN}]
 
 _BODIES: dict[str, Callable[[Rows, str], Body]] = {
+    "POST /auth/register": lambda rows, kind: {},
+    "POST /register": lambda rows, kind: {},
+    "POST /auth/login": lambda rows, kind: {},
+    "POST /login": lambda rows, kind: {},
+    "POST /auth/refresh": lambda rows, kind: {"unknown": 1},
+    "POST /auth/validate-token": lambda rows, kind: {"token": "of nobody"},
+    "POST /validate-token": lambda rows, kind: {"token": "of nobody"},
+    "POST /auth/password/forgot": lambda rows, kind: {},
+    "POST /auth/password/reset": lambda rows, kind: {"token": "of nobody", "password": "of nobody either"},
+    "POST /auth/email/verify": lambda rows, kind: {"token": "of nobody"},
+    "POST /auth/logout": lambda rows, kind: None,
+    "PATCH /auth/me": lambda rows, kind: {"full_name": "Ada Lovelace"},
+    "PATCH /me": lambda rows, kind: {"full_name": "Ada Lovelace"},
     "POST /products": lambda rows, kind: _product(rows),
     "POST /products/bulk": lambda rows, kind: [_product(rows)],
     "PATCH /products/bulk": lambda rows, kind: [{"id_key": rows.shelf.product["id_key"]}],

@@ -16,6 +16,25 @@ GET    /health/live                       open                      200
 GET    /health/ready                      open                      200
 GET    /metrics                           metrics:read              200
 
+POST   /auth/register                     open                      422
+POST   /auth/login                        open                      422
+POST   /auth/refresh                      open                      422
+POST   /auth/validate-token               open                      200
+POST   /auth/password/forgot              open                      422
+POST   /auth/password/reset               open                      400
+POST   /auth/email/verify                 open                      400
+POST   /auth/logout                       users                     204
+GET    /auth/me                           users                     200
+PATCH  /auth/me                           users                     200
+GET    /auth/sessions                     users                     200
+DELETE /auth/sessions                     users                     204
+DELETE /auth/sessions/{id_key}            users                     204
+POST   /register                          open                      422
+POST   /login                             open                      422
+POST   /validate-token                    open                      200
+GET    /me                                users                     200
+PATCH  /me                                users                     200
+
 GET    /products                          public                    200
 GET    /products/{id_key}                 public                    200
 POST   /products                          catalog:write             201
