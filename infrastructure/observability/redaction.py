@@ -76,9 +76,14 @@ _START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
 _JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}", re.VERBOSE | re.ASCII)
 _ISSUED_KEY = re.compile(
     rf"""{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+
-      | gh[opsu]_\w{{20,}}+ | github_pat_\w{{20,}}+ | glpat-[\w-]{{15,}}+ | npm_\w{{30,}}+ | xox[a-z]-[\w-]{{10,}}+ | whsec_[\w+/=-]{{10,}}+ )""",
+      | gh[opsu]_\w{{20,}}+ | github_pat_\w{{20,}}+ | glpat-[\w-]{{15,}}+ | npm_\w{{30,}}+ | xox[a-z]-[\w-]{{10,}}+ | whsec_[\w+/=-]{{10,}}+
+      | shop_[0-9a-z]{{1,16}}_[\w-]{{20,}}+ )""",
     re.VERBOSE | re.ASCII,
 )
+# The shop's own: a refresh token, and a token of a mail, which is 32 bytes in base64 without a mark.
+_REFRESH = re.compile(rf"{_START} refresh_\d{{1,19}}_\d{{1,10}}_[\w-]{{20,}}+", re.VERBOSE | re.ASCII)
+_UNMARKED = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
+_PASSWORD_HASH = re.compile(r"\$argon2(?:id|i|d)\$[\w$,=+/.-]++", re.ASCII)
 _AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )+""", re.VERBOSE)
 _PORT_AND_PATH = re.compile(r"\d{1,5}[/?#]", re.ASCII)
 
@@ -115,7 +120,7 @@ _CARD_LENGTHS = range(19, 12, -1)
 # An ordinary line has none of these, and one search is enough.
 _WORDS = re.compile(
     r"pass|pwd|secret|token|jwt|cookie|auth|bearer|ssn|credential|(?:api|access|private)[ _-]?key|eyj|sk-|k_live_|k_test_"
-    r"|akia|aiza|gh[opsu]_|github_pat_|glpat-|npm_|xox|whsec_|(?<![a-z])(?:psw|pw|pin|cv[vc]|csc|sid|sess|sig|otp|tok)"
+    r"|akia|aiza|gh[opsu]_|github_pat_|glpat-|npm_|xox|whsec_|shop_|refresh_|\$argon2|(?<![a-z])(?:psw|pw|pin|cv[vc]|csc|sid|sess|sig|otp|tok)"
     r"|[?&;](?:key|[ptk])[^a-z]"
 )
 _MANY_DIGITS = re.compile(r"[0-9][0-9 ._/+%-]{10}")
@@ -194,9 +199,12 @@ def _without_secrets(text: str) -> str:
     if _WORDS.search(text.lower()):
         text = _JWT.sub(TOKEN, text)
         text = _ISSUED_KEY.sub(API_KEY, text)
+        text = _REFRESH.sub(TOKEN, text)
+        text = _PASSWORD_HASH.sub(PASSWORD, text)
         text = _BEARER.sub(rf"\g<head>{TOKEN}", text)
         for pattern in (_PAIR, _ENCODED, _ASSIGNED):
             text = pattern.sub(_without_value, text)
+    text = _UNMARKED.sub(_without_random_word, text)
     if _MANY_DIGITS.search(text):
         text = _SSN.sub(SSN, text)
         text = _GROUPED_CARD.sub(CARD, _without_cards(text))
@@ -237,6 +245,12 @@ def _replacement(match: re.Match[str]) -> str:
     if match["token"]:
         return TOKEN
     return API_KEY if match["api_key"] else SSN
+
+
+def _without_random_word(match: re.Match[str]) -> str:
+    """Redact a word in both cases; a name of this length has only one."""
+    word = match[0]
+    return word if word in (word.lower(), word.upper()) else TOKEN
 
 
 def _without_value(match: re.Match[str]) -> str:

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.unit
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g"
 
+RANDOM = "Ab3-_Cd4-_Ef5-_Gh6-_Ij7-_Kl8-_Mn9-_Op0-_Qr1"
+
 
 @pytest.mark.parametrize(
     ("text", "shown"),
@@ -62,6 +64,13 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g"
         ("secretKey='abc d'", f"secretKey='{API_KEY}'"),
         ("using sk-proj-abcdEFGH12345678", f"using {API_KEY}"),
         ("using sk_live_abcdEFGH12345678", f"using {API_KEY}"),
+        (f"key shop_0a1b2c3d_{RANDOM}, used", f"key {API_KEY}, used"),
+        (f"key%3Dshop_0a1b2c3d_{RANDOM}", f"key%3D{API_KEY}"),
+        (f"'refresh_12_0_{RANDOM}'", f"'{TOKEN}'"),
+        (f"GET /auth/email/verify/{RANDOM} - 404", f"GET /auth/email/verify/{TOKEN} - 404"),
+        (f"/reset-password?token={RANDOM}", f"/reset-password?token={TOKEN}"),
+        (f"a%2F{RANDOM}%2Fb", f"a/{TOKEN}/b"),
+        ("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFz/+g and", f"{PASSWORD} and"),
         ("card 4111 1111 1111 1111.", f"card {CARD}."),
         ("card=4111%201111%201111%201111", f"card={CARD}"),
         ("5555-5555-5555-4444 exp 12-27", f"{CARD} exp 12-27"),
@@ -292,6 +301,11 @@ HOSTILE = [
     "password={",
     "password=\\",
     '\\"',
+    "shop_",
+    "shop_a_",
+    "refresh_1_",
+    "$argon2id$",
+    "a-Z_",
     "eyJ",
     "eyJ.",
     "eyJ-",
