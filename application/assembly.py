@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from application.resources import AppResources
 from config.settings import Settings
 from controllers.address import AddressController
+from controllers.api_key import ApiKeyController
+from controllers.audit_entry import AuditEntryController
 from controllers.auth import AuthController
 from controllers.auth_sessions import AuthSessionsController
 from controllers.base import BaseController
@@ -28,6 +30,7 @@ from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.site_root import add_site_root
+from controllers.user import UserController
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
 from infrastructure.server.header_lines import parsed_lines
@@ -44,6 +47,7 @@ from middleware.request_context import RequestContext
 from middleware.same_origin import SameOrigin
 from security.policy import OPEN
 from services.health import HealthService
+from services.identity.new_passwords import NewPasswords
 
 # A new entity is registered here. The most requested stand first: routes are tried in this order.
 CONTROLLERS: tuple[type[BaseController], ...] = (
@@ -56,6 +60,9 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     BillController,
     AddressController,
     ReviewController,
+    UserController,
+    ApiKeyController,
+    AuditEntryController,
 )
 
 BULK_BYTES = 16 * 1024 * 1024
@@ -84,6 +91,8 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.executor = resources.executor
     app.state.authenticator = resources.authenticator
     app.state.accounts = resources.accounts
+    app.state.key_ring = resources.key_ring
+    app.state.new_passwords = NewPasswords(resources.executor, resources.passwords)
     app.state.route_limits = resources.route_limits
     app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import cache, partial
 
@@ -29,13 +29,14 @@ from infrastructure.observability.metrics import Metrics
 from infrastructure.server.file_limit import room_for_connections
 from repositories.outgoing_mail import MAILS
 from security.access_token import AccessTokens
-from security.secret_keys import key_ring
+from security.secret_keys import KeyRing, key_ring
 from services.cache_service import CacheService
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
 from services.identity.account_tokens import purge_tokens
 from services.identity.authenticator import Authenticator
 from services.identity.context import AccountContext
+from services.identity.key_uses import KeyUses
 from services.identity.outgoing_mail import Mailer
 from services.identity.password_threads import PasswordThreads
 from services.identity.route_limits import RouteLimits
@@ -45,6 +46,7 @@ log = logging.getLogger("shop.lifecycle")
 
 PURGE_SECONDS = 600.0
 RECORD_SECONDS = 1.0
+KEY_USE_SECONDS = 5.0
 
 
 def _mail_delivery(settings: Settings) -> MailDelivery:
@@ -54,6 +56,10 @@ def _mail_delivery(settings: Settings) -> MailDelivery:
 
         return SmtpServer(settings.smtp_url)
     return MailFolder(mail_folder(settings))
+
+
+def _access_tokens(settings: Settings, key_ring: Callable[[], KeyRing]) -> AccessTokens:
+    return AccessTokens(key_ring(), settings.access_token_minutes)
 
 
 class AppResources:
@@ -79,8 +85,9 @@ class AppResources:
         self.executor = Executor(self.database, self.cache)
         self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.key_ring = cache(partial(key_ring, settings))
-        self.access_tokens = cache(lambda: AccessTokens(self.key_ring(), settings.access_token_minutes))
-        self.authenticator = Authenticator(self.executor, self.access_tokens)
+        self.access_tokens = cache(partial(_access_tokens, settings, self.key_ring))
+        self.key_uses = KeyUses(self.database)
+        self.authenticator = Authenticator(self.executor, self.access_tokens, self.key_uses.note)
         self.mailer = Mailer(self.database, settings, self.key_ring, _mail_delivery(settings))
         heard = {CATALOG: self.cache.invalidate_all, MAILS: self.mailer.wake}
         self.change_listener = ChangeListener(self.database.url, heard, self.database.ping)
@@ -100,7 +107,13 @@ class AppResources:
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
-            jobs = [self._purge(), self._record_state(), self.change_listener.listen(), self.mailer.run()]
+            jobs = [
+                self._purge(),
+                self._record_state(),
+                self._write_key_uses(),
+                self.change_listener.listen(),
+                self.mailer.run(),
+            ]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
                 url, auth = redis_uri(self.settings), self.settings.auth
@@ -156,6 +169,17 @@ class AppResources:
                 log.debug("The database is away: what has expired stays a little longer")
             except Exception:
                 log.exception("What has expired could not be removed")
+
+    async def _write_key_uses(self) -> None:
+        """Write down from time to time which API keys were used."""
+        while True:
+            await asyncio.sleep(KEY_USE_SECONDS)
+            try:
+                await self.key_uses.write()
+            except DatabaseUnavailable:
+                log.debug("The database is away: uses of API keys are written later")
+            except Exception:
+                log.exception("Uses of API keys could not be written")
 
     async def _record_state(self) -> None:
         """Keep the state of this worker up to date for the others: any of them may be asked for /metrics."""

@@ -121,23 +121,27 @@ class BaseController(EntityRoutes):
         def created(row: Any) -> Reply:
             return row_reply(201, row, self.fields, self.location(row.id_key))
 
+        values = body.sent()
+        await self.prepare(request, [values], [None])
+
         def work(session: Session) -> Reply:
-            return created(self.service(session, principal).create(body.sent()))
+            return created(self.service(session, principal).create(dict(values)))
 
         keyed, principal = await keyed_request(request), principal_of(request)
         # With an Idempotency-Key the transaction also keeps the reply, and of a customer more is checked than the database
         # can, so that it has several statements.
         is_one = keyed is None and not principal.is_customer
-        single_statement = self.service.single_statement(body.sent()) if is_one else None
+        single_statement = self.service.single_statement(dict(values)) if is_one else None
         return await self.write_single_statement(request, single_statement, created, work, keyed)
 
     async def update_row(self, request: Request, id_key: RowId, body: Any) -> Response:
         """Only the fields that are sent change; a fetched row can be changed and sent back whole."""
-        conditions = preconditions_of(request)
+        conditions, changes = preconditions_of(request), body.sent()
+        await self.prepare(request, [changes], [id_key])
 
         def work(session: Session) -> Reply:
             service = self.service(session, principal_of(request))
-            return row_reply(200, service.update(id_key, body.sent(), conditions), self.fields)
+            return row_reply(200, service.update(id_key, dict(changes), conditions), self.fields)
 
         return await self.write(request, work)
 
@@ -152,6 +156,11 @@ class BaseController(EntityRoutes):
         return await self.write(request, work)
 
     # -- for subclasses ----------------------------------------------------------------------------
+
+    async def prepare(
+        self, request: Request, rows: Sequence[dict[str, Any]], row_ids: Sequence[int | None], *, in_bulk: bool = False
+    ) -> None:
+        """Change in the bodies of a write what must not take time of its transaction. New rows have no key yet."""
 
     def list_read(self, request: Request, query: ListQuery) -> AnyRead:
         """The read of the page for `query`."""

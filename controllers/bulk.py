@@ -94,6 +94,7 @@ class BulkController(BaseController):
     async def create_rows(self, request: Request, body: Any) -> Response:
         """Up to 10,000 rows in up to 16 MiB. An error says in `loc` which row is in the way."""
         rows = await read_rows(request, body, self.create_schema)
+        await self.prepare(request, rows.sent, [None] * len(rows.sent), in_bulk=True)
 
         def work(session: Session) -> Reply:
             created = self.service(session).create_many(rows.sent, self.fields, self._as_json)
@@ -109,6 +110,7 @@ class BulkController(BaseController):
         """
         changes = await read_rows(request, body, self.bulk_update_schema)
         _refuse_repeated(changes.sent)
+        await self.prepare(request, changes.sent, [row.get("id_key") for row in changes.sent], in_bulk=True)
 
         def work(session: Session) -> Reply:
             rows = self.service(session).update_many(changes.sent)

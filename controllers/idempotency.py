@@ -55,7 +55,12 @@ def key_of(request: Request) -> str | None:
 
 
 def under_key(request: Request, key: str, digest: bytes) -> KeyedRequest:
-    """The request under its key, with its fingerprint. The key is the caller's: the same of another caller is another."""
+    """The request under its key, with its fingerprint. The key is the caller's: the same of another caller is another.
+
+    The fingerprint of a request with a secret in it becomes a code that only the shop can make.
+    """
+    if getattr(request.scope.get("route"), "has_secrets", False):
+        digest = request.app.state.key_ring().mac("fingerprint", digest.hex())
     bound = bound_key(key, principal_of(request).actor)
     return KeyedRequest(bound, digest, request.scope.get("path", ""), request.scope.get("shop.request_id"))
 

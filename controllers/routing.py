@@ -64,6 +64,8 @@ class ShopRoute(APIRoute):
 
     reads_rows = False
     request_type: type[StrictRequest] = StrictRequest
+    # Whether bodies have what nobody may guess from what is kept of them.
+    has_secrets = False
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.stock_movement import StockReason as _StockReason
 from schemas.field_types import as_integer, refusal
+from security.scopes import Role as _Role
+from security.scopes import Scope as _Scope
 
 VARNAMES = "x-enum-varnames"
 # The enumerations with a component, registered by `_field_type`.
@@ -85,6 +87,8 @@ DeliveryMethod = Annotated[int, *_field_type(_DeliveryMethod)]
 PaymentType = Annotated[str, *_field_type(_PaymentType)]
 BillKind = Annotated[str, *_field_type(_BillKind)]
 StockReason = Annotated[str, *_field_type(_StockReason)]
+Role = Annotated[str, *_field_type(_Role)]
+Scope = Annotated[str, *_field_type(_Scope)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

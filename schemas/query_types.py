@@ -17,6 +17,7 @@ from schemas.enumerations import member_parser, schema_of
 from schemas.field_types import refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
 from schemas.time_types import end_of, moment_schema, start_of
+from security.scopes import Role
 
 # The number of values that one filter takes.
 MAX_VALUES = 1000
@@ -121,6 +122,7 @@ QueryReferences = Annotated[
 QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_schema(OrderStatus)]
 QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]
 QueryPaymentTypes = Annotated[tuple[str, ...], _members(PaymentType), _enum_schema(PaymentType)]
+QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
 
 

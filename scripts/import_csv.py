@@ -27,7 +27,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from config.settings import get_settings
 from infrastructure.embedded.servers import ServerUrls
+from repositories.audit_trail import Author, set_author
 from scripts.cache_invalidation import invalidate_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
@@ -36,6 +38,7 @@ from services.base import invalidation_of
 from services.csv.cells import BadRow, Batch
 from services.csv.entities import CSV_ENTITIES
 from services.csv.importer import CsvImport
+from services.identity.audit import SYSTEM
 
 # Refusals shown in the terminal; `--rejects` writes all of them to a file.
 _SHOWN_REFUSALS = 100
@@ -63,6 +66,8 @@ class Refusals:
 
 def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace) -> int:
     """Import one file; the exit code."""
+    if get_settings().auth:
+        set_author(session, Author(SYSTEM, "import_csv"))
     with ExitStack() as stack:
         refusals = _refusals(options.rejects, stack)
         file = stack.enter_context(open_csv(options.file))

@@ -51,7 +51,7 @@ class BulkService(BaseService[M]):
         audited = [(change.row.id_key, old_and_new(self.session, change.row, change.values)) for change in real]
         self._apply_all(real)
         for change in real:
-            with _at_place(change.place):
+            with at_place(change.place):
                 self.after_update(change.row)
             self.has_changed(change.row)
         record(self.session, self.resource, audited)
@@ -80,13 +80,13 @@ class BulkService(BaseService[M]):
     def before_updates(self, changes: Sequence[Change[M]]) -> None:
         """As `before_update`, for many rows."""
         for change in changes:
-            with _at_place(change.place):
+            with at_place(change.place):
                 self.before_update(change.row, change.values)
 
     def before_deletes(self, rows: Sequence[M]) -> None:
         """As `before_delete`, for many rows."""
         for place, row in enumerate(rows):
-            with _at_place(place):
+            with at_place(place):
                 self.before_delete(row)
 
     # -- steps -------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class BulkService(BaseService[M]):
 
 
 @contextmanager
-def _at_place(place: int) -> Iterator[None]:
+def at_place(place: int) -> Iterator[None]:
     """Within it, a refusal is about the row at `place`."""
     try:
         yield

@@ -24,11 +24,15 @@ _KEPT_REFUSALS = {400, 404, 409}
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished reply to a write: status, body and headers."""
+    """The finished reply to a write: status, body and headers.
+
+    With `kept` a repeat gets this refusal instead, because the reply has a secret in it.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    kept: ShopError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Idempotency:
             if kept is not None:
                 return kept
             reply = work(session)
-            self._keep(session, reply)
+            self._keep(session, reply if reply.kept is None else self._refused(reply.kept))
             return reply
 
         try:
@@ -77,19 +81,22 @@ class Idempotency:
             kept = self._kept(session)
             if kept is not None:
                 return kept
-            body = problem_json(
-                refusal.status,
-                refusal.detail,
-                code=refusal.code,
-                instance=self.request.path,
-                request_id=self.request.request_id,
-                extra=refusal.members,
-            )
-            reply = Reply(refusal.status, body, {"Content-Type": PROBLEM, **refusal.headers})
+            reply = self._refused(refusal)
             self._keep(session, reply)
             return reply
 
         return keep_refusal
+
+    def _refused(self, refusal: ShopError) -> Reply:
+        body = problem_json(
+            refusal.status,
+            refusal.detail,
+            code=refusal.code,
+            instance=self.request.path,
+            request_id=self.request.request_id,
+            extra=refusal.members,
+        )
+        return Reply(refusal.status, body, {"Content-Type": PROBLEM, **refusal.headers})
 
     def _kept(self, session: Session) -> Reply | None:
         keys = IdempotencyKeyRepository(session)

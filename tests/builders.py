@@ -29,7 +29,7 @@ class Builder:
     """Makes rows of one resource, and says what the contract says of the fields in its sample.
 
     `nullable` fields may be left out or null, `defaulted` ones may only be left out; all others are
-    required. `changing` is the field that a test may freely change.
+    required. `changing` is the field that a test may freely change. What is `shown_once` only the response to the POST has.
     """
 
     def __init__(
@@ -40,17 +40,22 @@ class Builder:
         changing: str,
         nullable: frozenset[str],
         defaulted: frozenset[str],
+        shown_once: frozenset[str] = frozenset(),
     ) -> None:
         self.sample = sample
         self.path, self.thing = path, thing
         self.changing, self.nullable, self.defaulted = changing, nullable, defaulted
+        self.shown_once = shown_once
 
     def __call__(self, http: httpx.Client, **given: Any) -> Row:
         """The stored row."""
         response = http.post(self.path, json=self.body(http, **given))
         assert response.status_code == 201, response.text
-        row: Row = response.json()
-        return row
+        return self.stored(response.json())
+
+    def stored(self, created: Row) -> Row:
+        """The row as it is stored, of the response that created it."""
+        return {name: value for name, value in created.items() if name not in self.shown_once}
 
     def body(self, http: httpx.Client, **given: Any) -> Body:
         """A body that the shop accepts, if what is `given` is valid; the rows it points to are made."""
@@ -77,13 +82,17 @@ BUILDERS: dict[str, Builder] = {}
 
 
 def builder(
-    path: str, thing: str, *, changing: str, nullable: str = "", defaulted: str = ""
+    path: str, thing: str, *, changing: str, nullable: str = "", defaulted: str = "", shown_once: str = ""
 ) -> Callable[[Callable[[], Body]], Builder]:
     """Declare the builder of the resource at `path`; the function below it gives a sample body."""
 
     def declare(sample: Callable[[], Body]) -> Builder:
         BUILDERS[path] = Builder(
-            sample, path, thing, changing, frozenset(nullable.split()), frozenset(defaulted.split())
+            sample,
+            path,
+            thing,
+            changing,
+            *(frozenset(names.split()) for names in (nullable, defaulted, shown_once)),
         )
         return BUILDERS[path]
 
@@ -153,3 +162,27 @@ def an_order() -> Body:
 @builder("/order_details", "OrderDetail", changing="quantity", defaulted="price")
 def an_order_detail() -> Body:
     return {"quantity": 2, "order_id": an_order, "product_id": a_product}
+
+
+@builder(
+    "/users",
+    "User",
+    changing="full_name",
+    nullable="full_name client_id",
+    defaulted="role is_active",
+)
+def a_user() -> Body:
+    name = unique("ada").replace(" ", ".")
+    return {
+        "username": name,
+        "email": f"{name}@example.com",
+        "full_name": "Ada Lovelace",
+        "role": "staff",
+        "is_active": True,
+        "client_id": a_client,
+    }
+
+
+@builder("/api_keys", "ApiKey", changing="name", nullable="expires_at", shown_once="secret")
+def an_api_key() -> Body:
+    return {"name": unique("Reports"), "scopes": ["orders:read"], "expires_at": None}

@@ -66,6 +66,9 @@ _TAGS = {
     "order_details": "The lines of an order. They move the stock, and the totals of order and bill.",
     "bills": "What is to be paid. Numbers given by the server have no gaps.",
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",
+    "users": "Who can log in, with their roles.",
+    "api_keys": "Keys of programs. A secret is shown once, when its key is made.",
+    "audit_entries": "Who did what. Nothing changes or removes an entry.",
     "health": "What operations poll. Never limited, never cached.",
     "service": "What the installation tells of itself: where things are, and what it has counted.",
 }

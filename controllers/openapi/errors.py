@@ -229,6 +229,9 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     identity.AccountTokenInvalid(),
     identity.Forbidden(Scope.CATALOG_WRITE),
     identity.EmailNotVerified(),
+    identity.LastAdministrator(),
+    identity.UserHasOrders(7),
+    identity.SecretShownOnce(),
 )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.stock_movement import StockReason
+from repositories.audit_trail import record
 from repositories.csv.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
 from repositories.csv.indexes import make_anew, set_aside
 from services.base import invalidation_of
@@ -107,9 +108,12 @@ class CsvImport:
                 _report(storing.result(), refuse)
 
     def finish(self) -> None:
-        """Do what is left before a commit: the indexes of the rows, and the invalidation for the cache."""
+        """Do what is left before a commit: the indexes of the rows, the audit trail, and the invalidation for the cache."""
         self.load.stop_counting(self.entity.table)
         make_anew(self.session, self._indexes or ())
+        if self.added:
+            # One entry for all new rows, of which there may be a million; those that were changed have one each.
+            record(self.session, self.service.resource, [(None, {"rows_added": (0, self.added)})])
         if self.service.caching is not None and self._first_key is not None:
             invalidation_of(self.session).row_added(self.service.resource, self._first_key)
 

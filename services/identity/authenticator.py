@@ -41,18 +41,25 @@ class KnownCaller:
     expires_at: float
     tag_keys: tuple[str, ...]
     tag_values: CurrentTagValues
+    on_use: Callable[[], None] | None = None
 
     def stands(self, current: TagValues) -> bool:
-        """Whether nothing has changed about the caller, by the result of `check`."""
+        """Whether nothing has changed about the caller, by the result of `check`. If so, the caller is let in."""
         values = self.tag_values
-        return all(current.get(key) == values[key] for key in self.tag_keys) and time.time() < self.expires_at
+        if not all(current.get(key) == values[key] for key in self.tag_keys) or time.time() >= self.expires_at:
+            return False
+        if self.on_use is not None:
+            self.on_use()
+        return True
 
 
 class Authenticator:
-    """Finds the principals of one worker's requests."""
+    """Finds the principals of one worker's requests. `note_use` is called with each API key that is let in."""
 
-    def __init__(self, executor: Executor, tokens: Callable[[], AccessTokens]) -> None:
-        self._executor, self._cache = executor, executor.cache
+    def __init__(
+        self, executor: Executor, tokens: Callable[[], AccessTokens], note_use: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._executor, self._cache, self._note_use = executor, executor.cache, note_use
         # The keys are read when the first token comes: a start must not depend on a folder that nobody needs.
         self._tokens = tokens
         self._known: LruCache[str, KnownCaller] = LruCache(_MEMORY_BYTES)
@@ -125,7 +132,10 @@ class Authenticator:
             ends = float("inf") if row.expires_at is None else row.expires_at.timestamp()
             return Principal(Kind.API_KEY, row.id_key, scopes, username=row.name), ends
 
-        return await self._remembered(key, (row_tag(API_KEYS, row.id_key),), load)
+        note = partial(self._note_use, row.id_key)
+        principal = await self._remembered(key, (row_tag(API_KEYS, row.id_key),), load, note)
+        note()
+        return principal
 
     def verify(self, token: str) -> Claims:
         """What a token says. Raises `TokenExpired` or `TokenInvalid`."""
@@ -137,14 +147,18 @@ class Authenticator:
             raise TokenInvalid from None
 
     async def _remembered(
-        self, secret: str, tags: Iterable[str], load: Callable[[], Awaitable[tuple[Principal, float]]]
+        self,
+        secret: str,
+        tags: Iterable[str],
+        load: Callable[[], Awaitable[tuple[Principal, float]]],
+        on_use: Callable[[], None] | None = None,
     ) -> Principal:
         keys = tuple(map(tag_key, (EVERYTHING, *tags)))
         # Before the database is read: what changes meanwhile has other values afterwards.
         values = await self._cache.current_tags(keys)
         principal, expires_at = await load()
         if values is not None:
-            caller = KnownCaller(principal, expires_at, keys, values)
+            caller = KnownCaller(principal, expires_at, keys, values, on_use)
             self._known.put(secret, caller, weight=_PRINCIPAL_BYTES + 4 * len(secret))
         return principal
 

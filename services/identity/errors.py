@@ -9,7 +9,10 @@ ShopError
 ├── InvalidCredentials          401  a login with a wrong name or password, or of a disabled user
 ├── AccountTokenInvalid         400  a token of a mail that was used, has expired, or was never sent
 ├── Forbidden                   403  a known caller without the scope, or beyond what is theirs
-└── EmailNotVerified            409  a customer whose client is not known before their address is verified
+├── EmailNotVerified            409  a customer whose client is not known before their address is verified
+├── LastAdministrator           409  there would be no active administrator left
+├── UserHasOrders               409  a user who has bought something is disabled, not deleted
+└── SecretShownOnce             409  a repeat of a request whose response showed a secret, which is not kept
 """
 
 from collections.abc import Mapping
@@ -102,6 +105,31 @@ class EmailNotVerified(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The e-mail address has to be verified first, by the link that was sent to it")
+
+
+class LastAdministrator(Conflict):
+    code = "last_administrator"
+
+    def __init__(self) -> None:
+        super().__init__("The last active administrator can be neither disabled, demoted nor deleted")
+
+
+class UserHasOrders(Conflict):
+    code = "user_has_orders"
+    text = "User {user_id} has orders and cannot be deleted: disable the user instead"
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(user_id)
+        self.user_id = user_id
+
+
+class SecretShownOnce(Conflict):
+    code = "secret_shown_once"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This request was done, and its response showed a secret that is not kept: it cannot be repeated"
+        )
 
 
 # What a route that is for users may answer to others.

@@ -12,7 +12,7 @@ from tests.contract.answers import assert_headers, assert_malformed, assert_prob
 pytestmark = pytest.mark.integration
 
 NO_ROW = 2**63 - 1
-UNIQUE = {"/products": "sku", "/clients": "email", "/categories": "name"}
+UNIQUE = {"/products": "sku", "/clients": "email", "/categories": "name", "/users": "email"}
 METHODS = {"bulk": "PATCH", "bulk_delete": "POST"}
 
 

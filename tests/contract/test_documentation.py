@@ -29,6 +29,8 @@ OPERATIONS = {
             ("bills", "bill", "/bills"),
             ("orders", "order", "/orders"),
             ("order_details", "order_detail", "/order_details"),
+            ("users", "user", "/users"),
+            ("api_keys", "api_key", "/api_keys"),
         )
         for verb, name, method, path in (
             ("list", names, "get", path),
@@ -41,13 +43,15 @@ OPERATIONS = {
     },
     **{
         f"{verb}_{names}_in_bulk": (method, f"/{names}/{path}")
-        for names in ("clients", "categories", "products")
+        for names in ("clients", "categories", "products", "users")
         for verb, method, path in (
             ("create", "post", "bulk"),
             ("patch", "patch", "bulk"),
             ("delete", "post", "bulk_delete"),
         )
     },
+    "list_audit_entries": ("get", "/audit_entries"),
+    "get_audit_entry": ("get", "/audit_entries/{id_key}"),
     "checkout": ("post", "/checkout"),
     "cancel_order": ("post", "/orders/{id_key}/cancel"),
     "advance_order": ("post", "/orders/{id_key}/advance"),
@@ -178,8 +182,8 @@ class TestOperation:
         errors = {422, 429, 500, 503}
         if "{" in path:
             errors.add(404)
-        # Nothing keeps an address or a review from being deleted.
-        if method != "get" and operation_id not in ("delete_address", "delete_review"):
+        # Nothing keeps an address, a review or a key from being deleted.
+        if method != "get" and operation_id not in ("delete_address", "delete_review", "delete_api_key"):
             errors.add(409)
         if method in ("put", "patch", "delete") and "{" in path:
             errors.add(412)

@@ -65,7 +65,7 @@ def test_health_and_documentation_are_not(root: httpx.Client, path: str) -> None
 
 def test_the_index_tells_where_the_resources_are(root: httpx.Client) -> None:
     paths = root.get("/").json()["resources"]
-    assert set(paths) == {path.removeprefix("/") for path in BUILDERS} | {"checkout"}
+    assert set(paths) == {path.removeprefix("/") for path in BUILDERS} | {"checkout", "audit_entries"}
     for path in paths.values():
         assert path.startswith(PREFIX)
         assert root.options(path).status_code == 204
@@ -75,7 +75,7 @@ def test_locations_carry_the_prefix(api: httpx.Client, root: httpx.Client) -> No
     for path, make in BUILDERS.items():
         response = api.post(path, json=make.body(api))
         assert response.headers["Location"] == f"{PREFIX}{path}/{response.json()['id_key']}"
-        assert root.get(response.headers["Location"]).json() == response.json()
+        assert root.get(response.headers["Location"]).json() == make.stored(response.json())
 
 
 def test_the_location_of_a_placed_order_and_of_a_credit_bill(api: httpx.Client, root: httpx.Client) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import BUILDERS, Builder, a_client, a_product, unique
 from tests.openapi.documented import Document
+from tests.race.databases import execute
 
 pytestmark = pytest.mark.integration
 
@@ -136,7 +137,7 @@ def test_stock_and_its_ledger(http: httpx.Client) -> None:
     assert http.get(f"/products/{NO_ROW}/stock_movements").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/products", "/clients", "/categories"])
+@pytest.mark.parametrize("path", ["/products", "/clients", "/categories", "/users"])
 def test_bulk(http: httpx.Client, path: str) -> None:
     rows = [BUILDERS[path].body(http) for _ in range(2)]
     stored = http.post(f"{path}/bulk", json=rows).json()
@@ -164,6 +165,19 @@ def test_bulk_is_a_path_of_its_own(client: httpx.Client) -> None:
     assert client.patch("/products/bulk_delete", json={}).status_code == 405
 
 
+def test_audit_entries(http: httpx.Client, database_url: str) -> None:
+    # With AUTH=off nobody is audited.
+    execute(
+        database_url,
+        "INSERT INTO audit_entries (actor, action, resource, resource_id, changes)"
+        """ VALUES ('user:7', 'patch_product', 'products', 1, '{"price": [39.99, 34.99]}')""",
+    )
+    newest = http.get("/audit_entries", params={"resource": "products", "sort": "-id_key", "limit": 1}).json()
+    assert newest[0]["changes"] == {"price": [39.99, 34.99]}
+    assert http.get(f"/audit_entries/{newest[0]['id_key']}").json() == newest[0]
+    assert http.get(f"/audit_entries/{NO_ROW}").status_code == 404
+
+
 def test_health(http: httpx.Client) -> None:
     for path in ("/health_check", "/health/live", "/health/ready"):
         assert http.get(path).status_code == 200
@@ -182,14 +196,15 @@ def test_preferences(http: httpx.Client) -> None:
     assert http.patch(made.headers["location"], json={}, headers=minimal).status_code == 204
 
 
-def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Document) -> None:
+def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Document, database_url: str) -> None:
     """With the walks above in one: an operation that is new has to be walked too."""
     for resource in BUILDERS.values():
         test_rows(http, resource)
     for walk in (test_orders_show_what_is_inside, test_orders_move_on_and_come_back, test_stock_and_its_ledger):
         walk(http)
-    for path in ("/products", "/clients", "/categories"):
+    for path in ("/products", "/clients", "/categories", "/users"):
         test_bulk(http, path)
+    test_audit_entries(http, database_url)
     test_health(http)
     test_service(http)
     assert documented.operation_ids - documented.succeeded == set()

@@ -23,6 +23,9 @@ FILTERS = {
     "bills": "client_id payment_type bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand",
     "order_details": "order_id product_id",
+    "users": "username email role is_active client_id",
+    "api_keys": "name prefix",
+    "audit_entries": "actor action resource resource_id at_from at_to",
 }
 TAGS = [
     "clients",
@@ -35,6 +38,9 @@ TAGS = [
     "order_details",
     "bills",
     "auth",
+    "users",
+    "api_keys",
+    "audit_entries",
     "health",
     "service",
 ]
@@ -97,6 +103,8 @@ def test_every_operation_has_a_summary_one_tag_and_an_id_of_its_own(document: di
         ("bills", "bill"),
         ("orders", "order"),
         ("order_details", "order_detail"),
+        ("users", "user"),
+        ("api_keys", "api_key"),
     ],
 )
 def test_operation_ids_are_stable(document: dict[str, Any], plural: str, singular: str) -> None:
