@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from config.settings import PROJECT_ROOT
+from config.settings import PROJECT_ROOT, read_settings
 from infrastructure.embedded.servers import ServerUrls
 from scripts.api_errors import EXIT_CANNOT, EXIT_FINE
 from scripts.credentials import CredentialsNeeded, credentials_for, given_credentials
@@ -54,7 +54,8 @@ class TestGiven:
     def test_without_a_database_the_script_says_what_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SHOP_TOKEN", raising=False)
         monkeypatch.delenv("SHOP_API_KEY", raising=False)
-        monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+        nowhere = read_settings({"DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"})
+        monkeypatch.setattr("scripts.credentials.get_settings", lambda: nowhere)
         with (
             serving(lambda _: Answer(401, b"{}")) as url,
             pytest.raises(CredentialsNeeded, match="SHOP_API_KEY"),

@@ -1,0 +1,62 @@
+"""A shop of the last revision without users: after the migration AUTH=off answers it as before, in every byte.
+
+`answers_before_identity.json` was recorded from that release: by call, the status, the ETag and the body.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infrastructure.database.migrations import migrate
+from tests.alembic_migrations.history import TABLES, fill, move
+from tests.race.databases import execute
+from tests.shop import environment_of, shop_in_thread
+
+pytestmark = pytest.mark.integration
+
+RECORDED: dict[str, list[Any]] = json.loads(Path(__file__).with_name("answers_before_identity.json").read_text())
+BODIES: dict[str, Any] = {
+    "POST /checkout": {
+        "client_id": 1,
+        "delivery_method": 1,
+        "payment_type": "card",
+        "lines": [{"product_id": 1, "quantity": 100}],
+    },
+    "PATCH /products/1": {"price": -1},
+}
+MOMENT = "2026-01-02T03:04:05.678901Z"
+# Reviews tell since then who wrote them.
+NEW_FIELD = ',"client_id":null'
+
+
+@pytest.fixture
+def migrated(empty_database: str) -> str:
+    """The old shop with its rows, all of one moment, at the newest revision."""
+    move(empty_database, "0013")
+    fill(empty_database)
+    times = [
+        f"UPDATE {table} SET created_at = '{MOMENT}', updated_at = '{MOMENT}'"
+        for table in TABLES["0001"] - {"bill_counters"}
+    ]
+    dates = ["UPDATE orders SET date = '2026-01-02T03:04:05Z'", "UPDATE bills SET date = '2026-01-02'"]
+    # Without the triggers, which would move the versions to now.
+    execute(empty_database, "; ".join(["SET session_replication_role = replica", *times, *dates]))
+    migrate(empty_database)
+    return empty_database
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}], ids=["no_token", "bad_token"])
+def test_answers_are_those_of_before(migrated: str, tmp_path: Path, headers: dict[str, str]) -> None:
+    with (
+        shop_in_thread(environment_of(migrated, None, tmp_path)) as url,
+        httpx.Client(base_url=url, headers={"X-Request-ID": "recorded", **headers}, timeout=30) as http,
+    ):
+        for call, recorded in RECORDED.items():
+            method, path = call.split(" ")
+            response = http.request(method, path, json=BODIES.get(call))
+            body = response.text.replace(NEW_FIELD, "") if path.startswith("/reviews") else response.text
+            etag = response.headers.get("etag") if path != "/reviews" else recorded[1]
+            assert [response.status_code, etag, body] == recorded, call
