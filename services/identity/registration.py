@@ -58,8 +58,13 @@ class RegistrationService:
             with session.begin_nested():
                 self._register(values, stored, session)
         except AlreadyExists as error:
-            template = "username_taken" if error.field == "username" else "address_taken"
-            send_later(session, template, values["email"], {"username": values["username"]})
+            owner = AccountRepository(session).by_login(values["email"])
+            is_free = owner is None and error.field == "username"
+            # To the address as its owner has it: another spelling may be somebody else's.
+            recipient = values["email"] if owner is None else owner.email
+            send_later(
+                session, "username_taken" if is_free else "address_taken", recipient, {"username": values["username"]}
+            )
 
     def _register(self, values: Mapping[str, Any], stored: str, session: Session) -> tuple[User, Any | None]:
         accounts, email = AccountRepository(session), values["email"]

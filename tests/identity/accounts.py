@@ -3,22 +3,33 @@
 import base64
 import hashlib
 import hmac
+import re
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 
 from models.account_token import TokenPurpose
+from models.text_key import email_key
 from security.account_token import account_token, token_hash
 from security.secret_keys import KeyRing, key_id
+from services.identity.sessions import REPLACED_SECONDS
 from tests.builders import unique
-from tests.race.databases import rows_of
+from tests.race.databases import execute, rows_of
+from tests.shop import environment_of, shop_in_thread, shop_processes
 
 SECRET = "only-for-tests-0123456789abcdef0123456789"
 KEYS = KeyRing([SECRET])
 PASSWORD = "correct horse battery"
+_MAIL_SECONDS = 30
 
 
 def a_name() -> str:
@@ -137,3 +148,81 @@ class LoggedIn:
 def bearer(token: str) -> dict[str, str]:
     """The header that a token is sent in."""
     return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass
+class AccountShop:
+    """A shop at `http`, on its own database, whose mails are files in `mails`."""
+
+    http: httpx.Client
+    database_url: str
+    mails: Path
+
+    def user(self, **given: Any) -> LoggedIn:
+        """Somebody who has registered and logged in."""
+        return LoggedIn.new(self.http, self.database_url, **given)
+
+    def mail(self, recipient: str, subject: str) -> EmailMessage:
+        """The newest mail to the recipient with this in its subject, once it is there."""
+        deadline = time.monotonic() + _MAIL_SECONDS
+        while not (found := self.mails_to(recipient, subject)):
+            assert time.monotonic() < deadline, f"no mail to {recipient} about {subject}"
+            time.sleep(0.05)
+        return found[-1]
+
+    def token(self, recipient: str, subject: str) -> str:
+        """The token of that mail."""
+        match = re.search(r"\?token=([\w-]+)", self.mail(recipient, subject).get_content())
+        assert match is not None
+        return match[1]
+
+    def mails_to(self, recipient: str, subject: str = "") -> list[EmailMessage]:
+        """Those that are there already."""
+        paths = sorted(self.mails.glob("shop-*.eml"), key=lambda path: int(path.stem.split("-")[1]))
+        found = [message_from_bytes(path.read_bytes(), policy=default) for path in paths]
+        mails = [mail for mail in found if isinstance(mail, EmailMessage) and recipient in mail["To"]]
+        return [mail for mail in mails if subject in mail["Subject"]]
+
+    def a_client(self, email: str) -> int:
+        """The key of a client with this address, whom staff has made."""
+        insertion = "INSERT INTO clients (name, lastname, email, email_key) VALUES ('Ada', 'Byron', %s, %s)"
+        ((key,),) = rows_of(self.database_url, f"{insertion} RETURNING id_key", email, email_key(email))
+        return int(key)
+
+
+@contextmanager
+def account_shop(
+    database_url: str, redis_url: str | None, folder: Path, *, workers: int = 0, **settings: str
+) -> Iterator[AccountShop]:
+    """A shop with AUTH=on: in a thread of this process, or of so many worker processes."""
+    given = {"AUTH": "on", "DATA_DIR": str(folder / "data"), "SECRET_KEYS": SECRET, **settings}
+    environment = environment_of(database_url, redis_url, folder, **given)
+    with ExitStack() as stack:
+        if workers:
+            url, _ = stack.enter_context(shop_processes(environment, workers))
+        else:
+            url = stack.enter_context(shop_in_thread(environment))
+        # A connection for each request: any worker may answer it.
+        limits = httpx.Limits(max_keepalive_connections=0 if workers else 20)
+        http = stack.enter_context(httpx.Client(base_url=url, timeout=60, limits=limits))
+        yield AccountShop(http, database_url, folder / "data" / "mail")
+
+
+def replaced_long_ago(user: LoggedIn, session_id: int) -> None:
+    """As if all replacements of the session's tokens were longer ago than their old ones work."""
+    execute(
+        user.database_url,
+        "UPDATE user_sessions SET replaced_at = array(SELECT t - make_interval(secs => %s) FROM unnest(replaced_at) t)"
+        " WHERE id_key = %s",
+        REPLACED_SECONDS + 1,
+        session_id,
+    )
+
+
+def current_session(user: LoggedIn) -> int:
+    (key,) = (row["id_key"] for row in user("GET", "/auth/sessions").json() if row["is_current"])
+    return int(key)
+
+
+def is_void(response: httpx.Response) -> bool:
+    return (response.status_code, response.json()["code"]) == (401, "token_invalid")
