@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from infrastructure.observability.secret_forms import redact_forms
 from schemas.error_limits import MAX_ERRORS
 from schemas.json_codec import json_body
 from schemas.json_schema import MAX_KEY, integer_schema, without_default
@@ -54,7 +55,7 @@ def problem_json(
         "status": status,
         "detail": detail,
         "message": detail if isinstance(detail, str) else _summary(detail, has_more="more_errors" in more),
-        "instance": _CUT_ESCAPE.sub("", instance[:_LONGEST_PATH]) if len(instance) > _LONGEST_PATH else instance,
+        "instance": _instance(instance),
         "code": code or CODES.get(status, "error"),
         "request_id": request_id,
         **more,
@@ -64,6 +65,12 @@ def problem_json(
     except (TypeError, ValueError):
         # A lone surrogate from the request is shown escaped.
         return json_body(_printable(body))
+
+
+def _instance(path: str) -> str:
+    # A token in a path is a mistake, and errors are shown to others, and kept.
+    path = redact_forms(path)
+    return _CUT_ESCAPE.sub("", path[:_LONGEST_PATH]) if len(path) > _LONGEST_PATH else path
 
 
 def listed_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:

@@ -16,7 +16,20 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-PASSWORD, TOKEN, API_KEY = "[PASSWORD_REDACTED]", "[TOKEN_REDACTED]", "[API_KEY_REDACTED]"
+from infrastructure.observability.secret_forms import (
+    API_KEY as API_KEY,
+)
+from infrastructure.observability.secret_forms import (
+    PASSWORD as PASSWORD,
+)
+from infrastructure.observability.secret_forms import (
+    TOKEN as TOKEN,
+)
+from infrastructure.observability.secret_forms import (
+    without_marked,
+    without_unmarked,
+)
+
 CARD, SSN = "[CARD_REDACTED]", "[SSN_REDACTED]"
 
 # Longer text is cut before the search: nobody reads it, and one request must not keep the log busy.
@@ -71,19 +84,6 @@ _BEARER = re.compile(
     r"(?<! \w ) (?P<head> bearer (?: [ +] | %20 ){1,8} ) (?! token\b | [ +] | %20 ) [\w.~+/=-]++", _FLAGS
 )
 
-# The start of a word, also behind an escape in a URL.
-_START = r"(?: (?<! [\w%-] ) | (?<= % [0-9A-Fa-f]{2} ) )"
-_JWT = re.compile(rf"{_START} eyJ[\w-]++ (?: \. [\w-]++ ){{1,2}}", re.VERBOSE | re.ASCII)
-_ISSUED_KEY = re.compile(
-    rf"""{_START} (?: sk- [\w-]{{10,}}+ | [spr]k_(?:live|test)_ \w++ | AKIA[A-Z0-9]{{12,}}+ | AIza[\w-]{{20,}}+
-      | gh[opsu]_\w{{20,}}+ | github_pat_\w{{20,}}+ | glpat-[\w-]{{15,}}+ | npm_\w{{30,}}+ | xox[a-z]-[\w-]{{10,}}+ | whsec_[\w+/=-]{{10,}}+
-      | shop_[0-9a-z]{{1,16}}_[\w-]{{20,}}+ )""",
-    re.VERBOSE | re.ASCII,
-)
-# The shop's own: a refresh token, and a token of a mail, which is 32 bytes in base64 without a mark.
-_REFRESH = re.compile(rf"{_START} refresh_\d{{1,19}}_\d{{1,10}}_[\w-]{{20,}}+", re.VERBOSE | re.ASCII)
-_UNMARKED = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
-_PASSWORD_HASH = re.compile(r"\$argon2(?:id|i|d)\$[\w$,=+/.-]++", re.ASCII)
 _AFTER_SCHEME = re.compile(r"""(?<= :// ) (?: (?! :// ) [^\s"'<>] )+""", re.VERBOSE)
 _PORT_AND_PATH = re.compile(r"\d{1,5}[/?#]", re.ASCII)
 
@@ -197,14 +197,11 @@ def _without_secrets(text: str) -> str:
     if "://" in text and "@" in text:
         text = _AFTER_SCHEME.sub(_without_url_password, text)
     if _WORDS.search(text.lower()):
-        text = _JWT.sub(TOKEN, text)
-        text = _ISSUED_KEY.sub(API_KEY, text)
-        text = _REFRESH.sub(TOKEN, text)
-        text = _PASSWORD_HASH.sub(PASSWORD, text)
+        text = without_marked(text)
         text = _BEARER.sub(rf"\g<head>{TOKEN}", text)
         for pattern in (_PAIR, _ENCODED, _ASSIGNED):
             text = pattern.sub(_without_value, text)
-    text = _UNMARKED.sub(_without_random_word, text)
+    text = without_unmarked(text)
     if _MANY_DIGITS.search(text):
         text = _SSN.sub(SSN, text)
         text = _GROUPED_CARD.sub(CARD, _without_cards(text))
@@ -245,12 +242,6 @@ def _replacement(match: re.Match[str]) -> str:
     if match["token"]:
         return TOKEN
     return API_KEY if match["api_key"] else SSN
-
-
-def _without_random_word(match: re.Match[str]) -> str:
-    """Redact a word in both cases; a name of this length has only one."""
-    word = match[0]
-    return word if word in (word.lower(), word.upper()) else TOKEN
 
 
 def _without_value(match: re.Match[str]) -> str:

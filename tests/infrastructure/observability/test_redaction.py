@@ -26,6 +26,7 @@ from infrastructure.observability.redaction import (
     redact,
     redact_value,
 )
+from infrastructure.observability.secret_forms import redact_forms
 
 pytestmark = pytest.mark.unit
 
@@ -179,6 +180,20 @@ def test_a_password_is_found_however_often_it_was_encoded(secret: str, times: in
 )
 def test_ordinary_data_is_left_alone(text: str) -> None:
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (f"/products/{JWT}", f"/products/{TOKEN}"),
+        (f"/auth/email/verify/{RANDOM}", f"/auth/email/verify/{TOKEN}"),
+        ("/products/4111111111111111", "/products/4111111111111111"),
+        ("/nowhere/password=x", "/nowhere/password=x"),
+        ("/clients/7", "/clients/7"),
+    ],
+)
+def test_a_path_loses_what_only_a_secret_looks_like(path: str, shown: str) -> None:
+    assert redact_forms(path) == shown
 
 
 SECRET = st.text(min_size=1, max_size=40)
