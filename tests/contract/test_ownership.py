@@ -45,8 +45,7 @@ LISTS = {controller: controller().path for controller in CONTROLLERS if issubcla
 @pytest.fixture(scope="module")
 def shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedShop]:
     database = new_database(servers.database_url)
-    folder, many = tmp_path_factory.mktemp("owned"), {"RATE_LIMIT_CALLS_AUTHENTICATED": "1000000"}
-    with guarded_processes(database, redis_url, folder, **many) as shop:
+    with guarded_processes(database, redis_url, tmp_path_factory.mktemp("owned")) as shop:
         yield shop
 
 
