@@ -67,6 +67,7 @@ class EntityRoutes:
         Of `query` it takes the parameters that hold for a single row. `refusals` are the errors that the services
         declare (see `services.declared_errors`). `owner` is the field of the body that customers may leave out.
         """
+        asked = policy or self._policy_of(method)
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         shown = None if status == 204 else response_schema or self.read_schema
 
@@ -90,10 +91,10 @@ class EntityRoutes:
             path,
             with_body(endpoint, body),
             operation_id,
-            policy=policy or self._policy_of(method),
+            policy=asked,
             openapi_options=openapi_options,
             query_fields=frozenset() if query is None else query.single_row_parameters,
-            owner=owner,
+            owner=owner if asked.is_about_own else None,
             summary=summary or f"{operation_id.split('_')[0].capitalize()} one {self.words(self.singular)}",
             status_code=status,
         )
@@ -179,7 +180,7 @@ class EntityRoutes:
     def _require_owner(self) -> None:
         """Raise `RuntimeError` where customers are let in to what is theirs, and nothing says whose the rows are."""
         policies = (self.reads, self.writes, *self.policies.values())
-        if any(policy.or_own or policy.own_only for policy in policies) and not self.service.has_owners():
+        if any(policy.is_about_own for policy in policies) and not self.service.has_owners():
             raise RuntimeError(
                 f"Customers may call {self.service.resource}: whose are the rows? Its repository says it"
             )

@@ -80,7 +80,7 @@ class ShopRoute(APIRoute):
     ) -> None:
         super().__init__(path, endpoint, **options)
         self._options, self._openapi_options, self._query_fields = options, openapi_options, query_fields
-        self._owner = owner
+        self.owner = owner
         self.app = self._serve
         guard(self, policy)
 
@@ -96,8 +96,8 @@ class ShopRoute(APIRoute):
             await request.read(parse=not self.reads_rows)
         if self.body_field is None:
             await refuse_body(request)
-        if self._owner is not None:
-            _fill_in(self._owner, request)
+        if self.owner is not None:
+            _fill_in(self.owner, request)
         response = await self.endpoint(request, **self._arguments(request))
         await response(scope, receive, send)
 

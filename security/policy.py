@@ -19,6 +19,11 @@ class Policy:
     for_users: bool = False
     authenticated: bool = True
 
+    @property
+    def is_about_own(self) -> bool:
+        """Whether customers are let in to what is theirs."""
+        return self.or_own or self.own_only
+
 
 # Does not ask who calls, and so takes no notice of a bad token: health, documentation, login.
 OPEN = Policy(authenticated=False)

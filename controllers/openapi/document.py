@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from controllers.openapi.errors import name_problems
 from controllers.openapi.headers import HEADERS
-from controllers.openapi.security import add_policy, security_schemes
+from controllers.openapi.security import add_owner, add_policy, security_schemes
 from controllers.policies import policy_of
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON, MERGE_PATCH
@@ -95,7 +95,10 @@ def openapi_document(app: FastAPI, api_prefix: str) -> dict[str, Any]:
         policy = policy_of(route)
         if isinstance(route, APIRoute) and route.include_in_schema and policy is not None:
             for method in route.methods or ():
-                add_policy(document["paths"][route.path_format][method.lower()], policy)
+                operation = document["paths"][route.path_format][method.lower()]
+                add_policy(operation, policy)
+                if isinstance(route, ShopRoute) and route.owner is not None:
+                    add_owner(operation, route.owner, components["schemas"])
     name_problems(document)
     for route in routes:
         if isinstance(route, APIRoute) and route.include_in_schema:

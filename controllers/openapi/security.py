@@ -5,9 +5,17 @@ from typing import Any
 
 from controllers.openapi.errors import Codes, add_codes
 from controllers.openapi.operation import LIMITED_HEADERS
+from infrastructure.server.media_types import JSON
 from security.policy import Policy
 from security.scopes import Scope
-from services.identity.errors import BothCredentials, Forbidden, NotAuthenticated, TokenExpired, TokenInvalid
+from services.identity.errors import (
+    BothCredentials,
+    EmailNotVerified,
+    Forbidden,
+    NotAuthenticated,
+    TokenExpired,
+    TokenInvalid,
+)
 
 # The names of the schemes: what Swagger's "Authorize" offers.
 _LOGIN, _TOKEN, _API_KEY = "login", "token", "api_key"
@@ -70,6 +78,14 @@ def add_policy(operation: dict[str, Any], policy: Policy) -> None:
     if words:
         operation["description"] = "\n\n".join(filter(None, (operation.get("description"), words)))
     add_codes(operation["responses"], _codes(policy), LIMITED_HEADERS)
+
+
+def add_owner(operation: dict[str, Any], owner: str, schemas: dict[str, Any]) -> None:
+    """Show the field `owner` of the body as optional: customers may leave it out, and of others it is asked all the same."""
+    name = operation["requestBody"]["content"][JSON]["schema"]["$ref"].rpartition("/")[2]
+    schema = schemas[name]
+    schema["required"] = [field for field in schema["required"] if field != owner]
+    add_codes(operation["responses"], {409: {EmailNotVerified.code}}, LIMITED_HEADERS)
 
 
 def _requirements(policy: Policy) -> list[dict[str, list[str]]]:

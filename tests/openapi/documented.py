@@ -18,7 +18,14 @@ RATE_LIMIT_HEADERS = (
     "RateLimit-Policy",
 )
 # The refusals of callers, which a shop with AUTH=off never gives.
-CODES_OF_CALLERS = {"both_credentials", "not_authenticated", "token_expired", "token_invalid", "forbidden"}
+CODES_OF_CALLERS = {
+    "both_credentials",
+    "not_authenticated",
+    "token_expired",
+    "token_invalid",
+    "forbidden",
+    "email_not_verified",
+}
 # The kinds of numbers that headers are.
 _NUMBERS = {"integer": int, "number": float}
 

@@ -92,7 +92,7 @@ def guarded(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPa
 @pytest.mark.integration
 def test_every_declared_refusal_of_callers_is_answered(guarded: GuardedShop, documented: Document) -> None:
     """And no other: each response is held against the document."""
-    expired, no_scopes = guarded.key(), guarded.key()
+    expired, no_scopes, unverified = guarded.key(), guarded.key(), guarded.user("customer")
     execute(
         guarded.database_url, f"UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE id_key = {expired.id}"
     )
@@ -108,6 +108,8 @@ def test_every_declared_refusal_of_callers_is_answered(guarded: GuardedShop, doc
             if policy.authenticated:
                 for headers in callers:
                     http.request(method.upper(), path.replace("{id_key}", "1"), headers=headers)
+            if policy.is_about_own and method == "post":
+                http.post(path.replace("{id_key}", "1"), headers=unverified.headers, json={})
     guarded_ids = {
         documented.document["paths"][path][method]["operationId"]
         for method, path, policy in policies()
