@@ -1,4 +1,4 @@
-"""The documents are true where a program can tell: the files, folders, modules and classes that they name exist."""
+"""The documents are true where a program can tell: the files, folders, modules, classes and tests that they name exist."""
 
 import ast
 import importlib
@@ -34,6 +34,7 @@ FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*/")
 MODULE = re.compile(r"[a-z]\w*(\.\w+)+")
 MEMBER = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*\.\w+")
 CLASS = re.compile(r"([A-Z][a-z]+){2,}")
+TEST = re.compile(r"test_\w+")
 
 
 def names_of(document: Path) -> Iterator[tuple[str, str]]:
@@ -71,6 +72,13 @@ def classes() -> dict[str, set[str]]:
     return found
 
 
+@cache
+def defined_tests() -> set[str]:
+    """The names of all tests."""
+    sources = [file.read_text() for file in (PROJECT_ROOT / "tests").rglob("test_*.py")]
+    return {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
+
+
 def members_of(defined: ast.ClassDef) -> Iterator[str]:
     for node in ast.walk(defined):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -103,6 +111,8 @@ def exists(name: str, document: Path, line: str) -> bool:
         return can_be_imported(name)
     if MEMBER.fullmatch(name):
         return rest in classes().get(first, set())
+    if TEST.fullmatch(name):
+        return name in defined_tests()
     if CLASS.fullmatch(name) and document.parent.name != "adr":  # decisions also tell what a class was called
         return name in classes()
     return True

@@ -1,6 +1,10 @@
-"""The first calls of the README, sent as they stand there to a fresh shop."""
+"""The calls of the README, sent as they stand there to a fresh shop."""
 
+import os
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +34,7 @@ def shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathF
 
 def first_calls() -> list[list[str]]:
     """The words of every curl line below "First calls"."""
-    text = (PROJECT_ROOT / "README.md").read_text().partition("## First calls")[2]
-    block = text.partition("```bash\n")[2].partition("```")[0]
-    commands = shlex.split(block.replace("\\\n", " ").replace("$SHOP", ""), comments=True)
+    commands = shlex.split(block_below("## First calls").replace("\\\n", " ").replace("$SHOP", ""), comments=True)
     calls: list[list[str]] = []
     for word in commands:
         if word == "curl":
@@ -71,6 +73,37 @@ def test_the_first_calls_answer_as_the_readme_says(shop: httpx.Client) -> None:
     assert [movement["delta"] for movement in answers[8].json()] == [25, -2, 1]
     assert answers[9].json()["code"] == "insufficient_stock"
     assert [product["name"] for product in answers[10].json()] == ["Desk lamp"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
+def test_who_may_do_what_is_as_the_readme_says(servers: ServerUrls, redis_url: str, tmp_path: Path) -> None:
+    """A failed command, or a response of 400 and more, ends the script."""
+    database_url = new_database(servers.database_url)
+    environment = environment_of(database_url, redis_url, tmp_path, AUTH="on", DATA_DIR=str(tmp_path / "data"))
+    with shop_in_thread(environment) as url:
+        script = block_below("## Who may do what").replace("SHOP=http://127.0.0.1:8000", f"SHOP={url}")
+        strict = 'set -eo pipefail; curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
+        finished = subprocess.run(
+            ["bash", "-c", strict + script],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            input="a lamp for every desk\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "boss is an administrator now." in finished.stdout
+    assert '"role":"admin"' in finished.stdout
+    assert '"username":"grace"' in finished.stdout
+    assert '"action":"create_api_key"' in finished.stdout
+
+
+def block_below(heading: str) -> str:
+    """The first block of commands below a heading."""
+    text = (PROJECT_ROOT / "README.md").read_text().partition(heading)[2]
+    return text.partition("```bash\n")[2].partition("```")[0]
 
 
 def test_every_guide_that_is_linked_is_there() -> None:
