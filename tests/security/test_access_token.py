@@ -29,7 +29,7 @@ def signed(body: dict[str, Any]) -> str:
 
 def test_a_token_says_what_was_put_in() -> None:
     found = TOKENS.verify(TOKENS.issue(7, 9, [Scope.ORDERS_READ]))
-    assert (found.user_id, found.session_id, found.scopes) == (7, 9, {Scope.ORDERS_READ})
+    assert (found.user_id, found.session_id, found.scopes) == (7, 9, frozenset({Scope.ORDERS_READ}))
     assert TOKENS.verify(signed(claims())).user_id == 7
 
 
