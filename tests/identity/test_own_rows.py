@@ -212,6 +212,17 @@ def test_orders_and_what_belongs_to_them_are_only_read(shop: GuardedShop, own: C
         refused(shop(own.caller, "POST", f"/{resource}", json=row), 403)
 
 
+def test_what_is_for_staff_stays_theirs(shop: GuardedShop, shelf: Shelf, own: Customer) -> None:
+    stock = f"/products/{shelf.product['id_key']}"
+    refused(shop(own.caller, "GET", f"{stock}/stock_movements"), 403, "stock:read")
+    refused(shop(own.caller, "POST", f"{stock}/stock", json={"delta": 1}), 403, "stock:write")
+    for resource in ("clients", "products", "categories"):
+        sent = [{"id_key": own.client["id_key"], "name": "x"}]
+        refused(shop(own.caller, "PATCH", f"/{resource}/bulk", json=sent), 403)
+        refused(shop(own.caller, "POST", f"/{resource}/bulk", json=sent), 403)
+        refused(shop(own.caller, "POST", f"/{resource}/bulk_delete", json=sent), 403)
+
+
 def test_no_filter_and_no_expansion_shows_rows_of_others(shop: GuardedShop, own: Customer, other: Customer) -> None:
     theirs, mine = other.client["id_key"], own.client["id_key"]
     for path in (
