@@ -1,5 +1,6 @@
 """Access tokens: JSON Web Tokens of one fixed algorithm (RFC 7519, RFC 8725), signed with the shop's own keys."""
 
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ _LEEWAY_SECONDS = 10
 _REQUIRED = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope"]
 # Ours have some 500 characters.
 _LONGEST = 4096
+# The key of a row.
+_KEY = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
 class BadToken(Exception):
@@ -82,12 +85,19 @@ class AccessTokens:
                 options={"require": _REQUIRED},
             )
             return Claims(
-                int(claims["sub"]),
-                int(claims["sid"]),
+                _key(claims["sub"]),
+                _key(claims["sid"]),
                 int(claims["exp"]),
-                frozenset(map(Scope, str(claims["scope"]).split())),
+                frozenset(map(Scope, claims["scope"].split())),
             )
         except jwt.ExpiredSignatureError:
             raise ExpiredToken from None
         except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, AttributeError):
             raise BadToken from None
+
+
+def _key(claim: object) -> int:
+    """The number in a claim, which is written as text in one way only. Raises `BadToken` for anything else."""
+    if not isinstance(claim, str) or _KEY.fullmatch(claim) is None:
+        raise BadToken
+    return int(claim)

@@ -31,4 +31,7 @@ def credentials_of(headers: Sequence[tuple[bytes, bytes]]) -> Credentials | None
     text = secret.strip().decode("latin-1")
     if scheme.lower() != b"bearer" or not text or len(text) > _LONGEST or not text.isascii():
         return Credentials()
-    return Credentials(key=text) if keys or text.startswith(KEY_MARK) else Credentials(token=text)
+    if text.startswith(KEY_MARK):
+        return Credentials(key=text)
+    # A token in the header of keys is none: what is remembered of tokens and of keys must not be mixed up.
+    return Credentials() if keys else Credentials(token=text)

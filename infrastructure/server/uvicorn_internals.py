@@ -20,8 +20,9 @@ from infrastructure.server.request_parser import RequestParser
 # A request and its response.
 Cycle = RequestResponseCycle
 
-# So many bytes of a request may come in pieces without its body: of its head, or of what follows its last chunk.
-LONGEST_HEAD = 65_536
+# So many bytes of a request may come without its body: of its head, or of what follows its last chunk. A token of 100 KB is
+# still a bad token, and no bad request.
+LONGEST_HEAD = 131_072
 # So much is parsed at once, and no more while so many requests of a connection wait for their turn.
 _PIECE, _MOST_WAITING = 8192, 32
 

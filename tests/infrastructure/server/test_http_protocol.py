@@ -385,9 +385,9 @@ async def test_what_follows_a_connect_is_no_request() -> None:
 )
 async def test_a_head_without_an_end_is_refused(begun: bytes) -> None:
     connection = Connection(forgetful())
-    await connection.feed(begun, *[b"a" * 1000] * 60)
+    await connection.feed(begun, *[b"a" * 1000] * 120)
     assert not connection.pipe.closing
-    await connection.feed(*[b"a" * 1000] * 10)
+    await connection.feed(*[b"a" * 1000] * 20)
     assert connection.pipe.closing
     assert connection.pipe.written.count(b"HTTP/1.1 400 Bad Request") == 1
     connection.end()
