@@ -35,6 +35,10 @@ class Rows:
             "order_details": owner.detail,
             "bills": owner.bill,
             "reviews": owner.review,
+            "users": {"id_key": shop.user("staff").id, "full_name": None},
+            "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},
+            # What staff did to fill the shelf.
+            "audit_entries": {"id_key": 1},
         }
 
     def bill(self) -> int:
@@ -47,7 +51,11 @@ class Rows:
         """The row that the operation is about."""
         if operation.path.endswith(("/cancel", "/advance", "/returns")):
             return self.canceled
-        return self._by_resource[operation.path.split("/")[1]]
+        return self.row_of(operation.path.split("/")[1])
+
+    def row_of(self, resource: str) -> Row:
+        """The row of this resource."""
+        return self._by_resource[resource]
 
     def path(self, operation: Operation) -> str:
         """The path of the operation with the key of its row in it."""
@@ -82,11 +90,18 @@ _UNCHANGED = {
     "order_details": "quantity",
     "bills": "payment_type",
     "reviews": "rating",
+    "users": "full_name",
+    "api_keys": "name",
 }
 
 
 def _product(rows: Rows) -> Row:
     return a_product.sample() | {"category_id": rows.shelf.category["id_key"]}
+
+
+def _user() -> Body:
+    name = unique("user").replace(" ", "-").lower()
+    return {"username": name, "email": f"{name}@example.com", "role": "customer"}
 
 
 def _address(rows: Rows, kind: str) -> Body:
@@ -147,5 +162,11 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
         "order_id": rows.owner.order["id_key"],
         "product_id": rows.shelf.product["id_key"],
     },
+    "POST /users": lambda rows, kind: _user(),
+    "POST /users/bulk": lambda rows, kind: [_user()],
+    "PATCH /users/bulk": lambda rows, kind: [{"id_key": rows.row_of("users")["id_key"]}],
+    "POST /users/bulk_delete": lambda rows, kind: _NONE,
+    # Of the only scope that a key for this call has: nobody grants more than they have.
+    "POST /api_keys": lambda rows, kind: {"name": "Matrix", "scopes": ["keys:admin"]},
     "POST /bills": lambda rows, kind: {"total": 1, "payment_type": "cash", "bill_number": unique("MATRIX")},
 }

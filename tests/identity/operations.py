@@ -105,6 +105,26 @@ POST   /bills                             bills:write               201
 PUT    /bills/{id_key}                    bills:write               200
 PATCH  /bills/{id_key}                    bills:write               200
 DELETE /bills/{id_key}                    bills:write               412
+
+GET    /users                             users:admin               200
+GET    /users/{id_key}                    users:admin               200
+POST   /users                             users:admin               201
+PUT    /users/{id_key}                    users:admin               200
+PATCH  /users/{id_key}                    users:admin               200
+DELETE /users/{id_key}                    users:admin               412
+POST   /users/bulk                        users:admin               201
+PATCH  /users/bulk                        users:admin               200
+POST   /users/bulk_delete                 users:admin               404
+
+GET    /api_keys                          keys:admin                200
+GET    /api_keys/{id_key}                 keys:admin                200
+POST   /api_keys                          keys:admin                201
+PUT    /api_keys/{id_key}                 keys:admin                200
+PATCH  /api_keys/{id_key}                 keys:admin                200
+DELETE /api_keys/{id_key}                 keys:admin                412
+
+GET    /audit_entries                     audit:read                200
+GET    /audit_entries/{id_key}            audit:read                200
 """
 # Not in the OpenAPI document: the documentation itself, and what browsers and crawlers ask every site for.
 _BESIDE = """

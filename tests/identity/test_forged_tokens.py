@@ -6,7 +6,7 @@ import hmac
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ class Forger:
     """Makes tokens from a valid one of an administrator, with the shop's own key unless another is given."""
 
     def __init__(self, shop: GuardedShop, admin: Caller, elsewhere: str) -> None:
+        self.secret = shop.secret.encode()
         self.key = KeyRing([shop.secret]).signing("access token")
         self.valid = admin.headers["Authorization"].removeprefix("Bearer ")
         self.header, self.claims = (
@@ -60,134 +61,109 @@ class Forger:
         return f"{head}.{said}."
 
 
-def _jwk(forger: Forger) -> Json:
-    return {"kty": "oct", "k": part(b"of somebody else's"), "kid": forger.header["kid"]}
-
-
 _OTHER = b"of somebody else's"
 
-FORGERIES: dict[str, Callable[[Forger], str]] = {
-    **{f"alg {name}": lambda f, name=name: f.signed_by_nobody(name) for name in ("none", "None", "NONE", "nOnE", "")},
-    **{
-        f"alg {name} by the right key": lambda f, name=name, digest=digest: f.token({"alg": name}, digest=digest)
-        for name, digest in (
-            ("HS512", "sha512"),
-            ("HS384", "sha384"),
-            ("RS256", "sha256"),
-            ("ES256", "sha256"),
-            ("EdDSA", "sha256"),
-            ("hs256", "sha256"),
-        )
-    },
-    "alg HS256 whose digest is another": lambda f: f.token(digest="sha512"),
-    **{
-        f"alg {value!r}": lambda f, value=value: f.token({"alg": value})
-        for value in (None, 256, ["HS256"], {"HS256": 1}, True)
-    },
-    "no alg": lambda f: f.token(without="alg"),
-    "no kid": lambda f: f.token(without="kid"),
-    **{
-        f"kid {value!r}": lambda f, value=value: f.token({"kid": value})
-        for value in (
-            "",
-            "0" * 16,
-            "../../../../dev/null",
-            "/dev/null",
-            "file:///etc/passwd",
-            "' OR '1'='1",
-            "x' UNION SELECT 'key' --",
-            "a\x00b",
-            "é",
-            "k" * 3000,
-            None,
-            7,
-            ["x"],
-            {"x": 1},
-        )
-    },
-    "kid /dev/null by an empty key": lambda f: f.token({"kid": "/dev/null"}, key=b""),
-    "kid of the next character": lambda f: f.token({"kid": f.header["kid"].upper() + "0"}),
-    **{
-        f"header {name}": lambda f, name=name: f.token({name: f"{f.elsewhere}/keys.json"}, key=_OTHER)
-        for name in ("jku", "x5u")
-    },
-    **{
-        f"header {name}, signed by the shop": lambda f, name=name: f.token({name: f"{f.elsewhere}/keys.json"})
-        for name in ("jku", "x5u", "url")
-    },
-    "header jwk": lambda f: f.token({"jwk": _jwk(f)}, key=_OTHER),
-    "header jwk, signed by the shop": lambda f: f.token({"jwk": _jwk(f)}),
-    "header x5c": lambda f: f.token({"x5c": [base64.b64encode(b"certificate").decode()]}),
-    "header crit": lambda f: f.token({"crit": ["exp"], "exp": 1}),
-    "header b64": lambda f: f.token({"b64": False, "crit": ["b64"]}),
-    "header zip": lambda f: f.token({"zip": "DEF"}),
-    "header cty": lambda f: f.token({"cty": "JWT"}),
-    "header is a list": lambda f: f"{part([1])}.{f.valid.split('.', 1)[1]}",
-    "another key": lambda f: f.token(key=_OTHER),
-    "an empty key": lambda f: f.token(key=b""),
-    "the name of the key as key": lambda f: f.token(key=f.header["kid"].encode()),
-    "another purpose of the secret": lambda f: f.token(key=hashlib.sha256(f.key).digest()),
-    **{
-        f"no {name}": lambda f, name=name: f.token(without=name)
-        for name in ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope"]
-    },
-    **{
-        f"{name} {value!r}": lambda f, name=name, value=value: f.token(claims={name: value})
-        for name, values in {
-            "iss": ("elsewhere", "", None, 7, ["shop"], {"shop": 1}, "Shop"),
-            "aud": ("elsewhere", "", None, 7, [], ["elsewhere"], {"shop": 1}),
-            "sub": (
-                "",
-                "x",
-                "1.5",
-                "-1",
-                None,
-                True,
-                1.5,
-                [1],
-                {"1": 1},
-                "1; DROP TABLE users",
-                "0x1",
-                "1" * 3000,
-                "٣",
-            ),
-            "sid": ("", "x", "1.5", "-1", None, 1.5, [1], {"1": 1}, "9" * 19, "9" * 30, "٣", "1_0", " 1", "01", "+1"),
-            "exp": ("", "x", None, [1], {}, -1, 0, "never", True),
-            "iat": ("x", None, [1], {}),
-            "nbf": (2**40, "x", [1]),
-            "scope": ("users:admin nobody:knows", 7, ["users:admin"], {"x": 1}, None),
-        }.items()
-        for value in values
-    },
-    "claims are a list": lambda f: f.token(claims=[1]),
-    "claims are a text": lambda f: f.token(claims="admin"),
-    "claims are null": lambda f: f"{part(f.header)}.{part(None)}.{f.valid.split('.')[2]}",
-    "a repeated name in the claims": lambda f: _signed(f, b'{"sub":"1","sub":"2"}'),
-    "claims that are not JSON": lambda f: _signed(f, b"{"),
-    "claims that are not UTF-8": lambda f: _signed(f, b'{"sub":"\xff\xfe"}'),
-    "another user": lambda f: f.token(claims={"sub": str(int(f.claims["sub"]) + 1)}),
-    "another session": lambda f: f.token(claims={"sid": str(int(f.claims["sid"]) + 1)}),
-    "a session of nobody": lambda f: f.token(claims={"sid": str(2**62)}),
-    "a session beyond 64 bits": lambda f: f.token(claims={"sid": str(2**64)}),
-    "a user beyond 64 bits": lambda f: f.token(claims={"sub": str(2**64)}),
-    "changed claims with the old signature": lambda f: ".".join(
-        (f.valid.split(".")[0], part({**f.claims, "sub": "1"}), f.valid.split(".")[2])
-    ),
-    "no signature": lambda f: f.valid.rsplit(".", 1)[0],
-    "an empty signature": lambda f: f.valid.rsplit(".", 1)[0] + ".",
-    "half of the signature": lambda f: f.valid[:-20],
-    "a signature too many": lambda f: f"{f.valid}.{f.valid.split('.')[2]}",
-    "a JSON web encryption": lambda f: ".".join([f.valid.split(".")[0]] * 5),
-    "the parts in base64 with padding": lambda f: ".".join(text + "==" for text in f.valid.split(".")),
-    "not ASCII": lambda f: f.valid + "é",
-    "a space within": lambda f: f.valid.replace(".", " .", 1),
-    "a line of JSON": lambda f: '{"alg":"none"}',
-    "dots": lambda f: "..",
-    "one word": lambda f: "token",
-    "10 KB": lambda f: f.token(claims={"x": "x" * 10_000}),
-    "100 KB": lambda f: f.token(claims={"x": "x" * 75_000}),
-    "100 KB of nothing": lambda f: "x" * 100_000,
+
+def forgeries(f: Forger) -> Iterator[tuple[str, str]]:
+    """Each token that is none, after what is wrong with it."""
+    yield from of_the_header(f)
+    yield from of_the_key(f)
+    yield from of_the_claims(f)
+    yield from of_the_form(f)
+
+
+def of_the_header(f: Forger) -> Iterator[tuple[str, str]]:
+    for name in ("none", "None", "NONE", "nOnE", ""):
+        yield f"alg {name}", f.signed_by_nobody(name)
+    for name, digest in (("HS512", "sha512"), ("HS384", "sha384"), ("RS256", "sha256"), ("EdDSA", "sha256")):
+        yield f"alg {name} by the right key", f.token({"alg": name}, digest=digest)
+    for alg in ("hs256", "HS256 ", None, 256, ["HS256"], {"HS256": 1}, True):
+        yield f"alg {alg!r}", f.token({"alg": alg})
+    yield "alg HS256 with another digest", f.token(digest="sha512")
+    paths = ("../../../../dev/null", "/dev/null", "file:///etc/passwd", "' OR '1'='1", "x' UNION SELECT 'key' --")
+    for kid in (
+        "",
+        "0" * 16,
+        *paths,
+        "a\x00b",
+        "é",
+        "k" * 3000,
+        None,
+        7,
+        ["x"],
+        {"x": 1},
+        f.header["kid"].upper() + "0",
+    ):
+        yield f"kid {kid!r}", f.token({"kid": kid})
+    for kid in ("/dev/null", "", None):
+        yield f"kid {kid!r} by an empty key", f.token({"kid": kid}, key=b"")
+    for name in ("jku", "x5u", "url"):
+        yield f"header {name}", f.token({name: f"{f.elsewhere}/keys.json"}, key=_OTHER)
+        yield f"header {name} by the right key", f.token({name: f"{f.elsewhere}/keys.json"})
+    jwk = {"kty": "oct", "k": part(_OTHER), "kid": f.header["kid"]}
+    yield "header jwk", f.token({"jwk": jwk}, key=_OTHER)
+    others = {"jwk": jwk, "x5c": [part(b"certificate")], "zip": "DEF", "cty": "JWT"}
+    for name, value in others.items():
+        yield f"header {name} by the right key", f.token({name: value})
+    yield "header crit", f.token({"crit": ["exp"], "exp": 1})
+    yield "header b64", f.token({"b64": False, "crit": ["b64"]})
+    yield "a list as header", f"{part([1])}.{f.valid.split('.', 1)[1]}"
+    for name in ("alg", "kid"):
+        yield f"no {name}", f.token(without=name)
+
+
+def of_the_key(f: Forger) -> Iterator[tuple[str, str]]:
+    for key in (_OTHER, b"", f.header["kid"].encode(), hashlib.sha256(f.key).digest(), f.secret):
+        yield f"by the key {key!r}", f.token(key=key)
+
+
+_NO_KEYS = ("", "x", "1.5", "-1", "0x1", " 1", "01", "+1", "1_0", "٣", None, True, 1, 1.5, [1], {"1": 1})
+_WRONG: dict[str, tuple[object, ...]] = {
+    "iss": ("elsewhere", "", None, 7, ["shop"], {"shop": 1}, "Shop"),
+    "aud": ("elsewhere", "", None, 7, [], ["elsewhere"], {"shop": 1}),
+    "sub": (*_NO_KEYS, "1; DROP TABLE users", "1" * 3000, str(2**62), str(2**64)),
+    "sid": (*_NO_KEYS, "9" * 19, "9" * 30, str(2**62), str(2**64)),
+    "exp": ("", "x", None, [1], {}, -1, 0, "never", True),
+    "iat": ("x", None, [1], {}),
+    "nbf": (2**40, "x", [1]),
+    "scope": ("users:admin nobody:knows", 7, ["users:admin"], {"x": 1}, None),
 }
+
+
+def of_the_claims(f: Forger) -> Iterator[tuple[str, str]]:
+    for name, values in _WRONG.items():
+        for value in values:
+            yield f"{name} {value!r}", f.token(claims={name: value})
+    for name in ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope"):
+        yield f"no {name}", f.token(without=name)
+    for claims in ([1], "admin", 7):
+        yield f"claims {claims!r}", f.token(claims=claims)
+    for text in (b'{"sub":"1","sub":"2"}', b"{", b"null", b"", b'{"sub":"\xff\xfe"}', b"[" * 2000):
+        yield f"claims {text[:20]!r}", _signed(f, text)
+    for name in ("sub", "sid"):
+        yield f"another {name}", f.token(claims={name: str(int(f.claims[name]) + 1)})
+    head, _, mac = f.valid.split(".")
+    yield "changed claims with the old signature", f"{head}.{part({**f.claims, 'sub': '1'})}.{mac}"
+
+
+def of_the_form(f: Forger) -> Iterator[tuple[str, str]]:
+    head, claims, mac = f.valid.split(".")
+    yield from {
+        "no signature": f"{head}.{claims}",
+        "an empty signature": f"{head}.{claims}.",
+        "half of the signature": f.valid[:-20],
+        "a signature too many": f"{f.valid}.{mac}",
+        "an encrypted one": ".".join([head] * 5),
+        "base64 with padding": ".".join(text + "==" for text in (head, claims, mac)),
+        "not ASCII": f.valid + "é",
+        "a space within": f"{head} .{claims}.{mac}",
+        "JSON": '{"alg":"none"}',
+        "dots": "..",
+        "a word": "token",
+        "10 KB": f.token(claims={"x": "x" * 7_500}),
+        "100 KB": f.token(claims={"x": "x" * 75_000}),
+        "100 KB of nothing": "x" * 100_000,
+    }.items()
 
 
 def _signed(forger: Forger, claims: bytes) -> str:
@@ -220,22 +196,25 @@ def raw(shop: GuardedShop, *lines: bytes, target: str = "/clients") -> tuple[int
     return int(response.split(b" ", 2)[1]), response
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-def test_a1_forged_token(shop: GuardedShop, forger: Forger, nowhere: socket.socket, name: str) -> None:
-    token = FORGERIES[name](forger).encode()
-    # Where nothing is remembered, and where the response is.
-    for target in ("/clients", "/products", "/products"):
-        status, response = raw(shop, b"Authorization: Bearer " + token, target=target)
-        assert status == 401, response
-        assert b"token_invalid" in response or b"token_expired" in response
-        assert b'\r\nwww-authenticate: Bearer realm="shop", error="invalid_token"' in response.lower().replace(
-            b"bearer realm", b"Bearer realm"
-        )
-        assert b"\r\ncache-control: private, no-store\r\n" in response.lower()
-        if len(token) > 20:
-            assert token not in response
+def test_a1_forged_tokens(shop: GuardedShop, forger: Forger, nowhere: socket.socket) -> None:
+    wrong = []
+    for name, token in forgeries(forger):
+        # Where nothing is remembered, and where the response is.
+        for target in ("/clients", "/products", "/products"):
+            status, response = raw(shop, b"Authorization: Bearer " + token.encode(), target=target)
+            if status != 401 or not _is_refusal(response) or (len(token) > 20 and token.encode() in response):
+                wrong.append((name, target, response[:600]))
+    assert wrong == []
     with pytest.raises(BlockingIOError):
         nowhere.accept()
+
+
+def _is_refusal(response: bytes) -> bool:
+    return (
+        (b'"token_invalid"' in response or b'"token_expired"' in response)
+        and b'Bearer realm="shop", error="invalid_token"' in response
+        and b"\r\ncache-control: private, no-store\r\n" in response.lower()
+    )
 
 
 def test_a1_the_token_that_all_these_are_made_of_is_valid(shop: GuardedShop, forger: Forger) -> None:
