@@ -17,6 +17,7 @@ from services.base import BaseService, require_sortable
 from services.declared_errors import refuses
 from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound, PreconditionFailed
 from services.identity.account_tokens import drop_tokens, send_token
+from services.identity.audit import record_one
 from services.identity.context import AccountContext, Visitor
 from services.identity.errors import TokenInvalid
 from services.identity.outgoing_mail import send_later
@@ -114,6 +115,8 @@ class ProfileService:
     def _set_password(self, session: Session, user: User, stored: str) -> None:
         user.password_hash = stored
         session.flush()
+        # Without a field: it says that there was a change.
+        record_one(session, user, {})
         end_sessions(session, user.id_key, but=self._principal.session_id)
         drop_tokens(session, user, TokenPurpose.RESET_PASSWORD)
         send_later(session, "password_changed", user.email, {"username": user.username})

@@ -5,7 +5,7 @@ because several tabs of a browser use it at once. After that somebody else may h
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from infrastructure.cache.tags import row_tag
 from models import User, UserSession
 from repositories.account import AccountRepository, SessionRepository, delete_expired
+from repositories.audit_trail import record
 from security.refresh_token import RefreshToken, RefreshTokens
 from services.base import invalidation_of
 from services.idempotency import PURGE_BATCH
@@ -85,7 +86,7 @@ def refreshed(session: Session, token: RefreshToken, tokens: RefreshTokens) -> R
 def end_session(session: Session, user_id: int, session_id: int) -> bool:
     """End one session of the user; whether there was such a session."""
     ended = SessionRepository(session).end(user_id, only=session_id)
-    _forget(session, ended)
+    _forget(session, user_id, ended)
     return bool(ended)
 
 
@@ -93,7 +94,7 @@ def end_sessions(session: Session, user_id: int, but: int | None = None) -> None
     """End all sessions of the user, or all but one. Whoever disables a user or sets a new password does it."""
     # One after the other: two at once would lock the sessions in different orders.
     AccountRepository(session).lock(user_id)
-    _forget(session, SessionRepository(session).end(user_id, but=but))
+    _forget(session, user_id, SessionRepository(session).end(user_id, but=but))
 
 
 def purge_sessions(session: Session) -> int:
@@ -110,8 +111,9 @@ def _end_one(session: Session, row: UserSession) -> None:
     end_session(session, row.user_id, row.id_key)
 
 
-def _forget(session: Session, session_ids: Iterable[int]) -> None:
+def _forget(session: Session, user_id: int, session_ids: Collection[int]) -> None:
     invalidation_of(session).tags.update(row_tag(SESSIONS, session_id) for session_id in session_ids)
+    record(session, SESSIONS, ((session_id, {"user_id": (user_id, None)}) for session_id in session_ids))
 
 
 def _was_replaced_lately(row: UserSession, generation: int, now: datetime) -> bool:

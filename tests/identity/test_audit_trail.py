@@ -228,3 +228,34 @@ def test_a_role_that_is_not_the_owner_only_adds_entries(
             assert [entry["action"] for entry in shop.entries()] == ["create_category", "patch_category"]
     finally:
         execute(url, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_staff_does_to_their_own_account(shop: GuardedShop) -> None:
+    staff = shop.user("staff")
+    other = shop.log_in(staff.id)
+    assert shop(staff, "PATCH", "/auth/me", json={"full_name": "Ada Lovelace"}).status_code == 200
+    assert the_one(shop)["changes"] == {"full_name": [None, "Ada Lovelace"]}
+    assert shop(staff, "DELETE", f"/auth/sessions/{other.session_id}").status_code == 204
+    entry = the_one(shop)
+    assert (entry["resource"], entry["resource_id"]) == ("user_sessions", other.session_id)
+    # Login and logout are no entries: they change nothing but who is logged in.
+    assert shop(staff, "POST", "/auth/logout").status_code == 204
+    customer = shop.user("customer")
+    assert shop(customer, "PATCH", "/auth/me", json={"full_name": "Ada"}).status_code == 200
+    assert shop(customer, "POST", "/auth/logout").status_code == 204
+    assert shop.entries() == []
+
+
+def test_a_customer_leaves_no_entry(shop: GuardedShop, product: Any, buyer: Any) -> None:
+    customer = shop.user("customer", buyer["id_key"])
+    body = order_of(buyer, product)
+    order = shop(customer, "POST", "/checkout", json=body)
+    assert order.status_code == 201
+    assert shop(customer, "POST", f"/orders/{order.json()['id_key']}/cancel").status_code == 200
+    assert shop(customer, "PATCH", f"/clients/{buyer['id_key']}", json={"name": unique("Ada")}).status_code == 200
+    assert shop(customer, "POST", "/reviews", json={"rating": 5, "product_id": product["id_key"]}).status_code in (
+        201,
+        403,
+        409,
+    )
+    assert shop.entries() == []
