@@ -17,6 +17,17 @@ _ROWS = ("users", "user_sessions", "account_tokens", "api_keys")
 # What a worker remembers of callers; a change by another program has to reach it.
 _REMEMBERED = ("users", "user_sessions", "api_keys")
 
+_REFUSE_TO_OTHERS = """
+CREATE FUNCTION refuse_to_others() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only the owner of ' || TG_TABLE_NAME || ' changes or removes its rows';
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+
 
 def _moment(name: str, *, nullable: bool = True) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
@@ -139,8 +150,12 @@ def _create_keys_and_trail() -> None:
     )
     for column in ("at", "actor", "action", "resource_id"):
         op.create_index(f"ix_audit_entries_{column}", "audit_entries", [column, "id_key"])
-    # A role that is not the owner has what it is granted, and by no grant to everybody more than this.
-    op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM PUBLIC")
+    # A grant on all tables is soon given, and this one is not to change: whatever a role was granted, only the owner does.
+    op.execute(_REFUSE_TO_OTHERS)
+    op.execute(
+        "CREATE TRIGGER only_added BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_others()"
+    )
 
 
 def upgrade() -> None:
@@ -168,3 +183,4 @@ def downgrade() -> None:
     op.drop_column("reviews", "client_id")
     for table in ("audit_entries", "account_tokens", "user_sessions", "api_keys", "users"):
         op.drop_table(table)
+    op.execute("DROP FUNCTION refuse_to_others()")
