@@ -27,7 +27,7 @@ from infrastructure.mail.mail_folder import MailFolder, mail_folder
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.file_limit import room_for_connections
-from repositories.outgoing_mail import MAILS
+from repositories.outgoing_mail import ANY_DUE, MAILS
 from security.access_token import AccessTokens
 from security.secret_keys import KeyRing, key_ring
 from services.cache_service import CacheService
@@ -90,7 +90,7 @@ class AppResources:
         self.authenticator = Authenticator(self.executor, self.access_tokens, self.key_uses.note)
         self.mailer = Mailer(self.database, settings, self.key_ring, _mail_delivery(settings))
         heard = {CATALOG: self.cache.invalidate_all, MAILS: self.mailer.wake}
-        self.change_listener = ChangeListener(self.database.url, heard, self.database.ping)
+        self.change_listener = ChangeListener(self.database.url, heard, self.database.ping, {MAILS: ANY_DUE})
         self.passwords = PasswordThreads()
         self.access_log = AccessLog() if settings.access_log else None
         self.metrics = Metrics(routes, settings.api_prefix)

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from infrastructure.database.prepared import Prepared
 from models import AccountToken, OutgoingMail
 
 # The channel on which the workers are told, by the commit, that there is a mail.
 MAILS = "shop_mails"
 
-ANY_DUE = Prepared("any_mail_due", "SELECT FROM outgoing_mails WHERE next_attempt_at <= now() LIMIT 1")
+ANY_DUE: LiteralString = "SELECT FROM outgoing_mails WHERE next_attempt_at <= now() LIMIT 1"
 
 _NOTIFY = select(func.pg_notify(MAILS, ""))
 # The first pause after a failure, and the longest; each is twice as long as the one before.

@@ -7,7 +7,6 @@ deletes it. One that dies in between leaves it to the others: a mail may be sent
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import default
@@ -22,7 +21,7 @@ from config.settings import Settings
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.mail.delivery import MailDelivery, MailRefused
-from repositories.outgoing_mail import ANY_DUE, DueMail, OutgoingMailRepository
+from repositories.outgoing_mail import DueMail, OutgoingMailRepository
 from security.account_token import stored_token
 from security.secret_keys import KeyRing
 from services.identity.mail_texts import MailToken, mail_text
@@ -31,8 +30,6 @@ log = logging.getLogger("shop.mail")
 
 T = TypeVar("T")
 
-# As often a worker looks for mails that it was not told of: those to be tried again, and those of workers that died.
-_LOOK_SECONDS = 5.0
 # So long a mail is one worker's: longer than every attempt to hand it over.
 _TAKEN_SECONDS = 120.0
 # Lines as long as they may be, so that a link stays readable in the file of a mail.
@@ -66,15 +63,16 @@ class Mailer:
         self._is_stuck = False
 
     async def wake(self) -> None:
-        """Look at once: a mail may have been committed."""
+        """Look at once: a mail was committed, or is to be tried again, or its worker has died."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Send what is due until cancelled; with nothing to do, one small question every few seconds."""
+        """Send what is due until cancelled, whenever it is woken."""
         while True:
+            await self._woken.wait()
             self._woken.clear()
             try:
-                while await self._any_due() and await self.send_next():
+                while await self.send_next():
                     pass
             except DatabaseUnavailable:
                 log.debug("The database is away: mails wait")
@@ -82,9 +80,6 @@ class Mailer:
                 log.warning("Mails cannot be read: %s", type(error).__name__)
             except Exception:
                 log.exception("Mails cannot be sent")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._woken.wait()
 
     async def send_next(self) -> bool:
         """Send one mail that is due; False if there is none."""
@@ -100,11 +95,6 @@ class Mailer:
             await asyncio.gather(sending, return_exceptions=True)
             raise
         return True
-
-    async def _any_due(self) -> bool:
-        rows = await self._database.probe.ask(ANY_DUE)
-        # Without a connection for this question, those of the threads have the answer.
-        return rows is None or bool(rows)
 
     async def _send(self, mail: DueMail) -> None:
         try:

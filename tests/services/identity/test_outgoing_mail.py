@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from config.settings import read_settings
+from infrastructure.database import change_listener
 from infrastructure.database.change_listener import ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
@@ -23,10 +24,9 @@ from infrastructure.mail.delivery import MailDelivery
 from infrastructure.mail.mail_folder import MailFolder
 from infrastructure.mail.smtp_server import SmtpServer
 from models import AccountToken, User
-from repositories.outgoing_mail import MAILS, OutgoingMailRepository
+from repositories.outgoing_mail import ANY_DUE, MAILS, OutgoingMailRepository
 from security.account_token import account_token, token_hash
 from security.secret_keys import KeyRing
-from services.identity import outgoing_mail
 from services.identity.outgoing_mail import Mailer, send_later
 from tests.mail_server import mail_server
 from tests.race.databases import execute, new_database, rows_of
@@ -137,7 +137,8 @@ async def until(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def running(mailer: Mailer, url: str) -> AsyncIterator[None]:
     """A mailer as in a worker."""
-    tasks = [asyncio.create_task(mailer.run()), asyncio.create_task(ChangeListener(url, {MAILS: mailer.wake}).listen())]
+    listener = ChangeListener(url, {MAILS: mailer.wake}, questions={MAILS: ANY_DUE})
+    tasks = [asyncio.create_task(mailer.run()), asyncio.create_task(listener.listen())]
     try:
         yield
     finally:
@@ -197,7 +198,7 @@ async def test_what_is_rolled_back_is_not_sent(database: Database, url: str, fol
 async def test_a_committed_mail_goes_at_once(
     database: Database, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing_mail, "_LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(change_listener, "_CHECK_SECONDS", 3600.0)
     mailer = mailer_of(database, MailFolder(folder))
     async with running(mailer, url):
         await asyncio.to_thread(send, database)
@@ -210,13 +211,15 @@ async def test_a_committed_mail_goes_at_once(
 async def test_mails_that_nobody_told_of_are_found(
     database: Database, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing_mail, "_LOOK_SECONDS", 0.05)
-    task = asyncio.create_task(mailer_of(database, MailFolder(folder)).run())
-    await asyncio.to_thread(send, database)
-    await until(lambda: waiting(url) == 0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert len(mails_in(folder)) == 1
+    monkeypatch.setattr(change_listener, "_CHECK_SECONDS", 0.05)
+    mailer = mailer_of(database, MailFolder(folder))
+    async with running(mailer, url):
+        await asyncio.to_thread(send, database)
+        await until(lambda: waiting(url) == 0)
+        untold = "INSERT INTO outgoing_mails (template, recipient, fields) VALUES ('email_changed', %s, %s)"
+        await asyncio.to_thread(execute, url, untold, "berta@example.com", '{"username": "berta"}')
+        await until(lambda: waiting(url) == 0)
+    assert [mail["To"] for mail in mails_in(folder)] == ["ana@example.com", "berta@example.com"]
 
 
 async def test_a_token_that_is_gone_or_expired_is_not_sent(database: Database, url: str, folder: Path) -> None:
