@@ -63,6 +63,27 @@ OPERATIONS = {
     "health_live": ("get", "/health/live"),
     "health_ready": ("get", "/health/ready"),
 }
+ABOUT_ACCOUNTS = {
+    **{
+        f"{operation_id}{suffix}": (method, f"{prefix}{path}")
+        for operation_id, method, path in (
+            ("register", "post", "/register"),
+            ("login", "post", "/login"),
+            ("get_me", "get", "/me"),
+            ("patch_me", "patch", "/me"),
+            ("validate_token", "post", "/validate-token"),
+        )
+        for prefix, suffix in (("/auth", ""), ("", "_short_form"))
+    },
+    "refresh": ("post", "/auth/refresh"),
+    "logout": ("post", "/auth/logout"),
+    "list_sessions": ("get", "/auth/sessions"),
+    "delete_session": ("delete", "/auth/sessions/{id_key}"),
+    "delete_sessions": ("delete", "/auth/sessions"),
+    "forgot_password": ("post", "/auth/password/forgot"),
+    "reset_password": ("post", "/auth/password/reset"),
+    "verify_email": ("post", "/auth/email/verify"),
+}
 ABOUT_THE_SERVICE = {"index": ("get", "/"), "metrics": ("get", "/metrics")}
 
 
@@ -127,7 +148,7 @@ def test_it_names_every_operation_and_no_other(document: Document) -> None:
         for method, operation in operations.items()
         if method in METHODS
     }
-    assert named == OPERATIONS | ABOUT_THE_SERVICE
+    assert named == OPERATIONS | ABOUT_ACCOUNTS | ABOUT_THE_SERVICE
 
 
 def test_every_reference_points_somewhere(document: Document) -> None:
@@ -204,6 +225,24 @@ class TestOperation:
             assert "Idempotency-Key" in names
         if method in ("put", "patch", "delete"):
             assert ("If-Match" in names) == ("{" in path)
+
+
+@pytest.mark.parametrize("operation_id", ABOUT_ACCOUNTS)
+def test_calls_about_accounts_show_examples_and_keep_nothing(document: Document, operation_id: str) -> None:
+    method, path = ABOUT_ACCOUNTS[operation_id]
+    operation = document["paths"][path][method]
+    assert operation["tags"] == ["auth"]
+    assert "Idempotency-Key" not in {parameter["name"] for parameter in operation.get("parameters", [])}
+    assert ("requestBody" in operation) == (method in ("post", "patch") and operation_id != "logout")
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        assert_shown(document, content)
+    for status, answer in operation["responses"].items():
+        if status.startswith("2") and status != "204":
+            assert_shown(document, answer["content"]["application/json"])
+        elif status >= "400" and status != "default":
+            media = answer["content"]["application/problem+json"]
+            for example in examples(document, media):
+                assert_fits(document, media["schema"], example)
 
 
 @pytest.mark.parametrize("path", BUILDERS)

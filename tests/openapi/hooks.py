@@ -30,6 +30,8 @@ _BEYOND_OPENAPI = (
     b"The same id_key stands twice in this request",
     b"nothing of it can be seen",
     b"A query has at most 1000 parameters",
+    b"is one of the most common passwords",
+    b"must not be the name, the e-mail address or the shop's name",
     b"is the customer who writes the review, and stays",
 )
 
@@ -63,6 +65,8 @@ def _understand_more(value: Any) -> None:
     A number of more than 64 bits is the key of no row. An optional URL may be empty.
     """
     if isinstance(value, dict):
+        # The same scope twice is once.
+        value.pop("uniqueItems", None)
         if value.get("format") == "int64":
             del value["format"]
         if value.get("format") == "uri":

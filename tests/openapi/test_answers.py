@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.builders import BUILDERS, Builder, a_client, a_product, unique
+from tests.identity.accounts import LoggedIn, registration
 from tests.openapi.documented import Document
 from tests.race.databases import execute
 
@@ -178,6 +179,35 @@ def test_audit_entries(http: httpx.Client, database_url: str) -> None:
     assert http.get(f"/audit_entries/{NO_ROW}").status_code == 404
 
 
+def test_accounts(http: httpx.Client, database_url: str) -> None:
+    for path in ("/auth", ""):
+        user = LoggedIn.new(http, database_url)
+        assert http.post(f"{path}/register", json=registration()).status_code == 201
+        login = {"username": user.username, "password": user.password}
+        assert http.post(f"{path}/login", json=login | {"cookie": True}).status_code == 200
+        assert http.post(f"{path}/login", data=login).status_code == 200
+        assert http.post(f"{path}/login", json=login | {"password": "x"}).status_code == 401
+        assert user("GET", f"{path}/me").status_code == 200
+        assert user("PATCH", f"{path}/me", json={"full_name": "Ada"}).status_code == 200
+        assert user("PATCH", f"{path}/me", json={"role": "admin"}).status_code == 422
+        for token in (user.tokens["access_token"], "x"):
+            assert http.post(f"{path}/validate-token", json={"token": token}).status_code == 200
+    assert http.post("/auth/password/forgot", json={"email": user.email}).status_code == 202
+    reset = {"token": user.mailed("reset_password"), "password": "another horse battery"}
+    assert http.post("/auth/password/reset", json=reset).status_code == 204
+    assert http.post("/auth/email/verify", json={"token": user.mailed("verify_email")}).status_code == 204
+    user.password = reset["password"]
+    user.log_in()
+    assert user.refresh().status_code == 200
+    (session,) = user("GET", "/auth/sessions").json()
+    assert user("DELETE", f"/auth/sessions/{session['id_key']}").status_code == 204
+    user.log_in()
+    assert user("DELETE", "/auth/sessions").status_code == 204
+    user.log_in()
+    assert user("POST", "/auth/logout").status_code == 204
+    assert user("GET", "/auth/me").status_code == 401
+
+
 def test_health(http: httpx.Client) -> None:
     for path in ("/health_check", "/health/live", "/health/ready"):
         assert http.get(path).status_code == 200
@@ -205,6 +235,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
     for path in ("/products", "/clients", "/categories", "/users"):
         test_bulk(http, path)
     test_audit_entries(http, database_url)
+    test_accounts(http, database_url)
     test_health(http)
     test_service(http)
     assert documented.operation_ids - documented.succeeded == set()

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from config.settings import PROJECT_ROOT
 from tests.builders import a_review, an_address, an_order_detail
+from tests.identity.accounts import LoggedIn
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -25,6 +26,7 @@ def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
         for builder in (an_order_detail, an_address, a_review):
             for _ in range(5):
                 builder(http)
+        token = LoggedIn.new(http, "").tokens["access_token"]
     finished = subprocess.run(
         [
             sys.executable,
@@ -38,7 +40,7 @@ def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
             f"{own_shop}/openapi.json",
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "SHOP_TEST_TOKEN": token},
         capture_output=True,
         text=True,
         check=False,
