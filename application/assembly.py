@@ -15,6 +15,7 @@ from controllers.address import AddressController
 from controllers.api_key import ApiKeyController
 from controllers.audit_entry import AuditEntryController
 from controllers.auth import AuthController
+from controllers.auth_mails import AuthMailsController
 from controllers.auth_sessions import AuthSessionsController
 from controllers.base import BaseController
 from controllers.bill import BillController
@@ -97,8 +98,8 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.health = HealthService(resources.database, resources.gateway)
     for controller in CONTROLLERS:
         app.router.routes.extend(controller(settings.api_prefix).routes())
-    app.router.routes.extend(AuthController(settings.api_prefix).routes())
-    app.router.routes.extend(AuthSessionsController(settings.api_prefix).routes())
+    for accounts in (AuthController, AuthMailsController, AuthSessionsController):
+        app.router.routes.extend(accounts(settings.api_prefix).routes())
     app.router.routes.extend(HealthController().routes())
     app.router.routes.extend(MetricsController(settings.api_prefix, is_open=settings.metrics_open).routes())
     documented = len(app.router.routes)

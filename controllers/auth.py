@@ -1,4 +1,4 @@
-"""Routes of accounts: registration, login, tokens, the own profile, passwords and addresses, each with its short form."""
+"""Routes of logins: tokens, and the own profile, with the short forms of some of them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,37 +10,27 @@ from starlette.responses import Response
 
 from controllers.auth_examples import (
     ACCESS_TOKEN,
-    ACCOUNT_TOKEN,
     ME,
     PASSWORD,
     REFRESH_TOKEN,
-    REGISTERED,
-    REGISTRATION,
     TOKEN_PAIR,
     TOKEN_STATE,
 )
 from controllers.auth_routes import account_route
-from controllers.openapi import operation
 from controllers.policies import principal_of, signed_in
 from controllers.preconditions import preconditions_of
 from controllers.refresh_cookie import RefreshCookie
 from controllers.responses import as_dict, as_response, json_response, rendered_fields, reply
 from middleware.conditional_response import conditional_response
 from schemas.auth import (
-    Accepted,
-    ForgottenPassword,
     Login,
     MeRead,
     MeUpdate,
-    NewPassword,
     Refresh,
-    Register,
-    RegisteredRead,
     TokenBody,
     TokenPairRead,
     TokenState,
 )
-from schemas.client import ClientRead
 from schemas.user import UserRead
 from security.policy import OPEN, SIGNED_IN
 from security.scopes import SCOPES_OF, Role
@@ -49,16 +39,12 @@ from services.identity.context import AccountContext, Visitor
 from services.identity.errors import TokenInvalid
 from services.identity.login import LoginService, TokenPair
 from services.identity.profile import ProfileService
-from services.identity.recovery import RecoveryService
-from services.identity.registration import RegistrationService
 
-_FIELDS, _CLIENT_FIELDS = tuple(UserRead.model_fields), tuple(ClientRead.model_fields)
-_REGISTERED = {"message": "A mail to this address says how it goes on"}
-_FORGOTTEN = {"message": "If somebody has this address, a mail with a link is on its way"}
+PROFILE_FIELDS = tuple(UserRead.model_fields)
 
 
 class AuthController:
-    """The calls below /auth, and the short forms of some of them without it."""
+    """The calls below /auth about who is logged in."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
@@ -74,22 +60,6 @@ class AuthController:
 
     def _long_and_short(self, path: str, suffix: str) -> Sequence[APIRoute]:
         return [
-            account_route(
-                "POST",
-                f"{path}/register",
-                self.register,
-                f"register{suffix}",
-                "Register as a customer",
-                policy=OPEN,
-                status=201,
-                body=Register,
-                body_example=REGISTRATION,
-                response_schema=RegisteredRead,
-                example=REGISTERED,
-                refusals=refusals_of(RegistrationService.register),
-                headers=["Location"],
-                others={202: operation.accepted(Accepted, _REGISTERED)},
-            ),
             account_route(
                 "POST",
                 f"{path}/login",
@@ -170,57 +140,9 @@ class AuthController:
                 refusals=refusals_of(signed_in),
                 headers=["Set-Cookie"],
             ),
-            account_route(
-                "POST",
-                f"{self._path}/password/forgot",
-                self.forgot_password,
-                "forgot_password",
-                "Ask for a mail by which to set a new password",
-                policy=OPEN,
-                status=202,
-                body=ForgottenPassword,
-                body_example={"email": "ada@example.com"},
-                response_schema=Accepted,
-                example=_FORGOTTEN,
-            ),
-            account_route(
-                "POST",
-                f"{self._path}/password/reset",
-                self.reset_password,
-                "reset_password",
-                "Set a new password by the token of a mail",
-                policy=OPEN,
-                status=204,
-                body=NewPassword,
-                body_example={"token": ACCOUNT_TOKEN, "password": PASSWORD},
-                refusals=refusals_of(RecoveryService.reset_password),
-            ),
-            account_route(
-                "POST",
-                f"{self._path}/email/verify",
-                self.verify_email,
-                "verify_email",
-                "Verify an e-mail address by the token of a mail",
-                policy=OPEN,
-                status=204,
-                body=TokenBody,
-                body_example={"token": ACCOUNT_TOKEN},
-                refusals=refusals_of(RecoveryService.verify_email),
-            ),
         ]
 
     # -- endpoints ---------------------------------------------------------------------------------
-
-    async def register(self, request: Request, body: Any) -> Response:
-        """A mail goes to the address, with a link to verify it. With `REGISTRATION=verify` only the mail says what is taken."""
-        registered = await RegistrationService(context_of(request)).register(body.sent(), visitor_of(request))
-        if registered is None:
-            return json_response(_REGISTERED, 202)
-        user, client = registered
-        shown = _with_scopes(as_dict(user, _FIELDS)) | {
-            "client": None if client is None else as_dict(client, _CLIENT_FIELDS)
-        }
-        return json_response(shown, 201, {"Location": f"{self._prefix}/users/{user.id_key}"})
 
     async def login(self, request: Request, body: Any) -> Response:
         """Takes JSON, or the form of the password flow of OAuth 2.0."""
@@ -252,14 +174,14 @@ class AuthController:
 
     async def me(self, request: Request) -> Response:
         """As it is stored now, with the scopes of the role."""
-        row = await ProfileService(context_of(request), principal_of(request)).row(_FIELDS)
-        return await conditional_response(request.scope, rendered_fields(_with_scopes(row)))
+        row = await ProfileService(context_of(request), principal_of(request)).row(PROFILE_FIELDS)
+        return await conditional_response(request.scope, rendered_fields(with_scopes(row)))
 
     async def change_me(self, request: Request, body: Any) -> Response:
         """A new address is used once its mail was answered; a new password ends all other sessions."""
         service = ProfileService(context_of(request), principal_of(request))
         user = await service.change(body.sent(), preconditions_of(request), visitor_of(request))
-        return as_response(reply(200, rendered_fields(_with_scopes(as_dict(user, _FIELDS)))))
+        return as_response(reply(200, rendered_fields(with_scopes(as_dict(user, PROFILE_FIELDS)))))
 
     async def validate_token(self, request: Request, body: Any) -> Response:
         """For other services. Of a token that is not valid now nothing else is told."""
@@ -278,21 +200,6 @@ class AuthController:
             }
         )
 
-    async def forgot_password(self, request: Request, body: Any) -> Response:
-        """The same response in the same time, whether somebody has the address or not."""
-        await RecoveryService(context_of(request)).forgot_password(body.email, visitor_of(request))
-        return json_response(_FORGOTTEN, 202)
-
-    async def reset_password(self, request: Request, body: Any) -> Response:
-        """The token works once, and for half an hour. All sessions of the user end."""
-        await RecoveryService(context_of(request)).reset_password(body.token, body.password)
-        return Response(status_code=204)
-
-    async def verify_email(self, request: Request, body: Any) -> Response:
-        """The client with this address, if there was one before the user, is linked to the user now."""
-        await RecoveryService(context_of(request)).verify_email(body.token)
-        return Response(status_code=204)
-
     def _tokens(self, request: Request, pair: TokenPair, *, in_cookie: bool) -> Response:
         tokens = {"access_token": pair.access_token, "token_type": "bearer", "expires_in": pair.expires_in}
         if not in_cookie:
@@ -302,7 +209,8 @@ class AuthController:
         return response
 
 
-def _with_scopes(user: dict[str, Any]) -> dict[str, Any]:
+def with_scopes(user: dict[str, Any]) -> dict[str, Any]:
+    """The profile of a user, with what the role opens."""
     return user | {"scopes": sorted(SCOPES_OF[Role(user["role"])])}
 
 

@@ -30,7 +30,7 @@ def send_token(session: Session, keys: KeyRing, user: User, purpose: TokenPurpos
     send_later(session, purpose.value, email, {"username": user.username}, row.id_key)
 
 
-def find_token(session: Session, secret: str, purpose: TokenPurpose) -> list[str | None]:
+def names_by_token(session: Session, secret: str, purpose: TokenPurpose) -> list[str | None]:
     """What the user of the token is called, for the rules of passwords. Raises `AccountTokenInvalid`."""
     found = AccountTokenRepository(session).find(token_hash(secret), [purpose.value])
     user = None if found is None else session.get(User, found.user_id)

@@ -11,7 +11,7 @@ from models.text_key import email_key
 from repositories.account import AccountRepository
 from services.declared_errors import refuses
 from services.errors import AlreadyExists
-from services.identity.account_tokens import drop_tokens, find_token, send_token, used_token
+from services.identity.account_tokens import drop_tokens, names_by_token, send_token, used_token
 from services.identity.client_link import link_client
 from services.identity.context import AccountContext, Visitor
 from services.identity.errors import AccountTokenInvalid
@@ -40,7 +40,7 @@ class RecoveryService:
         Raises `AccountTokenInvalid`, or `InvalidField` for a weak password, which leaves the token as it is.
         """
         executor = self._context.executor
-        names = await executor.read(lambda session: find_token(session, token, TokenPurpose.RESET_PASSWORD))
+        names = await executor.read(lambda session: names_by_token(session, token, TokenPurpose.RESET_PASSWORD))
         require_strong(password, names)
         stored = await self._context.passwords.hashed(password)
         await executor.transact(partial(self._reset, token, stored))
