@@ -25,7 +25,7 @@ class ApiKeyCreate(Create):
 
     name: Name100
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(ALL_SCOPES)), AfterValidator(_each_once)] = Field(
-        description="What the key may do", json_schema_extra={"uniqueItems": True}
+        description="What the key may do"
     )
     expires_at: Timestamp | None = Field(default=None, description="From when on it is refused; null for never")
 
