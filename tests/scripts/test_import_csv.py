@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.settings import PROJECT_ROOT
+from config.settings import PROJECT_ROOT, get_settings
 from infrastructure.embedded.servers import ServerUrls
 from scripts import csv_file
 from scripts.csv_session import EXIT_INTERRUPTED, EXIT_REFUSED
@@ -441,3 +441,27 @@ def test_without_redis_the_rows_are_there_and_it_is_said(
         assert imported("categories", Writer(tmp_path)("name\nX\n")) == EXIT_FINE
     assert "Redis cannot be reached: a running shop may show" in capsys.readouterr().err
     assert stored(url, "name", "categories") == [("X",)]
+
+
+@pytest.mark.parametrize("auth", ["on", "off"])
+def test_the_audit_trail_has_what_was_imported(
+    database: str, write: Writer, monkeypatch: pytest.MonkeyPatch, auth: str
+) -> None:
+    monkeypatch.setenv("AUTH", auth)
+    get_settings.cache_clear()
+    assert imported("categories", write("name\nLamps\nChairs\n")) == EXIT_FINE
+    assert imported("clients", write("name,lastname,email\nAda,Lovelace,ada@example.com\n")) == EXIT_FINE
+    changed = write("name,lastname,email\nAda,King,ada@example.com\nGrace,Hopper,grace@example.com\n")
+    assert imported("clients", changed, "--on-duplicate", "update") == EXIT_FINE
+    entries = rows_of(
+        database, "SELECT actor, action, resource, resource_id, changes FROM audit_entries ORDER BY id_key"
+    )
+    ((ada, *_), *_) = stored(database, "id_key", "clients")
+    system = ("system", "import_csv")
+    expected = [
+        (*system, "categories", None, {"rows_added": [0, 2]}),
+        (*system, "clients", None, {"rows_added": [0, 1]}),
+        (*system, "clients", ada, {"lastname": ["Lovelace", "King"]}),
+        (*system, "clients", None, {"rows_added": [0, 1]}),
+    ]
+    assert entries == (expected if auth == "on" else [])
