@@ -97,7 +97,8 @@ class UserService(BulkService[User]):
         locked_out = [row.id_key for row, new in changes if "password_hash" in new or new.get("is_active") is False]
         if locked_out:
             self.users.end_sessions(locked_out)
-        moved = [row.id_key for row, new in changes if "email" in new and new["email_key"] != row.email_key]
+        # Another spelling of the same address has the same key.
+        moved = [row.id_key for row, new in changes if "email_key" in new]
         if locked_out or moved:
             self.users.forget_tokens([*locked_out, *moved])
         for row, new in changes:

@@ -216,6 +216,19 @@ class TestStanding:
         assert shop(admin, "GET", f"/users/{user.id}").json()["email_verified_at"] is None
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+def test_another_spelling_of_an_address_is_the_same_address(shop: GuardedShop, admin: Caller, bulk: bool) -> None:
+    user = shop.user("staff")
+    stored = shop(admin, "GET", f"/users/{user.id}").json()
+    change = {"email": stored["email"].upper()}
+    if bulk:
+        (changed,) = shop(admin, "PATCH", "/users/bulk", json=[{"id_key": user.id, **change}]).json()
+    else:
+        changed = shop(admin, "PATCH", f"/users/{user.id}", json=change).json()
+    assert (changed["email"], changed["email_verified_at"]) == (change["email"], stored["email_verified_at"])
+    assert shop(user, "GET", "/orders").status_code == 200
+
+
 class TestLastAdministrator:
     @pytest.fixture(autouse=True)
     def nobody_else(self, shop: GuardedShop, admin: Caller) -> None:
