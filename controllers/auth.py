@@ -17,6 +17,7 @@ from controllers.auth_examples import (
     TOKEN_STATE,
 )
 from controllers.auth_routes import account_route
+from controllers.openapi.headers import USER_AGENT
 from controllers.policies import principal_of, signed_in
 from controllers.preconditions import preconditions_of
 from controllers.refresh_cookie import RefreshCookie
@@ -74,6 +75,7 @@ class AuthController:
                 refusals=refusals_of(LoginService.login),
                 headers=["Set-Cookie"],
                 takes_form=True,
+                parameters=[USER_AGENT],
             ),
             account_route(
                 "GET",

@@ -74,7 +74,8 @@ def account_route(
         if body is not None:
             content: dict[str, Any] = {JSON: {"example": body_example}}
             if takes_form:
-                schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+                # A schema of its own: generators of clients choose the media type by the type of the body.
+                schema = {**body.model_json_schema(), "title": f"{body.__name__}Form"}
                 content[FORM] = {"schema": schema, "example": body_example}
             extra["requestBody"] = {"content": content}
         return {"responses": {**responses, **(others or {})}, "openapi_extra": extra}

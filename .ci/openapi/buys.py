@@ -47,7 +47,7 @@ def main(url: str, key: str) -> None:
 
         def order(quantity: int) -> object:
             line = CheckoutLine(product_id=product.id_key, quantity=quantity)
-            body = Checkout(buyer.id_key, DeliveryMethod.HOME_DELIVERY, PaymentType.CARD, [line])
+            body = Checkout(DeliveryMethod.HOME_DELIVERY, PaymentType.CARD, [line], client_id=buyer.id_key)
             return checkout.sync(client=shop, body=body)
 
         placed = expect(PlacedOrderRead, order(2))

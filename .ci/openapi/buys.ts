@@ -4,7 +4,8 @@ import { checkout, createCategory, createClient, createProduct, getOrder, getPro
 import { client } from "./hey-api/client.gen";
 
 async function main(url: string, key: string): Promise<void> {
-  client.setConfig({ baseUrl: url, auth: key });
+  // Of the schemes that an operation names, one is enough, and two at once are refused.
+  client.setConfig({ baseUrl: url, auth: (scheme) => (scheme.type === "apiKey" ? key : undefined) });
   const category = await createCategory({ body: { name: "Lamps, by TypeScript" }, throwOnError: true });
   const category_id = category.data.id_key;
   const lamp = { name: "Desk lamp", price: 19.99, stock: 3, category_id };

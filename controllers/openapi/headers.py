@@ -111,6 +111,7 @@ IDEMPOTENCY_KEY = _parameter(
     maxLength=255,
     pattern="^[!-~]+$",
 )
+USER_AGENT = _parameter("User-Agent", "What the list of sessions shows as the device", "Firefox/140.0")
 PREFER = _parameter(
     "Prefer",
     "`return=minimal` leaves out the body of the response (RFC 7240): it is then 201, or 204 in the place of 200. "

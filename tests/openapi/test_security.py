@@ -75,7 +75,8 @@ def test_the_login_is_below_all_prefixes(servers: ServerUrls, tmp_path: Path) ->
     environment = environment_of(database_url, None, tmp_path, API_PREFIX="/api", TRUSTED_PROXIES="127.0.0.1")
     with shop_in_thread(environment) as url:
         for prefix in ("", "/shop"):
-            document = httpx.get(f"{url}/openapi.json", headers={"X-Forwarded-Prefix": prefix} if prefix else {}).json()
+            headers = {"X-Forwarded-Prefix": prefix} if prefix else {}
+            document = httpx.get(f"{url}/openapi.json", headers=headers, timeout=60).json()
             flow = document["components"]["securitySchemes"]["login"]["flows"]["password"]
             assert flow["tokenUrl"] == f"{prefix}/api/auth/login"
             assert document["servers"][0]["url"] == (prefix or "/")
