@@ -103,7 +103,7 @@ class Mailer:
                 log.info("Mail %d is sent: %s", mail.id_key, mail.template)
         except MailRefused as error:
             log.warning("Mail %d is given up (%s): %s", mail.id_key, mail.template, error)
-        except (OSError, KeyError) as error:
+        except Exception as error:  # Whatever is wrong with one mail, the others are sent.
             await self._failed(mail, error)
             return
         if self._is_stuck and not mail.is_void:
@@ -111,14 +111,15 @@ class Mailer:
             log.info("Mails are sent again")
         await self._transact(lambda mails: mails.remove(mail.id_key))
 
-    async def _failed(self, mail: DueMail, error: OSError | KeyError) -> None:
+    async def _failed(self, mail: DueMail, error: Exception) -> None:
+        reason = error if isinstance(error, OSError) else repr(error)
         if mail.is_old:
-            log.error("Mail %d is given up after a day (%s): %s", mail.id_key, mail.template, error)
+            log.error("Mail %d is given up after a day (%s): %s", mail.id_key, mail.template, reason)
             await self._transact(lambda mails: mails.remove(mail.id_key))
             return
         if not self._is_stuck:
             self._is_stuck = True
-            log.warning("Mail %d waits for another attempt (%s): %s", mail.id_key, mail.template, error)
+            log.warning("Mail %d waits for another attempt (%s): %s", mail.id_key, mail.template, reason)
         await self._transact(lambda mails: mails.postpone(mail.id_key))
 
     def _message(self, mail: DueMail) -> EmailMessage:

@@ -373,3 +373,17 @@ async def test_addresses_of_all_scripts(database: Database) -> None:
         assert await mailer.send_next()
         assert await mailer.send_next()
     assert inbox.recipients == ["ana@xn--bcher-kva.example", "\u00e4nne@xn--strae-oqa.example"]
+
+
+async def test_a_mail_that_cannot_be_written_keeps_no_other_back(
+    database: Database, url: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(database, template="of_a_newer_release")
+    send(database, "berta@example.com")
+    mailer = mailer_of(database, MailFolder(folder))
+    assert await mailer.send_next()
+    assert await mailer.send_next()
+    assert not await mailer.send_next()
+    assert [mail["To"] for mail in mails_in(folder)] == ["berta@example.com"]
+    assert waiting(url) == 1
+    assert "KeyError('of_a_newer_release')" in caplog.text
