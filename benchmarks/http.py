@@ -3,12 +3,13 @@
     python -m benchmarks.http --seconds 3 --rounds 5 --connections 64
     python -m benchmarks.http --only mix
     python -m benchmarks.http --workers 2
+    python -m benchmarks.http --auth
 
 One worker of the production server has a core to itself; PostgreSQL, Valkey and the load share the other.
 The limiter counts every request, the access log is written. The bare route is measured on the worker's
 core before and after each path, because the speed of a shared machine changes, and of several rounds the one
 with the median ratio is shown. With `--workers` everything is measured on one core with one worker, and again on
-so many cores with so many workers.
+so many cores with so many workers. With `--auth` a shop with AUTH=on is compared with one with AUTH=off.
 
 Exits with 1 when a target is missed or a status was not the expected one.
 """
@@ -23,7 +24,7 @@ from dataclasses import asdict, dataclass
 
 import uvloop
 
-from benchmarks import http_scaling
+from benchmarks import http_auth, http_scaling
 from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
 from benchmarks.http_paths import PATHS, Catalog, Path, fill
@@ -112,6 +113,8 @@ def failures(path: Path, load: Load, bare_per_second: float) -> Iterator[str]:
 def main() -> int:
     options = _options()
     chosen = [path for path in PATHS if options.only in (None, path.name)]
+    if options.auth:
+        return http_auth.report(options.rounds, options.seconds, options.connections)
     if options.workers > 1:
         return http_scaling.report(chosen, options.workers, options.rounds, options.seconds, options.connections)
     with _bench(options) as bench:
@@ -176,6 +179,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64, help="how many connections ask at once")
     parser.add_argument("--only", choices=[path.name for path in PATHS], help="measure one path alone, keep no record")
     parser.add_argument("--workers", type=int, default=1, help="compare so many workers with one")
+    parser.add_argument("--auth", action="store_true", help="compare AUTH=on with AUTH=off")
     return parser.parse_args()
 
 

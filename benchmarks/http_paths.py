@@ -40,12 +40,12 @@ class Path:
         return Scenario(self.name, self.requests(catalog), frozenset(self.expected))
 
 
-async def fill(shop: Shop) -> Catalog:
-    """The catalog, stored by the bulk routes; products have descriptions of a realistic length."""
+async def fill(shop: Shop, headers: dict[str, str] | None = None) -> Catalog:
+    """The catalog, stored by the bulk routes; products have descriptions of a realistic length. `headers` are the credentials."""
     async with Connection(shop.host, shop.port) as connection:
 
         async def store(resource: str, rows: list[dict[str, Any]]) -> list[int]:
-            response = await connection.request("POST", f"/{resource}/bulk", rows)
+            response = await connection.request("POST", f"/{resource}/bulk", rows, headers)
             if response.status != 201:
                 raise SystemExit(f"POST /{resource}/bulk was answered {response.status}: {response.body[:200]!r}")
             return [row["id_key"] for row in response.json()]

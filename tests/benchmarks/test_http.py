@@ -3,10 +3,12 @@
 import pytest
 
 from benchmarks.http import failures
+from benchmarks.http_auth import COMPARISONS, Storm, with_token
 from benchmarks.http_paths import PATHS
 from benchmarks.http_scaling import Comparison, Figures
 from benchmarks.load_generators import Load
 from benchmarks.memory import is_flat
+from benchmarks.raw_requests import raw_request
 
 pytestmark = pytest.mark.unit
 
@@ -35,6 +37,24 @@ def test_the_paths_of_the_issue_have_its_targets() -> None:
     targets = {path.name: path.target for path in PATHS if path.target is not None}
     assert targets == {"product": 1.5, "products": 1.4, "clients": 0.17, "mix": 0.5, "checkout": 0.08}
     assert MIX.p99_ms == 100
+
+
+def test_what_credentials_may_cost() -> None:
+    assert {one.name: one.target for one in COMPARISONS} == {
+        "product": 0.97,
+        "products": 0.97,
+        "clients": 0.9,
+        "checkout": 0.9,
+    }
+    assert not Storm(5, alone_p99_ms=10, beside_p99_ms=20, errors=0).fails
+    assert Storm(5, alone_p99_ms=10, beside_p99_ms=21, errors=0).fails
+    assert Storm(5, alone_p99_ms=10, beside_p99_ms=10, errors=1).fails
+
+
+def test_a_token_goes_with_the_request() -> None:
+    (request,) = with_token([raw_request("POST", "/checkout", {"client_id": 1})], "abc")
+    assert b"\r\nauthorization: Bearer abc\r\n" in request
+    assert request.endswith(b'\r\n\r\n{"client_id":1}')
 
 
 def figures_of(workers: int, *per_second: float) -> list[Figures]:
