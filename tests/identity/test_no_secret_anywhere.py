@@ -4,9 +4,11 @@ The log is as talkative as it can be, with the SQL in it. Only the mails have to
 """
 
 import base64
-import hashlib
 import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ import psutil
 import pytest
 import redis
 
+from config.settings import PROJECT_ROOT
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, rows_of
 from tests.shop import environment_of, shop_processes
@@ -84,7 +87,8 @@ def test_no_secret_is_anywhere(servers: ServerUrls, redis_url: str, tmp_path: Pa
         use_mails(canaries, http, tmp_path / "data" / "mail")
         use_everywhere(canaries, http, "access token", tokens["access_token"])
         use_everywhere(canaries, http, "refresh token", tokens["refresh_token"])
-        use_everywhere(canaries, http, "api key", an_api_key(canaries, url))
+        use_everywhere(canaries, http, "api key", an_api_key(canaries, http, url))
+        use_console(canaries, environment)
         canaries.said.append(http.get("/metrics", headers={"X-API-Key": canaries.secrets["api key"]}).text)
         processes = [psutil.Process(launcher.pid), *psutil.Process(launcher.pid).children(recursive=True)]
         commands = " ".join(word for process in processes for word in process.cmdline())
@@ -181,12 +185,41 @@ def mailed(folder: Path, subject: str) -> str:
         time.sleep(0.05)
 
 
-def an_api_key(canaries: Canaries, url: str) -> str:
-    """A key that may read the metrics."""
-    secret = canaries.keep("api key", f"shop_0a1b2c3d_{secrets.token_urlsafe(32)}")
-    insertion = "INSERT INTO api_keys (name, prefix, secret_hash, scopes) VALUES ('canary', '0a1b2c3d', %s, %s)"
-    execute(url, insertion, hashlib.sha256(secret.encode()).digest(), ["metrics:read", "catalog:write", "clients:read"])
-    return secret
+def an_api_key(canaries: Canaries, http: httpx.Client, url: str) -> str:
+    """A key that the user has made as an administrator, who also gives passwords to others."""
+    execute(url, "UPDATE users SET role = 'admin'")
+    password = {"username": NAME, "password": canaries.secrets["password after the mail"]}
+    tokens = http.post("/auth/login", json=password).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}", "Idempotency-Key": "canary-key"}
+    body = {"name": "canary", "scopes": ["metrics:read", "catalog:write", "clients:read"]}
+    made = http.post("/api_keys", json=body, headers=headers)
+    assert made.status_code == 201
+    canaries.hear(http.post("/api_keys", json=body, headers=headers))
+    user = {"username": "another", "email": "another@example.com", "role": "staff"}
+    headers.pop("Idempotency-Key")
+    created = http.post("/users", json={**user, "password": canaries.password("of another")}, headers=headers)
+    assert canaries.hear(created).status_code == 201
+    change = {"password": canaries.password("of another, changed")}
+    assert canaries.hear(http.patch(created.headers["Location"], json=change, headers=headers)).status_code == 200
+    canaries.hear(http.get("/audit_entries", headers=headers))
+    return canaries.keep("api key", next(v for v in made.json().values() if str(v).startswith("shop_")))
+
+
+def use_console(canaries: Canaries, environment: dict[str, str]) -> None:
+    """The password of a user who is made at the console."""
+    password = canaries.password("at the console")
+    command = [sys.executable, "-m", "scripts.users", "create-admin", "--email", "boss@example.com"]
+    done = subprocess.run(
+        command,
+        input=f"{password}\n",
+        env={**os.environ, **environment},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    canaries.said.append(done.stdout + done.stderr)
 
 
 def use_everywhere(canaries: Canaries, http: httpx.Client, name: str, secret: str) -> None:
