@@ -16,6 +16,7 @@ from controllers.base import BaseController
 from controllers.bulk_rows import MAX_BULK, read_rows
 from controllers.entity_routes import Endpoint
 from controllers.openapi import operation
+from controllers.policies import principal_of
 from controllers.responses import as_dict
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import JSON
@@ -94,10 +95,11 @@ class BulkController(BaseController):
     async def create_rows(self, request: Request, body: Any) -> Response:
         """Up to 10,000 rows in up to 16 MiB. An error says in `loc` which row is in the way."""
         rows = await read_rows(request, body, self.create_schema)
+        principal = principal_of(request)
         await self.prepare(request, rows.sent, [None] * len(rows.sent), in_bulk=True)
 
         def work(session: Session) -> Reply:
-            created = self.service(session).create_many(rows.sent, self.fields, self._as_json)
+            created = self.service(session, principal).create_many(rows.sent, self.fields, self._as_json)
             return Reply(201, json_array(created), {"Content-Type": JSON})
 
         return await self.write_keyed(request, work, rows.keyed)
@@ -109,11 +111,12 @@ class BulkController(BaseController):
         do not exchange theirs. An error says in `loc` which row is in the way.
         """
         changes = await read_rows(request, body, self.bulk_update_schema)
+        principal = principal_of(request)
         _refuse_repeated(changes.sent)
         await self.prepare(request, changes.sent, [row.get("id_key") for row in changes.sent], in_bulk=True)
 
         def work(session: Session) -> Reply:
-            rows = self.service(session).update_many(changes.sent)
+            rows = self.service(session, principal).update_many(changes.sent)
             return Reply(200, json_array(to_json(as_dict(row, self.fields)) for row in rows), {"Content-Type": JSON})
 
         return await self.write_keyed(request, work, changes.keyed)
@@ -121,10 +124,11 @@ class BulkController(BaseController):
     async def delete_rows(self, request: Request, body: Any) -> Response:
         """Up to 10,000 rows, each by its `id_key`, which may come once. An error says in `loc` which is in the way."""
         deletions = await read_rows(request, body, BulkDelete)
+        principal = principal_of(request)
         _refuse_repeated(deletions.sent)
 
         def work(session: Session) -> Reply:
-            self.service(session).delete_many(deletions.sent)
+            self.service(session, principal).delete_many(deletions.sent)
             return Reply(204)
 
         return await self.write_keyed(request, work, deletions.keyed)

@@ -18,6 +18,9 @@ _LEEWAY_SECONDS = 10
 _REQUIRED = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope"]
 # Ours have some 500 characters.
 _LONGEST = 4096
+# Three parts in base64url. Of the last character of a signature four bits count, and the others are zero: without that,
+# some changed characters would be the same signature.
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 # The key of a row.
 _KEY = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
@@ -68,7 +71,7 @@ class AccessTokens:
 
         The key is one of the shop's own, and nothing that the header names is loaded from anywhere.
         """
-        if len(token) > _LONGEST:
+        if len(token) > _LONGEST or _FORM.fullmatch(token) is None:
             raise BadToken
         try:
             header = jwt.get_unverified_header(token)

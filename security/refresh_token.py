@@ -11,7 +11,8 @@ from datetime import datetime
 from security.secret_keys import KeyRing
 
 _PURPOSE = "refresh token"
-_TOKEN = re.compile(r"refresh_([1-9][0-9]{0,18})_(0|[1-9][0-9]{0,9})_([A-Za-z0-9_-]{43})", re.ASCII)
+# Of the last character four bits count, and the others are zero: each token has one writing.
+_TOKEN = re.compile(r"refresh_([1-9][0-9]{0,18})_(0|[1-9][0-9]{0,9})_([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,18 @@ from infrastructure.cache.tags import row_tag
 from models import User
 from models.text_key import email_key
 from repositories.user import UserRepository
-from security.scopes import Role
+from security.scopes import SCOPES_OF, Role
 from services.base import invalidation_of
 from services.bulk import BulkService, Change, at_place
 from services.client import ClientService
 from services.declared_errors import refuses
 from services.identity.audit import record_one
-from services.identity.errors import LastAdministrator, UserHasOrders
+from services.identity.errors import Forbidden, LastAdministrator, UserHasOrders
 
 # What a user who is deleted is no longer.
 _GONE = {"is_active": False}
+# By these somebody becomes able to log in with the role of a user.
+_LETS_IN = frozenset({"role", "email", "password_hash"})
 
 
 class UserService(BulkService[User]):
@@ -38,13 +40,21 @@ class UserService(BulkService[User]):
         if "email" in values:
             values["email_key"] = email_key(values["email"])
 
-    @refuses(LastAdministrator)
+    @refuses(Forbidden)
+    def before_create(self, values: dict[str, Any]) -> None:
+        self._require_scopes_of(values.get("role", self.defaults["role"]))
+
+    @refuses(LastAdministrator, Forbidden)
     def before_update(self, row: User, changes: dict[str, Any]) -> None:
+        self._require_grantable(row, changes)
         if _leaves(row, changes):
             self._require_administrator_beside([row])
         self._follow([(row, changes)])
 
     def before_updates(self, changes: Sequence[Change[User]]) -> None:
+        for change in changes:
+            with at_place(change.place):
+                self._require_grantable(change.row, change.values)
         leaving = [change for change in changes if _leaves(change.row, change.values)]
         if leaving:
             with at_place(leaving[0].place):
@@ -82,6 +92,17 @@ class UserService(BulkService[User]):
     def was_removed(self, row: User) -> None:
         super().was_removed(row)
         invalidation_of(self.session).tags.add(row_tag(self.resource, row.id_key))
+
+    def _require_grantable(self, row: User, changes: Mapping[str, Any]) -> None:
+        """Refuse to let somebody in as a user who may do more than the principal may."""
+        if not _LETS_IN.isdisjoint(changes) or changes.get("is_active"):
+            self._require_scopes_of(row.role)
+            self._require_scopes_of(changes.get("role", row.role))
+
+    def _require_scopes_of(self, role: str) -> None:
+        missing = sorted(SCOPES_OF[Role(role)] - self.principal.scopes)
+        if missing:
+            raise Forbidden(missing[0], f"Nobody gives a role whose scopes they do not have: {missing[0]}")
 
     def _require_administrator_beside(self, leaving: Sequence[User]) -> None:
         if not self.users.have_administrator_beside([row.id_key for row in leaving]):

@@ -291,3 +291,32 @@ def test_who_has_bought_something_is_not_deleted(shop: GuardedShop, admin: Calle
     assert code_of(shop(admin, "DELETE", f"/users/{user['id_key']}")) == expected
     assert code_of(shop(admin, "POST", "/users/bulk_delete", json=[{"id_key": user["id_key"]}])) == expected
     assert shop(admin, "PATCH", f"/users/{user['id_key']}", json={"is_active": False}).status_code == 200
+
+
+def test_a_key_makes_nobody_more_than_itself(shop: GuardedShop, admin: Caller) -> None:
+    key, victim = shop.key("users:admin"), made(shop, admin, role="admin")
+    path = f"/users/{victim['id_key']}"
+    for role in ("staff", "admin"):
+        assert code_of(shop(key, "POST", "/users", json=body(role=role))) == (403, "forbidden")
+        assert code_of(shop(key, "POST", "/users/bulk", json=[body(role="customer"), body(role=role)])) == (
+            403,
+            "forbidden",
+        )
+    customer = made(shop, key, role="customer")
+    for change in ({"role": "staff"}, {"role": "admin", "full_name": "Ada"}):
+        assert code_of(shop(key, "PATCH", f"/users/{customer['id_key']}", json=change)) == (403, "forbidden")
+    # Whoever sets the password or the address of an administrator can log in as one.
+    for change in ({"password": PASSWORD}, {"email": a_user.sample()["email"]}, {"role": "customer"}):
+        assert code_of(shop(key, "PATCH", path, json=change)) == (403, "forbidden")
+        changes = [{"id_key": customer["id_key"], "full_name": "Ada"}, {"id_key": victim["id_key"], **change}]
+        response = shop(key, "PATCH", "/users/bulk", json=changes)
+        assert code_of(response) == (403, "forbidden")
+    assert shop(admin, "PATCH", path, json={"is_active": False}).status_code == 200
+    assert code_of(shop(key, "PATCH", path, json={"is_active": True})) == (403, "forbidden")
+    assert shop(key, "PATCH", path, json={"full_name": "Ada"}).status_code == 200
+    harmless: tuple[dict[str, Any], ...] = ({"password": PASSWORD}, {"is_active": False}, {"is_active": True})
+    for one in harmless:
+        assert shop(key, "PATCH", f"/users/{customer['id_key']}", json=one).status_code == 200
+    assert (
+        shop(key, "PATCH", "/users/bulk", json=[{"id_key": customer["id_key"], "full_name": "Bo"}]).status_code == 200
+    )

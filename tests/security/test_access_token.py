@@ -47,3 +47,12 @@ def test_the_first_secret_signs_and_all_verify() -> None:
         TOKENS.verify(rotated.issue(7, 9, []))
     with pytest.raises(BadToken):
         AccessTokens(KeyRing([OTHER]), 15).verify(TOKENS.issue(7, 9, []))
+
+
+def test_a_token_has_one_writing() -> None:
+    token = TOKENS.issue(7, 9, [])
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    others = [token[:-1] + letter for letter in letters if letter != token[-1]]
+    for other in (*others, token + "=", token + "\n", f"{token[:-4]}!{token[-4:]}", f"{token[:-4]}.{token[-4:]}"):
+        with pytest.raises(BadToken):
+            TOKENS.verify(other)
