@@ -24,8 +24,9 @@ class UniqueText:
 
 
 def unique_texts(model: type[Any]) -> tuple[UniqueText, ...]:
-    """The unique texts of the model's rows."""
-    return tuple(index.info[UNIQUE_TEXT] for index in model.__table__.indexes if index.unique)
+    """The unique texts of the model's rows, in the order of the names of their indexes."""
+    unique = (index for index in model.__table__.indexes if index.unique)
+    return tuple(index.info[UNIQUE_TEXT] for index in sorted(unique, key=lambda index: str(index.name)))
 
 
 def unique_fields(model: type[Any]) -> dict[str, str]:

@@ -36,5 +36,5 @@ def test_a_text_is_told_apart_by_one_form() -> None:
         "Category": (UniqueText("name", text_key, None),),
         "Client": (UniqueText("email", email_key, "email_key"),),
         "Product": (UniqueText("sku", text_key, None),),
-        "User": (UniqueText("username", text_key, None), UniqueText("email", email_key, "email_key")),
+        "User": (UniqueText("email", email_key, "email_key"), UniqueText("username", text_key, None)),
     }
