@@ -91,3 +91,24 @@ def test_a7_a_key_makes_no_key_with_more(shop: GuardedShop) -> None:
             maker, "PATCH", f"/api_keys/{key.id}", json={"scopes": ["keys:admin", "orders:read", "bills:read"]}
         )
         assert (raised.status_code, raised.json()["scope"]) == (403, "bills:read")
+
+
+@pytest.mark.parametrize("role", ["staff", "admin"])
+def test_a7_a_key_makes_no_user_with_more(shop: GuardedShop, role: str) -> None:
+    key, customer, other = shop.key("users:admin"), shop.user("customer"), shop.user(role)
+    password = {"password": "another horse battery"}
+    for method, path, body in (
+        ("POST", "/users", a_user(role=role)),
+        ("POST", "/users/bulk", [a_user(), a_user(role=role)]),
+        ("PATCH", f"/users/{customer.id}", {"role": role}),
+        ("PATCH", "/users/bulk", [{"id_key": customer.id, "role": role}]),
+        ("PATCH", f"/users/{other.id}", password),
+        ("PATCH", f"/users/{other.id}", {"email": a_user()["email"]}),
+        ("PATCH", "/users/bulk", [{"id_key": other.id, **password}]),
+    ):
+        response = shop(key, method, path, json=body)
+        assert (response.status_code, response.json()["code"]) == (403, "forbidden"), (method, path, response.text)
+    assert shop(key, "PATCH", f"/users/{other.id}", json={"full_name": "Ada"}).status_code == 200
+    assert shop(key, "PATCH", f"/users/{customer.id}", json=password).status_code == 200
+    assert shop(key, "POST", "/users", json=a_user()).status_code == 201
+    assert shop(shop.user("admin"), "POST", "/users", json=a_user(role=role)).status_code == 201
