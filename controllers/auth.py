@@ -37,7 +37,7 @@ from security.policy import OPEN, SIGNED_IN
 from security.scopes import SCOPES_OF, Role
 from services.declared_errors import refusals_of
 from services.identity.context import AccountContext, Visitor
-from services.identity.errors import TokenInvalid
+from services.identity.errors import Forbidden, TokenInvalid, Unauthorized
 from services.identity.login import LoginService, TokenPair
 from services.identity.profile import ProfileService
 
@@ -162,16 +162,20 @@ class AuthController:
 
     async def logout(self, request: Request) -> Response:
         """By the access token, or by the refresh token in the cookie. On every worker at once."""
-        service, cookie, response = (
-            LoginService(context_of(request)),
-            self._cookie.of(request),
-            Response(status_code=204),
-        )
+        service, cookie = LoginService(context_of(request)), self._cookie.of(request)
+        try:
+            principal = await signed_in(request)
+        except (Unauthorized, Forbidden):
+            # The cookie is enough, whatever has become of the access token.
+            if cookie is None or not await service.end_by_token(cookie):
+                raise
+        else:
+            await service.end(principal)
+            if cookie is not None:
+                await service.end_by_token(cookie)
+        response = Response(status_code=204)
         if cookie is not None:
             self._cookie.clear(request, response)
-            if await service.end_by_token(cookie) and "authorization" not in request.headers:
-                return response
-        await service.end(await signed_in(request))
         return response
 
     async def me(self, request: Request) -> Response:

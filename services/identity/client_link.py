@@ -1,6 +1,7 @@
 """The client that a customer is: a new one, or the one with their e-mail address once that is verified."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -41,6 +42,18 @@ def link_client(session: Session, user: User) -> None:
     user.client_id = client_id
     with violations_of({"client_id": client_id}):
         session.flush()
+
+
+def move_client(session: Session, user: User, old: str) -> None:
+    """Give the client that the locked user is the new address of the user, where they had the `old` one together.
+
+    Else the old address stays taken for everybody. Where another client has the new one, both stay as they are.
+    """
+    accounts = AccountRepository(session)
+    if user.client_id is None or accounts.client_at(old) != user.client_id:
+        return
+    with suppress(AlreadyExists), session.begin_nested():
+        ClientService(session).update(user.client_id, {"email": user.email})
 
 
 def _names(user: User) -> dict[str, str]:

@@ -12,7 +12,7 @@ from repositories.account import AccountRepository
 from services.declared_errors import refuses
 from services.errors import AlreadyExists
 from services.identity.account_tokens import drop_tokens, names_by_token, send_token, used_token
-from services.identity.client_link import link_client
+from services.identity.client_link import link_client, move_client
 from services.identity.context import AccountContext, Visitor
 from services.identity.errors import AccountTokenInvalid
 from services.identity.even_time import in_even_time
@@ -73,6 +73,7 @@ def _verify(token: str, session: Session) -> None:
         user.email_verified_at = None
         with violations_of({"email": email}):
             session.flush()
+        move_client(session, user, old)
         send_later(session, "email_changed", old, {"username": user.username})
     _is_verified(session, user)
     drop_tokens(session, user, TokenPurpose.VERIFY_EMAIL)

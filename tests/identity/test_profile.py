@@ -162,6 +162,26 @@ class TestAddress:
         response = accounts.http.post("/auth/email/verify", json={"token": token})
         assert code_of(response) == (409, "already_exists")
 
+    def test_the_client_moves_along_and_the_old_one_is_free(self, accounts: AccountShop, user: LoggedIn) -> None:
+        new, old = f"{a_name()}@example.com", user.email
+        client = f"/clients/{user.user['client_id']}"
+        assert user("GET", client).json()["email"] == old
+        user("PATCH", "/me", json={"email": new})
+        token = accounts.token(new, VERIFY_NEW)
+        assert accounts.http.post("/auth/email/verify", json={"token": token}).status_code == 204
+        assert user("GET", client).json()["email"] == new
+        assert accounts.user(email=old).user["client_id"] != user.user["client_id"]
+
+    def test_a_client_who_has_the_new_one_keeps_it(self, accounts: AccountShop, user: LoggedIn) -> None:
+        new, old = f"{a_name()}@example.com", user.email
+        accounts.a_client(new)
+        user("PATCH", "/me", json={"email": new})
+        token = accounts.token(new, VERIFY_NEW)
+        assert accounts.http.post("/auth/email/verify", json={"token": token}).status_code == 204
+        me = user("GET", "/me").json()
+        assert (me["email"], me["client_id"]) == (new, user.user["client_id"])
+        assert user("GET", f"/clients/{me['client_id']}").json()["email"] == old
+
     def test_the_own_one_sends_no_mail(self, accounts: AccountShop, user: LoggedIn) -> None:
         user("PATCH", "/me", json={"email": user.email})
         waiting = rows_of(

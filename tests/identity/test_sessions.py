@@ -111,6 +111,16 @@ class TestCookie:
         assert is_void(accounts.http.post("/auth/refresh", headers=cookie))
         assert accounts.http.post("/auth/logout", headers=cookie).status_code == 401
 
+    def test_logout_takes_it_beside_a_token(self, accounts: AccountShop) -> None:
+        user, cookie = self.in_cookie(accounts)
+        # An access token that has expired, or is none, does not keep the browser logged in.
+        for token in (user.tokens["access_token"], user.expired_token(), "none"):
+            cookie = self.cookie_of(user.log_in(cookie=True))
+            response = accounts.http.post("/auth/logout", headers=cookie | bearer(token))
+            assert response.status_code == 204
+            assert "Max-Age=0" in response.headers["set-cookie"]
+            assert is_void(accounts.http.post("/auth/refresh", headers=cookie))
+
     def test_pages_of_other_origins_use_it_for_nothing(self, accounts: AccountShop) -> None:
         user, cookie = self.in_cookie(accounts)
         for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "same-site"}):
