@@ -49,7 +49,7 @@ def _boolean(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.strip().lower() not in _BOOLEANS:
-        raise ValueError("true or false")
+        raise ValueError("true or false, or on or off")
     return _BOOLEANS[value.strip().lower()]
 
 

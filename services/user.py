@@ -17,8 +17,6 @@ from services.identity.errors import Forbidden, LastAdministrator, UserHasOrders
 
 # What a user who is deleted is no longer.
 _GONE = {"is_active": False}
-# By these somebody could log in as the user.
-_WAYS_IN = frozenset({"password_hash", "email"})
 # By these somebody becomes able to log in with the role of a user.
 _LETS_IN = frozenset({"role", "email", "password_hash"})
 
@@ -57,9 +55,6 @@ class UserService(BulkService[User]):
         for change in changes:
             with at_place(change.place):
                 self._require_grantable(change.row, change.values)
-        for change in changes:
-            with at_place(change.place):
-                self._require_held_for(change.row, change.values)
         leaving = [change for change in changes if _leaves(change.row, change.values)]
         if leaving:
             with at_place(leaving[0].place):
@@ -107,18 +102,7 @@ class UserService(BulkService[User]):
     def _require_scopes_of(self, role: str) -> None:
         missing = sorted(SCOPES_OF[Role(role)] - self.principal.scopes)
         if missing:
-            raise Forbidden(missing[0], f"Nobody gives a role whose scopes they do not have: {missing[0]}")
-
-    def _require_held_for(self, row: User, changes: Mapping[str, Any]) -> None:
-        """Raise `Forbidden` for a change that lets somebody do more than the principal may: by the role, or in its name."""
-        if changes.get("role", row.role) != row.role:
-            self._require_held(changes["role"])
-        if changes.keys() & _WAYS_IN:
-            self._require_held(row.role)
-
-    def _require_held(self, role: str) -> None:
-        for scope in sorted(SCOPES_OF[Role(role)] - self.principal.scopes):
-            raise Forbidden(scope, f"Nobody grants a scope that they do not have: {scope}")
+            raise Forbidden(missing[0], f"Nobody grants a scope that they do not have: {missing[0]}")
 
     def _require_administrator_beside(self, leaving: Sequence[User]) -> None:
         if not self.users.have_administrator_beside([row.id_key for row in leaving]):
