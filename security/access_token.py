@@ -21,6 +21,8 @@ _LONGEST = 4096
 # Three parts in base64url. Of the last character of a signature four bits count, and the others are zero: without that,
 # some changed characters would be the same signature.
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+# The end of the year 9999, in seconds since 1970: no time of day is later.
+_LATEST = 253_402_300_799
 # The key of a row.
 _KEY = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
@@ -87,6 +89,8 @@ class AccessTokens:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
+            if claims["exp"] > _LATEST:
+                raise BadToken
             return Claims(
                 _key(claims["sub"]),
                 _key(claims["sid"]),
@@ -95,7 +99,7 @@ class AccessTokens:
             )
         except jwt.ExpiredSignatureError:
             raise ExpiredToken from None
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, AttributeError):
+        except (jwt.InvalidTokenError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
             raise BadToken from None
 
 

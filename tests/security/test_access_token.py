@@ -56,3 +56,16 @@ def test_a_token_has_one_writing() -> None:
     for other in (*others, token + "=", token + "\n", f"{token[:-4]}!{token[-4:]}", f"{token[:-4]}.{token[-4:]}"):
         with pytest.raises(BadToken):
             TOKENS.verify(other)
+
+
+@pytest.mark.parametrize("expires", [10**12, 10**18, float("inf")])
+def test_a_token_ends_in_a_year_that_there_is(expires: float) -> None:
+    with pytest.raises(BadToken):
+        TOKENS.verify(signed(claims(exp=expires)))
+
+
+@pytest.mark.parametrize("claim", ["iat", "exp", "nbf"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), [], {}, "x"])
+def test_odd_times_are_no_fault(claim: str, value: object) -> None:
+    with pytest.raises(BadToken):
+        TOKENS.verify(signed(claims(**{claim: value})))
