@@ -318,7 +318,9 @@ async def test_what_the_server_says_of_a_recipient(
         assert await mailer_of(database, SmtpServer(f"smtp://127.0.0.1:{port}")).send_next()
     assert inbox.mails == []
     assert waiting(url) == left
-    assert not [record for record in caplog.records if "example.com" in record.getMessage()]
+    # The mail server of the test logs what it is told.
+    ours = [record.getMessage() for record in caplog.records if record.name != "mail.log"]
+    assert not [line for line in ours if "example.com" in line]
 
 
 async def test_a_worker_that_dies_after_it_has_sent_leaves_a_mail_with_the_same_id(
