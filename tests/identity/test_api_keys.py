@@ -120,6 +120,7 @@ def test_a_repeat_is_a_conflict_because_the_secret_is_not_kept(shop: GuardedShop
 
 
 @pytest.mark.slow
+@pytest.mark.chaos
 def test_its_last_use_moves_at_most_once_a_minute(shop: GuardedShop, admin: Caller) -> None:
     key = made(shop, admin, "orders:read")
     assert key["last_used_at"] is None
