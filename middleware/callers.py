@@ -17,6 +17,7 @@ from security.principal import ANONYMOUS, EVERYBODY, Principal
 
 _PRINCIPAL = "shop.principal"
 _REFUSAL = "shop.refused_credentials"
+_BEGUN = "shop.caller_begun"
 
 
 class KnownCaller(Protocol):
@@ -76,8 +77,12 @@ class Callers:
         credentials = memoize_on_headers(scope, credentials_of)
         if credentials is None:
             return _ANONYMOUS
-        known = self._authenticator.recall(credentials)
-        return None if known is None else Caller(known.principal, known, self._authenticator.check(known))
+        # The fast path may have begun with this request, and left it to the layers.
+        begun: Caller | None = scope.get(_BEGUN)
+        known = self._authenticator.recall(credentials) if begun is None else None
+        if known is not None:
+            begun = scope[_BEGUN] = Caller(known.principal, known, self._authenticator.check(known))
+        return begun
 
     async def identify(self, scope: Scope) -> Caller | None:
         """The caller; None where the credentials are refused. Routes learn of it by `principal_of`."""
