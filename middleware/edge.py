@@ -38,9 +38,8 @@ class EdgeState:
     """What is known of one request at the edge.
 
     `caller` is None for refused credentials. `current` and `count` come from Redis: the current tag values, and the count
-    against the limit. `limit_lines` are the
-    headers about the limit, as lines; `cached` is this worker's copy, if it is fresh; `response` the response, once it is
-    decided.
+    against the limit. `limit_lines` are the headers about the limit, as lines; `cached` is this worker's copy, if it is
+    fresh; `response` the response, once it is decided.
     """
 
     caller: Caller | None

@@ -45,8 +45,8 @@ _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
 class RequestInfo:
     """A request under way: its id, its start (see `time.perf_counter`), and the address of its client.
 
-    `prefix` is the public prefix of its path, and `may_be_stored` whether caches may keep its response. `trace_id` is its trace and `traceparent` the header of its response; both
-    only if the request has a trace.
+    `prefix` is the public prefix of its path, and `may_be_stored` whether caches may keep its response. `trace_id` is its
+    trace and `traceparent` the header of its response; both only if the request has a trace.
     """
 
     identity: str

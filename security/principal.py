@@ -1,7 +1,7 @@
 """Principal: who sends a request, as far as the shop knows, and what that allows."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from security.scopes import ALL_SCOPES, Role, Scope
@@ -32,6 +32,15 @@ class Principal:
     client_id: int | None = None
     session_id: int | None = None
     is_email_verified: bool = False
+    # The caller in the audit trail, such as user:7; None for callers who are not known.
+    actor: str | None = field(init=False)
+    # All that responses to a GET depend on: callers with the same audience get the same responses.
+    audience: Hashable = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Made once, because every request asks for them.
+        object.__setattr__(self, "actor", f"{self.kind}:{self.id}" if self.has_credentials else None)
+        object.__setattr__(self, "audience", self._audience())
 
     @property
     def is_customer(self) -> bool:
@@ -49,21 +58,14 @@ class Principal:
         return not (self.kind is Kind.ANONYMOUS or self.is_customer)
 
     @property
-    def actor(self) -> str | None:
-        """The caller in the audit trail, such as user:7; None for callers who are not known."""
-        return f"{self.kind}:{self.id}" if self.has_credentials else None
-
-    @property
     def is_audited(self) -> bool:
         """Whether the writes of the caller go into the audit trail: those of staff, administrators and keys."""
         return self.has_credentials and not self.is_customer
 
-    @property
-    def audience(self) -> Hashable:
-        """All that responses to a GET depend on: callers with the same audience get the same responses."""
+    def _audience(self) -> Hashable:
         if self.is_customer:
             return "customer", self.client_id
-        return self.kind if not self.has_credentials else ("scopes", self.scopes)
+        return ("scopes", self.scopes) if self.has_credentials else self.kind
 
 
 EVERYBODY = Principal(Kind.EVERYBODY, scopes=ALL_SCOPES)
