@@ -26,9 +26,9 @@ from pathlib import Path
 
 import psycopg2
 
-from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import pin
 from benchmarks.record import save
+from benchmarks.reference_server import reference_server
 from config.settings import PROJECT_ROOT, read_settings
 from infrastructure.database.migrations import migrate
 from infrastructure.embedded.servers import running_servers
@@ -106,11 +106,11 @@ def _megabytes(usage: resource.struct_rusage) -> float:
 def baseline() -> float:
     """Requests per second of the bare route on one core, with the load on another."""
     cores = sorted(os.sched_getaffinity(0))
-    with bare_server() as (process, port):
-        pin(process, cores[0])
+    with reference_server("benchmarks.bare_route") as bare:
+        pin(bare.pid, cores[0])
         os.sched_setaffinity(0, cores[1:2] or cores)
         try:
-            return bare_requests_per_second(port, BASELINE_SECONDS, BASELINE_CONNECTIONS)
+            return bare.requests_per_second(BASELINE_SECONDS, BASELINE_CONNECTIONS)
         finally:
             os.sched_setaffinity(0, cores)
 

@@ -1,4 +1,4 @@
-"""Requests per second on the most used paths, as ratios to a bare FastAPI route.
+"""Requests per second on the most used paths, as ratios to a bare FastAPI route and to an empty ASGI application.
 
     python -m benchmarks.http --seconds 3 --rounds 5 --connections 64
     python -m benchmarks.http --only mix
@@ -6,9 +6,9 @@
     python -m benchmarks.http --auth
 
 One worker of the production server has a core to itself; PostgreSQL, Valkey and the load share the other.
-The limiter counts every request, the access log is written. The bare route is measured on the worker's
-core before and after each path, because the speed of a shared machine changes, and of several rounds the one
-with the median ratio is shown. With `--workers` everything is measured on one core with one worker, and again on
+The limiter counts every request, the access log is written. The bare route and the empty application are measured on the
+worker's core before and after each path, because the speed of a shared machine changes, and of several rounds the one
+with the median ratio to the bare route is shown. With `--workers` everything is measured on one core with one worker, and again on
 so many cores with so many workers. With `--auth` a shop with AUTH=on is compared with one with AUTH=off.
 
 Exits with 1 when a target is missed or a status was not the expected one.
@@ -25,30 +25,45 @@ from dataclasses import asdict, dataclass
 import uvloop
 
 from benchmarks import http_auth, http_scaling
-from benchmarks.bare_route import bare_requests_per_second, bare_server
 from benchmarks.cores import busy_and_total, busy_share, cpu_seconds, pin
 from benchmarks.http_paths import PATHS, Catalog, Path, fill
 from benchmarks.load_generators import Load, generator_for, run_load
 from benchmarks.production_shop import LIKE_PRODUCTION, Shop, production_shop
 from benchmarks.raw_requests import Scenario
 from benchmarks.record import save
+from benchmarks.reference_server import Reference, reference_server
 
 WARM_SECONDS = 1.0
-BARE_SECONDS = 1.5
+REFERENCE_SECONDS = 1.5
 # If the load's core is busier than this, the load itself may have been the limit.
 SATURATED = 0.97
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Requests per second of the references."""
+
+    bare: float
+    empty: float
+
+    def mean(self, other: "Pace") -> "Pace":
+        """The pace between two moments."""
+        return Pace((self.bare + other.bare) / 2, (self.empty + other.empty) / 2)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table. `ratio` is to the bare route, `worker_us` the worker's CPU time per request."""
+    """A line of the table. Ratios are to the bare route, or `of_empty`; `worker_us` is the worker's CPU per request."""
 
     name: str
     title: str
     target: float | None
+    target_of_empty: float | None
     per_second: float
     bare_per_second: float
+    empty_per_second: float
     ratio: float
+    ratio_of_empty: float
     p50_ms: float
     p99_ms: float
     worker_us: float
@@ -61,34 +76,39 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The two servers on their core, and the cores of the load."""
+    """The shop and the references on their core, and the cores of the load."""
 
     shop: Shop
     worker: int
-    bare_port: int
+    bare: Reference
+    empty: Reference
     load_cores: tuple[int, ...]
     seconds: float
     connections: int
 
-    def bare(self) -> float:
-        """Requests per second of the bare route."""
-        return bare_requests_per_second(self.bare_port, min(BARE_SECONDS, self.seconds), self.connections)
+    def pace(self) -> Pace:
+        """Measure the references."""
+        seconds = min(REFERENCE_SECONDS, self.seconds)
+        return Pace(*(one.requests_per_second(seconds, self.connections) for one in (self.bare, self.empty)))
 
-    def path(self, path: Path, scenario: Scenario, bare_before: float) -> Row:
-        """Measure one path, and the bare route after it."""
+    def path(self, path: Path, scenario: Scenario, before: Pace) -> Row:
+        """Measure one path, and the references after it."""
         run_load(scenario, self.shop.host, self.shop.port, WARM_SECONDS, self.connections)
         cpu, ticks = cpu_seconds([self.worker]), busy_and_total(self.load_cores)
         load = run_load(scenario, self.shop.host, self.shop.port, self.seconds, self.connections)
         busy = busy_share(ticks, busy_and_total(self.load_cores))
         worker_us = (cpu_seconds([self.worker]) - cpu) / max(1, load.requests) * 1e6
-        bare = (bare_before + self.bare()) / 2
+        pace = before.mean(self.pace())
         return Row(
             name=path.name,
             title=path.title,
             target=path.target,
+            target_of_empty=path.target_of_empty,
             per_second=load.per_second,
-            bare_per_second=bare,
-            ratio=load.per_second / bare,
+            bare_per_second=pace.bare,
+            empty_per_second=pace.empty,
+            ratio=load.per_second / pace.bare,
+            ratio_of_empty=load.per_second / pace.empty,
             p50_ms=load.p50_ms,
             p99_ms=load.p99_ms,
             worker_us=worker_us,
@@ -96,14 +116,16 @@ class Bench:
             errors=load.errors,
             requests=load.requests,
             generator=generator_for(scenario),
-            fails=tuple(failures(path, load, bare)),
+            fails=tuple(failures(path, load, pace)),
         )
 
 
-def failures(path: Path, load: Load, bare_per_second: float) -> Iterator[str]:
+def failures(path: Path, load: Load, pace: Pace) -> Iterator[str]:
     """The missed targets and errors of a path, one text for each."""
-    if path.target is not None and load.per_second < path.target * bare_per_second:
+    if path.target is not None and load.per_second < path.target * pace.bare:
         yield f"below {path.target}"
+    if path.target_of_empty is not None and load.per_second < path.target_of_empty * pace.empty:
+        yield f"below {path.target_of_empty} of the empty application"
     if path.p99_ms is not None and load.p99_ms > path.p99_ms:
         yield f"p99 above {path.p99_ms:g} ms"
     if load.errors or not load.requests:
@@ -135,22 +157,26 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
     # Processes started from here on inherit these cores; the worker is moved to the first core when it runs.
     load_cores = tuple(cores[1:2] or cores)
     os.sched_setaffinity(0, load_cores)
-    with production_shop(1, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop, bare_server() as (bare_process, bare_port):
+    with (
+        production_shop(1, subprocess.DEVNULL, **LIKE_PRODUCTION) as shop,
+        reference_server("benchmarks.bare_route") as bare,
+        reference_server("benchmarks.empty_application") as empty,
+    ):
         worker = shop.workers()[0]
-        for process in (worker, bare_process):
+        for process in (worker, bare.pid, empty.pid):
             pin(process, cores[0])
-        print(f"worker and bare route on core {cores[0]}; PostgreSQL, Valkey and the load on core {load_cores[0]}")
-        yield Bench(shop, worker, bare_port, load_cores, options.seconds, options.connections)
+        print(f"worker and references on core {cores[0]}; PostgreSQL, Valkey and the load on core {load_cores[0]}")
+        yield Bench(shop, worker, bare, empty, load_cores, options.seconds, options.connections)
 
 
 def _measure(bench: Bench, paths: Sequence[Path], rounds: int) -> list[Row]:
     catalog = uvloop.run(fill(bench.shop))
     print(
-        f"{'path':38}{'req/s':>8}{'bare':>8}{'ratio':>7}{'target':>8}{'p50 ms':>8}{'p99 ms':>8}"
+        f"{'path':38}{'req/s':>8}{'bare':>8}{'ratio':>7}{'target':>8}{'empty':>8}{'ratio':>7}{'target':>8}{'p50 ms':>8}{'p99 ms':>8}"
         f"{'CPU µs':>8}{'load core':>11}{'errors':>8}"
     )
     rows: list[Row] = []
-    bench.bare()  # The first one is slower than all others.
+    bench.pace()  # The first one is slower than all others.
     for path in paths:
         row = _median_row(bench, path, catalog, rounds)
         print(_line(row), flush=True)
@@ -160,16 +186,20 @@ def _measure(bench: Bench, paths: Sequence[Path], rounds: int) -> list[Row]:
 
 def _median_row(bench: Bench, path: Path, catalog: Catalog, rounds: int) -> Row:
     """The round with the median ratio; with an even number of rounds, the lower one of the two in the middle."""
-    found = [bench.path(path, path.scenario(catalog), bench.bare()) for _ in range(rounds)]
+    found = [bench.path(path, path.scenario(catalog), bench.pace()) for _ in range(rounds)]
     return sorted(found, key=lambda row: row.ratio)[(rounds - 1) // 2]
 
 
 def _line(row: Row) -> str:
-    target = "" if row.target is None else f"{row.target:.2f}"
     return (
-        f"{row.title:38}{row.per_second:8.0f}{row.bare_per_second:8.0f}{row.ratio:7.2f}{target:>8}{row.p50_ms:8.1f}"
+        f"{row.title:38}{row.per_second:8.0f}{row.bare_per_second:8.0f}{row.ratio:7.2f}{_target(row.target):>8}"
+        f"{row.empty_per_second:8.0f}{row.ratio_of_empty:7.2f}{_target(row.target_of_empty):>8}{row.p50_ms:8.1f}"
         f"{row.p99_ms:8.1f}{row.worker_us:8.0f}{row.load_core_busy:11.0%}{row.errors:8}  {', '.join(row.fails)}"
     )
+
+
+def _target(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _options() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.http import failures
+from benchmarks.http import Pace, failures
 from benchmarks.http_auth import COMPARISONS, Storm, with_token
 from benchmarks.http_paths import PATHS
 from benchmarks.http_scaling import Comparison, Figures
@@ -12,7 +12,8 @@ from benchmarks.raw_requests import raw_request
 
 pytestmark = pytest.mark.unit
 
-MIX = next(path for path in PATHS if path.name == "mix")
+MIX, PRODUCT = (next(path for path in PATHS if path.name == name) for name in ("mix", "product"))
+PACE = Pace(bare=1000, empty=3000)
 
 
 def load_of(requests: int, p99_ms: float = 50, errors: int = 0) -> Load:
@@ -22,21 +23,33 @@ def load_of(requests: int, p99_ms: float = 50, errors: int = 0) -> Load:
 @pytest.mark.parametrize(
     ("load", "expected"),
     [
-        (load_of(500), []),
-        (load_of(499), ["below 0.5"]),
-        (load_of(500, p99_ms=101), ["p99 above 100 ms"]),
-        (load_of(500, errors=1), ["1 errors"]),
-        (load_of(0), ["below 0.5", "0 errors"]),
+        (load_of(700), []),
+        (load_of(699), ["below 0.7"]),
+        (load_of(700, p99_ms=61), ["p99 above 60 ms"]),
+        (load_of(700, errors=1), ["1 errors"]),
+        (load_of(0), ["below 0.7", "0 errors"]),
     ],
 )
 def test_a_path_fails_by_its_ratio_its_p99_and_its_errors(load: Load, expected: list[str]) -> None:
-    assert list(failures(MIX, load, bare_per_second=1000)) == expected
+    assert list(failures(MIX, load, PACE)) == expected
+
+
+def test_a_path_fails_by_either_reference() -> None:
+    assert list(failures(PRODUCT, load_of(2400), PACE)) == []
+    assert list(failures(PRODUCT, load_of(2399), PACE)) == ["below 0.8 of the empty application"]
+    assert list(failures(PRODUCT, load_of(2400), Pace(bare=1601, empty=3000))) == ["below 1.5"]
 
 
 def test_the_paths_of_the_issue_have_its_targets() -> None:
     targets = {path.name: path.target for path in PATHS if path.target is not None}
-    assert targets == {"product": 1.5, "products": 1.4, "clients": 0.17, "mix": 0.5, "checkout": 0.08}
-    assert MIX.p99_ms == 100
+    assert targets == {"product": 1.5, "products": 1.4, "clients": 1.0, "mix": 0.7, "checkout": 0.08}
+    of_empty = {path.name: path.target_of_empty for path in PATHS if path.target_of_empty is not None}
+    assert of_empty == {"product": 0.8, "products": 0.75}
+    assert MIX.p99_ms == 60
+
+
+def test_references_are_measured_before_and_after() -> None:
+    assert PACE.mean(Pace(bare=2000, empty=5000)) == Pace(1500, 4000)
 
 
 def test_what_credentials_may_cost() -> None:
