@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.routing import APIRoute
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -71,7 +72,8 @@ BULK_BYTES = 16 * 1024 * 1024
 
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
-    resources = AppResources(settings, _resource_names())
+    routes = _api_routes(settings)
+    resources = AppResources(settings, _first_parts(routes, settings.api_prefix))
     app = Shop(
         title="Shop",
         version="1.0.0",
@@ -96,12 +98,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.new_passwords = NewPasswords(resources.executor, resources.passwords)
     app.state.route_limits = resources.route_limits
     app.state.health = HealthService(resources.database, resources.gateway)
-    for controller in CONTROLLERS:
-        app.router.routes.extend(controller(settings.api_prefix).routes())
-    for accounts in (AuthController, AuthMailsController, AuthSessionsController):
-        app.router.routes.extend(accounts(settings.api_prefix).routes())
-    app.router.routes.extend(HealthController().routes())
-    app.router.routes.extend(MetricsController(settings.api_prefix, is_open=settings.metrics_open).routes())
+    app.router.routes.extend([*routes, *HealthController().routes()])
     documented = len(app.router.routes)
     if settings.docs:
         add_docs_ui(app, settings.api_prefix)
@@ -119,6 +116,19 @@ def assemble(settings: Settings) -> FastAPI:
     return app
 
 
+def _api_routes(settings: Settings) -> list[APIRoute]:
+    """The routes below the prefix."""
+    prefix = settings.api_prefix
+    controllers = (*CONTROLLERS, AuthController, AuthMailsController, AuthSessionsController)
+    routes = [route for controller in controllers for route in controller(prefix).routes()]
+    return [*routes, *MetricsController(prefix, is_open=settings.metrics_open).routes()]
+
+
+def _first_parts(routes: Sequence[APIRoute], prefix: str) -> list[str]:
+    """The first part of each path below the prefix: the names by which metrics count requests."""
+    return list(dict.fromkeys(route.path[len(prefix) + 1 :].partition("/")[0] for route in routes))
+
+
 def _contact(addresses: Sequence[str]) -> dict[str, Any]:
     """The contact in the OpenAPI document, by SECURITY_CONTACT."""
     contact: dict[str, Any] = {"name": "Who runs this shop"}
@@ -131,7 +141,7 @@ def _contact(addresses: Sequence[str]) -> dict[str, Any]:
 
 
 def _resource_names() -> list[str]:
-    """The first part of each path of the API below the prefix."""
+    """The first part of each path of an entity below the prefix."""
     return [controller().plural for controller in CONTROLLERS]
 
 

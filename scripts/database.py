@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import SettingsError, get_settings
 from infrastructure.database.database_url import name_of
-from infrastructure.database.migrations import maintenance_engine, schema_of
+from infrastructure.database.migrations import maintenance_engine, migrate, schema_of
 from infrastructure.database.suitability import UnsuitableDatabase, require_place
 from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
@@ -30,12 +30,14 @@ EXPECTED_ERRORS = (SettingsError, EmbeddedServerError, SQLAlchemyError, Unsuitab
 def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, ServerUrls]]:
     """An engine for the database, and the URLs of all servers. Raises one of `EXPECTED_ERRORS`.
 
-    The name of the database is printed to `output` (by default standard output) before the first query.
+    The embedded database is migrated, as whoever starts it does; another one must be at the newest migration. The name of the database is printed to `output` (by default standard output) before the first query.
     """
     settings = get_settings()
     check_database_url(settings)
     with running_servers(settings) as urls:
         print(f"Database: {name_of(urls.database_url)}", file=output or sys.stdout, flush=True)
+        if settings.outside_database_url is None:
+            migrate(urls.database_url)
         engine = maintenance_engine(urls.database_url)
         try:
             with engine.connect() as connection:

@@ -36,7 +36,7 @@ TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 
 _NANOSECONDS = 1_000_000_000
 # A block has room for this number of routes, OTHER included.
-_MAX_ROUTES = 32
+_MAX_ROUTES = 64
 _CELLS_PER_ROUTE = len(METHODS) * len(STATUS_CLASSES)
 _METHOD_OFFSETS = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
 _OTHER_METHOD_OFFSET = _METHOD_OFFSETS[OTHER]
