@@ -10,8 +10,9 @@ ENTITY := products
 FILE = $(ENTITY).csv
 OPTIONS :=
 
-# Where servers are tried as distributions package them, and faults for minutes, is beside: tests/README.md has the rule.
-BESIDE := servers or chaos
+# Where servers are tried as distributions package them, faults for minutes, and bounds of time, is beside:
+# tests/README.md has the rule.
+BESIDE := servers or chaos or timed
 
 # One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -40,8 +41,9 @@ import: $(VENV)/installed ## Store the rows of a CSV file: make import ENTITY=pr
 test: check ## Check, then run the tests, with coverage
 	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'not ($(BESIDE))' --cov --cov-report=term --cov-fail-under=90
 
-test-faults: $(VENV)/installed-dev ## Run the rest of them: servers of the distribution, and minutes of faults
-	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m '$(BESIDE)'
+test-faults: $(VENV)/installed-dev ## Run the rest of them: servers of the distribution, minutes of faults, bounds of time
+	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m '($(BESIDE)) and not timed'
+	$(PYTHON) -m pytest -n 0 -m timed
 
 check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
 	$(VENV)/bin/ruff check .

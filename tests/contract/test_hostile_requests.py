@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 def sent_raw(url: str, request: bytes) -> tuple[int, bytes]:
     """The status and the body of the answer to these very bytes."""
     parts = httpx.URL(url)
-    with socket.create_connection((parts.host, parts.port or 80), timeout=10) as connection:
+    with socket.create_connection((parts.host, parts.port or 80), timeout=60) as connection:
         connection.sendall(request)
         answer = b""
         while chunk := connection.recv(65536):
@@ -117,7 +117,7 @@ def test_i13_a_host_that_is_missing_or_there_twice(shop_url: str) -> None:
 def test_a_client_that_leaves_before_its_body_ends_is_no_error_of_the_shop(database_url: str, tmp_path: Path) -> None:
     with shop_in_thread(environment_of(database_url, None, tmp_path, LOG_FORMAT="text")) as url:
         parts = httpx.URL(url)
-        with socket.create_connection((parts.host, parts.port or 80), timeout=10) as connection:
+        with socket.create_connection((parts.host, parts.port or 80), timeout=60) as connection:
             head = b"POST /categories HTTP/1.1\r\nHost: shop\r\nX-Request-ID: leaver\r\nContent-Length: 9\r\n\r\n"
             connection.sendall(head + b"{")
         # The answer that nobody waits for is logged before the next one is.

@@ -5,11 +5,14 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.faults.faulty import OwnPostgres, do_on_insert, goods_on, heal, require_unavailable, seconds_until_placed
+from tests.bounds import Bounds, timed
+from tests.faults.faulty import OwnPostgres, do_on_insert, goods_on, heal, require_unavailable, wait_until_placed
+from tests.infrastructure.processes import wait_for
 from tests.race.databases import breaches, execute, rows_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -32,7 +35,7 @@ def postgres(running: OwnPostgres) -> Iterator[OwnPostgres]:
     assert breaches(running.url) == []
 
 
-def test_f1_postgresql_is_down(postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_f1_postgresql_is_down(postgres: OwnPostgres, tmp_path: Path, bounds: Bounds) -> None:
     with goods_on(postgres.url, tmp_path) as goods:
         product = goods.product(stock=5)
         cart = goods.cart((product, 1))
@@ -44,16 +47,16 @@ def test_f1_postgresql_is_down(postgres: OwnPostgres, tmp_path: Path) -> None:
             ("PUT", f"/products/{product}", {"name": "x"}),
             ("DELETE", f"/products/{product}", None),
         ):
-            start = time.monotonic()
-            require_unavailable(goods.http.request(method, path, json=body))
-            assert time.monotonic() - start < 3
+            with bounds.within(3, f"{method} {path}"):
+                require_unavailable(goods.http.request(method, path, json=body))
         assert goods.http.get("/health/live").status_code == 200
         assert goods.http.get("/health/ready").status_code == 503
         health = goods.http.get("/health_check")
         assert (health.status_code, health.json()["status"]) == (503, "critical")
         assert health.json()["checks"]["database"]["status"] == "down"
         postgres.start()
-        assert seconds_until_placed(goods.http, cart, 5) < 5
+        with bounds.within(5, "the return"):
+            wait_until_placed(goods.http, cart)
         assert goods.http.get("/health/ready").status_code == 200
         assert goods.stock(product) == 4
 
@@ -62,18 +65,12 @@ def test_f1_its_loss_and_its_return_are_a_line_each(postgres: OwnPostgres, tmp_p
     def said(word: str) -> list[str]:
         return [line for line in (tmp_path / "logs" / "app.log").read_text().splitlines() if word in line]
 
-    def wait_for(word: str) -> None:
-        deadline = time.monotonic() + 30
-        while not said(word):
-            assert time.monotonic() < deadline, f"nothing is said of {word}"
-            time.sleep(0.02)
-
     with goods_on(postgres.url, tmp_path, LOG_FORMAT="text", ACCESS_LOG="false") as goods:
         cart = goods.cart((goods.product(stock=50), 1))
-        wait_for("Migrations: at revision")
+        wait_for(lambda: said("Migrations: at revision"), "the revision")
         # What nobody asks for is found out too.
         postgres.stop()
-        wait_for("The database is away")
+        wait_for(lambda: said("The database is away"), "the loss")
         for _ in range(10):
             for path in ("/orders", "/products?sort=name", "/health_check"):
                 assert goods.http.get(path).status_code == 503
@@ -82,15 +79,15 @@ def test_f1_its_loss_and_its_return_are_a_line_each(postgres: OwnPostgres, tmp_p
         assert (missing["ready"], missing["not_ready"]) == (False, ["The database is away"])
         assert goods.http.get("/health/ready").json()["not_ready"] == ["The database is away"]
         postgres.start()
-        wait_for("The database is back")
-        seconds_until_placed(goods.http, cart, 5)
+        wait_for(lambda: said("The database is back"), "the return")
+        wait_until_placed(goods.http, cart)
     (away,), (back,) = said("The database is away"), said("The database is back")
     assert ("ERROR" in away, "INFO" in back) == (True, True)
     assert not said("did not serve a request")
     assert len(said("Database: PostgreSQL 18")) == len(said("Migrations: at revision")) == len(said("Redis: ")) == 1
 
 
-def test_f1_postgresql_hangs(postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_f1_postgresql_hangs(postgres: OwnPostgres, tmp_path: Path, bounds: Bounds) -> None:
     """A stopped server accepts connections and answers nothing: health says so within its two seconds."""
     with goods_on(postgres.url, tmp_path) as goods:
         backends = [postgres.pid, *(pid for (pid,) in rows_of(postgres.url, "SELECT pid FROM pg_stat_activity"))]
@@ -98,9 +95,9 @@ def test_f1_postgresql_hangs(postgres: OwnPostgres, tmp_path: Path) -> None:
             for pid in backends:
                 _signal(pid, signal.SIGSTOP)
             for path, status in (("/health/live", 200), ("/health/ready", 503), ("/health_check", 503)):
-                start = time.monotonic()
-                assert goods.http.get(path).status_code == status
-                assert time.monotonic() - start < 2
+                answer, seconds = timed(partial(goods.http.get, path))
+                assert answer.status_code == status
+                bounds.require(seconds, 2, path)
         finally:
             for pid in backends:
                 _signal(pid, signal.SIGCONT)
@@ -116,7 +113,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(
+    postgres: OwnPostgres, tmp_path: Path, bounds: Bounds
+) -> None:
     with goods_on(postgres.url, tmp_path) as goods, ThreadPoolExecutor(1) as thread:
         product = goods.product(stock=5)
         cart = goods.cart((product, 1))
@@ -127,11 +126,10 @@ def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(postgres: OwnPost
         postgres.stop()
         require_unavailable(placing.result())
         postgres.start()
-        back = time.monotonic()
-        heal(postgres.url)
-        assert goods.stock(product) == 5
-        assert seconds_until_placed(goods.http, cart, 5) < 5
-        assert time.monotonic() - back < 5
+        with bounds.within(5, "the return"):
+            heal(postgres.url)
+            assert goods.stock(product) == 5
+            wait_until_placed(goods.http, cart)
         again = goods.http.post("/checkout", json=cart, headers={"Idempotency-Key": "restarted"})
         assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, False)
         assert goods.stock(product) == 3
@@ -147,7 +145,7 @@ def test_f2_one_connection_is_broken(postgres: OwnPostgres, tmp_path: Path) -> N
         goods.bought((product, 1))
 
 
-def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Path, bounds: Bounds) -> None:
     with goods_on(postgres.url, tmp_path) as goods:
         product = goods.product(stock=5)
         cart = goods.cart((product, 1))
@@ -162,13 +160,12 @@ def test_f4_the_primary_has_become_read_only(postgres: OwnPostgres, tmp_path: Pa
             ready = goods.http.get("/health/ready")
             assert (ready.status_code, ready.json()["not_ready"]) == (503, ["The database is read-only"])
             assert goods.http.get("/health_check").json()["not_ready"] == ["The database is read-only"]
-            deadline = time.monotonic() + 2
-            while before & set(rows_of(postgres.url, POOL_PIDS)):
-                assert time.monotonic() < deadline, "connections to the old primary are kept"
-                time.sleep(0.02)
+            with bounds.within(2, "the end of the connections to the old primary"):
+                wait_for(lambda: not before & set(rows_of(postgres.url, POOL_PIDS)), "the old connections to end")
         finally:
             _set_read_only(postgres.url, "off")
-        assert seconds_until_placed(goods.http, cart, 10) < 10
+        with bounds.within(10, "the return"):
+            wait_until_placed(goods.http, cart)
         assert goods.http.get("/health/ready").status_code == 200
         assert goods.stock(product) == 4
 
@@ -177,22 +174,19 @@ def _set_read_only(url: str, value: str) -> None:
     # In two statements, because ALTER SYSTEM refuses to be part of a transaction.
     execute(url, f"ALTER SYSTEM SET default_transaction_read_only = {value}")
     execute(url, "SELECT pg_reload_conf()")
-    deadline = time.monotonic() + 5
-    while rows_of(url, "SHOW default_transaction_read_only") != [(value,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: rows_of(url, "SHOW default_transaction_read_only") == [(value,)], "the setting")
 
 
-def test_f17_an_acknowledged_order_survives_a_killed_server(postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_f17_an_acknowledged_order_survives_a_killed_server(
+    postgres: OwnPostgres, tmp_path: Path, bounds: Bounds
+) -> None:
     with goods_on(postgres.url, tmp_path) as goods:
         product = goods.product(stock=5)
         order = goods.bought((product, 1))["id_key"]
         os.kill(postgres.pid, signal.SIGKILL)
         time.sleep(0.05)
         postgres.start()
-        start = time.monotonic()
-        while (answer := goods.http.get(f"/orders/{order}")).status_code == 503:
-            assert time.monotonic() - start < 5
-            time.sleep(0.02)
-        assert answer.json()["id_key"] == order
+        with bounds.within(5, "the return"):
+            wait_for(lambda: goods.http.get(f"/orders/{order}").status_code != 503, "the order")
+        assert goods.http.get(f"/orders/{order}").json()["id_key"] == order
         assert goods.stock(product) == 4

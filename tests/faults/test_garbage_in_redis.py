@@ -45,7 +45,7 @@ def test_the_first_read_and_every_other_is_right(
 ) -> None:
     with Valkey(tmp_path) as valkey, redis.Redis.from_url(valkey.url) as store:
         environment = environment_of(database_url, valkey.url, tmp_path)
-        with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=10) as client:
+        with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=60) as client:
             product = a_product(client, name="A lamp")
             others = {"category_id": product["category_id"]}
             paths = (f"/products/{product['id_key']}", "/products?limit=3", str(httpx.URL("/products", params=others)))

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from tests.faults.faulty import goods_on, shop_on
+from tests.infrastructure.processes import wait_for
 from tests.race.goods import Goods
 from tests.redis_proxy import RedisProxy
 from tests.shop import environment_of, shop_processes
@@ -51,7 +52,7 @@ class Shop:
         """Write on connections that come and go, so that each worker gets its share."""
         number = self.acknowledged
         while not self.done.is_set():
-            connection = http.client.HTTPConnection(next(self._addresses), timeout=30)
+            connection = http.client.HTTPConnection(next(self._addresses), timeout=60)
             for _ in range(20):
                 number += 1
                 started = time.monotonic()
@@ -69,7 +70,7 @@ class Shop:
 
     def read(self) -> None:
         while not self.done.is_set():
-            connection = http.client.HTTPConnection(next(self._addresses), timeout=30)
+            connection = http.client.HTTPConnection(next(self._addresses), timeout=60)
             for _ in range(50):
                 floor = self.acknowledged
                 connection.request("GET", self.path)
@@ -142,11 +143,11 @@ def test_workers_of_several_launchers_agree_afterwards(database: str, tmp_path: 
                 "%d reads, %d hits, %d of them stale, %d writes, the slowest %.2f s",
                 *(shop.reads, shop.hits, len(shop.stale), shop.acknowledged, shop.slowest_write),
             )
-            deadline = time.monotonic() + 10
-            for url in (one, other):
-                while httpx.get(url + shop.path).json()["price"] != shop.acknowledged:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
+
+            def agree() -> bool:
+                return all(httpx.get(url + shop.path).json()["price"] == shop.acknowledged for url in (one, other))
+
+            wait_for(agree, "the workers to agree")
     assert shop.hits > shop.reads / 10
 
 
@@ -159,11 +160,7 @@ def test_the_workers_of_another_launcher_learn_of_a_write_over_postgresql(databa
         shop_on(database, tmp_path / "other", valkey.url) as other,
     ):
         path = f"/products/{cut_off.product(stock=1)}"
-        while other.get(path).headers["X-Cache-Hit"] == "false":
-            time.sleep(0.01)
+        wait_for(lambda: other.get(path).headers["X-Cache-Hit"] == "true", "the cache to be used")
         proxy.state = "closed"
         assert cut_off.http.patch(path, json={"price": 77}).status_code == 200
-        deadline = time.monotonic() + 10
-        while float(other.get(path).json()["price"]) != 77:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: float(other.get(path).json()["price"]) == 77, "the news")

@@ -19,7 +19,7 @@ from tests.identity.accounts import PASSWORD, a_name
 from tests.race.crowd import Call, Connection
 from tests.race.databases import execute, new_database
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.chaos, pytest.mark.timed]
 
 log = logging.getLogger("shop.tests.login_times")
 

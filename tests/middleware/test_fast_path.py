@@ -349,7 +349,7 @@ async def test_requests_in_a_row_are_answered_in_their_order() -> None:
         for number in range(50):
             writer.write(b"GET /things/1 HTTP/1.1\r\nHost: shop\r\nX-Request-ID: %d\r\n\r\n" % number)
         for number in range(50):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
             assert b"x-request-id: %d\r\n" % number in head
             assert await reader.readexactly(len(ANSWER.body)) == ANSWER.body
         writer.close()

@@ -156,11 +156,10 @@ async def test_it_is_exact_over_all_workers(redis_url: str, address: str) -> Non
 async def test_refused_requests_do_not_extend_the_window(gateway: RedisGateway, address: str) -> None:
     async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=1, period=1)), address) as client:
         assert (await client.get("/")).status_code == 200
-        deadline = asyncio.get_running_loop().time() + 1.5
-        while (response := await client.get("/")).status_code == 429:
-            assert limits_of(response)[2] == 1
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while (response := await client.get("/")).status_code == 429:
+                assert limits_of(response)[2] == 1
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.integration
@@ -244,7 +243,7 @@ async def test_without_redis_a_worker_limits_by_itself(address: str) -> None:
 
 @pytest.mark.integration
 async def test_when_redis_goes_the_limit_stays(valkey: Valkey, address: str) -> None:
-    gateway = RedisGateway(valkey.url)
+    gateway = RedisGateway(valkey.url, timeout=60)
     async with client_of(Edge(Echo(), limit=RateLimit(gateway=gateway, calls=3, period=60)), address) as client:
         assert (await client.get("/")).status_code == 200
         valkey.stop()

@@ -118,7 +118,7 @@ def shop_on_unix_socket(environment: dict[str, str], path: Path) -> Iterator[Non
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.mark.parametrize("trusted", [True, False])

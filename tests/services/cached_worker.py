@@ -62,7 +62,7 @@ class Gated:
         return RenderedResponse(b"%d" % seen, etag="old")
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while True:
             if await condition():

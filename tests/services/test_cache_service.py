@@ -125,7 +125,7 @@ async def test_a_read_after_a_write_joins_no_load_from_before_it(workers: tuple[
     await load.taken.wait()
     written = await other.write()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await worker.read() == (written, False)
     load.through.set()
     await early

@@ -209,7 +209,7 @@ def test_who_waits_for_the_pool_can_still_be_joined(url: str, tmp_path: Path) ->
     async def scenario(executor: Executor) -> None:
         read: list[int] = []
         wanted = query(seen=read.append)
-        busy = [asyncio.create_task(executor.read(query(asleep(0.5)))) for _ in range(READ_CONNECTIONS)]
+        busy = [asyncio.create_task(executor.read(query(asleep(1)))) for _ in range(READ_CONNECTIONS)]
         await until_somebody_sleeps(url)
         first = asyncio.create_task(executor.read(wanted))
         await asyncio.sleep(0.05)
@@ -278,13 +278,13 @@ def test_a_write_whose_client_has_gone_is_published_all_the_same(url: str, tmp_p
 
     def slow(session: Session) -> Reply:
         begun.set()
-        free.wait(10)
+        free.wait(60)
         return add(session)
 
     async def scenario(executor: Executor) -> None:
         assert await cached(executor) == (b"0", False)
         writing = asyncio.create_task(executor.write(slow))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 60)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         free.set()
@@ -339,7 +339,7 @@ def test_one_statement_whose_client_has_gone_is_published_all_the_same(url: str,
         await asyncio.sleep(0)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await cached(executor) != (b"1", True):  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 
@@ -370,13 +370,13 @@ def end_whoever_sleeps(url: str) -> None:
 def test_one_statement_that_ends_after_it_was_given_up_is_published_again(url: str, tmp_path: Path) -> None:
     async def scenario(executor: Executor) -> None:
         assert await executor.single_statement(single_statement(WAIT, seconds=0)) == "waited"
-        writing = asyncio.create_task(executor.single_statement(single_statement(WAIT, seconds=0.6)))
-        await asyncio.sleep(0.2)
+        writing = asyncio.create_task(executor.single_statement(single_statement(WAIT, seconds=2)))
+        await until_somebody_sleeps(url)
         executor.database.write_pool.give_up()
         with pytest.raises(Unavailable):
             await writing
         assert [await cached(executor), await cached(executor)] == [(b"0", False), (b"0", True)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await cached(executor))[1]:  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 
@@ -399,22 +399,23 @@ def test_what_commits_after_it_was_given_up_is_published_again(url: str, tmp_pat
         return RenderedResponse(b"as it was", '"1"')
 
     async def scenario(executor: Executor) -> None:
-        thawed = threading.Event()
+        begun, thawed = threading.Event(), threading.Event()
 
         def work(session: Session) -> Reply:
+            begun.set()
             invalidation_of(session).tags.add("notes")
-            thawed.wait(10)
+            thawed.wait(60)
             return DONE
 
         writing = asyncio.create_task(executor.write(work))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(begun.wait, 60)
         executor.database.threads.give_up()
         with pytest.raises(Unavailable):
             await writing
         await executor.cache.get_or_load(Entry("key", ["notes"]), load)
         assert (await executor.cache.get_or_load(Entry("key", ["notes"]), load))[1], "cached before the late commit"
         thawed.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await executor.cache.get_or_load(Entry("key", ["notes"]), load))[1]:  # noqa: ASYNC110  (what changes is in Redis)
                 await asyncio.sleep(0.01)
 

@@ -39,6 +39,7 @@ PID = Prepared("pid", "SELECT pg_backend_pid()")
 LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE")
 
 Scenario = Callable[[AsyncPool], Coroutine[Any, Any, None]]
+SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 OURS = "FROM pg_stat_activity WHERE application_name = 'shop' AND datname = current_database()"
 
 
@@ -185,7 +186,8 @@ def test_a_locked_row_is_left_to_others_soon(url: str) -> None:
             cursor.execute("BEGIN; SELECT note FROM notes FOR UPDATE")
             start = time.monotonic()
             assert await asked(pool, LOCK) is None
-            assert 0.1 <= time.monotonic() - start < 1.5
+            # And not when the other session lets it go, which is later.
+            assert time.monotonic() - start >= 0.1
         assert await asked(pool, LOCK) == ("locked",)
 
     run(url, scenario)
@@ -194,12 +196,13 @@ def test_a_locked_row_is_left_to_others_soon(url: str) -> None:
 def test_nobody_waits_longer_for_a_lane_than_the_pool_timeout(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
         await asyncio.gather(*(asked(pool, WAIT, seconds=0.05) for _ in range(WRITE_CONNECTIONS)))
-        busy = [asyncio.create_task(asked(pool, WAIT, seconds=1.5)) for _ in range(WRITE_CONNECTIONS)]
+        busy = [asyncio.create_task(asked(pool, WAIT, seconds=3)) for _ in range(WRITE_CONNECTIONS)]
         await asyncio.sleep(0.05)
         start = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
             await asked(pool, ADD, note="too late")
-        assert 0.3 <= time.monotonic() - start < 1.2
+        assert time.monotonic() - start >= 0.3
+        assert not any(task.done() for task in busy)
         assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
         assert await asked(pool, ADD, note="served") == ("served",)
         assert rows_of(url, "SELECT note FROM notes") == [("served",)], "what was given up is not sent any more"
@@ -278,8 +281,7 @@ def test_a_statement_whose_connection_breaks_is_not_tried_again(url: str) -> Non
 def test_a_read_whose_connection_breaks_is_tried_again(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
         breaking = asyncio.create_task(asked(pool, SLEEP, seconds=0.7))
-        sleepers = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        while not (pids := rows_of(url, sleepers)):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+        while not (pids := rows_of(url, SLEEPERS)):  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
         close_connections(url)
         assert await breaking == ("slept",)
@@ -296,7 +298,7 @@ def test_who_waits_for_a_lane_is_published_when_the_statement_is_sent(url: str) 
         await asyncio.sleep(0.1)
         assert not on_sent.is_set()
         assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
-        await asyncio.wait_for(on_sent.wait(), 5)
+        await asyncio.wait_for(on_sent.wait(), 60)
         assert await waiting == [("?",)]
 
     run(url, scenario, DB_POOL_TIMEOUT="20")
@@ -358,8 +360,9 @@ def test_what_is_given_up_frees_its_place_at_once(url: str) -> None:
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_connection_that_is_cut_is_replaced_and_reads_are_sent_again(url: str, read_only: bool) -> None:
     async def scenario(pool: AsyncPool) -> None:
-        waiting = asyncio.create_task(asked(pool, SLEEP, seconds=0.6))
-        await asyncio.sleep(0.3)
+        waiting = asyncio.create_task(asked(pool, SLEEP, seconds=1.5))
+        while not rows_of(url, SLEEPERS):  # noqa: ASYNC110  (what changes is in PostgreSQL)
+            await asyncio.sleep(0.01)
         assert not pool.cut(time.monotonic() - 20)
         assert pool.cut(time.monotonic())
         if read_only:
@@ -430,12 +433,10 @@ def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
     monkeypatch.setattr(pooled_connection, "connect", with_unreadable_numbers)
 
     async def scenario(pool: AsyncPool) -> None:
-        start = time.monotonic()
         for _ in range(2 * READ_CONNECTIONS):
             with pytest.raises(error, match="cannot be read"):
                 await pool.run(COUNT, {"last": 3})
         assert await asyncio.gather(*(asked(pool, ASK, text=str(n)) for n in range(9))) == [(str(n),) for n in range(9)]
-        assert time.monotonic() - start < 10
 
     run(url, scenario, read_only, DB_POOL_TIMEOUT="20")
 

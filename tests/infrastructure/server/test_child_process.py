@@ -12,7 +12,7 @@ import pytest
 
 from config.settings import PROJECT_ROOT
 from infrastructure.embedded.file_lock import FileLock
-from tests.infrastructure.processes import wait_for
+from tests.infrastructure.processes import PATIENCE_SECONDS, wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -60,7 +60,7 @@ def run(script: str, *arguments: str, ignored: signal.Signals | None = None) -> 
     finally:
         if ignored is not None:
             signal.signal(ignored, before)
-    output, errors = started.communicate(timeout=20)
+    output, errors = started.communicate(timeout=PATIENCE_SECONDS)
     return subprocess.CompletedProcess(started.args, started.returncode, output, errors)
 
 
@@ -124,7 +124,7 @@ def test_a_child_that_lives_on_does_not_hold_its_parents_locks(
     try:
         assert not lock.acquire()
         parent.kill()
-        wait_for(lock.acquire, "the lock", seconds=2)
+        wait_for(lock.acquire, "the lock")
         os.kill(child, 0)
     finally:
         lock.close()

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import stat
-import time
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def refusal(shop: Shop) -> str:
 
 
 def get(shop: Shop, path: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", shop.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", shop.port, timeout=60)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -77,7 +76,7 @@ class TestStopping:
     def replaces_a_worker(self, shop: Shop) -> None:
         before = shop.workers()
         os.kill(min(before), signal.SIGKILL)
-        wait_for(lambda: shop.workers() - before, "another worker", seconds=2)
+        wait_for(lambda: shop.workers() - before, "another worker")
         assert shop.answers()
 
     def test_while_it_is_still_starting(self, empty_dir: Path) -> None:
@@ -106,16 +105,15 @@ class TestStopping:
         assert shop.output == ""
 
     def test_a_second_ctrl_c_does_not_wait_for_the_drain(self, data_dir: Path) -> None:
-        shop = Shop("main.py", data_dir, DRAIN_SECONDS="60").until_it_answers()
-        start = time.monotonic()
+        # For longer than the end is waited for below.
+        shop = Shop("main.py", data_dir, DRAIN_SECONDS="600").until_it_answers()
         shop.process.send_signal(signal.SIGINT)
         wait_for(lambda: get(shop, "/health/ready")[0] == 503, "the drain to be announced")
         (said,) = (line for line in shop.output.splitlines() if line.startswith("Stopping"))
-        assert "accepted for 60 s" in said
+        assert "accepted for 600 s" in said
         assert "30 s" in said
         assert "Ctrl-C" in said
         assert shop.end(signal.SIGINT) == 0
-        assert time.monotonic() - start < 20
         assert processes_of(data_dir) == {}
 
 
@@ -141,7 +139,7 @@ class TestKilled:
         killed = Shop("main.py", data_dir, UVICORN_WORKERS="2").until_it_answers()
         assert len(killed.workers()) == 2
         killed.kill()
-        wait_for(lambda: not killed.workers(), "the workers to end by themselves", seconds=2)
+        wait_for(lambda: not killed.workers(), "the workers to end by themselves")
         orphan = postgres_pid(data_dir)
         shop = Shop("main.py", data_dir).until_it_answers()
         assert postgres_pid(data_dir) == orphan
@@ -214,7 +212,7 @@ class TestProduction:
         assert f"00000000:{shop.port:04X} 00000000:0000 0A" in listening
         (said,) = (line for line in shop.output.splitlines() if line.startswith("The shop serves on"))
         for url in re.findall(r"http://([0-9.]+):[0-9]+/v1", said):
-            connection = HTTPConnection(url, shop.port, timeout=10)
+            connection = HTTPConnection(url, shop.port, timeout=60)
             connection.request("GET", "/v1/products")
             assert connection.getresponse().status == 200
             connection.close()
@@ -323,4 +321,4 @@ def test_a_closed_terminal_does_not_end_what_nohup_protects() -> None:
 def test_reload_serves_and_ends(data_dir: Path) -> None:
     shop = Shop("main.py", data_dir, RELOAD="true").until_it_answers()
     assert shop.end(signal.SIGINT) == 0
-    wait_for(lambda: not processes_of(data_dir), "the resource tracker of multiprocessing to end", seconds=2)
+    wait_for(lambda: not processes_of(data_dir), "the resource tracker of multiprocessing to end")

@@ -183,20 +183,20 @@ def test_a_redis_url_that_can_be_used_is_accepted(environment: dict[str, str]) -
 
 
 @pytest.mark.integration
-def test_a_database_that_answers_is_not_waited_for(servers: ServerUrls) -> None:
-    start = time.monotonic()
+def test_a_database_that_answers_is_not_waited_for(servers: ServerUrls, capsys: pytest.CaptureFixture[str]) -> None:
     wait_for_database(servers.database_url, 60, never)
-    assert time.monotonic() - start < 5
+    assert "Waiting" not in capsys.readouterr().err
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("database", "user"), [("not_there", "postgres"), ("postgres", "not there")])
-def test_what_waiting_does_not_change_is_not_waited_for(servers: ServerUrls, database: str, user: str) -> None:
+def test_what_waiting_does_not_change_is_not_waited_for(
+    servers: ServerUrls, database: str, user: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = make_url(servers.database_url).set(database=database, username=user).render_as_string(hide_password=False)
-    start = time.monotonic()
     with pytest.raises(DatabaseAway, match=r"PostgreSQL refuses the connection: .*not.there") as error:
         wait_for_database(url, 60, never)
-    assert time.monotonic() - start < 20
+    assert "Waiting" not in capsys.readouterr().err
     assert "\n" not in str(error.value)
 
 
@@ -224,7 +224,7 @@ def test_a_database_that_does_not_answer_is_waited_for_so_long(capsys: pytest.Ca
     start = time.monotonic()
     with pytest.raises(DatabaseAway, match="did not answer within 1 s"):
         wait_for_database(f"postgresql+psycopg2://u:secret@127.0.0.1:{free_port()}/shop", 1, never)
-    assert 1 <= time.monotonic() - start < 5
+    assert time.monotonic() - start >= 1
     said = capsys.readouterr().err
     assert said.count("Waiting up to 1 s for PostgreSQL") == 1
     assert "secret" not in said

@@ -98,7 +98,7 @@ def test_a_shop_that_is_not_reached_is_asked_again(listener: socket.socket, caps
         probe.poll()
         with socket.create_server(address) as another:
             answer(probe, another, "200 OK")
-            wait_for(lambda: "Health " in capsys.readouterr().out, "the addresses", seconds=1)
+            wait_for(lambda: "Health " in capsys.readouterr().out, "the addresses")
 
 
 def test_a_reader_that_has_gone_does_not_end_the_shop(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,8 +66,9 @@ class Supervised:
 
 
 @pytest.fixture
-def supervised(tmp_path: Path) -> Iterator[Supervised]:
-    supervised = Supervised(tmp_path)
+def supervised(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervised]:
+    """One that takes a worker for hanging that says nothing for a second, or for as long as the test's parameter."""
+    supervised = Supervised(tmp_path, getattr(request, "param", 1.0))
     yield supervised
     supervised.process.kill()
     supervised.process.wait()
@@ -82,7 +83,7 @@ def test_killed_and_hanging_workers_are_replaced_and_none_is_left_at_the_end(sup
     third = supervised.until_there_is_another(second)
     assert f"Worker {second} hangs and is ended" in supervised.errors.read_text()
     supervised.process.terminate()
-    assert supervised.process.wait(10) == 0
+    assert supervised.process.wait(60) == 0
     assert supervised.states()[-1]["workers"] == []
     for worker in (first, second, third):
         with pytest.raises(ProcessLookupError):
@@ -120,11 +121,12 @@ def test_a_worker_that_is_only_busy_is_not_replaced(tmp_path: Path) -> None:
         supervised.process.wait()
 
 
+@pytest.mark.parametrize("supervised", [3.0], indirect=True)
 def test_time_that_the_launcher_was_stopped_for_does_not_count_as_silence(supervised: Supervised) -> None:
     worker = supervised.until_it_serves()
     supervised.process.send_signal(signal.SIGSTOP)
     with pytest.raises(subprocess.TimeoutExpired):
-        supervised.process.wait(1.4)
+        supervised.process.wait(3.4)
     supervised.process.send_signal(signal.SIGCONT)
     with pytest.raises(subprocess.TimeoutExpired):
         supervised.process.wait(0.5)
@@ -134,7 +136,7 @@ def test_time_that_the_launcher_was_stopped_for_does_not_count_as_silence(superv
 def test_an_application_that_cannot_start_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     supervised = Supervised(tmp_path)
-    assert supervised.process.wait(20) == 1
+    assert supervised.process.wait(60) == 1
     assert supervised.errors.read_text() == ("The application did not start (exit code 3); what it said is above\n")
 
 

@@ -153,7 +153,7 @@ async def test_without_redis_each_worker_counts_by_itself(address: str) -> None:
 @pytest.mark.integration
 async def test_when_redis_goes_the_limits_stay(tmp_path: Path, address: str) -> None:
     with Valkey(tmp_path) as valkey:
-        gateway = RedisGateway(valkey.url)
+        gateway = RedisGateway(valkey.url, timeout=60)
         limits = limits_of(gateway, RATE_LIMIT_REGISTER="2/60")
         await limits.register(address)
         valkey.stop()
