@@ -11,7 +11,7 @@ from controllers.auth_examples import ACCOUNT_TOKEN, PASSWORD, REGISTERED, REGIS
 from controllers.auth_routes import account_route
 from controllers.openapi import operation
 from controllers.responses import as_dict, json_response
-from schemas.auth import Accepted, ForgottenPassword, NewPassword, Register, RegisteredRead, TokenBody
+from schemas.auth import Accepted, GivenEmail, NewPassword, Register, RegisteredRead, TokenBody
 from schemas.client import ClientRead
 from security.policy import OPEN
 from services.declared_errors import refusals_of
@@ -21,6 +21,7 @@ from services.identity.registration import RegistrationService
 _CLIENT_FIELDS = tuple(ClientRead.model_fields)
 _REGISTERED = {"message": "A mail to this address says how it goes on"}
 _FORGOTTEN = {"message": "If somebody has this address, a mail with a link is on its way"}
+_RESENT = {"message": "If this address waits to be verified, a mail with a link is on its way"}
 
 
 class AuthMailsController:
@@ -42,7 +43,7 @@ class AuthMailsController:
                 "Ask for a mail by which to set a new password",
                 policy=OPEN,
                 status=202,
-                body=ForgottenPassword,
+                body=GivenEmail,
                 body_example={"email": "ada@example.com"},
                 response_schema=Accepted,
                 example=_FORGOTTEN,
@@ -70,6 +71,19 @@ class AuthMailsController:
                 body=TokenBody,
                 body_example={"token": ACCOUNT_TOKEN},
                 refusals=refusals_of(RecoveryService.verify_email),
+            ),
+            account_route(
+                "POST",
+                f"{self._path}/email/resend",
+                self.resend_verification,
+                "resend_verification",
+                "Ask for another mail by which to verify an e-mail address",
+                policy=OPEN,
+                status=202,
+                body=GivenEmail,
+                body_example={"email": "ada@example.com"},
+                response_schema=Accepted,
+                example=_RESENT,
             ),
         ]
 
@@ -118,3 +132,8 @@ class AuthMailsController:
         """The client with this address, if there was one before the user, is linked to the user now."""
         await RecoveryService(context_of(request)).verify_email(body.token)
         return Response(status_code=204)
+
+    async def resend_verification(self, request: Request, body: Any) -> Response:
+        """The same response in the same time, whether an account waits for it or not. Older links work on until they expire."""
+        await RecoveryService(context_of(request)).resend_verification(body.email, visitor_of(request))
+        return json_response(_RESENT, 202)

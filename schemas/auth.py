@@ -68,7 +68,7 @@ class TokenBody(Body):
     token: GivenToken
 
 
-class ForgottenPassword(Body):
+class GivenEmail(Body):
     """The address of the user."""
 
     email: Email

@@ -33,6 +33,11 @@ class RecoveryService:
         await self._context.limits.register(visitor.address)
         await in_even_time(self._context.executor.transact(partial(self._send_reset, email)))
 
+    async def resend_verification(self, email: str, visitor: Visitor) -> None:
+        """Send another token to the address if a user has it who is not verified. Nothing tells whether one has."""
+        await self._context.limits.register(visitor.address)
+        await in_even_time(self._context.executor.transact(partial(self._send_verification, email)))
+
     @refuses(AccountTokenInvalid)
     async def reset_password(self, token: str, password: str) -> None:
         """Set the password of the token's user, and end all their sessions.
@@ -51,10 +56,14 @@ class RecoveryService:
         await self._context.executor.transact(partial(_verify, token))
 
     def _send_reset(self, email: str, session: Session) -> None:
-        found = AccountRepository(session).by_login(email)
-        if found is not None and found.is_active:
-            user = session.get_one(User, found.id_key)
+        user = _active_user(session, email)
+        if user is not None:
             send_token(session, self._context.key_ring(), user, TokenPurpose.RESET_PASSWORD, user.email)
+
+    def _send_verification(self, email: str, session: Session) -> None:
+        user = _active_user(session, email)
+        if user is not None and user.email_verified_at is None:
+            send_token(session, self._context.key_ring(), user, TokenPurpose.VERIFY_EMAIL, user.email)
 
     def _reset(self, token: str, stored: str, session: Session) -> None:
         user, _, _ = used_token(session, token, TokenPurpose.RESET_PASSWORD)
@@ -64,6 +73,12 @@ class RecoveryService:
         end_sessions(session, user.id_key)
         drop_tokens(session, user, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL)
         send_later(session, "password_changed", user.email, {"username": user.username})
+
+
+def _active_user(session: Session, email: str) -> User | None:
+    """The user with this address. The mail goes to the address as the user has it: another spelling may be somebody else's."""
+    found = AccountRepository(session).by_login(email)
+    return session.get_one(User, found.id_key) if found is not None and found.is_active else None
 
 
 def _verify(token: str, session: Session) -> None:

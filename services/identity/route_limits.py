@@ -61,7 +61,7 @@ class RouteLimits:
         await self._login_address.count(address)
 
     async def register(self, address: str) -> None:
-        """A registration, or a forgotten password."""
+        """A registration, or a mail that somebody asks for by its address."""
         await self._register.count(address)
 
     async def refresh(self, address: str) -> None:

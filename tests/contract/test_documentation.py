@@ -83,6 +83,7 @@ ABOUT_ACCOUNTS = {
     "forgot_password": ("post", "/auth/password/forgot"),
     "reset_password": ("post", "/auth/password/reset"),
     "verify_email": ("post", "/auth/email/verify"),
+    "resend_verification": ("post", "/auth/email/resend"),
 }
 ABOUT_THE_SERVICE = {"index": ("get", "/"), "metrics": ("get", "/metrics")}
 

@@ -132,6 +132,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /auth/password/forgot": lambda rows, kind: {},
     "POST /auth/password/reset": lambda rows, kind: {"token": "of nobody", "password": "of nobody either"},
     "POST /auth/email/verify": lambda rows, kind: {"token": "of nobody"},
+    "POST /auth/email/resend": lambda rows, kind: {},
     "POST /auth/logout": lambda rows, kind: None,
     "PATCH /auth/me": lambda rows, kind: {"full_name": "Ada Lovelace"},
     "PATCH /me": lambda rows, kind: {"full_name": "Ada Lovelace"},

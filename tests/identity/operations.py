@@ -23,6 +23,7 @@ POST   /auth/validate-token               open                      200
 POST   /auth/password/forgot              open                      422
 POST   /auth/password/reset               open                      400
 POST   /auth/email/verify                 open                      400
+POST   /auth/email/resend                 open                      422
 POST   /auth/logout                       users                     204
 GET    /auth/me                           users                     200
 PATCH  /auth/me                           users                     200

@@ -61,6 +61,7 @@ def test_limits_of_routes(limited: GuardedShop) -> None:
     registered = [limited.http.post("/auth/register", json=registration()).status_code for _ in range(3)]
     forgotten = [limited.http.post("/auth/password/forgot", json={"email": "a@x.org"}).status_code for _ in range(2)]
     assert (registered, forgotten) == ([201] * 3, [202, 429])
+    assert limited.http.post("/auth/email/resend", json={"email": "a@x.org"}).status_code == 429
     assert limited.http.post("/register", json=registration()).status_code == 429
 
     token = {"refresh_token": f"refresh_1_0_{'x' * 43}"}

@@ -18,6 +18,7 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("/auth/password/forgot", {}, "email"),
     ("/auth/password/reset", {"password": "correct horse battery"}, "token"),
     ("/auth/email/verify", {}, "token"),
+    ("/auth/email/resend", {}, "email"),
     *(("/auth/register", registration(), field) for field in ("username", "email", "password", "full_name")),
 ]
 

@@ -1,7 +1,9 @@
 """Registrations in the three modes, and which client a customer is (A5, A8)."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from infrastructure.embedded.servers import ServerUrls
 from tests.identity.accounts import AccountShop, a_name, account_shop, registration
-from tests.race.databases import new_database, rows_of
+from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
@@ -123,6 +125,48 @@ class TestKnownClients:
         linked = user("GET", "/auth/me").json()["client_id"]
         names = rows_of(accounts.database_url, "SELECT name, lastname, email FROM clients WHERE id_key = %s", linked)
         assert names == [("Ada", "Lovelace", email)]
+
+
+class TestAnotherMail:
+    def test_whoever_waits_to_be_verified_gets_another_link(self, shops: Shops) -> None:
+        shop, body = shops("verify"), registration()
+        shop.http.post("/auth/register", json=body)
+        first = shop.token(body["email"], VERIFY)
+        resent = shop.http.post("/auth/email/resend", json={"email": body["email"].upper()})
+        unknown = shop.http.post("/auth/email/resend", json={"email": f"{a_name()}@example.com"})
+        assert (resent.status_code, resent.text) == (202, unknown.text)
+        assert resent.headers["cache-control"] == "private, no-store"
+        second = newest_token(shop, body["email"], but=first)
+        assert shop.http.post("/auth/email/verify", json={"token": second}).status_code == 204
+        login = {"username": body["username"], "password": body["password"]}
+        assert shop.http.post("/auth/login", json=login).status_code == 200
+        # The other link of the same user is used up with it.
+        assert shop.http.post("/auth/email/verify", json={"token": first}).status_code == 400
+
+    @pytest.mark.parametrize("state", ["email_verified_at = now()", "is_active = false"])
+    def test_nobody_else_gets_one(self, accounts: AccountShop, state: str) -> None:
+        user = accounts.user()
+        user.set(state)
+        tokens = partial(rows_of, user.database_url, "SELECT count(*) FROM account_tokens WHERE user_id = %s", user.id)
+        before = tokens()
+        assert accounts.http.post("/auth/email/resend", json={"email": user.email}).status_code == 202
+        assert tokens() == before
+
+    def test_a_user_whom_the_shop_has_made_gets_a_first_one(self, accounts: AccountShop) -> None:
+        user = accounts.user()
+        execute(user.database_url, "DELETE FROM account_tokens WHERE user_id = %s", user.id)
+        assert accounts.http.post("/auth/email/resend", json={"email": user.email}).status_code == 202
+        waiting = rows_of(user.database_url, "SELECT email FROM account_tokens WHERE user_id = %s", user.id)
+        assert waiting == [(user.email,)]
+
+
+def newest_token(shop: AccountShop, recipient: str, but: str) -> str:
+    """The token of the mail after the one with the token `but`, once it is there."""
+    deadline = time.monotonic() + 30
+    while (token := shop.token(recipient, VERIFY)) == but:
+        assert time.monotonic() < deadline, "no other mail"
+        time.sleep(0.05)
+    return token
 
 
 class TestVerify:

@@ -192,7 +192,8 @@ def test_accounts(http: httpx.Client, database_url: str) -> None:
         assert user("PATCH", f"{path}/me", json={"role": "admin"}).status_code == 422
         for token in (user.tokens["access_token"], "x"):
             assert http.post(f"{path}/validate-token", json={"token": token}).status_code == 200
-    assert http.post("/auth/password/forgot", json={"email": user.email}).status_code == 202
+    for path in ("/auth/password/forgot", "/auth/email/resend"):
+        assert http.post(path, json={"email": user.email}).status_code == 202
     reset = {"token": user.mailed("reset_password"), "password": "another horse battery"}
     assert http.post("/auth/password/reset", json=reset).status_code == 204
     assert http.post("/auth/email/verify", json={"token": user.mailed("verify_email")}).status_code == 204
