@@ -81,14 +81,22 @@ def header_references(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
+def left_out(example: Any) -> dict[str, Any]:
+    """The example of a parameter that may be left out, as a part of its schema.
+
+    Swagger UI puts the `example` of a parameter into its form, and a request with every filter and condition at once finds
+    nothing, or is refused.
+    """
+    return {"examples": [example]}
+
+
 def _parameter(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": description,
-        "schema": {"type": "string", **schema},
-        "example": example,
+        "schema": {"type": "string", **schema, **left_out(example)},
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controllers.openapi.headers import left_out
 from schemas.base import ListQuery
 from schemas.query_types import names_schema
 
@@ -12,7 +13,7 @@ def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mappin
     column = f"-?({'|'.join(sortable)})"
     sort = {"type": "string", "pattern": f"^({column}(,{column}){{0,9}})?$"}
     parameters = _parameters(query, row)
-    parameters["sort"] |= {"schema": sort, "example": f"-{sortable[-1]},id_key"}
+    parameters["sort"]["schema"] = sort | left_out(f"-{sortable[-1]},id_key")
     return list(parameters.values())
 
 
@@ -37,8 +38,7 @@ def _parameter(name: str, property_: dict[str, Any], value: Any) -> dict[str, An
         "in": "query",
         "required": False,
         "description": schema.pop("description", "Only rows with this value"),
-        "schema": schema,
-        "example": example,
+        "schema": schema | left_out(example),
     }
     # Several values may be repeated parameters or separated by commas; filters are documented as the first, names as the
     # second.

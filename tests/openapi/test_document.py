@@ -126,8 +126,9 @@ def test_lists_document_their_paging_and_filters(document: dict[str, Any], resou
     parameters = {parameter["name"]: parameter for parameter in document["paths"][f"/{resource}"]["get"]["parameters"]}
     paging = {"skip", "limit", "after", "sort", "fields", "id_key"}
     assert set(parameters) == {*paging, "If-None-Match", *FILTERS[resource].split()}
-    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
+    bounds = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+    assert parameters["limit"]["schema"] == bounds | {"examples": [20]}
+    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0, "examples": [0]}
 
 
 def test_every_parameter_has_a_description_and_an_example_that_is_valid(
@@ -136,8 +137,9 @@ def test_every_parameter_has_a_description_and_an_example_that_is_valid(
     for method, path, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], (method, path, parameter["name"])
-            examples = [example["value"] for example in parameter.get("examples", {}).values()]
-            for example in examples or [parameter["example"]]:
+            prefilled = [example["value"] for example in parameter.get("examples", {}).values()]
+            assert bool(prefilled) == parameter["required"], (method, path, parameter["name"])
+            for example in prefilled or parameter["schema"]["examples"]:
                 documented.validator(parameter["schema"]).validate(example)
 
 

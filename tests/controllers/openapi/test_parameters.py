@@ -36,15 +36,17 @@ def test_each_has_a_description_and_an_example_and_may_be_left_out(parameters: d
         assert parameter["in"] == "query"
         assert not parameter["required"]
         assert parameter["description"]
-        assert "example" in parameter
-    assert parameters["id_key"]["example"] == [7]
-    assert parameters["name"]["example"] == "Lamp"
+        # Not beside the schema, from where Swagger UI would put it into its form.
+        assert parameter["schema"]["examples"]
+        assert "example" not in parameter
+    assert parameters["id_key"]["schema"]["examples"] == [[7]]
+    assert parameters["name"]["schema"]["examples"] == ["Lamp"]
     assert parameters["date_from"]["description"] == "Not before"
     assert parameters["name"]["description"] == "Only rows with this text, in whatever case and Unicode form"
 
 
 def test_numbers_have_their_kind_and_bounds(parameters: dict[str, Any]) -> None:
-    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0}
+    assert parameters["skip"]["schema"] == {"type": "integer", "minimum": 0, "default": 0, "examples": [0]}
     assert parameters["after"]["schema"]["format"] == "int64"
     assert parameters["min_size"]["schema"]["type"] == "number"
     assert parameters["min_size"]["schema"]["format"] == "decimal"
