@@ -53,67 +53,61 @@ class AuthController:
         self._cookie = RefreshCookie(prefix)
 
     def routes(self) -> list[APIRoute]:
-        return [
-            *self._long_and_short(self._path, ""),
-            *self._long_and_short(self._prefix, "_short_form"),
-            *self._long(),
-        ]
+        forms = ((self._path, ""), (self._prefix, "_short_form"))
+        return [*(route for form in forms for route in self._long_and_short(*form)), *self._long()]
 
     def _long_and_short(self, path: str, suffix: str) -> Sequence[APIRoute]:
+        return [self._login(path, suffix), *self._profile(path, suffix), self._validation(path, suffix)]
+
+    def _login(self, path: str, suffix: str) -> APIRoute:
+        return account_route(
+            "POST",
+            f"{path}/login",
+            self.login,
+            f"login{suffix}",
+            "Log in with a name or an e-mail address, and a password",
+            policy=OPEN,
+            body=Login,
+            body_example={"username": "ada", "password": PASSWORD},
+            response_schema=TokenPairRead,
+            example=TOKEN_PAIR,
+            refusals=refusals_of(LoginService.login),
+            headers=["Set-Cookie"],
+            takes_form=True,
+            parameters=[USER_AGENT],
+        )
+
+    def _profile(self, path: str, suffix: str) -> Sequence[APIRoute]:
+        shown: Any = {"policy": SIGNED_IN, "response_schema": MeRead, "example": ME}
         return [
-            account_route(
-                "POST",
-                f"{path}/login",
-                self.login,
-                f"login{suffix}",
-                "Log in with a name or an e-mail address, and a password",
-                policy=OPEN,
-                body=Login,
-                body_example={"username": "ada", "password": PASSWORD},
-                response_schema=TokenPairRead,
-                example=TOKEN_PAIR,
-                refusals=refusals_of(LoginService.login),
-                headers=["Set-Cookie"],
-                takes_form=True,
-                parameters=[USER_AGENT],
-            ),
-            account_route(
-                "GET",
-                f"{path}/me",
-                self.me,
-                f"get_me{suffix}",
-                "Get the own profile",
-                policy=SIGNED_IN,
-                response_schema=MeRead,
-                example=ME,
-            ),
+            account_route("GET", f"{path}/me", self.me, f"get_me{suffix}", "Get the own profile", **shown),
             account_route(
                 "PATCH",
                 f"{path}/me",
                 self.change_me,
                 f"patch_me{suffix}",
                 "Change the own profile",
-                policy=SIGNED_IN,
+                **shown,
                 body=MeUpdate,
                 body_example={"full_name": "Ada Lovelace"},
-                response_schema=MeRead,
-                example=ME,
                 refusals=refusals_of(ProfileService.change),
                 headers=["ETag"],
             ),
-            account_route(
-                "POST",
-                f"{path}/validate-token",
-                self.validate_token,
-                f"validate_token{suffix}",
-                "Whether an access token is valid, and whose it is",
-                policy=OPEN,
-                body=TokenBody,
-                body_example={"token": ACCESS_TOKEN},
-                response_schema=TokenState,
-                example=TOKEN_STATE,
-            ),
         ]
+
+    def _validation(self, path: str, suffix: str) -> APIRoute:
+        return account_route(
+            "POST",
+            f"{path}/validate-token",
+            self.validate_token,
+            f"validate_token{suffix}",
+            "Whether an access token is valid, and whose it is",
+            policy=OPEN,
+            body=TokenBody,
+            body_example={"token": ACCESS_TOKEN},
+            response_schema=TokenState,
+            example=TOKEN_STATE,
+        )
 
     def _long(self) -> Sequence[APIRoute]:
         return [

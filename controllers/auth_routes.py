@@ -12,7 +12,7 @@ from controllers.openapi.headers import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_O
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import FORM, JSON
 from middleware.request_context import forbid_storing
-from schemas.base import ListQuery
+from schemas.base import Body, ListQuery
 from security.policy import Policy
 from services.errors import ShopError
 
@@ -48,7 +48,7 @@ def account_route(
     *,
     policy: Policy,
     status: int = 200,
-    body: Any = None,
+    body: type[Body] | None = None,
     body_example: Any = None,
     response_schema: Any = None,
     example: Any = None,
@@ -72,12 +72,7 @@ def account_route(
         conditions = {"GET": [IF_NONE_MATCH], "PATCH": [IF_MATCH, IF_NONE_MATCH_OF_CHANGE]}
         extra: dict[str, Any] = {"parameters": [*parameters, *conditions.get(method, ())]}
         if body is not None:
-            content: dict[str, Any] = {JSON: {"example": body_example}}
-            if takes_form:
-                # A schema of its own: generators of clients choose the media type by the type of the body.
-                schema = {**body.model_json_schema(), "title": f"{body.__name__}Form"}
-                content[FORM] = {"schema": schema, "example": body_example}
-            extra["requestBody"] = {"content": content}
+            extra["requestBody"] = {"content": _contents(body, body_example, takes_form=takes_form)}
         return {"responses": {**responses, **(others or {})}, "openapi_extra": extra}
 
     return (FormRoute if takes_form else AccountRoute)(
@@ -94,3 +89,13 @@ def account_route(
         summary=summary,
         status_code=status,
     )
+
+
+def _contents(body: type[Body], example: Any, *, takes_form: bool) -> dict[str, Any]:
+    """What a request may hold, by its media type."""
+    contents: dict[str, Any] = {JSON: {"example": example}}
+    if takes_form:
+        # A schema of its own: generators of clients choose the media type by the type of the body.
+        schema = {**body.model_json_schema(), "title": f"{body.__name__}Form"}
+        contents[FORM] = {"schema": schema, "example": example}
+    return contents

@@ -1,8 +1,6 @@
 """Cache-aside: responses kept in Redis until they expire or a write invalidates them.
 
-People at a prompt have `get`, `set`, `get_or_set`, `delete` and `delete_pattern`, on JSON values.
-
-The services have `get_or_load` and `invalidate`. Cache tags decide whether a response is fresh
+The services have `get_or_load` and `invalidate`, people at a prompt what `services.json_cache` has. Cache tags decide whether a response is fresh
 (`infrastructure.cache.tags`). The worker keeps a copy of each response that it sent, and only the tag values and the stamp
 are fetched the next time: the copy is used while Redis still holds the same response, and it is fresh. No client gets a
 stale response after a write:
@@ -16,26 +14,20 @@ stale response after a write:
 Nor does a client get what others have written into Redis: responses are sealed (`infrastructure.cache.seal`).
 """
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
-
-import orjson
 
 from infrastructure.cache.batcher import SharedFuture
 from infrastructure.cache.connection import Argument
 from infrastructure.cache.entries import Entry
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
-from infrastructure.cache.keys import build_key
 from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.publisher import Publisher
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.stored_response import StoredResponse, deciding_tags, decoded, encoded
 from infrastructure.cache.tags import (
     SEALED_TAG_VALUES,
@@ -49,10 +41,9 @@ from infrastructure.cache.tags import (
     rows_tag,
     tag_key,
 )
+from services.json_cache import JsonCache
 
 log = logging.getLogger("shop.cache")
-
-_SCAN_COUNT = 500
 
 # The bytes of a worker's copies of responses; those of one beside its body, its compressed forms and its texts; and how
 # often the texts are there, as headers and as lines of each form.
@@ -82,7 +73,7 @@ return 1
 """)
 
 
-class CacheService:
+class CacheService(JsonCache):
     """The cache of one worker. `default_ttl` is in seconds; `secret` is that of all workers that share the cache."""
 
     def __init__(
@@ -93,13 +84,11 @@ class CacheService:
         epoch: CacheEpoch | None = None,
         announce: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._gateway = gateway
+        super().__init__(gateway, default_ttl)
         self._seal = Seal(secret)
         self._tags = CacheTags(gateway, self._seal)
         self._publisher = Publisher(gateway, self._seal, epoch, announce)
-        self._default_ttl = default_ttl
         self._copies: LruCache[str, StoredResponse] = LruCache(_COPIES_BYTES)
-        self._loads = SingleFlight()
         self.hits = 0
         self.misses = 0
 
@@ -115,8 +104,6 @@ class CacheService:
         """Wait for the loads under way, and tell Redis what it does not know yet if it can be reached."""
         await self._loads.wait()
         await self._publisher.close()
-
-    # What the services use.
 
     def check(self, *entries: Entry) -> SharedFuture[TagValues] | None:
         """Begin to fetch what decides whether the responses of `entries` are fresh, if this worker has copies of all.
@@ -202,66 +189,6 @@ class CacheService:
         """Make every response stale, because of what each worker learns by itself. It never fails."""
         await self._publisher.publish_everything()
 
-    # What people at a prompt use.
-
-    build_key = staticmethod(build_key)
-
-    async def get(self, key: str) -> Any:
-        """The JSON value under `key`; None when there is none, or something that is not JSON."""
-        found, value = await self._value(key)
-        return value if found else None
-
-    async def set(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Keep `value`, which must be JSON, for `ttl` seconds. False when Redis is away."""
-        try:
-            await self._gateway.call("SET", self._gateway.key(key), orjson.dumps(value), "PX", self._milliseconds(ttl))
-        except RedisUnavailable:
-            return False
-        return True
-
-    async def get_or_set(self, key: str, loader: Callable[[], Any], ttl: float | None = None) -> Any:
-        """The value under `key`, else what `loader` returns or resolves to, which is then kept."""
-        found, value = await self._value(key)
-        if found:
-            return value
-
-        async def load_and_set() -> Any:
-            loaded = loader()
-            value = await loaded if inspect.isawaitable(loaded) else loaded
-            await self.set(key, value, ttl)
-            return value
-
-        return await self._loads.result(key, load_and_set)
-
-    async def delete(self, *keys: str) -> int:
-        """Delete `keys`; how many there were, 0 when Redis is away."""
-        if not keys:
-            return 0
-        try:
-            return int(await self._gateway.call("UNLINK", *map(self._gateway.key, keys)))
-        except RedisUnavailable:
-            return 0
-
-    async def delete_pattern(self, pattern: str) -> int:
-        """Delete the keys that match the glob `pattern`, a few at a time; how many were deleted."""
-        deleted, cursor, matching = 0, b"0", self._gateway.key(pattern)
-        while True:
-            try:
-                cursor, keys = await self._gateway.call("SCAN", cursor, "MATCH", matching, "COUNT", _SCAN_COUNT)
-                if keys:
-                    deleted += await self._gateway.call("UNLINK", *keys)
-            except RedisUnavailable:
-                return deleted
-            if cursor == b"0":
-                return deleted
-
-    async def _value(self, key: str) -> tuple[bool, Any]:
-        try:
-            (stored,) = await self._gateway.call("MGET", self._gateway.key(key))
-            return stored is not None, orjson.loads(stored or b"null")
-        except (RedisUnavailable, orjson.JSONDecodeError):
-            return False, None
-
     # Parts of `get_or_load`.
 
     def _note_hit(self, entry: Entry) -> None:
@@ -316,6 +243,3 @@ class CacheService:
         copy = self._copies.get(entry.key)
         if copy is not None:
             self._keep_copy(entry, copy)
-
-    def _milliseconds(self, ttl: float | None) -> int:
-        return max(1, int((self._default_ttl if ttl is None else ttl) * 1000))
