@@ -20,6 +20,7 @@ from infrastructure.server.header_lines import header_lines
 from infrastructure.server.problem_response import problem_bytes
 from infrastructure.server.request_heads import RequestHeads
 from infrastructure.server.uvicorn_internals import Cycle, UvicornConnection
+from infrastructure.server.whole_response import WholeResponse
 
 _TOO_SLOW = "shop.too_slow"
 
@@ -64,7 +65,7 @@ class ShopProtocol(UvicornConnection):
             self.heads.learn(data, self.scope)
 
     def serve(self, cycle: Cycle, app: Any) -> None:
-        called: Any = CloseDelimited(app, cycle) if cycle.scope["http_version"] == "1.0" else app
+        called: Any = (CloseDelimited if cycle.scope["http_version"] == "1.0" else WholeResponse)(app, cycle)
         fall_through = partial(self.call, cycle, called)
         # What answers for a server that is too busy has none.
         handle_early: EarlyHandler | None = getattr(app, "handle_early", None)

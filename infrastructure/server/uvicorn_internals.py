@@ -265,6 +265,7 @@ def respond(cycle: Cycle, status: int, headers: Iterable[bytes], body: bytes) ->
     if cycle.disconnected or cycle.flow.write_paused:
         return False
     cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
     close = b"" if cycle.keep_alive else b"connection: close\r\n"
     date = _default_lines(cycle.default_headers)
     cycle.transport.write(b"".join((STATUS_LINE[status], date, *headers, close, b"\r\n", body)))

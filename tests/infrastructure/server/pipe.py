@@ -19,12 +19,14 @@ class Pipe(asyncio.Transport):
     def __init__(self, client: str = "203.0.113.9") -> None:
         super().__init__({"peername": (client, 4711), "sockname": ("127.0.0.1", 80)})
         self.written = bytearray()
+        self.writes = 0
         self.closing = self.aborted = False
         # What the client has not taken yet.
         self.unsent = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+        self.writes += 1
 
     def close(self) -> None:
         self.closing = True
