@@ -1,13 +1,11 @@
 """Assembly of the application: resources, routes, and the middleware around them."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from application.resources import AppResources
@@ -32,6 +30,7 @@ from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
 from controllers.review import ReviewController
 from controllers.site_root import add_site_root
+from controllers.static_routes import StaticRoutes
 from controllers.user import UserController
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
@@ -41,7 +40,7 @@ from middleware.callers import Callers
 from middleware.compression import Compression
 from middleware.cors import VARY_WITHOUT_ORIGIN, Cors
 from middleware.edge import Edge
-from middleware.errors import UnexpectedErrors, install_error_handlers
+from middleware.errors import ErrorResponses
 from middleware.fast_path import FastPath
 from middleware.http_rules import HttpRules
 from middleware.rate_limit import RateLimit
@@ -111,7 +110,6 @@ def assemble(settings: Settings) -> FastAPI:
     # The documentation, and the root of the site.
     guard_unguarded(app.router.routes[documented:], OPEN)
     require_policies(app.router.routes)
-    install_error_handlers(app)
     _add_middleware(app, resources)
     return app
 
@@ -156,12 +154,21 @@ class Shop(FastAPI):
     count_closed: Callable[[Closed], None]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers that turn errors into responses, and that FastAPI's routes need.
+        """The layers that turn errors into responses and find the route.
 
-        FastAPI's other layers render unexpected errors in another shape, or serve tracing and a body limit not used here.
+        FastAPI's other layers render errors in another shape, or serve tracing and a body limit not used here.
         """
-        routes = AsyncExitStackMiddleware(self.router)
-        return UnexpectedErrors(ExceptionMiddleware(routes, handlers=dict(self.exception_handlers)))
+        return ErrorResponses(StaticRoutes(AsyncExitStackMiddleware(self.router), self.router.routes))
+
+    async def call_routes(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the middleware is around. A request goes past FastAPI's look at its telemetry, which is off."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.layers(scope, receive, send)
@@ -176,7 +183,7 @@ def _add_middleware(shop: Shop, resources: AppResources) -> None:
         is_bulk = path.rstrip("/").endswith(("/bulk", "/bulk_delete"))
         return max(BULK_BYTES, settings.max_body_bytes) if is_bulk else settings.max_body_bytes
 
-    app: ASGIApp = BodyLimit(partial(FastAPI.__call__, shop), limit_of=limit_of)
+    app: ASGIApp = BodyLimit(shop.call_routes, limit_of=limit_of)
     app = SameOrigin(app, allowed=settings.cors_origins, trusted=settings.trusted_proxies)
     app = HttpRules(app)
     limit = _rate_limit(resources)

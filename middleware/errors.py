@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -69,8 +68,8 @@ def unexpected(error: Exception, scope: Scope) -> Response:
     return problem(scope, 500, "Internal server error", extra={"error_id": error_id})
 
 
-class UnexpectedErrors:
-    """Answers 500 for every error that the layers within did not handle."""
+class ErrorResponses:
+    """Answers every error that `app` raises."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -83,56 +82,49 @@ class UnexpectedErrors:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            started = True
             await send(message)
 
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
-            response = unexpected(error, scope)
             if started:
+                unexpected(error, scope)
                 raise
-            await response(scope, receive, send)
+            await response_to(error, scope)(scope, receive, send)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Add the handlers of all errors to `app`."""
-
-    async def on_shop_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ShopError)
-        return refusal_of(error, request.scope)
-
-    async def on_malformed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return malformed(request.scope, error.errors())
-
-    async def on_broken_off(request: Request, error: Exception) -> Response:
-        # No client reads this response; its status in logs and metrics shows that the shop did not fail.
-        return problem(request.scope, 400, "The request ended before its body did")
-
-    async def on_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 405:
-            methods = _allowed_methods(request)
-            allowed = {"Allow": ", ".join(methods)}
-            if request.method == "OPTIONS":
-                patch = {"Accept-Patch": ACCEPT_PATCH} if "PATCH" in methods else {}
-                return Response(status_code=204, headers=allowed | patch)
-            return problem(request.scope, 405, error.detail, headers=allowed)
-        return problem(request.scope, error.status_code, error.detail, headers=error.headers)
-
-    app.add_exception_handler(ShopError, on_shop_error)
-    app.add_exception_handler(RequestValidationError, on_malformed)
-    app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(ClientDisconnect, on_broken_off)
+def response_to(error: Exception, scope: Scope) -> Response:
+    """The response for any error."""
+    match error:
+        case ShopError():
+            return refusal_of(error, scope)
+        case RequestValidationError():
+            return malformed(scope, error.errors())
+        case HTTPException(status_code=405):
+            return _not_allowed(error, scope)
+        case HTTPException():
+            return problem(scope, error.status_code, error.detail, headers=error.headers)
+        case ClientDisconnect():
+            # No client reads this response; its status in logs and metrics shows that the shop did not fail.
+            return problem(scope, 400, "The request ended before its body did")
+    return unexpected(error, scope)
 
 
-def _allowed_methods(request: Request) -> list[str]:
+def _not_allowed(error: HTTPException, scope: Scope) -> Response:
+    methods = _allowed_methods(scope)
+    allowed = {"Allow": ", ".join(methods)}
+    if scope["method"] == "OPTIONS":
+        patch = {"Accept-Patch": ACCEPT_PATCH} if "PATCH" in methods else {}
+        return Response(status_code=204, headers=allowed | patch)
+    return problem(scope, 405, error.detail, headers=allowed)
+
+
+def _allowed_methods(scope: Scope) -> list[str]:
     """The methods of all routes with the request's path; the router only finds the first such route."""
-    path = request.scope["path"]
     allowed = {"OPTIONS"}
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.path_regex.match(path):
+    for route in scope["app"].routes:
+        if isinstance(route, Route) and route.path_regex.match(scope["path"]):
             allowed |= route.methods or set()
     if "GET" in allowed:
         allowed.add("HEAD")

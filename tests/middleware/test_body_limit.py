@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from middleware.body_limit import BodyLimit
-from middleware.errors import install_error_handlers
 from tests.middleware.asgi import Echo, call, scope_of, served
 
 pytestmark = pytest.mark.anyio
@@ -163,7 +162,6 @@ def fastapi_app() -> FastAPI:
     def create(thing: Thing) -> Thing:
         return thing
 
-    install_error_handlers(app)
     return app
 
 
