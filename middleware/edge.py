@@ -6,7 +6,6 @@ one call serves all requests of that turn.
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +49,13 @@ class EdgeState:
     cached: RenderedResponse | None = None
     response: Response | None = None
 
-    def futures(self) -> Iterator[SharedFuture[Any]]:
-        """What the decision waits for."""
-        if self.current is not None:
-            yield self.current
-        if self.count is not None:
-            yield self.count.usages
-        if self.caller is not None and self.caller.current is not None:
-            yield self.caller.current
+    def futures(self) -> tuple[SharedFuture[Any] | None, ...]:
+        """What the decision waits for; None stands for nothing."""
+        return (
+            self.current,
+            None if self.count is None else self.count.usages,
+            None if self.caller is None else self.caller.current,
+        )
 
     @property
     def cache_control(self) -> bytes:

@@ -32,6 +32,8 @@ class Principal:
     client_id: int | None = None
     session_id: int | None = None
     is_email_verified: bool = False
+    # Whether the caller has proven who they are.
+    has_credentials: bool = field(init=False)
     # The caller in the audit trail, such as user:7; None for callers who are not known.
     actor: str | None = field(init=False)
     # All that responses to a GET depend on: callers with the same audience get the same responses.
@@ -39,6 +41,7 @@ class Principal:
 
     def __post_init__(self) -> None:
         # Made once, because every request asks for them.
+        object.__setattr__(self, "has_credentials", self.id is not None)
         object.__setattr__(self, "actor", f"{self.kind}:{self.id}" if self.has_credentials else None)
         object.__setattr__(self, "audience", self._audience())
 
@@ -46,11 +49,6 @@ class Principal:
     def is_customer(self) -> bool:
         """Whether the caller is a customer, who sees what is theirs and nothing else."""
         return self.role is Role.CUSTOMER
-
-    @property
-    def has_credentials(self) -> bool:
-        """Whether the caller has proven who they are."""
-        return self.id is not None
 
     @property
     def sees_inactive(self) -> bool:

@@ -18,9 +18,9 @@ class SharedFuture(asyncio.Future[A]):
         return False
 
 
-async def settled(futures: Iterable[SharedFuture[Any]]) -> None:
-    """Return when all of them are done, with a result or an error."""
-    awaited = {future for future in futures if not future.done()}
+async def settled(futures: Iterable[SharedFuture[Any] | None]) -> None:
+    """Return when all of them are done, with a result or an error. None stands for nothing to wait for."""
+    awaited = {future for future in futures if future is not None and not future.done()}
     if awaited:
         await asyncio.wait(awaited)
 
