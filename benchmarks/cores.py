@@ -46,3 +46,10 @@ def resident_megabytes(process: int) -> float:
     """The resident memory of the process (RSS), in units of 2**20 bytes."""
     pages = int((_PROC / str(process) / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+def proportional_megabytes(process: int) -> float:
+    """The memory of the process with its share of the pages that others have too (PSS), in units of 2**20 bytes."""
+    lines = (_PROC / str(process) / "smaps_rollup").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith("Pss:"))
+    return int(kilobytes) / 1024
