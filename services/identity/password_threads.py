@@ -1,6 +1,8 @@
-"""Password threads: a few threads that do nothing but hash passwords, so that a storm of logins does not slow the shop.
+"""Password threads: two threads that do nothing but hash passwords, so that a storm of logins does not slow the shop.
 
-Few hashes wait for a thread, because each takes some 30 ms; what comes beyond is refused at once.
+Few hashes wait for a thread, because each takes some 30 ms; what comes beyond is refused at once. The first thread runs
+when nobody else wants its core, and so keeps no request waiting. On a machine that is always busy that may be never: a
+hash that has not been made for a while is left to the second thread, which has its share of the time, if a small one.
 """
 
 import asyncio
@@ -17,9 +19,12 @@ from services.errors import Unavailable
 
 T = TypeVar("T")
 
-THREADS, MOST_WAITING = 2, 8
+# Those under way together with those that wait.
+MOST_AT_ONCE = 10
 _RETRY_SECONDS = 2
-# The scheduler prefers the threads that answer requests.
+# Longer than all hashes of a full queue take, where cores are free now and then.
+_PATIENCE_SECONDS = 0.5
+# Of the second thread: the scheduler prefers the threads that answer requests.
 _NICENESS = 10
 
 
@@ -28,8 +33,9 @@ class PasswordThreads:
 
     def __init__(self) -> None:
         self._passwords = Passwords()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords", initializer=_give_way)
-        self._under_way = 0
+        self._spare_time = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=_take_spare_time)
+        self._share = ThreadPoolExecutor(1, thread_name_prefix="passwords-late", initializer=_give_way)
+        self._under_way: set[asyncio.Task[object]] = set()
 
     async def hashed(self, password: str) -> str:
         """What is stored of the password."""
@@ -45,26 +51,33 @@ class PasswordThreads:
 
     def close(self) -> None:
         """End the threads, after the hashes that they are at."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._spare_time, self._share):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, work: Callable[..., T], *arguments: str | None) -> T:
-        if self._under_way >= THREADS + MOST_WAITING:
+        if len(self._under_way) >= MOST_AT_ONCE:
             raise Unavailable("Too many passwords are being checked, try again later", _RETRY_SECONDS)
-        self._under_way += 1
-        future = self._pool.submit(work, *arguments)
         # Counted until it is done: a client that goes takes no hash out of a thread.
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: _in_loop(loop, self._done))
-        return await asyncio.wrap_future(future)
+        task = asyncio.create_task(self._result(work, *arguments))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
-    def _done(self) -> None:
-        self._under_way -= 1
+    async def _result(self, work: Callable[..., T], *arguments: str | None) -> T:
+        result = asyncio.wrap_future(self._spare_time.submit(work, *arguments))
+        await asyncio.wait({result}, timeout=_PATIENCE_SECONDS)
+        if result.done():
+            return result.result()
+        # Not begun any more, if it was not.
+        result.cancel()
+        return await asyncio.wrap_future(self._share.submit(work, *arguments))
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    # The loop may have ended meanwhile.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(work)
+def _take_spare_time() -> None:
+    _give_way()
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
 
 
 def _give_way() -> None:
