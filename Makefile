@@ -17,8 +17,11 @@ BESIDE := servers or chaos or timed
 # One more than there are cores: a third of their time, tests wait for timeouts, disks and processes.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
+# What `make check` runs; the longest first, because two run at a time.
+CHECKS := check-types check-style check-imports
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo verify export import test test-faults check format lint clean
+.PHONY: help run demo verify export import test test-faults test-bytecode check $(CHECKS) format lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -38,18 +41,33 @@ export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=produc
 import: $(VENV)/installed ## Store the rows of a CSV file: make import ENTITY=products FILE=products.csv
 	@$(PYTHON) -m scripts.import_csv $(ENTITY) $(FILE) $(OPTIONS)
 
-test: check ## Check, then run the tests, with coverage
+# Beside the checks, which take one core each for half a minute, the test files are compiled that every process reads.
+test: $(VENV)/installed-dev ## Check, then run the tests, with coverage
+	@$(MAKE) --no-print-directory -j 2 $(CHECKS) test-bytecode
 	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'not ($(BESIDE))' --cov --cov-report=term --cov-fail-under=90
 
 test-faults: $(VENV)/installed-dev ## Run the rest of them: servers of the distribution, minutes of faults, bounds of time
 	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m '($(BESIDE)) and not timed'
 	$(PYTHON) -m pytest -n 0 -m timed
 
+# The tests start Python some hundred times; a shell that wants no bytecode written would make each of them slower.
+test test-faults test-bytecode: export PYTHONDONTWRITEBYTECODE :=
+
+test-bytecode:
+	@$(PYTHON) -m pytest --collect-only -q >/dev/null 2>&1 || true
+
 check: $(VENV)/installed-dev ## Lint, formatting, types, and the direction of imports
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
+	@$(MAKE) --no-print-directory -j 2 $(CHECKS)
+
+check-types:
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy $(PROGRAMS)
+
+check-style:
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+check-imports:
 	PYTHONPATH=. $(VENV)/bin/lint-imports
 
 lint: $(VENV)/installed-dev ## Lint only

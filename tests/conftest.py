@@ -22,7 +22,7 @@ from infrastructure.embedded.servers import ServerUrls, running_servers
 from tests import started_client
 from tests.bounds import in_both_runs
 from tests.shop import environment_of, shop_in_thread, shop_processes
-from tests.tracing import tracing_of_children, untraced
+from tests.tracing import nothing_traced, tracing_of_children, untraced
 
 # The settings of the developer's shell must not reach the tests, least of all the address of a real database.
 for _variable in Settings.model_fields:
@@ -39,6 +39,8 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Folders of tests that only talk to a shop, which runs in other threads or processes.
 _OUTSIDE = {"benchmarks", "contract", "faults", "openapi", "race", "scripts"}
+# Folders whose tests have servers, databases and shops of their own, and take long.
+_UNTRACED = {"alembic_migrations", "benchmarks", "faults", "race", "servers"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -49,6 +51,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     in_both_runs(metafunc)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave out of the tracing what only takes longer by it: `tracing.py` says what."""
+    if item.path.parent.name not in _UNTRACED:
+        return (yield)
+    with nothing_traced():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,11 @@
 """What coverage traces. Tracing doubles what Python code costs, so it is kept to the threads that run the shop.
 
 Only this process is traced, not those that tests start: a shop in a thread runs the same code as a worker process.
+Nor are tests traced that run for long through what quicker ones have run through: floods, faults, migrations.
 """
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,18 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         sys.settrace(tracer)
+
+
+@contextmanager
+def nothing_traced() -> Iterator[None]:
+    """Within it, neither this thread is traced nor those that it starts."""
+    of_threads = threading.gettrace()
+    threading.settrace(None)
+    try:
+        with untraced():
+            yield
+    finally:
+        threading.settrace(of_threads)
 
 
 def tracing_of_children() -> dict[str, str]:

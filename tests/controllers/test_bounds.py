@@ -47,6 +47,7 @@ from repositories.query.lists import page_statement, size_statement
 from schemas.field_types import _is_domain
 from schemas.product import ProductRead
 from tests.middleware.asgi import scope_of
+from tests.tracing import untraced
 
 pytestmark = pytest.mark.unit
 
@@ -98,7 +99,8 @@ def growth() -> Iterator[Callable[[], int]]:
             gc.collect()
             return tracemalloc.get_traced_memory()[0] - before
 
-        yield grown
+        with untraced():
+            yield grown
     finally:
         tracemalloc.stop()
 

@@ -15,7 +15,7 @@ from tests.race.goods import Goods, unique
 
 pytestmark = pytest.mark.integration
 
-_REQUESTS = 60
+_REQUESTS = 40
 # On a busy machine a request may wait for long; that it waits at all is what is tested.
 PATIENT = {"DB_POOL_TIMEOUT": "20", "DB_LOCK_TIMEOUT": "20", "DB_STATEMENT_TIMEOUT": "20"}
 

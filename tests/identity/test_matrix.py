@@ -86,7 +86,7 @@ class Connection:
         self._connection.close()
 
 
-@pytest.fixture(scope="module", params=["redis", "no redis"])
+@pytest.fixture(scope="module", params=["redis", pytest.param("no redis", marks=pytest.mark.chaos)])
 def shop(
     request: pytest.FixtureRequest, servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GuardedShop]:

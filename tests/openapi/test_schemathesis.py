@@ -20,7 +20,15 @@ THOROUGH = settings.get_current_profile_name() == "thorough"
 
 
 @pytest.mark.timeout(3000 if THOROUGH else 300)
-def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "phases",
+    [
+        # What the document allows and forbids, drawn at random; the other phases try every limit and every link.
+        pytest.param("fuzzing", id="drawn"),
+        pytest.param("examples,coverage,fuzzing,stateful", id="every phase", marks=pytest.mark.chaos),
+    ],
+)
+def test_answers_are_as_documented(own_shop: str, tmp_path: Path, phases: str) -> None:
     with httpx.Client(base_url=own_shop) as http:
         # So that the low keys that are asked for exist: five rows of every kind.
         for builder in (an_order_detail, an_address, a_review):
@@ -36,6 +44,7 @@ def test_answers_are_as_documented(own_shop: str, tmp_path: Path) -> None:
             CONFIGURATION,
             "--no-color",
             "run",
+            f"--phases={phases}",
             *(["--max-examples", "100"] if THOROUGH else []),
             f"{own_shop}/openapi.json",
         ],
