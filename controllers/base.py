@@ -183,8 +183,8 @@ class BaseController(EntityRoutes):
         def rows(found: Sequence[Any]) -> RenderedResponse:
             return rendered_rows([dict(zip(self.fields, row, strict=True)) for row in found], query)
 
-        def size(found: tuple[int, bool]) -> RenderedResponse:
-            return rendered_size(*found)
+        def size(found: Any) -> RenderedResponse:
+            return rendered_size(found.size.total, found.size.estimated, found.snapshot)
 
         resource, caching = self.service.resource, self.service.caching
         ttl = None if caching is None else caching.ttl

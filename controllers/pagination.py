@@ -46,12 +46,12 @@ def rendered_rows(content: list[dict[str, Any]], query: ListQuery) -> RenderedRe
     return RenderedResponse(body, digest(body), complete_to=content[-1]["id_key"] if is_full else None)
 
 
-def rendered_size(total: int, estimated: bool) -> RenderedResponse:
-    """The total count of a list, without rows."""
+def rendered_size(total: int, estimated: bool, snapshot: str | None = None) -> RenderedResponse:
+    """The total count of a list, without rows. `snapshot` is that of an exact count of all rows, which may grow."""
     headers = {"X-Total-Count": str(total)}
     if estimated:
         headers["X-Total-Count-Estimated"] = "true"
-    return RenderedResponse(b"", "", headers)
+    return RenderedResponse(b"", "", headers, snapshot=snapshot)
 
 
 def complete_page(

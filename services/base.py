@@ -18,7 +18,7 @@ from models import Row
 from models.unique_fields import unique_texts
 from repositories.base import BaseRepository
 from repositories.query.bound_query import Query
-from repositories.query.counts import Size
+from repositories.query.counts import SizeAt
 from repositories.query.filters import EVERY_ROW, Visible
 from schemas.base import ListQuery, Page
 from security.principal import EVERYBODY, Principal
@@ -94,7 +94,7 @@ class BaseService(OwnedRows, Generic[M]):
         return cls.repository_type.page_query(query, fields, visible, **fixed)
 
     @classmethod
-    def size_query(cls) -> Query[Size]:
+    def size_query(cls) -> Query[SizeAt]:
         """How many rows there are."""
         return cls.repository_type.size_query()
 
@@ -243,7 +243,8 @@ class BaseService(OwnedRows, Generic[M]):
     def _invalidation_of_new(cls, row: Any | None) -> Invalidation:
         invalidation = Invalidation()
         if cls.caching is not None:
-            invalidation.row_added(cls.resource, None if row is None else row.id_key)
+            row_id, transaction = (None, None) if row is None else (row.id_key, row.added_by)
+            invalidation.row_added(cls.resource, row_id, transaction)
         return invalidation
 
     @classmethod

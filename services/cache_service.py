@@ -28,7 +28,7 @@ from infrastructure.cache.lru_cache import LruCache
 from infrastructure.cache.publisher import Publisher
 from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.stored_response import StoredResponse, deciding_tags, decoded, encoded
+from infrastructure.cache.stored_response import StoredResponse, deciding_values, decoded, encoded
 from infrastructure.cache.tags import (
     SEALED_TAG_VALUES,
     STAMP_BYTES,
@@ -50,13 +50,16 @@ log = logging.getLogger("shop.cache")
 _COPIES_BYTES = 16 * 1024 * 1024
 _RESPONSE_BYTES, _TEXT_COPIES = 1500, 10
 
+# A plus behind the value of a tag stands for whatever has been logged since: a count grows by it.
 # A page that new rows do not change moves the frontier, which is behind the value of the tag of the rows (the last key).
 _STORE_IF_CURRENT = Script(f"""{SEALED_TAG_VALUES}
 local complete_to = ARGV[4]
 for i = 5, #ARGV do
     local key = KEYS[i - 3]
     local current = redis.call('MGET', key)[1]
-    if not frontier_of(key, current) or string.sub(current, 1, {TAG_VALUE_BYTES}) ~= ARGV[i] then return 0 end
+    if not note_of(key, current) then return 0 end
+    local value = string.sub(current, 1, {TAG_VALUE_BYTES})
+    if seen(current) ~= ARGV[i] and value .. '+' ~= ARGV[i] then return 0 end
 end
 if complete_to ~= '' then
     local key = KEYS[#KEYS]
@@ -142,7 +145,7 @@ class CacheService(JsonCache):
         if copy is None or not copy.is_fresh(entry, current):
             return None
         self._note_hit(entry)
-        return copy.response
+        return copy.response_now(current)
 
     async def get_or_load(
         self,
@@ -214,17 +217,18 @@ class CacheService(JsonCache):
             return tag_values, None
         if copy is not known:
             self._keep_copy(entry, copy)
-        return tag_values, copy.response
+        return tag_values, copy.response_now(tag_values)
 
     async def _store(self, entry: Entry, tag_values: CurrentTagValues, response: RenderedResponse) -> None:
-        deciding = {key: tag_values[key] for key in deciding_tags(entry, response.complete_to)}
+        deciding = deciding_values(entry, response, tag_values)
+        expected = tag_values.values() if response.snapshot is None else [value + b"+" for value in deciding.values()]
         stored = encoded(response, deciding, entry, self._seal)
         keys, complete_to = [entry.key, *tag_values], ""
         if entry.resource is not None and response.complete_to is not None:
             keys.append(tag_key(rows_tag(entry.resource)))
             complete_to = str(response.complete_to)
         ttl = self._milliseconds(entry.ttl)
-        arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *tag_values.values()]
+        arguments: list[Argument] = [self._seal.script_key, stored, ttl, complete_to, *expected]
         try:
             if await self._gateway.run(_STORE_IF_CURRENT, keys, arguments):
                 self._keep_copy(entry, StoredResponse(stored[:STAMP_BYTES], tuple(deciding.items()), response))

@@ -14,7 +14,16 @@ from infrastructure.cache.batcher import Batcher
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable, Script
 from infrastructure.cache.seal import Seal
-from infrastructure.cache.tags import EVERYTHING, SEALED_TAG_VALUES, Invalidation, rows_tag, tag_key
+from infrastructure.cache.tags import (
+    EVERYTHING,
+    SEALED_TAG_VALUES,
+    TAG_VALUE_BYTES,
+    TAG_VALUE_MILLISECONDS,
+    Invalidation,
+    rows_tag,
+    size_tag,
+    tag_key,
+)
 
 log = logging.getLogger("shop.cache")
 
@@ -22,15 +31,26 @@ log = logging.getLogger("shop.cache")
 ANNOUNCE_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
 _TAGS_PER_CALL = 1000
+# Some fifty transactions.
+_LOG_BYTES = 500
 
 # Deleting also works on a server that is out of memory, where setting new values does not.
+# Of each resource with new rows come the keys of two tags, and two arguments. A log that has become long is no longer
+# worth more than to count again.
 _PUBLISH = Script(f"""{SEALED_TAG_VALUES}
 local tags = #KEYS - #ARGV + 1
 for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
-for i = 2, #ARGV do
-    local key = KEYS[tags + i - 1]
-    local frontier = frontier_of(key, redis.call('MGET', key)[1])
-    if not frontier or tonumber(ARGV[i]) <= frontier then redis.call('UNLINK', key) end
+for i = 2, #ARGV, 2 do
+    local rows, size = KEYS[tags + i - 1], KEYS[tags + i]
+    local frontier = frontier_of(rows, redis.call('MGET', rows)[1])
+    if not frontier or tonumber(ARGV[i]) <= frontier then redis.call('UNLINK', rows) end
+    local counted = redis.call('MGET', size)[1]
+    local note, logged = note_of(size, counted), nil
+    if note and ARGV[i + 1] ~= '' and #note < {_LOG_BYTES} then
+        local longer = sealed(size, string.sub(counted, 1, {TAG_VALUE_BYTES}), note .. ',' .. ARGV[i + 1])
+        logged = redis.pcall('SET', size, longer, 'PX', {TAG_VALUE_MILLISECONDS})
+    end
+    if not logged or logged.err then redis.call('UNLINK', size) end
 end
 return 1
 """)
@@ -141,8 +161,11 @@ class Publisher:
         while len(tags) > _TAGS_PER_CALL:
             part, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
             await self._gateway.run(_PUBLISH, part, (self._seal.script_key,))
-        frontiers = [tag_key(rows_tag(resource)) for resource in invalidation.added]
-        await self._gateway.run(_PUBLISH, [*tags, *frontiers], (self._seal.script_key, *invalidation.added.values()))
+        arguments: list[str | int] = [self._seal.script_key]
+        for resource, rows in invalidation.added.items():
+            tags += (tag_key(rows_tag(resource)), tag_key(size_tag(resource)))
+            arguments += (rows.first_key, rows.transaction or "")
+        await self._gateway.run(_PUBLISH, tags, arguments)
 
     async def _announced(self, _: None) -> None:
         try:

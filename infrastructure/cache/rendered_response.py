@@ -57,14 +57,15 @@ class CodedBodies:
 class RenderedResponse:
     """A rendered response: the bytes of its body, its entity tag, and the headers that belong to them.
 
-    `complete_to` is the key of its last row when rows with larger keys cannot change it. Responses with the same body may
-    share its `coded` forms.
+    `complete_to` is the key of its last row when rows with larger keys cannot change it. `snapshot` is PostgreSQL's snapshot
+    of an exact count (`infrastructure.cache.growing_count`). Responses with the same body may share its `coded` forms.
     """
 
     body: bytes
     etag: str
     headers: dict[str, str] = field(default_factory=dict)
     complete_to: int | None = None
+    snapshot: str | None = None
     coded: CodedBodies = field(default_factory=CodedBodies, compare=False, repr=False)
 
     @cached_property

@@ -9,13 +9,18 @@ cannot change it: it is full, and in the order of the keys. The last key of the 
 value of the tag of the rows, as its frontier. A new row invalidates those pages only when its key lies before the
 frontier, which happens when other transactions have overtaken its own.
 
-In Redis, a value is followed by its frontier, a colon and a seal of both (`infrastructure.cache.seal`). One without a
-right seal counts as missing: it is made anew, and what was fresh with it is stale.
+A new row would invalidate the number of all rows, too. So the value of the tag of counts has a log behind it, of the
+transactions that have added a row since. It is part of the value that readers see: what depends on it is stale, except
+for a count, which grows by it (`infrastructure.cache.growing_count`).
+
+In Redis, a value is followed by its frontier, its log, a colon and a seal of all (`infrastructure.cache.seal`). One without
+a right seal counts as missing: it is made anew, and what was fresh with it is stale.
 """
 
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from infrastructure.cache.batcher import Batcher, SharedFuture
 from infrastructure.cache.gateway import RedisGateway, Script
@@ -28,24 +33,36 @@ EVERYTHING = "everything"
 # A value outlives the responses that name it; should it not, they are misses.
 TAG_VALUE_MILLISECONDS = 24 * 3600 * 1000
 
-# So long is a value; what is stored goes on with its frontier.
+# The end of the tags that have a log.
+_SIZE = ":size"
+
+# So long is a value; what is stored goes on with its frontier and its log.
 TAG_VALUE_BYTES = 24
 
 # So much of a stored response is enough to tell it from every other.
 STAMP_BYTES = SEAL_BYTES
 
-# The beginning of scripts that write values, or rely on them. Their first argument is the key of the seal.
+# The beginning of scripts that write values, or rely on them. Their first argument is the key of the seal. A note is the
+# frontier and the log. Readers see no frontier.
 SEALED_TAG_VALUES = f"""
-local function sealed(key, value, frontier)
-    local content = value .. frontier
+local function sealed(key, value, note)
+    local content = value .. note
     return content .. ':' .. string.sub(redis.sha1hex(ARGV[1] .. key .. '\\n' .. content), 1, 16)
 end
-local function frontier_of(key, stored)
+local function note_of(key, stored)
     if not stored then return nil end
     local value = string.sub(stored, 1, {TAG_VALUE_BYTES})
-    local frontier = string.match(string.sub(stored, {TAG_VALUE_BYTES + 1}), '^(%d+):')
-    if frontier and stored == sealed(key, value, frontier) then return tonumber(frontier) end
+    local note = string.match(string.sub(stored, {TAG_VALUE_BYTES + 1}), '^(%d[%d,]*):')
+    if note and stored == sealed(key, value, note) then return note end
     return nil
+end
+local function frontier_of(key, stored)
+    local note = note_of(key, stored)
+    return note and tonumber(string.match(note, '^%d+'))
+end
+local function seen(stored)
+    local log = string.match(string.sub(stored, {TAG_VALUE_BYTES + 1}), '^%d+(,[%d,]*):')
+    return string.sub(stored, 1, {TAG_VALUE_BYTES}) .. (log or '')
 end
 """
 
@@ -53,13 +70,18 @@ end
 # never there: a primary does nothing, and a replica refuses.
 _NEVER_THERE = "none"
 
-# A value of another type is missing to MGET, and to pcall: garbage under a key is an error nowhere.
-_CHECK = Script(f"""
+# A value of another type is missing to MGET, and to pcall: garbage under a key is an error nowhere. A value is compared with
+# one that was right, but there is none to compare a log with: its seal is checked.
+_CHECK = Script(f"""{SEALED_TAG_VALUES}
 redis.call('UNLINK', KEYS[#KEYS])
-local tags = tonumber(ARGV[1])
+local tags = tonumber(ARGV[2])
 local found = redis.call('MGET', unpack(KEYS, 1, tags))
 for i = 1, tags do
-    found[i] = found[i] and string.sub(found[i], 1, {TAG_VALUE_BYTES})
+    if string.sub(KEYS[i], -{len(_SIZE)}) == '{_SIZE}' then
+        found[i] = note_of(KEYS[i], found[i]) and seen(found[i]) or false
+    else
+        found[i] = found[i] and string.sub(found[i], 1, {TAG_VALUE_BYTES})
+    end
 end
 for i = tags + 1, #KEYS - 1 do
     local stamp = redis.pcall('GETRANGE', KEYS[i], 0, {STAMP_BYTES - 1})
@@ -73,11 +95,11 @@ _READ = Script(f"""{SEALED_TAG_VALUES}
 redis.call('UNLINK', KEYS[#KEYS])
 local found = redis.call('MGET', unpack(KEYS, 1, #KEYS - 1))
 for i = 1, tonumber(ARGV[2]) do
-    if not frontier_of(KEYS[i], found[i]) then
+    if not note_of(KEYS[i], found[i]) then
         found[i] = sealed(KEYS[i], ARGV[3], '0')
         redis.call('SET', KEYS[i], found[i], 'PX', {TAG_VALUE_MILLISECONDS})
     end
-    found[i] = string.sub(found[i], 1, {TAG_VALUE_BYTES})
+    found[i] = seen(found[i])
 end
 return found
 """)
@@ -97,8 +119,8 @@ def rows_tag(resource: str) -> str:
 
 
 def size_tag(resource: str) -> str:
-    """The tag of counts, and of lists that a new row can change; a new row or a removal invalidates it."""
-    return f"{resource}:size"
+    """The tag of counts, and of lists that a new row can change; a removal invalidates it, and a new row is in its log."""
+    return resource + _SIZE
 
 
 def tag_key(tag: str) -> str:
@@ -106,18 +128,24 @@ def tag_key(tag: str) -> str:
     return f"tag:{tag}"
 
 
+class AddedRows(NamedTuple):
+    """New rows of a resource: the smallest of their keys, and the transaction that added the row if it is but one."""
+
+    first_key: int
+    transaction: str | None = None
+
+
 @dataclass
 class Invalidation:
-    """What a transaction invalidates: tags, and for each resource with new rows the smallest of their keys."""
+    """What a transaction invalidates: tags, and for each resource its new rows."""
 
     tags: set[str] = field(default_factory=set)
-    added: dict[str, int] = field(default_factory=dict)
+    added: dict[str, AddedRows] = field(default_factory=dict)
 
-    def row_added(self, resource: str, row_id: int | None) -> None:
+    def row_added(self, resource: str, row_id: int | None, transaction: str | None = None) -> None:
         """`row_id` is None when it is not known: then it may lie before every frontier."""
-        row_id = row_id or 0
-        self.tags.add(size_tag(resource))
-        self.added[resource] = min(row_id, self.added.get(resource, row_id))
+        row, earlier = AddedRows(row_id or 0, transaction), self.added.get(resource)
+        self.added[resource] = row if earlier is None else AddedRows(min(row.first_key, earlier.first_key))
 
     def row_changed(self, resource: str, row_id: int) -> None:
         self.tags.update((rows_tag(resource), row_tag(resource, row_id)))
@@ -128,10 +156,10 @@ class Invalidation:
 
     def all_tags(self) -> set[str]:
         """Every tag that may be stale, whatever the frontiers are."""
-        return self.tags | {rows_tag(resource) for resource in self.added}
+        return self.tags.union(*((rows_tag(resource), size_tag(resource)) for resource in self.added))
 
     def __bool__(self) -> bool:
-        return bool(self.tags)
+        return bool(self.tags or self.added)
 
 
 class TagLookup:
@@ -165,7 +193,7 @@ class CacheTags:
         return _join(self._reads, tags, response)
 
     async def _check(self, lookup: TagLookup) -> TagValues:
-        return await self._look_up(_CHECK, lookup, len(lookup.tags))
+        return await self._look_up(_CHECK, lookup, self._seal.script_key, len(lookup.tags))
 
     async def _read(self, lookup: TagLookup) -> TagValues:
         return await self._look_up(_READ, lookup, self._seal.script_key, len(lookup.tags), secrets.token_hex(12))

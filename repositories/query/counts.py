@@ -42,6 +42,13 @@ class Size(NamedTuple):
     estimated: bool = False
 
 
+class SizeAt(NamedTuple):
+    """A size, and PostgreSQL's snapshot that it was counted in: `xmin:xmax:those under way`; None where it is no exact count."""
+
+    size: Size
+    snapshot: str | None
+
+
 class Count(NamedTuple):
     """The values of the columns that `columns` adds to a statement."""
 

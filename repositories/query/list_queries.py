@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from repositories.query.bound_query import BoundQuery, Query, Steps
-from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, parameters
+from repositories.query.counts import COUNTED_TO, Count, CountedList, CountedLists, Key, Size, SizeAt, parameters
 from repositories.query.explain import Explain
 from repositories.query.filters import EVERY_ROW, Visible
 from repositories.query.list_shape import ListedTable, ListShape, decisive
@@ -67,17 +67,31 @@ class ListQueries(ListedTable):
         return Query(bind, not fixed and _is_light(query))
 
     @classmethod
-    def size_query(cls) -> Query[Size]:
+    def size_query(cls) -> Query[SizeAt]:
         """How many rows there are."""
-        return Query(lambda database: cls._size(CountedLists.key(database, cls.model.__tablename__, {}), {}))
+
+        def bind(database: Engine) -> Steps[SizeAt]:
+            key = CountedLists.key(database, cls.model.__tablename__, {})
+            known = _counted_lists.get(key)
+            count = yield from cls._count({}, known)
+            size = yield from cls._size_from_count(key, {}, count, known)
+            is_exact = count.snapshot is not None and not size.estimated
+            return SizeAt(size, count.snapshot.partition(" ")[0] if is_exact and count.snapshot else None)
+
+        return Query(bind)
 
     @classmethod
     def _size(cls, key: Key, wanted: Mapping[str, Any], are_many: bool = False) -> Steps[Size]:
         """How many rows match the filters `wanted`."""
         known = _counted_lists.get(key)
-        statement = size_statement(cls, tuple(sorted(wanted)), are_many)
-        rows = yield BoundQuery(statement, {**wanted, **parameters(known)})
-        return (yield from cls._size_from_count(key, wanted, Count(*rows[0]), known))
+        count = yield from cls._count(wanted, known, are_many)
+        return (yield from cls._size_from_count(key, wanted, count, known))
+
+    @classmethod
+    def _count(cls, wanted: Mapping[str, Any], known: CountedList | None, are_many: bool = False) -> Steps[Count]:
+        """The rows that match are counted, unless the count that is `known` still holds."""
+        rows = yield BoundQuery(size_statement(cls, tuple(sorted(wanted)), are_many), {**wanted, **parameters(known)})
+        return Count(*rows[0])
 
     @classmethod
     def _size_from_count(

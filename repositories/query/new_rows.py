@@ -48,6 +48,8 @@ from repositories.query.statement_cache import memoized
 from schemas.base import READ_ONLY
 
 _PLACE = "place"
+# The column with the transaction that a new row is from.
+TRANSACTION = "added_by"
 # The database writes columns with these defaults itself: they are generated, or a trigger writes them.
 _OF_THE_DATABASE = (Computed, FetchedValue)
 # Types that the driver converts. Other types need the conversions of a session.
@@ -75,7 +77,7 @@ class NewRows:
 
     @classmethod
     def added(cls, row: Row) -> Any:
-        """The columns of the new row, by name, from the row that the statement returns."""
+        """The columns of the new row, by name, and `TRANSACTION`, from the row that the statement returns."""
         return _row_type(cls)(row)
 
 
@@ -97,12 +99,13 @@ def row_statement(kind: type[NewRows], audited: bool) -> Select[Any]:
 def _prepared_row_statement(kind: type[NewRows], audited: bool) -> Prepared | None:
     if any(type(one.type) not in _TYPES_OF_THE_DRIVER for one in kind.model.__table__.c):
         return None
-    return prepared(row_statement(kind, audited), f"add_{kind.model.__tablename__}")[0]
+    statement = row_statement(kind, audited).add_columns(func.pg_current_xact_id().cast(Text).label(TRANSACTION))
+    return prepared(statement, f"add_{kind.model.__tablename__}")[0]
 
 
 @memoized
 def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
-    return result_tuple(kind.model.__table__.c.keys())
+    return result_tuple([*kind.model.__table__.c.keys(), TRANSACTION])
 
 
 @memoized

@@ -60,7 +60,7 @@ def test_requests_are_counted_by_route_method_and_status(client: httpx.Client) -
     assert grown(before, after, requests("products", "POST", "4xx")) == 1
     assert grown(before, after, requests("other", "GET", "4xx")) == 2
     # The first scrape.
-    assert grown(before, after, requests("other", "GET", "2xx")) == 1
+    assert grown(before, after, requests("metrics", "GET", "2xx")) == 1
     assert grown(before, after, TIMED) == 4
 
 
@@ -104,7 +104,7 @@ def test_any_worker_tells_the_sum_of_all(live_server: str) -> None:
             http.get("/categories").raise_for_status()
         scrapes = [scraped(http) for _ in range(10)]
     assert [grown(before, after, requests("categories", "GET", "2xx")) for after in scrapes] == [20] * 10
-    assert [grown(before, after, requests("other", "GET", "2xx")) for after in scrapes] == list(range(1, 11))
+    assert [grown(before, after, requests("metrics", "GET", "2xx")) for after in scrapes] == list(range(1, 11))
     assert [grown(before, after, HITS) + grown(before, after, MISSES) for after in scrapes] == [20] * 10
     assert {after["shop_workers", frozenset()] for after in scrapes} == {2}
 
@@ -126,6 +126,6 @@ def test_it_stands_below_the_prefix_and_is_limited(limited_shop: httpx.Client) -
     time.sleep(int(limited_shop.get("/metrics").headers["retry-after"]))
     samples = scraped(limited_shop)
     assert samples[LIMITED] == 3
-    assert samples[requests("other", "GET", "4xx")] == 3
+    assert samples[requests("metrics", "GET", "4xx")] == 3
     assert limited_shop.get("/products").status_code == 200
     assert scraped(limited_shop)[requests("products", "GET", "2xx")] == 1

@@ -2,7 +2,9 @@
 
 import itertools
 import threading
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ pytestmark = [pytest.mark.race, pytest.mark.integration]
 
 # Each is followed by seven reads.
 WRITES = 300
+# By each of four writers.
+ADDED = 150
 
 
 @pytest.fixture
@@ -82,3 +86,47 @@ def test_a_renamed_category_and_a_new_one_are_seen_at_once(
             assert {next(turn).get(path)["name"] for _ in range(4)} == {new}
             assert next(turn).get(f"/categories?name={new}")[0]["name"] == new
     assert readers.failures == []
+
+
+def test_the_number_of_all_rows_has_every_row_that_was_answered(race_url: str) -> None:
+    """A count grows by new rows without a look at them: also where it is made while others come and go."""
+    started = finished = 0
+    lock = threading.Lock()
+
+    def write(number: int) -> None:
+        nonlocal started, finished
+        with Connection(race_url) as connection:
+            for step in range(ADDED):
+                with lock:
+                    started += 1
+                name = f"counted {number} {step} {uuid.uuid4()}"
+                row = connection.send(Call("POST", "/categories", {"name": name}))
+                assert row.status == 201
+                with lock:
+                    finished += 1
+                if step % 25 == 24:
+                    # What is removed has all rows counted again, in the middle of everything.
+                    with lock:
+                        removals.append(row.body["id_key"])
+
+    def total(connection: Connection) -> int:
+        return int(connection.send(Call("GET", "/categories?limit=1")).headers["x-total-count"])
+
+    removals: list[int] = []
+    with Connection(race_url) as connection, ThreadPoolExecutor(5) as pool:
+        before = total(connection)
+        writers = [pool.submit(write, number) for number in range(4)]
+        removed = 0
+        while not all(writer.done() for writer in writers):
+            with lock:
+                least, removal = finished, removals.pop() if removals else None
+            if removal is not None:
+                assert connection.send(Call("DELETE", f"/categories/{removal}")).status == 204
+                removed += 1
+            shown = total(connection) - before + removed
+            with lock:
+                most = started
+            assert least <= shown <= most
+        for writer in writers:
+            writer.result()
+        assert total(connection) - before + removed == 4 * ADDED

@@ -175,12 +175,13 @@ def test_a_row_of_which_nobody_knows_the_key_may_be_on_any_page() -> None:
     work = ProductService.single_statement({"name": "x", "price": 1, "category_id": 1, "sku": None})
     assert work is not None
     known, unknown = Invalidation(), Invalidation()
-    known.row_added("products", 7)
+    known.row_added("products", 7, "731")
     unknown.row_added("products", None)
     names = ProductService.repository_type.model.__table__.c.keys()
-    assert work.invalidation(work.result(tuple(7 if name == "id_key" else None for name in names))) == known
+    row = (*(7 if name == "id_key" else None for name in names), "731")
+    assert work.invalidation(work.result(row)) == known
     assert work.invalidation(None) == unknown
-    assert unknown.added == {"products": 0}
+    assert unknown.added == {"products": (0, None)}
 
 
 @pytest.mark.unit

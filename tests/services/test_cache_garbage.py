@@ -68,6 +68,7 @@ class Shop:
         self.chance = chance
         self.rows: dict[int, int] = {}
         self.unused = list(range(1, 200))
+        self.transactions = 700
 
     def page(self, skip: int) -> bytes:
         return repr(sorted(self.rows.items())[skip : skip + LIMIT]).encode()
@@ -79,10 +80,12 @@ class Shop:
     def change(self) -> Invalidation:
         """A new row, mostly with the next key and sometimes with one that was overtaken; another value; one row less."""
         invalidation = Invalidation()
+        self.transactions += 1
         if not self.rows or self.chance.random() < 0.6:
             key = self.unused.pop(0 if self.chance.random() < 0.7 else self.chance.randrange(4))
             self.rows[key] = 0
-            invalidation.row_added("products", key)
+            is_known = self.chance.random() < 0.8
+            invalidation.row_added("products", key, str(self.transactions) if is_known else None)
         elif self.chance.random() < 0.7:
             key = self.chance.choice(sorted(self.rows))
             self.rows[key] += 1
@@ -106,7 +109,9 @@ async def assert_all_right(shop: Shop, worker: Worker) -> None:
         assert answer.headers == {}
 
     async def count() -> RenderedResponse:
-        return RenderedResponse(b"", "", {"X-Total-Count": str(len(shop.rows))})
+        next_one = shop.transactions + 1
+        headers = {"X-Total-Count": str(len(shop.rows))}
+        return RenderedResponse(b"", "", headers, snapshot=f"{next_one}:{next_one}:")
 
     size, _ = await worker.cache.get_or_load(SIZE, count)
     assert size.headers == {"X-Total-Count": str(len(shop.rows))}

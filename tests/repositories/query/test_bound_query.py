@@ -70,7 +70,7 @@ def test_the_pool_says_what_a_session_says(session: Session, repository: Reposit
     # As texts, because they tell apart what is equal and yet not the same, such as 1 and Decimal("1").
     assert repr(on_pool(session, row)) == repr(tuple(row(session)))
     assert on_pool(session, repository.row_query(ROWS + 1, fields)) is None
-    assert on_pool(session, repository.size_query()) == repository.size_query()(session) == (ROWS, False)
+    assert on_pool(session, repository.size_query()).size == repository.size_query()(session).size == (ROWS, False)
     for query in PAGES:
         rows = repository.rows_query(query, fields)
         assert repr(on_pool(session, rows)) == repr(list(map(tuple, rows(session))))
@@ -119,7 +119,7 @@ def test_pages_that_take_long_are_not_for_the_pool(query: ListQuery, is_light: b
 
 
 def test_what_is_made_of_a_query_is_as_light_as_that(session: Session) -> None:
-    query = CategoryRepository.size_query().map(lambda size: size.total + 1)
+    query = CategoryRepository.size_query().map(lambda found: found.size.total + 1)
     assert on_pool(session, query) == query(session) == ROWS + 1
     far = CategoryRepository.rows_query(ListQuery(skip=5000), ("id_key",))
     assert not far.map(len).is_light

@@ -76,7 +76,7 @@ def test_a_row_is_stored_with_the_first_entry_of_its_ledger(url: str, send: Send
     row = send(url, {**LAMP, "stock": 7, "sku": "L-1", "active": False, "description": None})
     assert (row.id_key, row.name, row.price, row.stock, row.sku) == (1, LAMP["name"], LAMP["price"], 7, "L-1")
     assert (row.active, row.in_stock, row.description) == (False, True, None)
-    assert rows_of(url, f"SELECT {', '.join(COLUMNS)} FROM products") == [tuple(row)]
+    assert rows_of(url, f"SELECT {', '.join(COLUMNS)} FROM products") == [tuple(row)[: len(COLUMNS)]]
     assert rows_of(url, LEDGER) == [(row.id_key, 7, "initial", None)]
 
 
