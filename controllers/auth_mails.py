@@ -1,5 +1,6 @@
 """Routes of accounts that a mail goes with: registration, forgotten passwords, and e-mail addresses."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -24,6 +25,18 @@ _FORGOTTEN = {"message": "If somebody has this address, a mail with a link is on
 _RESENT = {"message": "If this address waits to be verified, a mail with a link is on its way"}
 
 
+def _mailed(response: Mapping[str, str]) -> dict[str, Any]:
+    """What is documented of a route that takes an address, and always has this response."""
+    return {
+        "policy": OPEN,
+        "status": 202,
+        "body": GivenEmail,
+        "body_example": {"email": "ada@example.com"},
+        "response_schema": Accepted,
+        "example": response,
+    }
+
+
 class AuthMailsController:
     """The calls below /auth by which accounts begin, and are found again."""
 
@@ -32,25 +45,23 @@ class AuthMailsController:
         self._path = f"{prefix}/auth"
 
     def routes(self) -> list[APIRoute]:
+        registrations = (self._registration(self._path, ""), self._registration(self._prefix, "_short_form"))
+        return [*registrations, *self._passwords(), *self._addresses()]
+
+    def _passwords(self) -> Sequence[APIRoute]:
+        path = f"{self._path}/password"
         return [
-            self._registration(self._path, ""),
-            self._registration(self._prefix, "_short_form"),
             account_route(
                 "POST",
-                f"{self._path}/password/forgot",
+                f"{path}/forgot",
                 self.forgot_password,
                 "forgot_password",
                 "Ask for a mail by which to set a new password",
-                policy=OPEN,
-                status=202,
-                body=GivenEmail,
-                body_example={"email": "ada@example.com"},
-                response_schema=Accepted,
-                example=_FORGOTTEN,
+                **_mailed(_FORGOTTEN),
             ),
             account_route(
                 "POST",
-                f"{self._path}/password/reset",
+                f"{path}/reset",
                 self.reset_password,
                 "reset_password",
                 "Set a new password by the token of a mail",
@@ -60,9 +71,14 @@ class AuthMailsController:
                 body_example={"token": ACCOUNT_TOKEN, "password": PASSWORD},
                 refusals=refusals_of(RecoveryService.reset_password),
             ),
+        ]
+
+    def _addresses(self) -> Sequence[APIRoute]:
+        path = f"{self._path}/email"
+        return [
             account_route(
                 "POST",
-                f"{self._path}/email/verify",
+                f"{path}/verify",
                 self.verify_email,
                 "verify_email",
                 "Verify an e-mail address by the token of a mail",
@@ -74,16 +90,11 @@ class AuthMailsController:
             ),
             account_route(
                 "POST",
-                f"{self._path}/email/resend",
+                f"{path}/resend",
                 self.resend_verification,
                 "resend_verification",
                 "Ask for another mail by which to verify an e-mail address",
-                policy=OPEN,
-                status=202,
-                body=GivenEmail,
-                body_example={"email": "ada@example.com"},
-                response_schema=Accepted,
-                example=_RESENT,
+                **_mailed(_RESENT),
             ),
         ]
 
