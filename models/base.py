@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     Numeric,
+    Table,
     TextClause,
     func,
     text,
@@ -25,6 +27,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from infrastructure.database.datetimes import FarDatetime
 from models.text_key import text_key
 from models.unique_fields import UNIQUE_TEXT, UniqueText
+
+# What a constraint knows: the only values of a column.
+_VALUES = "values"
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
@@ -88,9 +93,9 @@ def not_nan(column: str) -> CheckConstraint:
 
 def known(column: str, kind: type[Enum]) -> CheckConstraint:
     """That the column holds a value of the enumeration; its numbers have no gap."""
-    values = [member.value for member in kind]
-    known_values = f"BETWEEN {values[0]} AND {values[-1]}" if issubclass(kind, int) else f"IN ({str(values)[1:-1]})"
-    return CheckConstraint(f"{column} {known_values}", name=f"{column}_known")
+    values = tuple(member.value for member in kind)
+    known_values = f"BETWEEN {values[0]} AND {values[-1]}" if issubclass(kind, int) else f"IN {values}"
+    return CheckConstraint(f"{column} {known_values}", name=f"{column}_known", info={_VALUES: {column: values}})
 
 
 def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
@@ -98,9 +103,26 @@ def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
     return ForeignKey(column, ondelete=ondelete)
 
 
-def list_index(table: str, column: str) -> Index:
-    """An index for lists filtered or sorted by `column`; with the key behind it, pages need no sort."""
-    return Index(f"ix_{table}_{column}", column, "id_key")
+def list_index(table: str, *columns: str) -> Index:
+    """An index for lists filtered or sorted by the first column; with the key behind it, pages need no sort.
+
+    Further columns have few values, which filters ask for together with the first (see `repositories.query.merged_lists`).
+    """
+    return Index(f"ix_{table}_{columns[0]}", *columns, "id_key")
+
+
+def list_indexes(table: Table) -> list[tuple[str, ...]]:
+    """The columns before the key of each index for lists."""
+    found = (tuple(index.columns.keys()) for index in table.indexes if len(index.columns) == len(index.expressions))
+    return [columns[:-1] for columns in found if len(columns) > 1 and columns[-1] == "id_key"]
+
+
+def few_values(table: Table) -> dict[str, tuple[Any, ...]]:
+    """The columns that can have few values only, with these values."""
+    few = {column.name: (False, True) for column in table.c if isinstance(column.type, Boolean)}
+    for constraint in table.constraints:
+        few |= constraint.info.get(_VALUES, {})
+    return few
 
 
 def text_index(table: str, column: str) -> Index:

@@ -57,7 +57,7 @@ class Bill(Row):
         known("payment_type", PaymentType),
         known("kind", BillKind),
         CheckConstraint(f"(kind = '{BillKind.CREDIT}') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
-        list_index("bills", "client_id"),
+        list_index("bills", "client_id", "payment_type"),
         list_index("bills", "created_at"),
         list_index("bills", "date"),
         list_index("bills", "payment_type"),

@@ -64,9 +64,8 @@ class Order(Row):
         known("status", OrderStatus),
         list_index("orders", "created_at"),
         list_index("orders", "date"),
-        list_index("orders", "delivery_method"),
-        list_index("orders", "status"),
-        list_index("orders", "client_id"),
+        list_index("orders", "status", "delivery_method"),
+        list_index("orders", "client_id", "status"),
         list_index("orders", "address_id"),
         range_index("orders", "date", "date"),
     )

@@ -4,8 +4,7 @@ from sqlalchemy import update
 
 from models import Address, Order
 from repositories.base import BaseRepository
-from repositories.query.filters import by_value
-from repositories.query.lists import same
+from repositories.query.filters import by_value, same
 
 
 class AddressRepository(BaseRepository[Address]):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models import ApiKey
 from repositories.base import BaseRepository
-from repositories.query.lists import same
+from repositories.query.filters import same
 
 # The time of its last use is exact to this.
 _A_MINUTE = text("interval '1 minute'")

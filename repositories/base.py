@@ -53,10 +53,9 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
     def sortable(cls) -> tuple[str, ...]:
         """The columns that a list may be ordered by: the key, the time of creation and what is indexed."""
         table = cls.model.__table__
+        plain = (index for index in table.indexes if not index.dialect_options["postgresql"]["using"])
         indexed = {
-            index.columns.keys()[0]
-            for index in table.indexes
-            if len(index.columns) == len(index.expressions) and not index.dialect_options["postgresql"]["using"]
+            column.name for index in plain if len(index.columns) == len(index.expressions) for column in index.columns
         }
         unique = {one.columns.keys()[0] for one in table.constraints if isinstance(one, UniqueConstraint)}
         first = ("id_key", "created_at")

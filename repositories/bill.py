@@ -7,8 +7,7 @@ from sqlalchemy.orm import aliased
 from models import Bill, BillCounter, Order
 from models.bill import BillKind
 from repositories.base import BaseRepository
-from repositories.query.filters import OWNER, OWNER_KEY, by_value
-from repositories.query.lists import same
+from repositories.query.filters import OWNER, OWNER_KEY, by_value, same
 
 # The time of a bill is the midnight (UTC) at which its day begins. As dates, because its indexes compare dates.
 _FIRST_DAY = cast(func.timezone("UTC", bindparam("date_from")) + text("interval '1 day - 1 microsecond'"), Date)

@@ -2,7 +2,7 @@
 
 from models import Category
 from repositories.base import BaseRepository
-from repositories.query.lists import same
+from repositories.query.filters import same
 
 
 class CategoryRepository(BaseRepository[Category]):

@@ -4,7 +4,7 @@ from sqlalchemy import bindparam
 
 from models import Client
 from repositories.base import BaseRepository
-from repositories.query.lists import same
+from repositories.query.filters import same
 
 
 class ClientRepository(BaseRepository[Client]):

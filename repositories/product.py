@@ -22,8 +22,7 @@ from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories import product_search
 from repositories.base import BaseRepository
-from repositories.query.filters import by_value
-from repositories.query.lists import same
+from repositories.query.filters import by_value, same
 
 
 def _cents() -> ColumnElement[int]:

@@ -8,8 +8,7 @@ from sqlalchemy import bindparam, delete, exists, func, or_, select
 from models import AccountToken, Order, User, UserSession
 from models.text_key import email_key
 from repositories.base import BaseRepository
-from repositories.query.filters import by_value
-from repositories.query.lists import same
+from repositories.query.filters import by_value, same
 from security.scopes import Role
 
 # Whoever takes one of the administrators away holds this lock until the end of the transaction.

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.unique_fields import unique_texts
 from repositories.audit_trail import author_of
-from repositories.query.lists import form_of
+from repositories.query.filters import form_of
 from repositories.query.new_rows import NewRows, given_rows, in_places, rows_statement
 from repositories.query.portions import ROWS_PER_STATEMENT, portions
 

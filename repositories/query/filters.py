@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, func
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, bindparam, func
 
 from schemas.base import IN_SUFFIX
 
@@ -28,3 +28,13 @@ def by_value(**columns: Any) -> Mapping[str, ColumnElement[bool]]:
         f"{name}{IN_SUFFIX}": column == func.any(bindparam(f"{name}{IN_SUFFIX}", type_=ARRAY(column.type)))
         for name, column in columns.items()
     }
+
+
+def form_of(column: Any) -> ColumnElement[str]:
+    """The form in which all writings of the column's text are equal (see `models.text_key`)."""
+    return func.text_key(column, type_=Text)
+
+
+def same(column: Any, parameter: str) -> ColumnElement[bool]:
+    """The condition that `column` is the text of the parameter, in whatever writing."""
+    return form_of(column) == form_of(bindparam(parameter))

@@ -7,43 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
+    CompoundSelect,
     FromClause,
     Select,
-    Text,
-    bindparam,
     func,
     literal_column,
     select,
     true,
     union_all,
 )
-from sqlalchemy import cast as sql_cast
 
+from models.base import list_indexes
 from repositories.query import counts
 from repositories.query.filters import PUBLIC
 from repositories.query.list_shape import MANY, ListedTable, ListShape, Ranking
+from repositories.query.merged_lists import ListIndex, index_for, index_led_by, walks
+from repositories.query.pages import AFTER, REACH, columns_of, cut_out, limited, together
 from repositories.query.statement_cache import memoized
-
-# With the cast, because a GiST index compares keys with nothing but numbers of 64 bits.
-_AFTER = sql_cast(bindparam("after"), BigInteger)
-
-# The number of rows up to the end of the page: those that it shows and those that it passes over.
-_REACH = bindparam("reach", type_=BigInteger)
 
 # So few rows are found by their value and sorted faster than they are found in the order of the keys.
 _FEW = 2000
-
-
-def form_of(column: Any) -> ColumnElement[str]:
-    """The form in which all writings of the column's text are equal (see `models.text_key`)."""
-    return func.text_key(column, type_=Text)
-
-
-def same(column: Any, parameter: str) -> ColumnElement[bool]:
-    """The condition that `column` is the text of the parameter, in whatever writing."""
-    return form_of(column) == form_of(bindparam(parameter))
 
 
 @memoized
@@ -74,17 +58,27 @@ def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -
         return (_classed if shape.are_many else _ranked)(listed, shape, ranking, counted)
     if listed.rankings.keys() & shape.filters and not shape.are_many:
         return _found_once(listed, shape, counted)
-    column = _descending(listed, shape)
+    if listed.rankings.keys() & shape.filters:
+        return _plain(listed, shape, counted)
+    index = _index(listed, shape)
+    if index is not None:
+        return _merged(listed, shape, index, counted)
+    column = _equal_column(listed, shape)
     if column is not None:
-        return _descended(listed, shape, column, counted)
+        return _by_the_end(listed, shape, column, counted)
     if _has_two_ends(listed, shape):
         return _between(listed, shape, counted)
-    columns = _columns(listed.model, shape.fields)
+    return _plain(listed, shape, counted)
+
+
+def _plain(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
+    """The page, by an index that has its rows in their order."""
+    columns = columns_of(listed.model, shape.fields)
     size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
     statement = select(*columns, *size).where(*_conditions(listed, shape))
     if shape.by_key:
-        statement = statement.where(_key(listed, shape) > _AFTER)
-    return _limited(statement.order_by(*_order(listed, shape)), shape)
+        statement = statement.where(_key(listed, shape) > AFTER)
+    return limited(statement.order_by(*_order(listed, shape)), shape)
 
 
 def _conditions(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[bool]]:
@@ -106,21 +100,23 @@ def _unranked(listed: type[ListedTable], filters: tuple[str, ...]) -> list[Colum
     return [listed.filters[name] for name in filters if name not in listed.rankings]
 
 
-def _columns(model: type[Any], fields: Sequence[str]) -> list[Any]:
-    return [getattr(model, name) for name in fields]
-
-
 def _size_columns(
     listed: type[ListedTable], filters: tuple[str, ...], are_many: bool = False
 ) -> tuple[ColumnElement[Any], ...]:
-    rows = matching(listed, filters, are_many).limit(counts.COUNTED_TO).subquery()
+    rows = _counted(listed, filters, are_many).limit(counts.COUNTED_TO).subquery()
     counted = select(func.count()).select_from(rows).scalar_subquery()
     return counts.columns(listed.model.__tablename__, counted)
 
 
-def _limited(statement: Select[Any], shape: ListShape) -> Select[Any]:
-    statement = statement.limit(bindparam("limit"))
-    return statement if shape.by_key else statement.offset(bindparam("skip"))
+def _counted(listed: type[ListedTable], filters: tuple[str, ...], are_many: bool) -> Select[Any] | CompoundSelect[Any]:
+    """The rows that match, for a count: by the index that has their values, if there is one."""
+    index = None if listed.rankings.keys() & filters else index_for(listed, filters)
+    if index is None:
+        return matching(listed, filters, are_many)
+    rows: Select[Any] = (
+        select(literal_column("1")).select_from(listed.model).where(*index.further_conditions(listed, filters))
+    )
+    return together([part.limit(counts.COUNTED_TO) for _, part in walks(listed, rows, index)])
 
 
 def _order(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[Any]]:
@@ -135,8 +131,7 @@ def _order(listed: type[ListedTable], shape: ListShape) -> list[ColumnElement[An
 
 
 def _only_ranges(listed: type[ListedTable], shape: ListShape) -> bool:
-    asked = _asked(shape)
-    return bool(asked) and not shape.sort and listed.ranges.keys() >= asked
+    return bool(asked := _asked(shape)) and not shape.sort and listed.ranges.keys() >= asked
 
 
 def _has_two_ends(listed: type[ListedTable], shape: ListShape) -> bool:
@@ -160,7 +155,7 @@ def _in_order_of_keys(listed: type[ListedTable], shape: ListShape) -> ColumnElem
     That index skips whole ranges of keys without a match. A scan of the primary key would visit all rows of such a
     range: every order of three years, to find those of this week.
     """
-    start = _AFTER if shape.by_key else literal_column("0::bigint")
+    start = AFTER if shape.by_key else literal_column("0::bigint")
     distance: ColumnElement[Any] = _key(listed, shape).self_group().op("<->")(start)
     return distance
 
@@ -178,11 +173,11 @@ def _between(listed: type[ListedTable], shape: ListShape, counted: bool) -> Sele
     sorted_keys = select(few.c.id_key).where(are_few).order_by(few.c.id_key)
     walked_keys = select(key).where(*_conditions(listed, shape), ~are_few).order_by(*_order(listed, shape))
     if shape.by_key:
-        sorted_keys = sorted_keys.where(few.c.id_key > _AFTER)
-        walked_keys = walked_keys.where(_key(listed, shape) > _AFTER)
-    found = union_all(sorted_keys.limit(_REACH), walked_keys.limit(_REACH)).subquery()
+        sorted_keys = sorted_keys.where(few.c.id_key > AFTER)
+        walked_keys = walked_keys.where(_key(listed, shape) > AFTER)
+    found = union_all(sorted_keys.limit(REACH), walked_keys.limit(REACH)).subquery()
     size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
-    return _cut_out(listed, shape, found, size)
+    return cut_out(listed, shape, found, size)
 
 
 def ranking_of(listed: type[ListedTable], shape: ListShape) -> Ranking | None:
@@ -196,18 +191,18 @@ def _ranked(listed: type[ListedTable], shape: ListShape, ranking: Ranking, count
     """Find the matches once, then count and rank them: to compute how similar texts are takes most of the time."""
     found = _keys(listed, shape, ranking.similarity).cte("found")
     size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
-    return _cut_out(listed, shape, found, size)
+    return cut_out(listed, shape, found, size)
 
 
 def _found_once(listed: type[ListedTable], shape: ListShape, counted: bool) -> Select[Any]:
     """The page, in a requested order, of few rows that take long to be found: they are found once, and counted."""
     found = select(listed.model.id_key).where(*_conditions(listed, shape)).cte("found")
     size = counts.columns(listed.model.__tablename__, _number_of(found)) if counted else ()
-    columns = [*_columns(listed.model, shape.fields), *size]
+    columns = [*columns_of(listed.model, shape.fields), *size]
     statement = select(*columns).join_from(found, listed.model, listed.model.id_key == found.c.id_key)
     if shape.by_key:
-        statement = statement.where(listed.model.id_key > _AFTER)
-    return _limited(statement.order_by(*_order(listed, shape)), shape)
+        statement = statement.where(listed.model.id_key > AFTER)
+    return limited(statement.order_by(*_order(listed, shape)), shape)
 
 
 def _number_of(rows: FromClause) -> ColumnElement[int]:
@@ -222,10 +217,10 @@ def _classed(listed: type[ListedTable], shape: ListShape, ranking: Ranking, coun
     classes = (*ranking.classes, ranking.many)
     first, *others = [_class(listed, shape, classes, place) for place in range(len(classes))]
     shown = first.cte("first")
-    are_more = _number_of(shown) < _REACH
+    are_more = _number_of(shown) < REACH
     parts = union_all(select(shown), *(part.where(are_more) for part in others))
     size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
-    return _cut_out(listed, shape, parts.subquery(), size)
+    return cut_out(listed, shape, parts.subquery(), size)
 
 
 def _class(
@@ -236,62 +231,70 @@ def _class(
     # A row of a class is among the many anyway. With a second condition the planner would expect fewer rows, and not scan by key.
     of_class = [classes[place], *(earlier.is_not(true()) for earlier in classes[:place])]
     keys = select(listed.model.id_key, value.label("value")).where(*_unranked(listed, shape.filters), *of_class)
-    return keys.order_by(listed.model.id_key).limit(_REACH)
+    return keys.order_by(listed.model.id_key).limit(REACH)
 
 
-def _descending(listed: type[ListedTable], shape: ListShape) -> Any | None:
-    """The only column of a descending order, if rows may be equal in it."""
-    # The matches of a search are all found before they are sorted, and finding them takes the time.
-    if len(shape.sort) != 1 or listed.rankings.keys() & shape.filters:
+def _index(listed: type[ListedTable], shape: ListShape) -> ListIndex | None:
+    """The index with columns of few values for this list (see `merged_lists`)."""
+    if _only_ranges(listed, shape) or len(shape.sort) > 1:
+        return None
+    return index_for(listed, shape.filters, *(name for name, _ in shape.sort))
+
+
+def _merged(listed: type[ListedTable], shape: ListShape, index: ListIndex, counted: bool) -> Select[Any]:
+    """The page by walks of the index, in the order of the keys or of one of its columns."""
+    name, descends = shape.sort[0] if shape.sort else ("", False)
+    keys = select(listed.model.id_key).where(*index.further_conditions(listed, shape.filters))
+    by_key = name == "id_key"
+    parts = []
+    for values, part in walks(listed, keys, index, descends=by_key and descends, by_key=shape.by_key):
+        value = listed.model.id_key if by_key else values.get(name)
+        parts.append(part if value is None else part.add_columns(value.label("value")))
+    found = together([part.limit(REACH) for part in parts]).subquery()
+    size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
+    return cut_out(listed, shape, found, size, ascending=not descends)
+
+
+def _equal_column(listed: type[ListedTable], shape: ListShape) -> Any | None:
+    """The only column of the order, if rows may be equal in it and its index has these in another order than that of keys."""
+    if len(shape.sort) != 1:
         return None
     ((name, descends),) = shape.sort
     stored = listed.model.__table__.c[name]
     differs = stored.primary_key or (stored.unique and not stored.nullable)
-    return getattr(listed.model, name) if descends and not differs else None
+    is_read_forwards = not descends and (name,) in list_indexes(stored.table)
+    return None if differs or is_read_forwards else getattr(listed.model, name)
 
 
-def _descended(listed: type[ListedTable], shape: ListShape, column: Any, counted: bool) -> Select[Any]:
-    """The page of a list that descends by a column in which many rows may be equal.
+def _by_the_end(listed: type[ListedTable], shape: ListShape, column: Any, counted: bool) -> Select[Any]:
+    """The page of a list sorted by a column in which many rows may be equal, found by the value at its end.
 
-    Rows of equal value stay in the order of their keys, but an index that is read backwards has them the other way
-    round, and PostgreSQL would sort all rows of the first value. So the statement finds the value at which the page ends:
-    rows above it are fewer than those up to the end of the page, and of the rows with it as many are read forwards.
+    Rows of equal value stay in the order of their keys. An index that is read backwards has them the other way round, and
+    one with more columns before the key in the order of these; PostgreSQL would sort all rows of the first value. So the
+    statement finds the value at which the page ends: rows before it are fewer than those up to the end of the page, and of
+    the rows with it as many are read in the order of their keys.
     """
+    descends = shape.sort[0][1]
     keys = _keys(listed, shape, column)
-    first = keys.order_by(column.desc()).limit(_REACH).subquery()
-    # NULL stands above all values. It is the lowest here only if the page reaches no value at all.
-    ends = select(first.c.value).order_by(first.c.value).limit(1).cte("ends")
+    order = column.desc() if descends else column.asc()
+    first = keys.order_by(order).limit(REACH).subquery()
+    # NULL stands above all values. It decides the end only if the page reaches no value at all.
+    at_end = first.c.value.asc() if descends else first.c.value.desc().nulls_last()
+    ends = select(first.c.value).order_by(at_end).limit(1).cte("ends")
     last = select(ends.c.value).scalar_subquery()
-    parts = [
-        keys.where(column > last).order_by(column.desc()),
-        keys.where(column == last).order_by(listed.model.id_key),
-    ]
+    parts = [keys.where(column > last if descends else column < last).order_by(order)]
+    index = index_led_by(listed, column.key)
+    if index is None:
+        parts.append(keys.where(column == last).order_by(listed.model.id_key))
+    else:
+        parts += [part for _, part in walks(listed, keys, index.with_value(column.key, last))]
     if listed.model.__table__.c[column.key].nullable:
         parts.append(keys.where(column.is_(None)).order_by(listed.model.id_key))
-    found = union_all(*(part.limit(_REACH) for part in parts)).subquery()
+    found = union_all(*(part.limit(REACH) for part in parts)).subquery()
     size = _size_columns(listed, shape.filters, shape.are_many) if counted else ()
-    return _cut_out(listed, shape, found, size)
+    return cut_out(listed, shape, found, size, ascending=not descends)
 
 
 def _keys(listed: type[ListedTable], shape: ListShape, value: ColumnElement[Any]) -> Select[Any]:
     """The keys of the rows that match, each with a `value` to sort by."""
     return select(listed.model.id_key, value.label("value")).where(*_conditions(listed, shape))
-
-
-def _cut_out(
-    listed: type[ListedTable], shape: ListShape, found: FromClause, size: Sequence[ColumnElement[Any]]
-) -> Select[Any]:
-    """The rows of a page of the keys `found`.
-
-    The page is cut out before its rows are read: with many matches, PostgreSQL would read the whole table instead.
-    """
-    page = _limited(select(found).order_by(*_order_of_found(found)), shape).cte("page")
-    statement = select(*_columns(listed.model, shape.fields), *size).join_from(
-        page, listed.model, listed.model.id_key == page.c.id_key
-    )
-    return statement.order_by(*_order_of_found(page))
-
-
-def _order_of_found(found: FromClause) -> list[ColumnElement[Any]]:
-    """The largest value first, and of equal ones the smallest key; keys without a value in their own order."""
-    return [*(column.desc() for name, column in found.c.items() if name == "value"), found.c.id_key]

@@ -47,7 +47,6 @@ INDEXED = {
     ("clients", "lastname"),
     ("addresses", "street"),
     ("orders", "date"),
-    ("orders", "delivery_method"),
     ("orders", "status"),
 }
 BROKEN_CHECKS = [
