@@ -9,14 +9,24 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from tests.identity.accounts import AccountShop, LoggedIn, a_name
-from tests.race.databases import WAITING, connected, rows_of
+from infrastructure.embedded.servers import ServerUrls
+from tests.identity.accounts import AccountShop, LoggedIn, a_name, account_shop
+from tests.race.databases import WAITING, connected, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
 R = TypeVar("R")
 
 _SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def accounts(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountShop]:
+    """A shop that waits for locks as long as the tests do."""
+    folder, patience = tmp_path_factory.mktemp("meanwhile"), str(2 * _SECONDS)
+    url = new_database(servers.database_url)
+    with account_shop(url, redis_url, folder, DB_LOCK_TIMEOUT=patience, DB_STATEMENT_TIMEOUT=patience) as shop:
+        yield shop
 
 
 @pytest.fixture
