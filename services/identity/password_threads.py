@@ -1,8 +1,9 @@
 """Password threads: two threads that do nothing but hash passwords, so that a storm of logins does not slow the shop.
 
 Few hashes wait for a thread, because each takes some 30 ms; what comes beyond is refused at once. The first thread runs
-when nobody else wants its core, and so keeps no request waiting. On a machine that is always busy that may be never: a
-hash that has not been made for a while is left to the second thread, which has its share of the time, if a small one.
+on one half of the cores, when nobody else wants them, and so keeps no request waiting. On a machine that is always busy
+that may be never: a hash that has not been made for a while is left to the second thread, which has its share of the
+time, if a small one.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ T = TypeVar("T")
 # Those under way together with those that wait.
 MOST_AT_ONCE = 10
 _RETRY_SECONDS = 2
-# Longer than all hashes of a full queue take, where cores are free now and then.
-_PATIENCE_SECONDS = 0.5
+# Longer than the hashes of two full queues take on one core that is free.
+_PATIENCE_SECONDS = 1.0
 # Of the second thread: the scheduler prefers the threads that answer requests.
 _NICENESS = 10
 
@@ -76,8 +77,10 @@ class PasswordThreads:
 def _take_spare_time() -> None:
     _give_way()
     if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
         with suppress(OSError):
             os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setaffinity(threading.get_native_id(), cores[(len(cores) + 1) // 2 :] or cores)
 
 
 def _give_way() -> None:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -73,13 +73,17 @@ def test_hashes_run_in_threads_of_their_own() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the scheduling policies of Linux")
 def test_a_hash_takes_only_time_that_nobody_else_wants(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def policy(threads: PasswordThreads) -> object:
-        monkeypatch.setattr(threads._passwords, "hashed", lambda _: os.sched_getscheduler(threading.get_native_id()))
+    cores = os.sched_getaffinity(0)
+
+    async def scheduled(threads: PasswordThreads) -> Any:
+        monkeypatch.setattr(threads._passwords, "hashed", lambda _: (os.sched_getscheduler(0), os.sched_getaffinity(0)))
         return await threads.hashed("correct horse")
 
-    assert with_threads(policy) == os.SCHED_IDLE
+    policy, own_cores = with_threads(scheduled)
+    assert policy == os.SCHED_IDLE
+    assert len(own_cores) == max(1, len(cores) // 2)
     # Not the whole process.
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    assert (os.sched_getscheduler(0), os.sched_getaffinity(0)) == (os.SCHED_OTHER, cores)
 
 
 def test_where_there_is_no_such_time_another_thread_makes_the_hash() -> None:
