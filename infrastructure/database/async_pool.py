@@ -40,9 +40,8 @@ from infrastructure.database.statement_limits import (
 
 log = logging.getLogger("shop.database")
 
-# One sends while the other waits for the disk. More of them only wait for each other, because every order wants the
-# next bill number, and that costs PostgreSQL time.
-WRITE_CONNECTIONS = 2
+# Each waits for the disk at its commit, and those that wait at the same time are written to it together.
+WRITE_CONNECTIONS = 6
 # A connection sends one statement in a turn of the event loop. More of them would find PostgreSQL busy with those.
 READ_CONNECTIONS = 4
 # So long after a refusal another connection is tried.

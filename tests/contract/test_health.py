@@ -64,8 +64,8 @@ class TestHealthCheck:
         }
         kinds = [pool[name] for name in ("threads", "lanes", "read_lanes")]
         assert pool["thresholds"] == {"warning_percent": 70, "critical_percent": 90}
-        assert pool["total_capacity"] == pool["size"] == sum(kind["size"] for kind in kinds) == 12
-        assert pool["checked_out"] == sum(kind["in_use"] for kind in kinds) == 12 - pool["checked_in"]
+        assert pool["total_capacity"] == pool["size"] == sum(kind["size"] for kind in kinds) == 16
+        assert pool["checked_out"] == sum(kind["in_use"] for kind in kinds) == 16 - pool["checked_in"]
         assert pool["overflow"] == 0
         percents = [100 * kind["blocked"] / kind["size"] for kind in kinds]
         assert pool["utilization_percent"] == round(max(percents), 1)

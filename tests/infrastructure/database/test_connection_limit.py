@@ -22,11 +22,11 @@ def sizes(number: int, **given: int) -> tuple[int, int, str | None]:
 
 @pytest.mark.unit
 def test_what_fits_stays() -> None:
-    assert sizes(28, uvicorn_workers=2) == (2, 6, None)
+    assert sizes(36, uvicorn_workers=2) == (2, 6, None)
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize(("number", "threads"), [(27, 5), (20, 3), (10, 1)])
+@pytest.mark.parametrize(("number", "threads"), [(35, 5), (27, 3), (20, 2), (10, 1)])
 def test_pools_shrink_first(number: int, threads: int) -> None:
     workers, found, line = sizes(number, uvicorn_workers=2)
     assert (workers, found) == (2, threads)
@@ -47,7 +47,7 @@ def test_then_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.unit
 def test_workers_that_somebody_has_set_share_what_there_is() -> None:
-    assert sizes(20, uvicorn_workers=2, db_pool_size=40)[:2] == (2, 3)
+    assert sizes(20, uvicorn_workers=2, db_pool_size=40)[:2] == (2, 2)
     workers, threads, line = sizes(7, uvicorn_workers=2, db_pool_size=6)
     assert (workers, threads) == (2, 1)
     assert line is not None
