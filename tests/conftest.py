@@ -13,6 +13,7 @@ import httpx
 import psycopg2
 import pytest
 import redis
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings as hypothesis_settings
 from psycopg2 import sql
 from sqlalchemy import make_url
@@ -29,6 +30,10 @@ for _variable in Settings.model_fields:
     os.environ.pop(_variable.upper(), None)
 
 started_client.install()
+
+# Of clients that name none. The library's five seconds are too few on a busy machine.
+for _part in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _part, 60.0)
 
 # A line in the shop's log for every request that a test sends would only take time.
 logging.getLogger("httpx").setLevel(logging.WARNING)

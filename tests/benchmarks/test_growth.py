@@ -78,6 +78,7 @@ def test_everything_that_is_asked_exists(client: httpx.Client) -> None:
     assert client.post("/checkout", json=checkout_body(SIZE, dice)).status_code != 422
 
 
+@pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.integration
 def test_a_small_run_measures_what_it_is_asked_for() -> None:

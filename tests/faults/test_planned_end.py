@@ -54,7 +54,7 @@ def keep_asking(url: str, enough: Callable[[], bool]) -> int:
     return reopened
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.chaos), 2])
 def shop(
     request: pytest.FixtureRequest, database: str, redis_url: str, tmp_path: Path
 ) -> Iterator[tuple[str, Popen[bytes]]]:

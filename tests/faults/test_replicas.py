@@ -72,6 +72,7 @@ def test_f21_many_migrations_at_once(empty_database: str) -> None:
     assert rows_of(empty_database, "SELECT count(*) FROM alembic_version") == [(1,)]
 
 
+@pytest.mark.chaos
 def test_f21_replicas_on_an_empty_database_all_serve(empty_database: str, tmp_path: Path) -> None:
     with ExitStack() as stack, ThreadPoolExecutor(3) as threads:
         shops = [shop_processes(environment_of(empty_database, None, tmp_path), workers=1) for _ in range(3)]

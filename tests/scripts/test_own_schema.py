@@ -49,7 +49,10 @@ def by_database(url: str) -> dict[str, str]:
     return {"DATABASE_URL": url}
 
 
-@pytest.mark.parametrize("said", [by_url, by_environment, by_database])
+@pytest.mark.parametrize(
+    "said",
+    [by_url, pytest.param(by_environment, marks=pytest.mark.chaos), pytest.param(by_database, marks=pytest.mark.chaos)],
+)
 def test_every_script_works_in_a_schema_of_its_own(said: object, url: str, tmp_path: Path) -> None:
     assert callable(said)
     environment = {**os.environ, "REDIS_ENABLED": "false", **said(url)}

@@ -1,15 +1,13 @@
 """`python -m scripts.users`: the first administrator, and what helps where nobody can log in."""
 
 import io
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from config.settings import PROJECT_ROOT, get_settings
+from config.settings import get_settings
 from infrastructure.embedded.servers import ServerUrls
 from scripts.database import EXIT_FINE
 from scripts.users import EXIT_REFUSED, main
@@ -147,25 +145,3 @@ def test_the_rules_of_the_shop_hold_here_too(shop: GuardedShop, capsys: pytest.C
     assert main(["disable", "nobody at all"]) == EXIT_REFUSED
     assert "There is no user 'nobody at all'" in capsys.readouterr().err
     assert shop.entries() == []
-
-
-@pytest.mark.slow
-def test_as_a_command_on_embedded_servers_that_do_not_run(tmp_path: Path) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "REDIS_ENABLED": "false"}
-
-    def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=PROJECT_ROOT,
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    # The folder is new: its database is made and migrated first.
-    made = run("scripts.users", "create-admin", "--email", "ada@example.com", given=f"{PASSWORD}\n")
-    assert (made.returncode, made.stdout) == (EXIT_FINE, "ada is an administrator now.\n"), made.stderr
-    assert "ada@example.com" in run("scripts.users", "list").stdout

@@ -53,7 +53,14 @@ def is_whole(shop: Shop) -> bool:
     return status == 200 and "unhealthy" not in json.dumps(report) and "degraded" not in json.dumps(report)
 
 
-@pytest.mark.parametrize("killed", [("PostgreSQL",), ("Valkey",), ("PostgreSQL", "Valkey")], ids="+".join)
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(("PostgreSQL",), id="PostgreSQL", marks=pytest.mark.chaos),
+        pytest.param(("Valkey",), id="Valkey", marks=pytest.mark.chaos),
+        pytest.param(("PostgreSQL", "Valkey"), id="PostgreSQL+Valkey"),
+    ],
+)
 def test_are_started_again_with_the_data(data_dir: Path, killed: tuple[str, ...], bounds: Bounds) -> None:
     pid_of = {"PostgreSQL": postgres_pid, "Valkey": valkey_pid}
     shop = Shop("main.py", data_dir, UVICORN_WORKERS="2").until_it_answers()
@@ -77,6 +84,7 @@ def test_are_started_again_with_the_data(data_dir: Path, killed: tuple[str, ...]
     assert "Traceback" not in shop.output
 
 
+@pytest.mark.chaos
 def test_one_that_dies_again_and_again_ends_the_shop(own_data_dir: Path) -> None:
     shop = Shop("main.py", own_data_dir).until_it_answers()
     for _ in range(4):
