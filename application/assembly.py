@@ -91,6 +91,7 @@ def assemble(settings: Settings) -> FastAPI:
     )
     app.state.resources = resources
     app.state.executor = resources.executor
+    app.state.checkouts = resources.checkouts
     app.state.authenticator = resources.authenticator
     app.state.accounts = resources.accounts
     app.state.key_ring = resources.key_ring

@@ -31,6 +31,8 @@ from repositories.outgoing_mail import ANY_DUE, MAILS
 from security.access_token import AccessTokens
 from security.secret_keys import KeyRing, key_ring
 from services.cache_service import CacheService
+from services.checkout import CheckoutService
+from services.checkout_groups import CheckoutGroups
 from services.executor import Executor
 from services.idempotency import PURGE_BATCH, purge
 from services.identity.account_tokens import purge_tokens
@@ -83,6 +85,7 @@ class AppResources:
             self._announce_changes,
         )
         self.executor = Executor(self.database, self.cache)
+        self.checkouts = CheckoutService(CheckoutGroups(self.executor, settings))
         self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.key_ring = cache(partial(key_ring, settings))
         self.access_tokens = cache(partial(_access_tokens, settings, self.key_ring))

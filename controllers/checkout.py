@@ -1,5 +1,6 @@
 """The route that places an order in one call."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -12,13 +13,15 @@ from controllers.openapi import operation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.policies import principal_of
-from controllers.responses import reply
+from controllers.preferences import preferred
+from controllers.responses import as_response, reply
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.checkout import Checkout, PlacedOrderRead
 from security.policy import needs
-from services.checkout import CheckoutService, PlacedOrder, require_permitted, single_statement
+from services.checkout import CheckoutService, PlacedOrder
 from services.declared_errors import refusals_of
-from services.idempotency import Reply
+from services.errors import ShopError
+from services.idempotency import Reply, is_kept
 
 _EXAMPLE = {
     "client_id": 1,
@@ -66,15 +69,19 @@ class CheckoutController(OrderController):
         A customer may leave out `client_id`, and may not send `discount`, `bill_number` or `date`.
         """
 
-        def work(session: Session) -> Reply:
-            return self._placed(CheckoutService(session, principal).place(body))
-
-        principal = principal_of(request)
-        require_permitted(body, principal)
         keyed = await keyed_request(request)
-        return await self.write_single_statement(
-            request, single_statement(body, keyed, self.location("")), self._placed, work, keyed
-        )
+        checkouts: CheckoutService = request.app.state.checkouts
+        try:
+            placed = await checkouts.place(body, principal_of(request), keyed, self.location(""))
+        except ShopError as refusal:
+            if keyed is None or not is_kept(refusal):
+                raise
+            return await self.write_keyed(request, partial(_refuse, refusal), keyed)
+        return as_response(preferred(placed if isinstance(placed, Reply) else self._placed(placed), request))
 
     def _placed(self, order: PlacedOrder) -> Reply:
         return reply(201, RenderedResponse(order.body, order.etag), self.location(order.id_key))
+
+
+def _refuse(refusal: ShopError, _: Session) -> Reply:
+    raise refusal

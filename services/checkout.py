@@ -1,42 +1,37 @@
 """Placing an order: bill, order and details in one transaction, all or nothing."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable
 
-from sqlalchemy.orm import Session
-
-from infrastructure.cache.tags import Invalidation
 from repositories.base import is_key
-from repositories.checkout import CheckoutRepository, KeyToKeep, NewOrder, PlacedOrder, placed, placing
+from repositories.checkout import BrokenLine, KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, PlacedOrder
+from repositories.checkout_statement import Verdict
 from schemas.checkout import Checkout
-from schemas.field_types import MAX_MONEY
-from security.principal import EVERYBODY, Principal
-from services.base import invalidation_of
-from services.bill import amount_to_pay, require_client_number
+from security.principal import Principal
+from services.bill import require_client_number
+from services.checkout_groups import CheckoutGroups
 from services.declared_errors import refuses
 from services.errors import (
     AlreadyExists,
     AmountTooLarge,
     DiscountTooLarge,
     InsufficientStock,
+    KeyReused,
     NotFound,
     PriceMismatch,
     ProductNotAvailable,
+    RequestInProgress,
     RuleBroken,
+    ShopError,
     TotalMismatch,
 )
-from services.idempotency import KeyedRequest
+from services.idempotency import KeyedRequest, Reply
 from services.identity.audit import current_author
 from services.identity.errors import Forbidden
-from services.integrity import violations_of
-from services.order import OrderService
 from services.ownership import require_own_client
-from services.product import ProductService, sale_price
-from services.single_statement import SingleStatement
 
-__all__ = ["CheckoutService", "PlacedOrder", "require_permitted", "single_statement"]
+__all__ = ["CheckoutService", "PlacedOrder", "require_permitted"]
 
 
 def require_permitted(checkout: Checkout, principal: Principal) -> None:
@@ -54,36 +49,11 @@ def require_permitted(checkout: Checkout, principal: Principal) -> None:
         raise Forbidden(text="A discount is given by the shop")
 
 
-def single_statement(
-    checkout: Checkout, keyed: KeyedRequest | None, location: str
-) -> SingleStatement[PlacedOrder] | None:
-    """The statement that places the order, and keeps its response under the key; None where one is not enough.
-
-    `location` is the path before the order's key. Where the statement gives no order, `CheckoutService` finds out why
-    and raises that.
-    """
-    ids = [line.product_id for line in checkout.lines]
-    has_more = checkout.address_id is not None or checkout.optional("bill_number") is not None
-    if has_more or not all(map(is_key, (checkout.client_id, *ids))):
-        return None
-    key_to_keep = None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location)
-    statement, parameters = placing(_asked(checkout), key_to_keep, current_author())
-
-    def invalidation(order: PlacedOrder | None) -> Invalidation:
-        # The products sold are known without the result.
-        sold = Invalidation()
-        _add_products(sold, ids)
-        return sold
-
-    return SingleStatement(statement, parameters, placed, invalidation)
-
-
 class CheckoutService:
-    """Places orders by several statements, on locked products."""
+    """Places the orders of one worker, all that wait by one statement."""
 
-    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
-        self.session, self.principal = session, principal
-        self.repository = CheckoutRepository(session)
+    def __init__(self, groups: CheckoutGroups) -> None:
+        self._groups = groups
 
     @refuses(
         NotFound,
@@ -95,79 +65,114 @@ class CheckoutService:
         DiscountTooLarge,
         TotalMismatch,
         AlreadyExists,
+        RequestInProgress,
+        KeyReused,
     )
-    def place(self, checkout: Checkout) -> PlacedOrder:
-        """The stored order, within the transaction of the session. Raises the first rule that the order breaks."""
+    async def place(
+        self, checkout: Checkout, principal: Principal, keyed: KeyedRequest | None, location: str
+    ) -> PlacedOrder | Reply:
+        """The stored order, after its commit, or the reply that is kept under its key.
+
+        `location` is the path before the order's key. Raises the first rule that the order breaks.
+        """
+        since = time.monotonic()
+        require_permitted(checkout, principal)
         bill_number = checkout.optional("bill_number")
         if bill_number is not None:
             require_client_number(bill_number)
-        OrderService(self.session, self.principal).require_client(checkout.client_id, checkout.address_id)
-        locked_products = self.repository.lock_products(
-            [line.product_id for line in checkout.lines if is_key(line.product_id)],
-            ProductService.visible_to(self.principal),
-        )
-        _require_agreement(checkout, locked_products)
-        with violations_of({"bill_number": bill_number, "client_id": checkout.client_id}):
-            order = self.repository.place(_asked(checkout))
-        assert order is not None, "the products were checked under their locks"
-        _add_products(invalidation_of(self.session), locked_products)
-        return order
+        outcome = await self._groups.place(PendingOrder(new_order(checkout, principal, keyed, location)), since)
+        if outcome.order is not None:
+            return outcome.order
+        if outcome.kept is not None:
+            status, headers, body = outcome.kept
+            return Reply(status, body, {**headers, "Idempotent-Replayed": "true"})
+        raise refusal(checkout, outcome)
 
 
-def _asked(checkout: Checkout) -> NewOrder:
+def new_order(
+    checkout: Checkout, principal: Principal, keyed: KeyedRequest | None = None, location: str = ""
+) -> NewOrder:
     """The order as the client asked for it."""
     return NewOrder(
-        product_ids=[line.product_id for line in checkout.lines],
-        quantities=[line.quantity for line in checkout.lines],
-        offered=[line.offered for line in checkout.lines],
+        lines=[NewLine(_key(line.product_id), line.quantity, line.offered) for line in checkout.lines],
+        client_id=_key(checkout.client_id),
+        delivery_method=checkout.delivery_method,
+        payment_type=checkout.payment_type,
         discount=checkout.discount,
         expected_total=checkout.optional("expected_total"),
-        payment_type=checkout.payment_type,
-        delivery_method=checkout.delivery_method,
-        client_id=checkout.client_id,
         bill_number=checkout.optional("bill_number"),
         date=checkout.optional("date"),
-        address_id=checkout.address_id,
+        address_id=None if checkout.address_id is None else _key(checkout.address_id),
+        is_customers=principal.is_customer,
+        key_to_keep=None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location),
+        author=current_author(),
     )
 
 
-def _add_products(invalidation: Invalidation, product_ids: Iterable[int]) -> None:
-    for product_id in product_ids:
-        invalidation.row_changed(ProductService.resource, product_id)
+def _key(row_id: int) -> int:
+    """The key, or one that no row has for a number that can be no key."""
+    return row_id if is_key(row_id) else 0
 
 
-def _require_agreement(checkout: Checkout, locked_products: dict[int, Any]) -> None:
-    """Raise the first rule that the order breaks."""
-    for line in checkout.lines:
-        if line.product_id not in locked_products:
-            raise NotFound("Product", line.product_id)
-    prices = [sale_price(locked_products[line.product_id], line.offered) for line in checkout.lines]
-    _require_stock(checkout, locked_products)
-    total = sum((price * line.quantity for price, line in zip(prices, checkout.lines, strict=True)), Decimal(0))
-    _require_totals(checkout, total)
+def refusal(checkout: Checkout, outcome: Outcome) -> ShopError:
+    """The error for an order that was not placed, by the verdict on it."""
+    return _REFUSALS[outcome.verdict](checkout, outcome)
 
 
-def _require_stock(checkout: Checkout, locked_products: dict[int, Any]) -> None:
-    """Raise `InsufficientStock` if the lines of a product take more than there is, as a sum."""
+def _product_of(checkout: Checkout, line: BrokenLine) -> int:
+    return checkout.lines[line.number].product_id
+
+
+def _no_product(checkout: Checkout, outcome: Outcome) -> ShopError:
+    first = next(line for line in outcome.broken_lines if line.verdict == Verdict.NO_PRODUCT)
+    return NotFound("Product", _product_of(checkout, first))
+
+
+def _not_for_sale(checkout: Checkout, outcome: Outcome) -> ShopError:
+    first = next(line for line in outcome.broken_lines if line.verdict == Verdict.NOT_FOR_SALE)
+    offered = checkout.lines[first.number].offered
+    if not first.active:
+        return ProductNotAvailable(_product_of(checkout, first))
+    assert first.price is not None
+    assert offered is not None
+    return PriceMismatch(first.price, offered)
+
+
+def _short(checkout: Checkout, outcome: Outcome) -> ShopError:
     wanted: Counter[int] = Counter()
     for line in checkout.lines:
         wanted[line.product_id] += line.quantity
     short = [
-        InsufficientStock(product_id, quantity, locked_products[product_id].stock)
-        for product_id, quantity in wanted.items()
-        if quantity > locked_products[product_id].stock
+        InsufficientStock(product_id, wanted[product_id], line.stock or 0)
+        for line in outcome.broken_lines
+        for product_id in (_product_of(checkout, line),)
     ]
-    if short:
-        first = short[0]
-        raise InsufficientStock(first.product_id, first.requested, first.available, short)
+    return InsufficientStock(short[0].product_id, short[0].requested, short[0].available, short)
 
 
-def _require_totals(checkout: Checkout, total: Decimal) -> None:
-    if total > MAX_MONEY:
-        raise AmountTooLarge
-    if checkout.discount > total:
-        raise DiscountTooLarge(checkout.discount, total)
-    expected = checkout.optional("expected_total")
-    to_pay = amount_to_pay(total, checkout.discount)
-    if expected is not None and expected != to_pay:
-        raise TotalMismatch(to_pay, expected)
+def _discount_too_large(checkout: Checkout, outcome: Outcome) -> ShopError:
+    assert outcome.total is not None
+    return DiscountTooLarge(checkout.discount, outcome.total)
+
+
+def _other_total(checkout: Checkout, outcome: Outcome) -> ShopError:
+    assert outcome.total is not None
+    return TotalMismatch(outcome.total - checkout.discount, checkout.optional("expected_total"))
+
+
+_REFUSALS: dict[Verdict, Callable[[Checkout, Outcome], ShopError]] = {
+    Verdict.KEY_IN_USE: lambda checkout, outcome: RequestInProgress(),
+    Verdict.KEY_REUSED: lambda checkout, outcome: KeyReused(),
+    Verdict.NO_CLIENT: lambda checkout, outcome: NotFound("Client", checkout.client_id),
+    Verdict.NO_ADDRESS: lambda checkout, outcome: NotFound("Address", checkout.address_id),
+    Verdict.ADDRESS_OF_ANOTHER: lambda checkout, outcome: RuleBroken(
+        f"Address {checkout.address_id} is not one of client {checkout.client_id}"
+    ),
+    Verdict.NO_PRODUCT: _no_product,
+    Verdict.NOT_FOR_SALE: _not_for_sale,
+    Verdict.SHORT: _short,
+    Verdict.AMOUNT_TOO_LARGE: lambda checkout, outcome: AmountTooLarge(),
+    Verdict.DISCOUNT_TOO_LARGE: _discount_too_large,
+    Verdict.OTHER_TOTAL: _other_total,
+    Verdict.NUMBER_TAKEN: lambda checkout, outcome: AlreadyExists("Bill", "bill_number", checkout.bill_number),
+}

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -26,7 +26,8 @@ from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
-from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, sqlstate
+from infrastructure.database.prepared import Parameters, Prepared, Row
+from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, StatementRefused, sqlstate
 from repositories.audit_trail import set_author
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
@@ -116,20 +117,39 @@ class Executor:
 
     async def _run_single_statement(self, work: SingleStatement[T], since: float | None) -> T | None:
         try:
-            rows = await self.database.write_pool.run(work.statement, work.parameters, since=since)
-        except Exception as error:
-            # It may have been committed all the same.
-            await self.cache.invalidate(work.invalidation(None))
-            if isinstance(error, NoAnswer):
-                self._publish_late(work.invalidation(None))
-            if isinstance(error, DatabaseUnavailable):
-                raise Unavailable from error
-            raise
+            rows = await self.send(work.statement, work.parameters, partial(work.invalidation, None), since)
+        except StatementRefused as refused:
+            log.debug("A statement was refused: SQLSTATE %s", refused.code)
+            return None
+        except DatabaseUnavailable as error:
+            raise Unavailable from error
         if not rows:
             return None
         result = work.result(rows[0])
         await self.cache.invalidate(work.invalidation(result))
         return result
+
+    async def send(
+        self,
+        statement: Prepared,
+        parameters: Parameters,
+        unknown: Callable[[], Invalidation],
+        since: float | None = None,
+    ) -> Sequence[Row]:
+        """The rows of a statement that is a whole write, after its commit. The caller invalidates what it changed.
+
+        Raises `StatementRefused`, and then nothing was written. After any other error it may have been committed all the
+        same, and what is old then, `unknown`, is invalidated here. Raises `DatabaseUnavailable`.
+        """
+        try:
+            return await self.database.write_pool.execute(statement, parameters, since=since)
+        except StatementRefused:
+            raise
+        except Exception as error:
+            await self.cache.invalidate(unknown())
+            if isinstance(error, NoAnswer):
+                self._publish_late(unknown())
+            raise
 
     async def write(
         self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None, since: float | None = None
@@ -141,9 +161,9 @@ class Executor:
         """
         return await asyncio.shield(self._write(work, keyed, time.monotonic() if since is None else since))
 
-    async def transact(self, work: Callable[[Session], T]) -> T:
+    async def transact(self, work: Callable[[Session], T], since: float | None = None) -> T:
         """The result of `work`, as `write` gives its reply."""
-        return cast(T, await self.write(cast(Callable[[Session], Reply], work)))
+        return cast(T, await self.write(cast(Callable[[Session], Reply], work), since=since))
 
     async def _write(self, work: Callable[[Session], Reply], keyed: KeyedRequest | None, since: float) -> Reply:
         invalidation, author = Invalidation(), current_author()

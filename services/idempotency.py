@@ -22,6 +22,11 @@ PURGE_BATCH = 1000
 _KEPT_REFUSALS = {400, 404, 409}
 
 
+def is_kept(refusal: ShopError) -> bool:
+    """Whether a repeat gets the same refusal, rather than doing the work again."""
+    return refusal.status in _KEPT_REFUSALS and not isinstance(refusal, RequestInProgress)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The finished reply to a write: status, body and headers.
@@ -66,7 +71,7 @@ class Idempotency:
         try:
             return self._transact(first_time)
         except ShopError as refusal:
-            if refusal.status not in _KEPT_REFUSALS or isinstance(refusal, RequestInProgress):
+            if not is_kept(refusal):
                 raise
             log_refusal(refusal)
             return self._transact(self._refusal(refusal))

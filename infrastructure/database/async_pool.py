@@ -26,6 +26,7 @@ from infrastructure.database.sqlstate import (
     RETRIABLE,
     DatabaseUnavailable,
     NoAnswer,
+    StatementRefused,
     is_busy,
     is_cut_off,
     is_full,
@@ -94,9 +95,23 @@ class AsyncPool:
         on_sent: Callable[[], object] = _nothing,
         since: float | None = None,
     ) -> Sequence[Row] | None:
-        """The rows of the answer; None when the statement could not do it.
+        """The rows of the answer, as of `execute`; None when the statement was refused."""
+        try:
+            return await self.execute(statement, parameters, on_sent, since)
+        except StatementRefused as refused:
+            log.debug("A statement was refused: SQLSTATE %s", refused.code)
+            return None
 
-        It is also None when the server gives this pool no connection: those of the threads have the next turn.
+    async def execute(
+        self,
+        statement: Prepared,
+        parameters: Parameters,
+        on_sent: Callable[[], object] = _nothing,
+        since: float | None = None,
+    ) -> Sequence[Row]:
+        """The rows of the answer. Raises `StatementRefused` when PostgreSQL could not do it.
+
+        It does so, too, when the server gives this pool no connection: those of the threads have the next turn.
         `on_sent` is called when the statement is sent: what it reads is as new as that. `since` is when the request began
         to wait, by the monotonic clock, if not now. Raises `DatabaseUnavailable`; `NoAnswer` when the statement may have
         taken effect, or may yet. Whatever else the driver raises, over a value that it
@@ -112,7 +127,7 @@ class AsyncPool:
                 return rows
             except psycopg.Error as error:
                 if query.sent_at is None and is_full(error):
-                    return None
+                    raise StatementRefused(None) from error
                 if is_no_answer(error):
                     raise
                 code = error.sqlstate
@@ -121,8 +136,7 @@ class AsyncPool:
                     patient_until = time.monotonic() + self._patience
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
-                    log.debug("A statement was refused: SQLSTATE %s", code)
-                    return None
+                    raise StatementRefused(code) from error
                 note_refusal(self._availability, error)
                 kind = NoAnswer if query.sent_at is not None and is_cut_off(code) else DatabaseUnavailable
                 raise kind("the database is not available") from error

@@ -15,6 +15,14 @@ class NoAnswer(DatabaseUnavailable):
     """Nothing was heard of what was sent: it may still take effect, also after this."""
 
 
+class StatementRefused(Exception):
+    """PostgreSQL refused the statement, which wrote nothing. `code` is None where there was no connection to send it on."""
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 # Serialization failure and deadlock: the whole transaction may be tried again.
 RETRIABLE = frozenset({"40001", "40P01"})
 # The server took another role (a failover): this connection and its siblings are of no use any more.

@@ -9,10 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from infrastructure.database.migrations import maintenance_engine
+from repositories.checkout import PendingOrder
 from schemas.checkout import Checkout
+from security.principal import EVERYBODY
 from services.base import BaseService
 from services.category import CategoryService
-from services.checkout import CheckoutService
+from services.checkout import new_order
+from services.checkout_groups import place_in_session
 from services.client import ClientService
 from services.errors import AlreadyExists, Conflict, NotFound, ShopError
 from services.product import ProductService
@@ -131,5 +134,5 @@ def test_a_number_that_the_server_was_about_to_give_is_not_called_none(session: 
         }
     )
     with pytest.raises(AlreadyExists, match="The next bill_number is taken by another bill") as refusal:
-        CheckoutService(session).place(checkout)
+        place_in_session(PendingOrder(new_order(checkout, EVERYBODY)), session)
     assert "None" not in str(refusal.value)

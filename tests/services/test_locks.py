@@ -8,11 +8,14 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.migrations import maintenance_engine
 from models.order import OrderStatus
+from repositories.checkout import PendingOrder
 from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Checkout, Return
+from security.principal import EVERYBODY
 from services.bill import BillService
 from services.category import CategoryService
-from services.checkout import CheckoutService
+from services.checkout import new_order
+from services.checkout_groups import place_in_session
 from services.client import ClientService
 from services.order import OrderService
 from services.order_detail import OrderDetailService
@@ -45,7 +48,7 @@ class Placed:
         self.first, self.second, self.other = (product.id_key for product in products)
         lines = [{"product_id": key, "quantity": 2} for key in (self.second, self.first)]
         asked = {"client_id": client.id_key, "delivery_method": 1, "payment_type": "cash", "lines": lines}
-        placed = CheckoutService(session).place(Checkout.model_validate(asked))
+        placed = place_in_session(PendingOrder(new_order(Checkout.model_validate(asked), EVERYBODY)), session).order
         order = OrderService.row_query(placed.id_key, ("id_key", "bill_id"))(session)
         self.order, self.bill = order.id_key, order.bill_id
         details = OrderDetailRepository(session).of_order(order.id_key)
