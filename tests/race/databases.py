@@ -55,9 +55,13 @@ def rows_of(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
 
 def execute_prepared(cursor: Any, statement: Prepared, parameters: Parameters) -> None:
     """Prepare the statement on a new connection of psycopg2's, and execute it."""
-    values = ", ".join(f"%({name})s" for name in statement.parameters)
     cursor.execute(f"PREPARE {statement.name} AS {statement.text}")
-    cursor.execute(f"EXECUTE {statement.name} ({values})", parameters)
+    cursor.execute(execution_of(statement), parameters)
+
+
+def execution_of(statement: Prepared) -> str:
+    """The SQL that executes a statement that is prepared, with the places of its parameters for psycopg2."""
+    return f"EXECUTE {statement.name} ({', '.join(f'%({name})s' for name in statement.parameters)})"
 
 
 def new_database(server_url: str, source: str | None = None) -> str:

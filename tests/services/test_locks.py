@@ -49,6 +49,7 @@ class Placed:
         lines = [{"product_id": key, "quantity": 2} for key in (self.second, self.first)]
         asked = {"client_id": client.id_key, "delivery_method": 1, "payment_type": "cash", "lines": lines}
         placed = place_in_session(PendingOrder(new_order(Checkout.model_validate(asked), EVERYBODY)), session).order
+        assert placed is not None
         order = OrderService.row_query(placed.id_key, ("id_key", "bill_id"))(session)
         self.order, self.bill = order.id_key, order.bill_id
         details = OrderDetailRepository(session).of_order(order.id_key)
