@@ -26,7 +26,7 @@ from infrastructure.database.statement_limits import timeouts
 
 log = logging.getLogger("shop.database")
 
-# A statement that waits for a locked row holds up all behind it, so it soon gives up, and its work goes to a thread.
+# A statement that waits for a locked row holds up all behind it, so it soon gives up, and its work goes another way.
 LOCK_SECONDS = 0.2
 
 
@@ -270,7 +270,7 @@ def _without_code(error: Exception) -> Exception:
 
 
 def _guards(settings: Settings, read_only: bool) -> str:
-    lock_timeout = min(LOCK_SECONDS, settings.db_lock_timeout)
+    lock_timeout = min(LOCK_SECONDS, settings.db_lock_timeout / 10)
     return (
         # One plan for all: what differs from call to call does not change how to go about it. And one by the indexes:
         # a plan made while a table is empty would read it from end to end, and go on so when it has grown.

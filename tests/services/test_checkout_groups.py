@@ -137,8 +137,9 @@ def run(url: str, redis_url: str) -> Callable[..., None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  (what changes is elsewhere)
+            await asyncio.sleep(0.01)
 
 
 async def placed_together(shop: Shop, calls: Sequence[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
