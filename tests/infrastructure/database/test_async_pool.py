@@ -140,7 +140,7 @@ def test_connections_are_guarded(url: str) -> None:
     shown = ", ".join(f"current_setting('{name}')" for name in names)
 
     async def scenario(pool: AsyncPool) -> None:
-        expected = ("4500ms", "150ms", "UTC", "force_generic_plan", "off", "on")
+        expected = ("4500ms", "15ms", "UTC", "force_generic_plan", "off", "on")
         assert await asked(pool, Prepared("shown", f"SELECT {shown}")) == expected
 
     run(url, scenario, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="0.15")
