@@ -34,6 +34,8 @@ from services.product import ProductService
 MOST_ORDERS = 64
 # An order with more lines is a group by itself.
 MOST_LINES = 500
+# A timer of the event loop may be so much too early.
+_EARLY_SECONDS = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +54,7 @@ class _Waiting:
 
     def give_up_if_late(self) -> None:
         """Give up what has waited long enough, but nothing that has been sent: it may take effect."""
-        if not self.is_sent and time.monotonic() >= self.until:
+        if not self.is_sent and time.monotonic() >= self.until - _EARLY_SECONDS:
             self.fail(Unavailable())
 
     def fail(self, error: Exception) -> None:
@@ -178,7 +180,8 @@ class CheckoutGroups:
         try:
             return await self._send(group, skips_locked=False)
         except StatementRefused as refused:
-            if refused.code != LOCK_TIMEOUT:
+            # One that is alone for a row that is no product's would wait for it a second time.
+            if refused.code != LOCK_TIMEOUT or group[0].alone:
                 raise
         return await self._send(group, skips_locked=True)
 
