@@ -21,6 +21,9 @@ _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUM
 _WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
 _SKIPPING = Prepared("place_free_orders", statement_text(skips_locked=True), _PARAMETERS)
 
+# A row that somebody may have locked: its table, and its key.
+LockedRow = tuple[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class NewLine:
@@ -78,6 +81,27 @@ class PendingOrder:
         number = None if order.bill_number is None else text_key(order.bill_number)
         self.claims = [(field, text) for field, text in (("key", self.key), ("number", number)) if text is not None]
 
+    @property
+    def rows(self) -> set[LockedRow]:
+        """What the order locks of what is there before it."""
+        return self.products | self._owners
+
+    @property
+    def products(self) -> set[LockedRow]:
+        return {("products", product_id) for product_id in self.product_ids}
+
+    @property
+    def _owners(self) -> set[LockedRow]:
+        client: LockedRow = ("clients", self.asked.client_id)
+        return {client} if self.asked.address_id is None else {client, ("addresses", self.asked.address_id)}
+
+    def locked_rows(self, outcome: "Outcome") -> set[LockedRow]:
+        """Which of its rows others have locked, or may have: the statement does not tell a client from its address."""
+        products: set[LockedRow] = {
+            ("products", self.product_ids[line.number]) for line in outcome.broken_lines if line.is_locked
+        }
+        return products or self._owners
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
@@ -119,8 +143,8 @@ class Outcome:
 def placing(orders: Sequence[PendingOrder], *, skips_locked: bool = False) -> tuple[Prepared, Parameters]:
     """The statement that places all of these orders, or says of each why not. It returns an `outcome` for each.
 
-    Of orders with the same claim only one may be among them. With `skips_locked` it waits for no product, and orders of
-    products that somebody has locked are `LOCKED`.
+    Of orders with the same claim only one may be among them. With `skips_locked` it waits for no product, client
+    or address, and orders of those that somebody has locked are `LOCKED`.
     """
     columns = [_array(cells) for cells in zip(*(order.cells for order in orders), strict=True)]
     lines = ((str(place), *line) for place, order in enumerate(orders, 1) for line in order.lines)

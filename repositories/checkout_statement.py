@@ -35,7 +35,7 @@ class Verdict(IntEnum):
     NO_CLIENT = 20
     NO_ADDRESS = 21
     ADDRESS_OF_ANOTHER = 22
-    # Somebody has locked one of its products: only a statement that skips locked rows says so.
+    # Somebody has locked one of its products, its client or its address: a statement that skips locked rows says so.
     LOCKED = 30
     NO_PRODUCT = 31
     # One of its products is not sold at all, or not at that price.
@@ -137,6 +137,16 @@ _FOUND = f""", keyed AS MATERIALIZED (
     SELECT id_key, price, stock, active FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))
     ORDER BY id_key FOR NO KEY UPDATE {{skip_locked}}
 )"""  # noqa: S608
+# What the foreign keys of an order lock at the end: one that skips locked rows asks for these as well.
+_FREE = """, client AS MATERIALIZED (
+    SELECT id_key FROM clients WHERE id_key = ANY (ARRAY (SELECT client_id FROM asked)) FOR KEY SHARE SKIP LOCKED
+), address AS MATERIALIZED (
+    SELECT id_key FROM addresses WHERE id_key = ANY (ARRAY (SELECT address_id FROM asked)) FOR KEY SHARE SKIP LOCKED
+)"""
+_IS_LOCKED = (
+    "NOT (asked.client_id = ANY (ARRAY (SELECT id_key FROM client))"
+    " AND (asked.address_id IS NULL OR asked.address_id = ANY (ARRAY (SELECT id_key FROM address))))"
+)
 _JUDGED = f""", priced AS MATERIALIZED (
     SELECT line.*, product.active, product.price, product.stock, CASE
             WHEN product.active AND line.taken <= product.stock AND coalesce(line.offered = product.price, true) THEN NULL
@@ -158,6 +168,8 @@ _JUDGED = f""", priced AS MATERIALIZED (
                     WHEN count(*) = 0 OR asked.is_customers THEN {Verdict.NO_ADDRESS:d}
                     ELSE {Verdict.ADDRESS_OF_ANOTHER:d}
                 END FROM addresses WHERE addresses.id_key = asked.address_id)
+        END, CASE
+            WHEN {{is_locked}} THEN {Verdict.LOCKED:d}
         END, CASE
             WHEN summed.total > {MAX_MONEY} THEN {Verdict.AMOUNT_TOO_LARGE:d}
             WHEN asked.discount > summed.total THEN {Verdict.DISCOUNT_TOO_LARGE:d}
@@ -264,4 +276,5 @@ FROM verdict LEFT JOIN response ON response.id_key = verdict.order_key ORDER BY 
 def statement_text(*, skips_locked: bool) -> str:
     """The SQL; one that skips locked rows gives the orders that want them the verdict `LOCKED`."""
     found = _FOUND.format(skip_locked="SKIP LOCKED" if skips_locked else "")
-    return "".join((_ASKED, found, _JUDGED, _WRITTEN, _RENDERED, _AUDITED, _RETURNED))
+    judged = _JUDGED.format(is_locked=_IS_LOCKED if skips_locked else "false")
+    return "".join((_ASKED, found, _FREE if skips_locked else "", judged, _WRITTEN, _RENDERED, _AUDITED, _RETURNED))

@@ -4,17 +4,16 @@ A statement for one order costs PostgreSQL three to four times what an order cos
 statement is under way, the orders that come in wait for the next one, which takes all of them; an order that finds none
 under way waits for nobody. Each gets an outcome of its own.
 
-An order of a product that somebody has locked would hold up its group. After a short time such a group is sent again by a
-statement that skips locked rows; orders of those products are set aside, together with those of the same products that
-come later. They have a lane of their own, with a connection of its own, where they wait in PostgreSQL's queue for the
-lock.
+An order of a row that somebody has locked (a product, its client, its address) would hold up its group. After a short
+time such a group is sent again by a statement that skips locked rows; orders of those rows are set aside, together with
+those of the same rows that come later. They have a lane of their own, with a connection of its own. There the orders of
+one row after another wait in PostgreSQL's queue for its lock, each for the short time, so that no locked row hides behind
+another.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,95 +22,17 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from infrastructure.cache.tags import Invalidation
 from infrastructure.database.sqlstate import CANCELED, LOCK_TIMEOUT, DatabaseUnavailable, StatementRefused, sqlstate
-from repositories.checkout import CheckoutRepository, Outcome, PendingOrder, outcome, placing
+from repositories.checkout import CheckoutRepository, LockedRow, Outcome, PendingOrder, outcome, placing
 from repositories.checkout_statement import Verdict
 from services.base import invalidation_of
+from services.checkout_lane import Lane, WaitingOrder
 from services.errors import RequestInProgress, Unavailable
 from services.executor import Executor
 from services.integrity import violations_of
 from services.product import ProductService
 
-MOST_ORDERS = 64
-# An order with more lines is a group by itself.
-MOST_LINES = 500
-# A timer of the event loop may be so much too early.
-_EARLY_SECONDS = 0.01
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """An order that waits, since when and until when (monotonic), and the future of its outcome.
-
-    `is_sent` while a statement with it is under way. `alone` says that it must be a group by itself.
-    """
-
-    order: PendingOrder
-    since: float
-    until: float
-    outcome: "asyncio.Future[Outcome]"
-    is_sent: bool = False
-    alone: bool = False
-
-    def give_up_if_late(self) -> None:
-        """Give up what has waited long enough, but nothing that has been sent: it may take effect."""
-        if not self.is_sent and time.monotonic() >= self.until - _EARLY_SECONDS:
-            self.fail(Unavailable())
-
-    def fail(self, error: Exception) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-
-    def finish(self, outcome: Outcome) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-
-class _Lane:
-    """The orders that wait for the statement that is under way, and for each other."""
-
-    def __init__(self, place: Callable[[list[_Waiting]], Awaitable[None]]) -> None:
-        self._place = place
-        self._waiting: deque[_Waiting] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    def add(self, orders: Sequence[_Waiting], *, first: bool = False) -> None:
-        """Let the orders wait, at the end or before all others."""
-        for waiting in orders:
-            waiting.is_sent = False
-            waiting.give_up_if_late()
-        if first:
-            self._waiting.extendleft(reversed(orders))
-        else:
-            self._waiting.extend(orders)
-        if self._waiting and self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            while group := self._next_group():
-                await self._place(group)
-        finally:
-            self._task = None
-
-    def _next_group(self) -> list[_Waiting]:
-        """The orders that wait longest, as many as may be in one statement."""
-        group: list[_Waiting] = []
-        claims: set[tuple[str, str]] = set()
-        lines = 0
-        while self._waiting and len(group) < MOST_ORDERS:
-            waiting = self._waiting[0]
-            if waiting.outcome.done():
-                # It was given up, so it must not take effect any more.
-                self._waiting.popleft()
-                continue
-            lines += len(waiting.order.lines)
-            is_apart = waiting.alone or lines > MOST_LINES or not claims.isdisjoint(waiting.order.claims)
-            if group and (is_apart or group[0].alone):
-                break
-            claims.update(waiting.order.claims)
-            waiting.is_sent = True
-            group.append(self._waiting.popleft())
-        return group
+# So long after a client or an address was found locked its orders are sent again.
+_PAUSE_SECONDS = 0.05
 
 
 class CheckoutGroups:
@@ -120,10 +41,10 @@ class CheckoutGroups:
     def __init__(self, executor: Executor, settings: Settings) -> None:
         self._executor = executor
         self._patience, self._lock_timeout = settings.db_pool_timeout, settings.db_lock_timeout
-        self._main, self._aside = _Lane(self._place), _Lane(self._place)
+        self._main, self._aside = Lane(self._place), Lane(self._place_free_ones_and_wait)
         self._keys: set[str] = set()
-        # Products that somebody had locked when an order of them was set aside.
-        self._locked: set[int] = set()
+        # Rows that somebody had locked when an order of them was set aside.
+        self._locked: set[LockedRow] = set()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def place(self, order: PendingOrder, since: float) -> Outcome:
@@ -143,9 +64,10 @@ class CheckoutGroups:
 
     async def _outcome(self, order: PendingOrder, since: float) -> Outcome:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(order, since, since + self._patience, loop.create_future())
+        waiting = WaitingOrder(order, since, since + self._patience, loop.create_future())
         timer = loop.call_later(waiting.until - time.monotonic(), waiting.give_up_if_late)
-        if self._locked.isdisjoint(order.product_ids):
+        waiting.blocked_by = self._known_block(order)
+        if waiting.blocked_by is None:
             self._main.add([waiting])
         else:
             self._set_aside([waiting])
@@ -154,17 +76,47 @@ class CheckoutGroups:
         finally:
             timer.cancel()
 
-    def _set_aside(self, orders: list[_Waiting]) -> None:
+    def _set_aside(self, orders: list[WaitingOrder]) -> None:
         for waiting in orders:
             waiting.until = waiting.since + self._lock_timeout
             asyncio.get_running_loop().call_later(waiting.until - time.monotonic(), waiting.give_up_if_late)
         self._aside.add(orders)
 
-    async def _place(self, group: list[_Waiting]) -> None:
+    def _known_block(self, order: PendingOrder) -> LockedRow | None:
+        return min(self._locked & order.rows, default=None) if self._locked else None
+
+    async def _place(self, group: list[WaitingOrder]) -> None:
+        if not await self._is_placed(group, skips_locked=False):
+            await self._is_placed(group, skips_locked=True)
+
+    async def _place_free_ones_and_wait(self, group: list[WaitingOrder]) -> None:
+        """Place the orders of which nothing is locked any more, and then wait for what blocks the first of the others.
+
+        So a row that is locked now and then, by those who sell it, has its turn beside one that is locked for long.
+        """
+        await self._is_placed(group, skips_locked=True)
+        row = next((waiting.blocked_by for waiting in group if waiting.blocked_by is not None), None)
+        blocked = [] if row is None else self._aside.take_blocked_by(row)
+        if blocked and not await self._is_placed_after_a_wait(blocked, row):
+            self._aside.add(blocked)
+
+    async def _is_placed_after_a_wait(self, group: list[WaitingOrder], row: LockedRow | None) -> bool:
+        if row in group[0].order.products:
+            return await self._is_placed(group, skips_locked=False)
+        # PostgreSQL waits for a client or an address last, and would keep the products from others meanwhile.
+        await asyncio.sleep(_PAUSE_SECONDS)
+        return False
+
+    async def _is_placed(self, group: list[WaitingOrder], *, skips_locked: bool) -> bool:
+        """Send the group, and see to what becomes of it. False, and it is for the caller to do, where it waited too long
+        for a lock that it might have skipped."""
         try:
-            outcomes = await self._outcomes(group)
+            outcomes = await self._send(group, skips_locked=skips_locked)
         except StatementRefused as refused:
-            self._place_alone(group, is_locked=refused.code == LOCK_TIMEOUT)
+            is_locked = refused.code == LOCK_TIMEOUT
+            if is_locked and not skips_locked:
+                return False
+            self._place_alone(group, is_locked=is_locked)
         except DatabaseUnavailable as error:
             if len(group) > 1 and sqlstate(error.__cause__) == CANCELED:
                 # One by one they may be soon enough.
@@ -174,18 +126,10 @@ class CheckoutGroups:
         except Exception as error:
             _fail(group, error)
         else:
-            self._finish(group, outcomes)
+            self._finish(group, outcomes, skips_locked=skips_locked)
+        return True
 
-    async def _outcomes(self, group: list[_Waiting]) -> list[Outcome]:
-        try:
-            return await self._send(group, skips_locked=False)
-        except StatementRefused as refused:
-            # One that is alone for a row that is no product's would wait for it a second time.
-            if refused.code != LOCK_TIMEOUT or group[0].alone:
-                raise
-        return await self._send(group, skips_locked=True)
-
-    async def _send(self, group: list[_Waiting], *, skips_locked: bool) -> list[Outcome]:
+    async def _send(self, group: list[WaitingOrder], *, skips_locked: bool) -> list[Outcome]:
         orders = [waiting.order for waiting in group]
         # Who has waited for the statement before has half of the time at least to wait for a connection.
         since = max(min(waiting.since for waiting in group), time.monotonic() - self._patience / 2)
@@ -193,19 +137,21 @@ class CheckoutGroups:
         rows = await self._executor.send(statement, parameters, partial(_sold, orders), since)
         return [outcome(row) for row in rows]
 
-    def _finish(self, group: list[_Waiting], outcomes: list[Outcome]) -> None:
+    def _finish(self, group: list[WaitingOrder], outcomes: list[Outcome], *, skips_locked: bool = False) -> None:
         """Sort out who has to wait again; the others go when what they changed is published."""
-        undecided: list[_Waiting] = []
-        locked: list[_Waiting] = []
-        done: list[tuple[_Waiting, Outcome]] = []
+        undecided: list[WaitingOrder] = []
+        locked: list[WaitingOrder] = []
+        done: list[tuple[WaitingOrder, Outcome]] = []
         for waiting, result in zip(group, outcomes, strict=True):
+            waiting.blocked_by = None
             if result.verdict == Verdict.LOCKED:
                 locked.append(waiting)
-                self._locked.update(
-                    waiting.order.product_ids[line.number] for line in result.broken_lines if line.is_locked
-                )
+                rows = waiting.order.locked_rows(result)
+                waiting.blocked_by = min(rows)
+                self._locked |= rows
                 continue
-            self._locked.difference_update(waiting.order.product_ids)
+            if self._locked and (result.verdict > Verdict.LOCKED or not skips_locked):
+                self._locked -= waiting.order.rows
             if result.verdict == Verdict.UNDECIDED:
                 undecided.append(waiting)
             else:
@@ -214,17 +160,17 @@ class CheckoutGroups:
         self._main.add(undecided, first=True)
         self._go_on(self._publish(done))
 
-    async def _publish(self, done: list[tuple[_Waiting, Outcome]]) -> None:
+    async def _publish(self, done: list[tuple[WaitingOrder, Outcome]]) -> None:
         placed = [waiting.order for waiting, result in done if result.order is not None]
         if placed:
             await self._executor.cache.invalidate(_sold(placed))
         for waiting, result in done:
             waiting.finish(result)
 
-    def _place_alone(self, group: list[_Waiting], *, is_locked: bool) -> None:
+    def _place_alone(self, group: list[WaitingOrder], *, is_locked: bool) -> None:
         """Place one by one the orders of a group that PostgreSQL refused as a whole, which wrote nothing.
 
-        Where a row is locked that is no product's, who waits for it must not hold up the others again. Else a session
+        Where a row is locked that cannot be skipped, who waits for it must not hold up the others again. Else a session
         finds out what the constraint is about that the one violates that did.
         """
         if is_locked:
@@ -234,7 +180,7 @@ class CheckoutGroups:
         else:
             self._go_on(self._place_in_sessions(group))
 
-    async def _place_in_sessions(self, group: list[_Waiting]) -> None:
+    async def _place_in_sessions(self, group: list[WaitingOrder]) -> None:
         for waiting in group:
             try:
                 result = await self._executor.transact(partial(place_in_session, waiting.order), waiting.since)
@@ -272,6 +218,6 @@ def _sold(orders: Sequence[PendingOrder]) -> Invalidation:
     return invalidation
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
+def _fail(group: list[WaitingOrder], error: Exception) -> None:
     for waiting in group:
         waiting.fail(error)

@@ -18,7 +18,8 @@ from infrastructure.embedded.servers import ServerUrls
 from repositories.checkout import KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder
 from repositories.checkout_statement import Verdict
 from services.cache_service import CacheService
-from services.checkout_groups import MOST_LINES, MOST_ORDERS, CheckoutGroups
+from services.checkout_groups import CheckoutGroups
+from services.checkout_lane import MOST_LINES, MOST_ORDERS
 from services.errors import NotFound, RequestInProgress, Unavailable
 from services.executor import Executor
 from tests.race.databases import breaches, connected, execute, new_database, rows_of
@@ -265,6 +266,58 @@ def test_a_row_that_is_locked_and_no_product_holds_up_its_own_order_only(run: Ca
         assert await waiting == Verdict.PLACED
 
     run(scenario)
+
+
+@pytest.mark.parametrize("table", ["clients", "addresses"])
+def test_many_orders_of_a_locked_client_hold_up_nobody_else(run: Callable[..., None], table: str) -> None:
+    async def scenario(shop: Shop) -> None:
+        add_a_client_with_an_address(shop.url)
+        with connected(shop.url) as foreign, foreign.cursor() as cursor:
+            cursor.execute(f"BEGIN; SELECT FROM {table} ORDER BY id_key DESC LIMIT 1 FOR UPDATE")
+            waiting = [asyncio.create_task(shop.verdict(LAMP, client_id=2, address_id=1)) for _ in range(30)]
+            assert await placed_together(shop, [shop.verdict(LAMP) for _ in range(30)]) == [Verdict.PLACED] * 30
+            # None of them had to be placed alone, and from now on it is known who is locked.
+            assert ("place_free_orders", 60) in shop.sent
+            before = len(shop.sent)
+            waiting.append(asyncio.create_task(shop.verdict(LAMP, client_id=2, address_id=1)))
+            assert await placed_together(shop, [shop.verdict(LAMP) for _ in range(5)]) == [Verdict.PLACED] * 5
+            assert ("place_orders", 5) in shop.sent[before:]
+            assert not any(task.done() for task in waiting)
+            cursor.execute("COMMIT")
+        assert await asyncio.gather(*waiting) == [Verdict.PLACED] * 31
+        shop.sent.clear()
+        assert await shop.verdict(LAMP, client_id=2, address_id=1) == Verdict.PLACED
+        assert shop.sent == [("place_orders", 1)]
+
+    run(scenario)
+
+
+def add_a_client_with_an_address(url: str) -> None:
+    execute(url, "INSERT INTO clients (name, lastname, email, email_key) VALUES ('Bo', 'Li', 'b@x.org', 'b@x.org')")
+    execute(url, "TRUNCATE addresses RESTART IDENTITY CASCADE")
+    execute(url, "INSERT INTO addresses (street, number, city, client_id) VALUES ('Lane', '1', 'Town', 2)")
+
+
+def test_each_locked_product_has_its_turn(run: Callable[..., None]) -> None:
+    async def scenario(shop: Shop) -> None:
+        with connected(shop.url) as foreign, connected(shop.url) as seller:
+            foreign.cursor().execute(f"BEGIN; SELECT FROM products WHERE id_key = {LAMP} FOR UPDATE")
+            seller.cursor().execute(f"BEGIN; SELECT FROM products WHERE id_key = {CHAIR} FOR UPDATE")
+            waiting = [asyncio.create_task(shop.verdict(product)) for product in (LAMP, CHAIR)]
+            await until(lambda: ("place_free_orders", 2) in shop.sent)
+            # Who only tries now and then would never find free what others sell all the time.
+            await until(partial(is_waiting_for, shop.url, seller.info.backend_pid))
+            seller.cursor().execute("COMMIT")
+            assert await waiting[1] == Verdict.PLACED
+            assert not waiting[0].done()
+            foreign.cursor().execute("COMMIT")
+        assert await waiting[0] == Verdict.PLACED
+
+    run(scenario)
+
+
+def is_waiting_for(url: str, pid: int) -> bool:
+    return bool(rows_of(url, f"SELECT 1 FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid))"))
 
 
 def test_a_client_that_is_deleted_meanwhile_fails_its_own_order_only(run: Callable[..., None]) -> None:
