@@ -19,7 +19,7 @@ from repositories.idempotency_key import lock_number
 
 _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUMNS)
 _WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
-_SKIPPING = Prepared("place_free_orders", statement_text(skips_locked=True), _PARAMETERS)
+_SKIPPING = Prepared("place_free_orders", statement_text(skips_locked=True), (*_PARAMETERS, "awaited"))
 
 # A row that somebody may have locked: its table, and its key.
 LockedRow = tuple[str, int]
@@ -140,16 +140,21 @@ class Outcome:
     broken_lines: list[BrokenLine]
 
 
-def placing(orders: Sequence[PendingOrder], *, skips_locked: bool = False) -> tuple[Prepared, Parameters]:
+def placing(
+    orders: Sequence[PendingOrder], *, skips_locked: bool = False, awaited: LockedRow | None = None
+) -> tuple[Prepared, Parameters]:
     """The statement that places all of these orders, or says of each why not. It returns an `outcome` for each.
 
     Of orders with the same claim only one may be among them. With `skips_locked` it waits for no product, client
-    or address, and orders of those that somebody has locked are `LOCKED`.
+    or address but the product `awaited`, and orders of those that somebody has locked are `LOCKED`.
     """
     columns = [_array(cells) for cells in zip(*(order.cells for order in orders), strict=True)]
     lines = ((str(place), *line) for place, order in enumerate(orders, 1) for line in order.lines)
     columns += [_array(cells) for cells in zip(*lines, strict=True)]
-    return (_SKIPPING if skips_locked else _WAITING), dict(zip(_PARAMETERS, columns, strict=True))
+    parameters = dict(zip(_PARAMETERS, columns, strict=True))
+    if skips_locked:
+        return _SKIPPING, {**parameters, "awaited": str(awaited[1] if awaited else 0)}
+    return _WAITING, parameters
 
 
 def outcome(row: Row) -> Outcome:

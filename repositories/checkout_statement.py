@@ -133,12 +133,20 @@ _FOUND = f""", keyed AS MATERIALIZED (
     FROM asked LEFT JOIN LATERAL (
         SELECT * FROM idempotency_keys WHERE idempotency_keys.key = asked.key LIMIT 1
     ) AS kept ON true WHERE asked.key IS NOT NULL
+)"""  # noqa: S608
+_WANTED = "SELECT id_key, price, stock, active FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))"
+_LOCKED = f""", product AS MATERIALIZED ({_WANTED} ORDER BY id_key FOR NO KEY UPDATE)"""
+# The one product that the statement waits for comes first, so that it keeps no other from anybody meanwhile.
+_AWAITED = f"${1 + len(ORDER_COLUMNS) + len(LINE_COLUMNS)}::bigint"
+_FREE_PRODUCTS = f""", awaited AS MATERIALIZED (
+    {_WANTED} AND id_key = {_AWAITED} FOR NO KEY UPDATE
 ), product AS MATERIALIZED (
-    SELECT id_key, price, stock, active FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))
-    ORDER BY id_key FOR NO KEY UPDATE {{skip_locked}}
+    SELECT * FROM awaited UNION ALL SELECT * FROM (
+        {_WANTED} AND id_key <> {_AWAITED} ORDER BY id_key FOR NO KEY UPDATE SKIP LOCKED
+    ) AS free
 )"""  # noqa: S608
 # What the foreign keys of an order lock at the end: one that skips locked rows asks for these as well.
-_FREE = """, client AS MATERIALIZED (
+_FREE_OWNERS = """, client AS MATERIALIZED (
     SELECT id_key FROM clients WHERE id_key = ANY (ARRAY (SELECT client_id FROM asked)) FOR KEY SHARE SKIP LOCKED
 ), address AS MATERIALIZED (
     SELECT id_key FROM addresses WHERE id_key = ANY (ARRAY (SELECT address_id FROM asked)) FOR KEY SHARE SKIP LOCKED
@@ -274,7 +282,10 @@ FROM verdict LEFT JOIN response ON response.id_key = verdict.order_key ORDER BY 
 
 
 def statement_text(*, skips_locked: bool) -> str:
-    """The SQL; one that skips locked rows gives the orders that want them the verdict `LOCKED`."""
-    found = _FOUND.format(skip_locked="SKIP LOCKED" if skips_locked else "")
+    """The SQL; one that skips locked rows gives the orders that want them the verdict `LOCKED`.
+
+    That one has another parameter: the key of a product that it waits for all the same, or 0.
+    """
+    locked = _FREE_PRODUCTS + _FREE_OWNERS if skips_locked else _LOCKED
     judged = _JUDGED.format(is_locked=_IS_LOCKED if skips_locked else "false")
-    return "".join((_ASKED, found, _FREE if skips_locked else "", judged, _WRITTEN, _RENDERED, _AUDITED, _RETURNED))
+    return "".join((_ASKED, _FOUND, locked, judged, _WRITTEN, _RENDERED, _AUDITED, _RETURNED))

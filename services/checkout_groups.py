@@ -102,19 +102,21 @@ class CheckoutGroups:
 
     async def _is_placed_after_a_wait(self, group: list[WaitingOrder], row: LockedRow | None) -> bool:
         if row in group[0].order.products:
-            return await self._is_placed(group, skips_locked=False)
-        # PostgreSQL waits for a client or an address last, and would keep the products from others meanwhile.
+            return await self._is_placed(group, skips_locked=True, awaited=row)
+        # Nobody else wants a client or an address all the time, so now and then is often enough.
         await asyncio.sleep(_PAUSE_SECONDS)
         return False
 
-    async def _is_placed(self, group: list[WaitingOrder], *, skips_locked: bool) -> bool:
+    async def _is_placed(
+        self, group: list[WaitingOrder], *, skips_locked: bool, awaited: LockedRow | None = None
+    ) -> bool:
         """Send the group, and see to what becomes of it. False, and it is for the caller to do, where it waited too long
         for a lock that it might have skipped."""
         try:
-            outcomes = await self._send(group, skips_locked=skips_locked)
+            outcomes = await self._send(group, skips_locked=skips_locked, awaited=awaited)
         except StatementRefused as refused:
             is_locked = refused.code == LOCK_TIMEOUT
-            if is_locked and not skips_locked:
+            if is_locked and (awaited or not skips_locked):
                 return False
             self._place_alone(group, is_locked=is_locked)
         except DatabaseUnavailable as error:
@@ -129,11 +131,11 @@ class CheckoutGroups:
             self._finish(group, outcomes, skips_locked=skips_locked)
         return True
 
-    async def _send(self, group: list[WaitingOrder], *, skips_locked: bool) -> list[Outcome]:
+    async def _send(self, group: list[WaitingOrder], *, skips_locked: bool, awaited: LockedRow | None) -> list[Outcome]:
         orders = [waiting.order for waiting in group]
         # Who has waited for the statement before has half of the time at least to wait for a connection.
         since = max(min(waiting.since for waiting in group), time.monotonic() - self._patience / 2)
-        statement, parameters = placing(orders, skips_locked=skips_locked)
+        statement, parameters = placing(orders, skips_locked=skips_locked, awaited=awaited)
         rows = await self._executor.send(statement, parameters, partial(_sold, orders), since)
         return [outcome(row) for row in rows]
 

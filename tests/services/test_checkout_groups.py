@@ -316,6 +316,26 @@ def test_each_locked_product_has_its_turn(run: Callable[..., None]) -> None:
     run(scenario)
 
 
+def test_who_waits_for_a_locked_product_keeps_no_other_from_anybody(run: Callable[..., None]) -> None:
+    async def scenario(shop: Shop) -> None:
+        with connected(shop.url) as foreign:
+            foreign.cursor().execute(f"BEGIN; SELECT FROM products WHERE id_key = {CHAIR} FOR UPDATE")
+            waiting = asyncio.create_task(shop.verdict(LAMP, CHAIR))
+            await until(lambda: ("place_free_orders", 1) in shop.sent)
+
+            def is_free_meanwhile() -> bool:
+                is_waited_for = partial(is_waiting_for, shop.url, foreign.info.backend_pid)
+                lamp = f"SELECT 1 FROM products WHERE id_key = {LAMP} FOR UPDATE SKIP LOCKED"
+                return is_waited_for() and bool(rows_of(shop.url, lamp)) and is_waited_for()
+
+            await until(is_free_meanwhile)
+            assert not waiting.done()
+            foreign.cursor().execute("COMMIT")
+        assert await waiting == Verdict.PLACED
+
+    run(scenario)
+
+
 def is_waiting_for(url: str, pid: int) -> bool:
     return bool(rows_of(url, f"SELECT 1 FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid))"))
 
