@@ -18,7 +18,7 @@ from controllers.responses import as_response, reply
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.checkout import Checkout, PlacedOrderRead
 from security.policy import needs
-from services.checkout import CheckoutService, PlacedOrder
+from services.checkout import CheckoutService, PlacedOrder, require_permitted
 from services.declared_errors import refusals_of
 from services.errors import ShopError
 from services.idempotency import Reply, is_kept
@@ -69,10 +69,12 @@ class CheckoutController(OrderController):
         A customer may leave out `client_id`, and may not send `discount`, `bill_number` or `date`.
         """
 
+        principal = principal_of(request)
+        require_permitted(body, principal)
         keyed = await keyed_request(request)
         checkouts: CheckoutService = request.app.state.checkouts
         try:
-            placed = await checkouts.place(body, principal_of(request), keyed, self.location(""))
+            placed = await checkouts.place(body, principal, keyed, self.location(""))
         except ShopError as refusal:
             if keyed is None or not is_kept(refusal):
                 raise

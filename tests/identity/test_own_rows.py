@@ -115,6 +115,13 @@ def test_an_order_is_placed_for_oneself(shop: GuardedShop, shelf: Shelf, own: Cu
     assert shop(own.caller, "GET", "/orders").headers["x-total-count"] == before
 
 
+def test_what_a_customer_may_not_do_comes_before_what_is_wrong_with_the_key(
+    shop: GuardedShop, shelf: Shelf, own: Customer
+) -> None:
+    sent = {"json": shelf.checkout(discount=1), "headers": {"Idempotency-Key": "not visible"}}
+    refused(shop(own.caller, "POST", "/checkout", **sent), 403, "given by the shop", "forbidden")
+
+
 def test_staff_say_for_whom_they_order(shop: GuardedShop, shelf: Shelf, own: Customer) -> None:
     missing = shop(shelf.staff, "POST", "/checkout", json=shelf.checkout())
     assert missing.json()["detail"] == [{"loc": ["body", "client_id"], "msg": "Field required", "type": "missing"}]
