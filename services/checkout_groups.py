@@ -78,8 +78,11 @@ class CheckoutGroups:
 
     def _set_aside(self, orders: list[WaitingOrder]) -> None:
         for waiting in orders:
-            waiting.until = waiting.since + self._lock_timeout
-            asyncio.get_running_loop().call_later(waiting.until - time.monotonic(), waiting.give_up_if_late)
+            until = waiting.since + self._lock_timeout
+            if waiting.until != until:
+                # Once, however often it is set aside.
+                waiting.until = until
+                asyncio.get_running_loop().call_later(until - time.monotonic(), waiting.give_up_if_late)
         self._aside.add(orders)
 
     def _known_block(self, order: PendingOrder) -> LockedRow | None:
