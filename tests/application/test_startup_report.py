@@ -8,6 +8,7 @@ import pytest
 from application.startup_report import report_start
 from config.settings import read_settings
 from infrastructure.cache.gateway import RedisGateway
+from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS
 from infrastructure.database.engine import Database
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database
@@ -41,7 +42,9 @@ def test_everything_is_there(servers: ServerUrls, redis_url: str, caplog: pytest
     assert redis.startswith("Valkey ")
     assert "database " in redis
     assert database.startswith("PostgreSQL 18")
-    assert database.endswith(", as postgres; 6 threads, a write pool of 2 connections, a read pool of 4")
+    assert database.endswith(
+        f", as postgres; 6 threads, a write pool of {WRITE_CONNECTIONS} connections, a read pool of {READ_CONNECTIONS}"
+    )
     assert migrations.startswith("at revision 00")
     assert "," not in migrations
 

@@ -25,15 +25,18 @@ class CommitProxy:
         self._target = Path(str(url.query["host"])) / ".s.PGSQL.5432"
         self.url = url.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
         self._cut: Cut | None = None
-        self._mark = COMMIT
+        self._mark, self._earlier = COMMIT, b""
         self.commits = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen()
 
-    def cut_at_next(self, mark: bytes, cut: Cut) -> None:
-        """Break the connection on which the next `mark` comes, "before" PostgreSQL gets it or "after" it answered."""
-        self._mark, self._cut, self.commits = mark, cut, 0
+    def cut_at_next(self, mark: bytes, cut: Cut, earlier: bytes = b"") -> None:
+        """Break the connection on which the next `mark` comes, "before" PostgreSQL gets it or "after" it answered.
+
+        With `earlier` that text must have come on the connection before: what the shop does by itself commits, too.
+        """
+        self._mark, self._earlier, self._cut, self.commits = mark, earlier, cut, 0
 
     def _accept(self) -> None:
         while True:
@@ -48,12 +51,15 @@ class CommitProxy:
             server.connect(str(self._target))
             selector.register(client, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, client)
+            sent = b""
             while True:
                 for key, _ in selector.select():
                     source, destination = key.fileobj, key.data
                     assert isinstance(source, socket.socket)
                     data = source.recv(_CHUNK)
-                    if not data or (source is client and self._is_cut(data, server)):
+                    if source is client:
+                        sent = sent[-_CHUNK:] + data
+                    if not data or (source is client and self._earlier in sent and self._is_cut(data, server)):
                         return
                     destination.sendall(data)
 

@@ -49,7 +49,7 @@ def test_f3_a_new_row_under_a_key_takes_several_statements(servers: ServerUrls, 
     with CommitProxy(database, tmp_path) as proxy, goods_on(proxy.url, tmp_path, DB_POOL_SIZE="1") as goods:
         body, key = {"name": "Lamps"}, {"Idempotency-Key": "who-knows"}
         open_the_pool(goods)
-        proxy.cut_at_next(COMMIT, cut)
+        proxy.cut_at_next(COMMIT, cut, earlier=b"idempotency_keys")
         require_unavailable(goods.http.post("/categories", json=body, headers=key))
         assert proxy.commits == 1, "the server tried again by itself"
         again = goods.http.post("/categories", json=body, headers=key)
@@ -65,7 +65,7 @@ def test_f3_a_refusal_is_not_lost_either(servers: ServerUrls, tmp_path: Path, cu
         product = goods.product(stock=5)
         cart, key = goods.cart((product, 6)), {"Idempotency-Key": "refused"}
         open_the_pool(goods)
-        proxy.cut_at_next(COMMIT, cut)
+        proxy.cut_at_next(COMMIT, cut, earlier=b"idempotency_keys")
         require_unavailable(goods.http.post("/checkout", json=cart, headers=key))
         goods.http.post(f"/products/{product}/stock", json={"delta": 5})
         # What was kept stays as it was; what was not is decided anew.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.database.connection_limit import connections_of_worker
 from infrastructure.database.migration_steps import MIGRATION_LOCK
 from infrastructure.database.migrations import heads, history_statement, migrate
 from infrastructure.embedded.servers import ServerUrls
@@ -131,7 +132,8 @@ def test_more_workers_than_the_embedded_server_has_connections_for_is_one_line(d
     assert shop.end() == 0
     (line,) = (line for line in shop.output.splitlines() if line.startswith("Warning"))
     assert "max_connections of the embedded server" in line
-    assert "UVICORN_WORKERS=1 and DB_POOL_SIZE=192" in line
+    fitted = 200 - connections_of_worker(1000) + 1000
+    assert f"UVICORN_WORKERS=1 and DB_POOL_SIZE={fitted}" in line
 
 
 class TestKilled:
