@@ -68,7 +68,6 @@ class CheckoutController(OrderController):
 
         A customer may leave out `client_id`, and may not send `discount`, `bill_number` or `date`.
         """
-
         principal = principal_of(request)
         require_permitted(body, principal)
         keyed = await keyed_request(request)

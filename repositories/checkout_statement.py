@@ -87,7 +87,7 @@ LINE_COLUMNS: Final = {
 def _object(model: type[Any], schema: type[Read], **more: str) -> str:
     """The SQL of a row as a JSON object, with the fields of the schema as `schemas.json_codec` writes them.
 
-    It joins texts, which costs a third of what PostgreSQL's functions for JSON do. The row has the table's name.
+    It joins texts, which costs less than PostgreSQL's functions for JSON do. The row has the table's name.
     """
     table = model.__table__
     columns = {name: _json_value(f"{table.name}.{name}", table.c[name]) for name in schema.model_fields}

@@ -142,11 +142,8 @@ def _short(checkout: Checkout, outcome: Outcome) -> ShopError:
     wanted: Counter[int] = Counter()
     for line in checkout.lines:
         wanted[line.product_id] += line.quantity
-    short = [
-        InsufficientStock(product_id, wanted[product_id], line.stock or 0)
-        for line in outcome.broken_lines
-        for product_id in (_product_of(checkout, line),)
-    ]
+    stocks = {_product_of(checkout, line): line.stock or 0 for line in outcome.broken_lines}
+    short = [InsufficientStock(product_id, wanted[product_id], stock) for product_id, stock in stocks.items()]
     return InsufficientStock(short[0].product_id, short[0].requested, short[0].available, short)
 
 

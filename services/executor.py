@@ -118,8 +118,7 @@ class Executor:
     async def _run_single_statement(self, work: SingleStatement[T], since: float | None) -> T | None:
         try:
             rows = await self.send(work.statement, work.parameters, partial(work.invalidation, None), since)
-        except StatementRefused as refused:
-            log.debug("A statement was refused: SQLSTATE %s", refused.code)
+        except StatementRefused:
             return None
         except DatabaseUnavailable as error:
             raise Unavailable from error

@@ -98,8 +98,7 @@ class AsyncPool:
         """The rows of the answer, as of `execute`; None when the statement was refused."""
         try:
             return await self.execute(statement, parameters, on_sent, since)
-        except StatementRefused as refused:
-            log.debug("A statement was refused: SQLSTATE %s", refused.code)
+        except StatementRefused:
             return None
 
     async def execute(
@@ -114,8 +113,7 @@ class AsyncPool:
         It does so, too, when the server gives this pool no connection: those of the threads have the next turn.
         `on_sent` is called when the statement is sent: what it reads is as new as that. `since` is when the request began
         to wait, by the monotonic clock, if not now. Raises `DatabaseUnavailable`; `NoAnswer` when the statement may have
-        taken effect, or may yet. Whatever else the driver raises, over a value that it
-        cannot send or an answer that it cannot read, is raised as it is; then too the statement may have taken effect.
+        taken effect, or may yet, as it may when the driver raises anything else: over a value or an answer.
         """
         patient_until = (time.monotonic() if since is None else since) + self._patience
         for _ in range(MAX_RETRIES + 1):
@@ -131,19 +129,18 @@ class AsyncPool:
                 if is_no_answer(error):
                     raise
                 code = error.sqlstate
-                if code in RETRIABLE or (is_cut_off(code) and query.had_connection and self._may_send_again(query)):
+                may_send_again = self.read_only or query.sent_at is None
+                if code in RETRIABLE or (is_cut_off(code) and query.had_connection and may_send_again):
                     # It waits for another connection.
                     patient_until = time.monotonic() + self._patience
                     continue
                 if code is not None and (code == LOCK_TIMEOUT or not is_busy(code)):
+                    log.debug("A statement was refused: SQLSTATE %s", code)
                     raise StatementRefused(code) from error
                 note_refusal(self._availability, error)
                 kind = NoAnswer if query.sent_at is not None and is_cut_off(code) else DatabaseUnavailable
                 raise kind("the database is not available") from error
         raise DatabaseUnavailable("the statement failed again and again")
-
-    def _may_send_again(self, query: PendingQuery) -> bool:
-        return self.read_only or query.sent_at is None
 
     async def _answer(self, query: PendingQuery) -> Sequence[Row]:
         loop = asyncio.get_running_loop()

@@ -22,7 +22,8 @@ from services.checkout_groups import CheckoutGroups
 from services.checkout_lane import MOST_LINES, MOST_ORDERS
 from services.errors import NotFound, RequestInProgress, Unavailable
 from services.executor import Executor
-from tests.race.databases import breaches, connected, execute, new_database, rows_of
+from tests.race.databases import WAITING, breaches, connected, execute, new_database, rows_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +117,10 @@ class Shop:
     async def verdict(self, *products: int, **more: Any) -> Verdict:
         return (await self.place(*products, **more)).verdict
 
+    def is_waiting(self) -> bool:
+        """Whether a statement waits for a lock."""
+        return bool(rows_of(self.url, WAITING))
+
     def orders(self) -> int:
         ((number,),) = rows_of(self.url, "SELECT count(*) FROM orders")
         return int(number)
@@ -135,12 +140,6 @@ def run(url: str, redis_url: str) -> Callable[..., None]:
         asyncio.run(with_shop())
 
     return run
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  (what changes is elsewhere)
-            await asyncio.sleep(0.01)
 
 
 async def placed_together(shop: Shop, calls: Sequence[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
@@ -350,7 +349,7 @@ def test_a_client_that_is_deleted_meanwhile_fails_its_own_order_only(run: Callab
             cursor.execute("BEGIN; DELETE FROM clients WHERE id_key = 2")
             calls = [shop.place(LAMP, client_id=2), shop.place(LAMP), shop.place(CHAIR)]
             waiting = [asyncio.create_task(call) for call in calls]
-            await until(partial(is_waiting, shop.url))
+            await until(shop.is_waiting)
             cursor.execute("COMMIT")
         gone, *others = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(gone, NotFound) or (isinstance(gone, Outcome) and gone.verdict == Verdict.NO_CLIENT)
@@ -359,17 +358,12 @@ def test_a_client_that_is_deleted_meanwhile_fails_its_own_order_only(run: Callab
     run(scenario)
 
 
-def is_waiting(url: str) -> bool:
-    query = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return bool(rows_of(url, query))
-
-
 def test_a_group_that_is_canceled_is_placed_one_by_one(run: Callable[..., None]) -> None:
     async def scenario(shop: Shop) -> None:
         with connected(shop.url) as foreign, foreign.cursor() as cursor:
             cursor.execute(f"BEGIN; SELECT FROM products WHERE id_key = {LAMP} FOR UPDATE")
             waiting = [asyncio.create_task(shop.verdict(product)) for product in (LAMP, CHAIR, CHAIR)]
-            await until(partial(is_waiting, shop.url))
+            await until(shop.is_waiting)
             cursor.execute(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
                 " WHERE wait_event_type = 'Lock' AND datname = current_database()"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -31,6 +31,7 @@ from services.identity.outgoing_mail import Mailer, send_later
 from tests.mail_server import mail_server
 from tests.race.databases import execute, new_database, rows_of
 from tests.shop import reserved_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -126,12 +127,6 @@ def waiting(url: str) -> int:
 def make_due(url: str) -> None:
     """Let the pause of every mail be over."""
     execute(url, "UPDATE outgoing_mails SET next_attempt_at = now()")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  (what changes is elsewhere)
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
