@@ -50,7 +50,7 @@ def url(servers: ServerUrls) -> str:
 async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
     """An executor with a Valkey of its own, so that whatever it has cached is this test's."""
     with Valkey(folder) as valkey:
-        database = Database(url, read_settings({"DB_POOL_SIZE": "2"}))
+        database = Database(url, read_settings({"DB_POOL_SIZE": "2", "DB_POOL_TIMEOUT": "20"}))
         gateway = RedisGateway(valkey.url, timeout=5)
         cache = CacheService(gateway)
         try:
