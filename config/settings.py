@@ -141,6 +141,9 @@ class Settings(BaseModel):
     rate_limit_register: Rate = (5, 60)
     rate_limit_refresh: Rate = (30, 60)
 
+    background_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    events_days: Annotated[float, Field(gt=0, le=4000)] = 30
+
     cors_origins: Origins = ()
     cors_credentials: Boolean = False
     security_contact: Contacts = ()

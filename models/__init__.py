@@ -8,10 +8,12 @@ from models.base import Base, Row
 from models.bill import Bill, BillCounter
 from models.category import Category
 from models.client import Client
+from models.event import Event
 from models.idempotency_key import IdempotencyKey
 from models.order import Order
 from models.order_detail import OrderDetail
 from models.outgoing_mail import OutgoingMail
+from models.price_change import PriceChange
 from models.product import Product
 from models.review import Review
 from models.stock_movement import StockMovement
@@ -28,10 +30,12 @@ __all__ = [
     "BillCounter",
     "Category",
     "Client",
+    "Event",
     "IdempotencyKey",
     "Order",
     "OrderDetail",
     "OutgoingMail",
+    "PriceChange",
     "Product",
     "Review",
     "Row",

@@ -24,6 +24,8 @@ class Product(Row):
     category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
     image: Mapped[str | None] = mapped_column(String(500))
     active: Mapped[bool] = mapped_column(server_default=true())
+    # When stock falls to it, or below, the product is to be ordered again, and an event says so.
+    reorder_level: Mapped[int | None] = mapped_column(BigInteger)
     # A column of its own, because an index on `stock` itself would change with every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
     # The name for similarity search: its words in ASCII, so that pg_trgm handles all scripts in every locale. A trigger
@@ -33,6 +35,7 @@ class Product(Row):
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price > 0", name="price_positive"),
+        CheckConstraint("reorder_level >= 0", name="reorder_level_not_negative"),
         not_nan("price"),
         list_index("products", "category_id", "in_stock", "active"),
         list_index("products", "created_at"),

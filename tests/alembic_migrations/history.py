@@ -6,7 +6,7 @@ from alembic import command
 from infrastructure.database.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
 
-REVISIONS = ("base", *(f"{number:04}" for number in range(1, 17)))
+REVISIONS = ("base", *(f"{number:04}" for number in range(1, 18)))
 
 TABLES = {
     "0001": {
@@ -37,6 +37,7 @@ TABLES["0013"] = TABLES["0012"]
 TABLES["0014"] = TABLES["0013"] | {"users", "user_sessions", "account_tokens", "api_keys", "audit_entries"}
 TABLES["0015"] = TABLES["0014"] | {"outgoing_mails"}
 TABLES["0016"] = TABLES["0015"]
+TABLES["0017"] = TABLES["0016"] | {"events", "price_changes"}
 
 # An open order of 3 and a canceled one of 2 of the first product, of which 7 are left; none of the second was ever sold.
 OLD_ROWS = """

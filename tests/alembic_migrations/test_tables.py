@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 ROWS = TABLES["0001"] - {"bill_counters"}
 MONEY = {
     ("products", "price"),
+    ("price_changes", "price"),
     ("order_details", "price"),
     ("orders", "total"),
     ("orders", "returned_total"),
@@ -34,6 +35,7 @@ REFERENCES = {
     ("order_details", "order_id", "orders"),
     ("order_details", "product_id", "products"),
     ("stock_movements", "product_id", "products"),
+    ("price_changes", "product_id", "products"),
     ("reviews", "client_id", "clients"),
     ("users", "client_id", "clients"),
     ("user_sessions", "user_id", "users"),

@@ -1,0 +1,138 @@
+"""Events, the price history, and the level at which a product is to be ordered again.
+
+Revision ID: 0017
+Revises: 0016
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+# A UUID of version 7: 48 bits of the time in milliseconds, the version, and the random rest of one of version 4.
+_EVENT_ID = """
+CREATE FUNCTION event_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+        || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+$$
+"""
+# Rows may be restored without a search path, so the functions name the schema of the tables.
+_IN_SCHEMA = "DO $do$ BEGIN EXECUTE format($function${text}$function$, current_schema()); END $do$"
+# All new rows of a statement at once, for imports.
+_WRITE_FIRST_PRICES = """
+CREATE FUNCTION write_first_prices() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO %1$I.price_changes (product_id, price) SELECT id_key, price FROM added ORDER BY id_key;
+    RETURN NULL;
+END
+$$
+"""
+_WRITE_PRICE = """
+CREATE FUNCTION write_price() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO %1$I.price_changes (product_id, price) VALUES (NEW.id_key, NEW.price);
+    RETURN NULL;
+END
+$$
+"""
+_TELL_STOCK = """
+CREATE FUNCTION tell_stock() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO %1$I.events (type, resource, resource_id, data)
+    SELECT told.type, 'products', NEW.id_key, json_build_object(
+        'id_key', NEW.id_key, 'name', NEW.name, 'sku', NEW.sku, 'stock', NEW.stock, 'reorder_level', NEW.reorder_level
+    ) FROM (VALUES
+        (1, 'stock.back', OLD.stock = 0),
+        (2, 'stock.low', NEW.stock <= NEW.reorder_level AND OLD.stock > NEW.reorder_level),
+        (3, 'stock.out', NEW.stock = 0)
+    ) AS told (place, type, is_so) WHERE told.is_so ORDER BY place;
+    RETURN NULL;
+END
+$$
+"""
+# Sales change rows of products all the time: what calls no function costs next to nothing.
+_TRIGGERS = (
+    "CREATE TRIGGER write_first_prices AFTER INSERT ON products REFERENCING NEW TABLE AS added"
+    " FOR EACH STATEMENT EXECUTE FUNCTION write_first_prices()",
+    "CREATE TRIGGER write_price AFTER UPDATE ON products FOR EACH ROW"
+    " WHEN (OLD.price <> NEW.price) EXECUTE FUNCTION write_price()",
+    "CREATE TRIGGER tell_stock AFTER UPDATE ON products FOR EACH ROW"
+    " WHEN (OLD.stock <> NEW.stock AND (OLD.stock = 0 OR NEW.stock = 0"
+    " OR NEW.stock <= NEW.reorder_level AND OLD.stock > NEW.reorder_level)) EXECUTE FUNCTION tell_stock()",
+)
+
+
+def upgrade() -> None:
+    _create_events()
+    op.create_table(
+        "price_changes",
+        sa.Column("id_key", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("product_id", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.Numeric(12, 2), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.CheckConstraint("price <> 'NaN'", name=op.f("ck_price_changes_price_is_a_number")),
+        sa.ForeignKeyConstraint(
+            ["product_id"],
+            ["products.id_key"],
+            name=op.f("fk_price_changes_product_id_products"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id_key", name=op.f("pk_price_changes")),
+    )
+    op.create_index("ix_price_changes_product_id", "price_changes", ["product_id", "valid_from", "id_key"])
+    op.add_column("products", sa.Column("reorder_level", sa.BigInteger(), nullable=True))
+    op.create_check_constraint(op.f("ck_products_reorder_level_not_negative"), "products", "reorder_level >= 0")
+    for function in (_WRITE_FIRST_PRICES, _WRITE_PRICE, _TELL_STOCK):
+        op.execute(_IN_SCHEMA.format(text=function))
+    # Since when a price of before has held, nobody knows better than this.
+    op.execute(
+        "INSERT INTO price_changes (product_id, price, valid_from) SELECT id_key, price, created_at FROM products ORDER BY id_key"
+    )
+    for trigger in _TRIGGERS:
+        op.execute(trigger)
+
+
+def _create_events() -> None:
+    op.execute(_EVENT_ID)
+    op.execute("CREATE SEQUENCE event_sequence")
+    op.create_table(
+        "events",
+        sa.Column("id", sa.Uuid(), server_default=sa.text("event_id()"), nullable=False),
+        sa.Column("position", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=True),
+        sa.Column("type", sa.String(length=40), nullable=False),
+        sa.Column("resource", sa.String(length=40), nullable=False),
+        sa.Column("resource_id", sa.BigInteger(), nullable=True),
+        sa.Column("client_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "occurred_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("actor", sa.String(length=40), nullable=True),
+        sa.Column("request_id", sa.String(length=128), nullable=True),
+        sa.Column("trace_parent", sa.String(length=55), nullable=True),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    op.create_index("ix_events_unsequenced", "events", ["position"], postgresql_where=sa.text("sequence IS NULL"))
+    readable = "sequence IS NOT NULL"
+    op.create_index("ix_events_sequence", "events", ["sequence"], postgresql_where=sa.text(readable))
+    for column, where in (
+        ("type", readable),
+        ("resource_id", readable),
+        ("client_id", f"{readable} AND client_id IS NOT NULL"),
+    ):
+        op.create_index(f"ix_events_{column}", "events", [column, "sequence"], postgresql_where=sa.text(where))
+
+
+def downgrade() -> None:
+    for name in ("write_first_prices", "write_price", "tell_stock"):
+        op.execute(f"DROP TRIGGER {name} ON products")
+        op.execute(f"DROP FUNCTION {name}()")
+    op.drop_column("products", "reorder_level")
+    op.drop_table("price_changes")
+    op.drop_table("events")
+    op.execute("DROP SEQUENCE event_sequence")
+    op.execute("DROP FUNCTION event_id()")

@@ -1,0 +1,1 @@
+"""What the background process does: its tasks, their schedules, and the process around them."""
