@@ -29,17 +29,16 @@ def guard(route: R, policy: Policy) -> R:
     inside, action = route.app, _action(route)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        author = None
+        principal, is_audited = ANONYMOUS, False
         if policy.authenticated:
             # With AUTH=off this is everybody, who is not audited, also where the route is for users.
             is_audited = caller_of(scope).is_audited
             principal = await _principal(scope, policy)
             authorize(policy, principal)
-            author = _author(scope, principal, action) if is_audited and action is not None else None
-        if author is None:
+        if action is None:
             await inside(scope, receive, send)
         else:
-            with writing_as(author):
+            with writing_as(_author(scope, principal, action, is_audited=is_audited)):
                 await inside(scope, receive, send)
 
     route.app = guarded
@@ -53,9 +52,15 @@ def _action(route: Route) -> str | None:
     return None if only_reads else getattr(route, "operation_id", None) or route.name
 
 
-def _author(scope: Scope, principal: Principal, action: str) -> Author:
-    assert principal.actor is not None
-    return Author(principal.actor, action, scope.get("shop.request_id"), scope.get("shop.client"))
+def _author(scope: Scope, principal: Principal, action: str, *, is_audited: bool) -> Author:
+    return Author(
+        principal.actor,
+        action,
+        scope.get("shop.request_id"),
+        scope.get("shop.client"),
+        scope.get("shop.trace_parent"),
+        is_audited,
+    )
 
 
 def guard_unguarded(routes: Iterable[BaseRoute], policy: Policy) -> None:

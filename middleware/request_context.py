@@ -69,8 +69,8 @@ class RequestContext:
     """Gives a request its id, its response the headers of the contract and a line in `access_log`, and counts both.
 
     `trusted` are the proxies whose word about their clients is believed.
-    Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, and `scope["shop.path"]`, the path
-    as the client sent it. The layers within see paths without the public prefix; the links of responses have it. While
+    Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, `scope["shop.path"]`, the path
+    as the client sent it, and `scope["shop.trace_parent"]`, what it says of its trace, if it does. The layers within see paths without the public prefix; the links of responses have it. While
     `service` is draining, responses ask clients to close their connection.
     """
 
@@ -133,6 +133,7 @@ class RequestContext:
         info = scope[_INFO] = RequestInfo(identity, time.perf_counter(), client, self._prefix(scope, given))
         if given.trace is not None:
             info.trace_id, info.traceparent = given.trace.trace_id, given.trace.traceparent().encode()
+            scope["shop.trace_parent"] = given.trace.parent()
         scope["shop.client"] = info.client
         scope["shop.request_id"] = info.identity
         scope["shop.path"] = _path_as_sent(scope)

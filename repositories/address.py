@@ -1,5 +1,7 @@
 """Queries on addresses."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import update
 
 from models import Address, Order
@@ -15,6 +17,7 @@ class AddressRepository(BaseRepository[Address]):
         "city": same(Address.city, "city"),
     }
 
-    def forget_in_orders(self, address_id: int) -> None:
-        """Remove the address from the orders that have it, which are changed by this."""
-        self.session.execute(update(Order).where(Order.address_id == address_id).values(address_id=None))
+    def forget_in_orders(self, address_id: int) -> Sequence[int]:
+        """Remove the address from the orders that have it, which are changed by this: their keys."""
+        forgotten = update(Order).where(Order.address_id == address_id).values(address_id=None)
+        return sorted(self.session.scalars(forgotten.returning(Order.id_key)))

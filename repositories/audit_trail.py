@@ -5,7 +5,6 @@ the change. Within a savepoint, they go with what they are about.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -28,46 +27,21 @@ from sqlalchemy.orm import Session
 
 from models import AuditEntry
 from models.audited_fields import audited_fields
+from repositories.author import AUTHOR_PARAMETERS, author_of
 from repositories.query.portions import portions
 from repositories.query.statement_cache import memoized
 
 Changes = Mapping[str, tuple[Any, Any]]
 
 _ENTRIES: Any = AuditEntry.__table__
-_AUTHOR = "audit_author"
-# The columns that say who wrote something, and the parameters for them.
-AUTHOR_PARAMETERS = {name: f"author_{name}" for name in ("actor", "action", "request_id", "address")}
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who writes, by which operation, in which request, from which address."""
-
-    actor: str
-    action: str
-    request_id: str | None = None
-    address: str | None = None
-
-    def parameters(self) -> dict[str, str | None]:
-        """The parameters of statements that write entries."""
-        return {parameter: getattr(self, name) for name, parameter in AUTHOR_PARAMETERS.items()}
-
-
-def set_author(session: Session, author: Author | None) -> None:
-    """From now on `author` has written what the session writes; None for writes without entries."""
-    session.info[_AUTHOR] = author
-
-
-def author_of(session: Session) -> Author | None:
-    """Who has written what the session writes; None where that is not audited."""
-    author: Author | None = session.info.get(_AUTHOR)
-    return author
+# The columns that say who has written what an entry is about.
+_BY = ("actor", "action", "request_id", "address")
 
 
 def record(session: Session, resource: str, changes: Iterable[tuple[int | None, Changes]]) -> None:
     """Write an entry for each row, given its key and its changes: field -> (old, new)."""
     author = author_of(session)
-    if author is None:
+    if not author.is_audited:
         return
     rows = ({"resource_id": row_id, "changes": of_row} for row_id, of_row in changes)
     for some in portions(rows):
@@ -99,6 +73,6 @@ def _entries_statement() -> Insert:
 
 
 def _insertion(resource: ColumnElement[Any], row_id: ColumnElement[Any], changes: ColumnElement[Any]) -> Insert:
-    author = [sql_cast(bindparam(parameter), Text) for parameter in AUTHOR_PARAMETERS.values()]
-    names = [*AUTHOR_PARAMETERS, "resource", "resource_id", "changes"]
+    author = [sql_cast(bindparam(AUTHOR_PARAMETERS[name]), Text) for name in _BY]
+    names = [*_BY, "resource", "resource_id", "changes"]
     return insert(_ENTRIES).from_select(names, select(*author, resource, row_id, changes))

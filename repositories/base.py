@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
 from models import Row
-from repositories.audit_trail import author_of
+from repositories.author import author_of
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from repositories.query.changed_rows import ChangedRows, stored_forms
 from repositories.query.filters import EVERY_ROW, OWNER, OWNER_KEY, PUBLIC, Visible, by_value
@@ -108,7 +108,7 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         """All columns of the new row with these values. The same statement writes `written_along`."""
         author = author_of(self.session)
         parameters = parameters_of(self.model.__table__, values, author)
-        return self.session.execute(row_statement(type(self), author is not None), parameters).one()
+        return self.session.execute(row_statement(type(self), author.is_audited), parameters).one()
 
     def keys_by(self, field: str) -> dict[str, int]:
         """The keys of all rows by the form of their unique `field`."""

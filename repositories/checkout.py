@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from models.text_key import text_key
-from repositories.audit_trail import Author
+from repositories.author import NOBODY, Author
 from repositories.checkout_statement import LINE_COLUMNS, ORDER_COLUMNS, Verdict, statement_text
 from repositories.idempotency_key import lock_number
 
@@ -59,8 +59,8 @@ class NewOrder:
     # For a customer, inactive products and the addresses of others do not exist.
     is_customers: bool = False
     key_to_keep: KeyToKeep | None = None
-    # Who the audit trail says has placed it; None where that is not audited.
-    author: Author | None = None
+    # Who has placed it.
+    author: Author = NOBODY
 
 
 class PendingOrder:
@@ -206,7 +206,10 @@ def _order_values(order: NewOrder) -> tuple[Any, ...]:
         order.bill_number,
         order.date,
         *((None,) * 4 if kept is None else (kept.key, lock_number(kept.key), kept.fingerprint.hex(), kept.location)),
-        *((None,) * 4 if author is None else (author.actor, author.action, author.request_id, author.address)),
+        author.actor,
+        author.request_id,
+        author.trace_parent,
+        *((author.action, author.address) if author.is_audited else (None, None)),
     )
 
 

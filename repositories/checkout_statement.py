@@ -10,15 +10,13 @@ enough for all of them, what is written, and the responses.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final
-
-from sqlalchemy import Column, Date, DateTime, String
+from typing import Final
 
 from models import Bill, Order, OrderDetail
 from models.base import next_version
 from models.bill import BillKind
 from models.stock_movement import StockReason
-from schemas.base import Read
+from repositories.query.json_objects import json_object
 from schemas.bill import BillRead
 from schemas.field_types import MAX_MONEY
 from schemas.order import OrderRead
@@ -67,8 +65,10 @@ ORDER_COLUMNS: Final = {
     "fingerprint": "text",
     "location": "text",
     "actor": "text",
-    "action": "text",
     "request_id": "text",
+    "trace_parent": "text",
+    # Only for those whose orders are audited.
+    "action": "text",
     "address": "text",
 }
 LINE_COLUMNS: Final = {
@@ -82,29 +82,6 @@ LINE_COLUMNS: Final = {
     "offered": "numeric",
     "is_customers": "boolean",
 }
-
-
-def _object(model: type[Any], schema: type[Read], **more: str) -> str:
-    """The SQL of a row as a JSON object, with the fields of the schema as `schemas.json_codec` writes them.
-
-    It joins texts, which costs less than PostgreSQL's functions for JSON do. The row has the table's name.
-    """
-    table = model.__table__
-    columns = {name: _json_value(f"{table.name}.{name}", table.c[name]) for name in schema.model_fields}
-    members = ", ',', ".join(f"""'"{name}":', {value}""" for name, value in (columns | more).items())
-    return f"concat('{{', {members}, '}}')"
-
-
-def _json_value(column: str, declared: Column[Any]) -> str:
-    """The SQL of the value of a column as JSON text."""
-    kind = declared.type
-    if isinstance(kind, DateTime):
-        text = f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-        return f"""'"', replace({text}, '.000000Z', 'Z'), '"'"""
-    if isinstance(kind, Date):
-        return f"""'"', {column}, '"'"""
-    value = f"to_json({column})::text" if isinstance(kind, String) else f"{column}::text"
-    return f"coalesce({value}, 'null')" if declared.nullable else value
 
 
 def _arrays(columns: Mapping[str, str], first: int) -> str:
@@ -238,14 +215,16 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     ) AS numbered
     RETURNING *
 )"""  # noqa: S608
+_INSIDE = {"order_details": "'[', details, ']'", "bill": json_object(Bill, BillRead)}
 _RENDERED = f""", detail_json AS MATERIALIZED (
-    SELECT order_id, string_agg({_object(OrderDetail, OrderDetailRead)}, ',' ORDER BY id_key) AS details
+    SELECT order_id, string_agg({json_object(OrderDetail, OrderDetailRead)}, ',' ORDER BY id_key) AS details
     FROM order_details GROUP BY order_id
 ), response AS MATERIALIZED (
-    SELECT id_key, body, '"' || version || '.' || left(md5(body), 24) || '"' AS etag FROM (
+    SELECT id_key, text, text || chr(10) AS body, '"' || version || '.' || left(md5(text || chr(10)), 24) || '"' AS etag
+    FROM (
         SELECT orders.id_key,
             to_hex(orders.id_key) || '-' || to_hex((extract(epoch FROM orders.updated_at) * 1000000)::bigint) AS version,
-            {_object(Order, OrderRead, order_details="'[', details, ']'", bill=_object(Bill, BillRead))} || chr(10) AS body
+            {json_object(Order, OrderRead, members=_INSIDE)} AS text
         FROM orders JOIN detail_json ON detail_json.order_id = orders.id_key JOIN bills ON bills.id_key = orders.bill_id
         OFFSET 0
     ) AS rendered
@@ -256,6 +235,14 @@ _RENDERED = f""", detail_json AS MATERIALIZED (
         convert_to(response.body, 'UTF8')
     FROM sale JOIN response ON response.id_key = sale.order_key WHERE sale.key IS NOT NULL
 )"""  # noqa: S608
+
+
+# What has happened, in the same words as the response.
+_TOLD = """, event AS (
+    INSERT INTO events (type, resource, resource_id, client_id, actor, request_id, trace_parent, data)
+    SELECT 'order.created', 'orders', order_key, client_id, actor, request_id, trace_parent, response.text::json
+    FROM sale JOIN response ON response.id_key = sale.order_key ORDER BY place
+)"""
 
 
 def _new(**columns: str) -> str:
@@ -270,7 +257,7 @@ _AUDITED = f""", entry AS (
     SELECT actor, action, request_id, address, 'orders', order_key,
         {_new(client_id="client_id", bill_id="bill_key", total="total")}
             || CASE WHEN address_id IS NULL THEN '{{}}' ELSE {_new(address_id="address_id")} END
-    FROM sale WHERE actor IS NOT NULL
+    FROM sale WHERE action IS NOT NULL
 )"""  # noqa: S608
 _RETURNED = f"""
 SELECT verdict, order_key, coalesce(response.body, convert_from(verdict.body, 'UTF8')), etag, status, headers, total::text,
@@ -288,4 +275,4 @@ def statement_text(*, skips_locked: bool) -> str:
     """
     locked = _FREE_PRODUCTS + _FREE_OWNERS if skips_locked else _LOCKED
     judged = _JUDGED.format(is_locked=_IS_LOCKED if skips_locked else "false")
-    return "".join((_ASKED, _FOUND, locked, judged, _WRITTEN, _RENDERED, _AUDITED, _RETURNED))
+    return "".join((_ASKED, _FOUND, locked, judged, _WRITTEN, _RENDERED, _TOLD, _AUDITED, _RETURNED))

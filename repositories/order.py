@@ -2,13 +2,27 @@
 
 from sqlalchemy import bindparam, select
 
-from models import Order
+from models import Bill, Order, OrderDetail
 from repositories.base import BaseRepository
+from repositories.event_writing import Told
 from repositories.query.filters import by_value
+from repositories.query.json_objects import json_object
+from schemas.bill import BillRead
+from schemas.order import OrderRead
+from schemas.order_detail import OrderDetailRead
+
+
+def _inside(row: str) -> dict[str, str]:
+    """The SQL of what is told of an order beside its own fields: its details and its bill."""
+    details = f"""(SELECT string_agg({json_object(OrderDetail, OrderDetailRead)}, ',' ORDER BY order_details.id_key)
+        FROM order_details WHERE order_details.order_id = {row}.id_key)"""  # noqa: S608
+    bill = f"(SELECT {json_object(Bill, BillRead)} FROM bills WHERE bills.id_key = {row}.bill_id)"  # noqa: S608
+    return {"order_details": f"'[', {details}, ']'", "bill": bill}
 
 
 class OrderRepository(BaseRepository[Order]):
     model = Order
+    told = Told(Order, OrderRead, "order", members=_inside, client="client_id")
     owner = "client_id"
     ranges = {"date_from": Order.date >= bindparam("date_from"), "date_to": Order.date <= bindparam("date_to")}
     filters = {

@@ -22,7 +22,9 @@ from models import Product, StockMovement
 from models.stock_movement import StockReason
 from repositories import product_search
 from repositories.base import BaseRepository
+from repositories.event_writing import Told
 from repositories.query.filters import by_value, same
+from schemas.product import ProductRead
 
 
 def _cents() -> ColumnElement[int]:
@@ -38,6 +40,7 @@ def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnEleme
 
 class ProductRepository(BaseRepository[Product]):
     model = Product
+    told = Told(Product, ProductRead, "product")
     public = Product.active.is_(True)
     filters = {
         "sku": same(Product.sku, "sku"),

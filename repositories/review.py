@@ -4,11 +4,14 @@ from sqlalchemy import bindparam, select
 
 from models import Product, Review
 from repositories.base import BaseRepository
+from repositories.event_writing import Told
 from repositories.query.filters import by_value
+from schemas.review import ReviewRead
 
 
 class ReviewRepository(BaseRepository[Review]):
     model = Review
+    told = Told(Review, ReviewRead, "review")
     owner = "client_id"
     # Those of products that everybody may see: a review would tell of the others. A subquery for each row, which is one
     # look at an index: a join would read all products to count some reviews.

@@ -8,7 +8,9 @@ from sqlalchemy import bindparam, delete, exists, func, or_, select
 from models import AccountToken, Order, User, UserSession
 from models.text_key import email_key
 from repositories.base import BaseRepository
+from repositories.event_writing import Told
 from repositories.query.filters import by_value, same
+from schemas.user import UserRead
 from security.scopes import Role
 
 # Whoever takes one of the administrators away holds this lock until the end of the transaction.
@@ -17,6 +19,7 @@ _ADMINISTRATORS_LOCK = 7_240_121
 
 class UserRepository(BaseRepository[User]):
     model = User
+    told = Told(User, UserRead, "user", {"created": "registered"})
     filters = {
         **by_value(role=User.role, client_id=User.client_id),
         "username": same(User.username, "username"),

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from config.settings import get_settings
 from infrastructure.embedded.servers import ServerUrls
-from repositories.audit_trail import Author, set_author
+from repositories.author import Author, set_author
 from scripts.cache_invalidation import invalidate_cache
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
@@ -66,8 +66,7 @@ class Refusals:
 
 def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace) -> int:
     """Import one file; the exit code."""
-    if get_settings().auth:
-        set_author(session, Author(SYSTEM, "import_csv"))
+    set_author(session, Author(SYSTEM, "import_csv", is_audited=get_settings().auth))
     with ExitStack() as stack:
         refusals = _refusals(options.rejects, stack)
         file = stack.enter_context(open_csv(options.file))

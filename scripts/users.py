@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from infrastructure.embedded.servers import ServerUrls
 from models import User
-from repositories.audit_trail import Author, set_author
+from repositories.author import Author, set_author
 from schemas.user import UserCreate
 from scripts.cache_invalidation import invalidate_cache
 from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error, shop_database

@@ -4,6 +4,7 @@ from models import Address
 from repositories.address import AddressRepository
 from services.base import BaseService
 from services.client import ClientService
+from services.event_writing import tell_of_orders
 
 
 class AddressService(BaseService[Address]):
@@ -12,4 +13,4 @@ class AddressService(BaseService[Address]):
     references = {"client_id": ClientService}
 
     def before_delete(self, row: Address) -> None:
-        AddressRepository(self.session).forget_in_orders(row.id_key)
+        tell_of_orders(self.session, AddressRepository(self.session).forget_in_orders(row.id_key))

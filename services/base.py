@@ -22,15 +22,15 @@ from repositories.query.counts import SizeAt
 from repositories.query.filters import EVERY_ROW, Visible
 from schemas.base import ListQuery, Page
 from security.principal import EVERYBODY, Principal
-from services.errors import AlreadyExists, HasChanged, InvalidField, NotFound
+from services.errors import HasChanged, InvalidField, NotFound
+from services.event_writing import TellsEvents, values_before
 from services.identity.audit import current_author, old_and_new, old_values, record_one
-from services.integrity import references_to, violations_of, written_in_parts
+from services.integrity import references_to, violations_of
 from services.ownership import OwnedRows
 from services.preconditions import UNCONDITIONAL, Preconditions
 from services.single_statement import SingleStatement
 
 M = TypeVar("M", bound=Row)
-T = TypeVar("T")
 
 INVALIDATION = "invalidation"
 
@@ -42,7 +42,7 @@ class Caching:
     ttl: float | None = None
 
 
-class BaseService(OwnedRows, Generic[M]):
+class BaseService(OwnedRows, TellsEvents, Generic[M]):
     """Create, read, change and delete the rows of one entity."""
 
     # The singular in messages, such as "OrderDetail", and the collection's name in URLs and cache keys.
@@ -121,7 +121,7 @@ class BaseService(OwnedRows, Generic[M]):
         self._lock_references(values)
         with violations_of(values):
             row = self.repository.add(values)
-        self._was_added(row)
+        self.was_added(row)
         return row
 
     def update(self, row_id: int, changes: dict[str, Any], conditions: Preconditions = UNCONDITIONAL) -> M:
@@ -145,47 +145,25 @@ class BaseService(OwnedRows, Generic[M]):
         self.require_own(changes)
         self.before_update(row, changes)
         self._lock_references(changes)
-        audited = old_and_new(self.session, row, changes)
+        audited, old = old_and_new(self.session, row, changes), values_before(row, changes)
         self.apply(row, changes)
         self.after_update(row)
         self.has_changed(row)
         record_one(self.session, row, audited)
+        self.tell_change(row, old)
         return row
 
     def delete(self, row_id: int, conditions: Preconditions = UNCONDITIONAL) -> None:
         """Remove the row. Raises `NotFound`, `PreconditionFailed`, or `Conflict` when something points to it."""
         row = self.lock(row_id)
         conditions.require(self.thing, row)
+        self.tell_deletion(row)
         self.before_delete(row)
         record_one(self.session, row, old_values(self.session, row))
         with references_to(self.thing, row_id):
             self.repository.delete(row)
         self.after_delete(row)
         self.was_removed(row)
-
-    def create_many(
-        self, given: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[list[Any]], T]
-    ) -> Sequence[T]:
-        """What `shown` makes of the new rows, some at a time: of all or of none. It gets the columns `fields`, the key first.
-
-        Raises what `create` would raise, with the index of the row in `given`.
-        """
-        rows = [dict(values) for values in given]
-        for values in rows:
-            self.complete(values)
-            self.before_create(values)
-        self._lock_all_references(rows)
-        # A new row has no key yet. Its place, below all keys, stands for it.
-        self._require_unique(rows, range(-len(rows), 0))
-        defaults = {name: self.defaults.get(name) for values in rows for name in values}
-        rows = [{**defaults, **values} for values in rows]
-
-        def added(some: list[Any]) -> T:
-            for row in some:
-                self._was_added(row)
-            return shown(some)
-
-        return written_in_parts(self.session, rows, lambda some: self.repository.add_all(some, fields, added))
 
     # -- hooks -------------------------------------------------------------------------------------
 
@@ -235,7 +213,8 @@ class BaseService(OwnedRows, Generic[M]):
         if self.caching is not None:
             invalidation_of(self.session).row_removed(self.resource, row.id_key)
 
-    def _was_added(self, row: Any) -> None:
+    def was_added(self, row: Any) -> None:
+        """Invalidate, once this transaction is committed, what shows all rows."""
         if self.caching is not None:
             invalidation_of(self.session).row_added(self.resource, row.id_key)
 
@@ -258,24 +237,6 @@ class BaseService(OwnedRows, Generic[M]):
             row_id = values.get(field)
             if row_id is not None:
                 service(self.session, self.principal).hold(row_id)
-
-    def _lock_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        for field, service in self.references.items():
-            wanted = [values.get(field) for values in rows]
-            existing = service.repository_type(self.session).lock_key_share({key for key in wanted if key is not None})
-            for place, key in enumerate(wanted):
-                if key is not None and key not in existing:
-                    raise NotFound(service.thing, key).at(place, field)
-
-    def _require_unique(self, rows: Sequence[Mapping[str, Any]], row_ids: Sequence[int]) -> None:
-        """Raise `AlreadyExists` for the first row whose text another row has; the index has the last word at the write."""
-        for field, form_of in self.unique.items():
-            wanted = [(place, values[field]) for place, values in enumerate(rows) if values.get(field) is not None]
-            forms = [form_of(text) for _, text in wanted]
-            holders = self.repository.holders(field, forms)
-            for form, (place, text) in zip(forms, wanted, strict=True):
-                if holders.setdefault(form, row_ids[place]) != row_ids[place]:
-                    raise AlreadyExists(self.thing, field, text).at(place, field)
 
 
 def invalidation_of(session: Session) -> Invalidation:

@@ -1,5 +1,6 @@
 """Rules of bills: numbers without gaps, and totals that follow the order."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.base import BaseService
 from services.client import ClientService
 from services.declared_errors import refuses
 from services.errors import Conflict, InvalidField, TotalMismatch
+from services.event_writing import tell_of_orders
 
 ZERO = Decimal("0.00")
 _CLIENT_NUMBER = "INV-2026-17"
@@ -47,7 +49,7 @@ class BillService(BaseService[Bill]):
     @refuses(Conflict, TotalMismatch)
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
         # An order may have taken the bill before it was locked; from then on, its details wait for the bill.
-        order = self._order or OrderRepository(self.session).lock_of_bill(row.id_key)
+        order = self._order = self._order or OrderRepository(self.session).lock_of_bill(row.id_key)
         self._require_changeable(row, order)
         if "bill_number" in changes:
             if is_server_number(row.bill_number):
@@ -58,6 +60,11 @@ class BillService(BaseService[Bill]):
             if changes.get("total", total) != total:
                 raise TotalMismatch(total, changes["total"])
             changes["total"] = total
+
+    def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
+        """To change the bill of an order is to change the order."""
+        if self._order is not None:
+            tell_of_orders(self.session, [self._order.id_key])
 
     @refuses(Conflict)
     def before_delete(self, row: Bill) -> None:

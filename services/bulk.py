@@ -1,6 +1,6 @@
-"""Changes and deletions of many rows at once: the rules of one row for each, by few statements, all or nothing."""
+"""Creations, changes and deletions of many rows at once: the rules of one row for each, by few statements, all or nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -9,12 +9,15 @@ from sqlalchemy.exc import DBAPIError
 
 from models import Row
 from repositories.audit_trail import record
+from repositories.event_writing import Happening
 from services.base import BaseService
-from services.errors import HasChanged, NotFound, ShopError
+from services.errors import AlreadyExists, HasChanged, NotFound, ShopError
+from services.event_writing import MOST_EVENTS, BulkEvents, values_before
 from services.identity.audit import old_and_new, old_values
 from services.integrity import referring_column, still_has, written_in_parts
 
 M = TypeVar("M", bound=Row)
+T = TypeVar("T")
 
 _KEY = "id_key"
 
@@ -35,12 +38,55 @@ class BulkService(BaseService[M]):
     written for all rows at once, in `before_updates` and `before_deletes`.
     """
 
+    def create_many(
+        self, given: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[list[Any]], T]
+    ) -> Sequence[T]:
+        """What `shown` makes of the new rows, some at a time: of all or of none. It gets the columns `fields`, the key first.
+
+        Raises what `create` would raise, with the index of the row in `given`.
+        """
+        rows = [dict(values) for values in given]
+        for values in rows:
+            self.complete(values)
+            self.before_create(values)
+        self._lock_all_references(rows)
+        # A new row has no key yet. Its place, below all keys, stands for it.
+        self._require_unique(rows, range(-len(rows), 0))
+        defaults = {name: self.defaults.get(name) for values in rows for name in values}
+        rows = [{**defaults, **values} for values in rows]
+
+        are_many = len(rows) > MOST_EVENTS
+
+        def added(some: list[Any]) -> tuple[list[int], T]:
+            for row in some:
+                self.was_added(row)
+            return [row.id_key for row in some], shown(some)
+
+        def add(some: Sequence[Mapping[str, Any]]) -> list[tuple[list[int], T]]:
+            return self.repository.add_all(some, fields, added, told=not are_many)
+
+        written = written_in_parts(self.session, rows, add)
+        if are_many:
+            events = self.bulk_events()
+            for keys, _ in written:
+                events.created(keys)
+            events.tell()
+        return [part for _, part in written]
+
     def update_many(self, wanted: Sequence[Mapping[str, Any]]) -> list[M]:
         """The rows, in the order of `wanted`, with the changes applied: all of them or none.
 
         Each of `wanted` holds an `id_key`, which comes once, perhaps the `updated_at` that was read, and the fields to
         change. Raises what `update` would raise, with the place in `wanted`.
         """
+        rows, happenings = self.change_many(wanted)
+        events = self.bulk_events()
+        events.updated(happenings)
+        events.tell()
+        return rows
+
+    def change_many(self, wanted: Sequence[Mapping[str, Any]]) -> tuple[list[M], list[Happening]]:
+        """As `update_many`, but what happened is for the caller to tell."""
         rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted])
         changes = [self._change(place, row, wanted[place]) for place, row in enumerate(rows)]
         real = [change for change in changes if change.values]
@@ -49,13 +95,15 @@ class BulkService(BaseService[M]):
         self._lock_all_references(values)
         self._require_unique(values, [row.id_key for row in rows])
         audited = [(change.row.id_key, old_and_new(self.session, change.row, change.values)) for change in real]
+        old = [values_before(change.row, change.values) for change in real]
         self._apply_all(real)
         for change in real:
             with at_place(change.place):
                 self.after_update(change.row)
             self.has_changed(change.row)
         record(self.session, self.resource, audited)
-        return rows
+        told = zip(real, old, strict=True)
+        return rows, [one for change, before in told for one in self.happenings(change.row, before)]
 
     def delete_many(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         """Remove the rows, of which each of `wanted` names one as for `update_many`: all of them or none.
@@ -63,8 +111,11 @@ class BulkService(BaseService[M]):
         Raises what `delete` would raise, with the place in `wanted`.
         """
         rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted], to_delete=True)
-        self.before_deletes(rows)
         keys = [row.id_key for row in rows]
+        events = self.bulk_events()
+        events.deleted(keys)
+        events.tell()
+        self.before_deletes(rows)
         record(self.session, self.resource, ((row.id_key, old_values(self.session, row)) for row in rows))
         try:
             with self.session.begin_nested():
@@ -74,6 +125,11 @@ class BulkService(BaseService[M]):
             raise
         for row in rows:
             self.was_removed(row)
+
+    def bulk_events(self) -> BulkEvents:
+        """What collects the events of a write about many rows."""
+        assert self.repository_type.told is not None, "what comes in thousands is told of"
+        return BulkEvents(self.session, self.repository_type.told)
 
     # -- hooks -------------------------------------------------------------------------------------
 
@@ -123,6 +179,24 @@ class BulkService(BaseService[M]):
             if error.loc is not None and isinstance(error.loc[1], int):
                 error.loc = ("body", changes[error.loc[1]].place, *error.loc[2:])
             raise
+
+    def _lock_all_references(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for field, service in self.references.items():
+            wanted = [values.get(field) for values in rows]
+            existing = service.repository_type(self.session).lock_key_share({key for key in wanted if key is not None})
+            for place, key in enumerate(wanted):
+                if key is not None and key not in existing:
+                    raise NotFound(service.thing, key).at(place, field)
+
+    def _require_unique(self, rows: Sequence[Mapping[str, Any]], row_ids: Sequence[int]) -> None:
+        """Raise `AlreadyExists` for the first row whose text another row has; the index has the last word at the write."""
+        for field, form_of in self.unique.items():
+            wanted = [(place, values[field]) for place, values in enumerate(rows) if values.get(field) is not None]
+            forms = [form_of(text) for _, text in wanted]
+            holders = self.repository.holders(field, forms)
+            for form, (place, text) in zip(forms, wanted, strict=True):
+                if holders.setdefault(form, row_ids[place]) != row_ids[place]:
+                    raise AlreadyExists(self.thing, field, text).at(place, field)
 
     def _raise_referred_to(self, keys: Sequence[int], error: DBAPIError) -> None:
         """Raise a conflict about the first row that others point to, if the error is a violated foreign key."""

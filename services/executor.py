@@ -28,7 +28,7 @@ from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, StatementRefused, sqlstate
-from repositories.audit_trail import set_author
+from repositories.author import set_author
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
 from services.cache_service import CacheService

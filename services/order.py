@@ -1,6 +1,6 @@
 """Rules of orders: which status follows which, and what is fixed once they have details."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.address import AddressRepository
 from repositories.bill import BillRepository
+from repositories.event_writing import Happening
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.bill import BillRead
@@ -34,6 +35,17 @@ class OrderService(BaseService[Order]):
     def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         super().__init__(session, principal)
         self.details = OrderDetailRepository(session)
+
+    @classmethod
+    def happenings(cls, row: Order, old: Mapping[str, Any]) -> Iterable[Happening]:
+        """A new status is an event of its own, and the only one where nothing else has changed."""
+        if old.keys() - {"status"}:
+            yield from super().happenings(row, old)
+        if "status" in old and row.status == OrderStatus.CANCELED:
+            yield Happening("order.canceled", row.id_key)
+        elif "status" in old:
+            statuses = {"old_status": old["status"], "new_status": row.status}
+            yield Happening("order.status_changed", row.id_key, statuses)
 
     @refuses(Conflict, NotFound, RuleBroken)
     def before_create(self, values: dict[str, Any]) -> None:

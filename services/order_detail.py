@@ -1,5 +1,6 @@
 """Rules of order details: exact stock, the shop's prices, and totals that follow every change."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,7 @@ from services.errors import (
     PriceMismatch,
     ProductNotAvailable,
 )
+from services.event_writing import tell_of_orders
 from services.product import ProductService, require_active, require_price, sale_price
 
 
@@ -56,6 +58,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         row = super().create(values)
         self.products.move_stock(product, -row.quantity, StockReason.SALE, row.id_key)
         self._set_total(order, total)
+        tell_of_orders(self.session, [order.id_key])
         return row
 
     # -- change ------------------------------------------------------------------------------------
@@ -104,8 +107,13 @@ class OrderDetailService(BaseService[OrderDetail]):
         order = _require_open(self._order, row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
+        tell_of_orders(self.session, [order.id_key])
 
     # -- the order around it -----------------------------------------------------------------------
+
+    def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
+        """To change a detail is to change its order."""
+        tell_of_orders(self.session, [row.order_id])
 
     def _set_total(self, order: Order, total: Decimal) -> None:
         order.total = total

@@ -1,6 +1,6 @@
 """Rules of products: what may be sold, and how its stock moves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models import OrderDetail, Product
 from models.stock_movement import StockReason
+from repositories.event_writing import Happening
 from repositories.product import ProductRepository, StockMovementRepository
 from schemas.base import ListQuery, Page
 from schemas.field_types import MAX_STOCK
@@ -38,6 +39,15 @@ class ProductService(BulkService[Product]):
     def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         super().__init__(session, principal)
         self.movements = self.ledger_type(session)
+
+    @classmethod
+    def happenings(cls, row: Product, old: Mapping[str, Any]) -> Iterable[Happening]:
+        """A new price is an event of its own, and the only one where nothing else has changed."""
+        if old.keys() - {"price"}:
+            yield from super().happenings(row, old)
+        if "price" in old:
+            prices = {"old_price": old["price"], "new_price": row.price}
+            yield Happening("product.price_changed", row.id_key, prices)
 
     def before_update(self, row: Product, changes: dict[str, Any]) -> None:
         self._record_edits([(row, changes)])
@@ -88,6 +98,8 @@ class ProductService(BulkService[Product]):
         before = product.stock
         self.move_stock(product, delta, reason)
         record_one(self.session, product, {"stock": (before, product.stock)})
+        if delta:
+            self.tell_change(product, {"stock": before})
         return product
 
     def ledger(self, product_id: int, query: ListQuery, fields: tuple[str, ...]) -> Page:

@@ -12,6 +12,8 @@ from models.bill import BillKind
 from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.bill import BillRepository
+from repositories.event_writing import Happening, tell
+from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Return
 from services.bill import ZERO
@@ -19,7 +21,7 @@ from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
 from services.identity.audit import old_and_new, record_one
 from services.integrity import violations_of
-from services.order import OrderService
+from services.order import BILL_FIELDS, OrderService
 from services.product import ProductService
 
 _CENT = Decimal("0.01")
@@ -58,7 +60,10 @@ class ReturnService:
             "bill_number": self.bills.next_number(BillKind.CREDIT),
         }
         with violations_of(credit):
-            return self.bills.add(credit)
+            credit_bill = self.bills.add(credit)
+        shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS}
+        tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])
+        return credit_bill
 
     def _restock(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
         products = ProductService(self.session)

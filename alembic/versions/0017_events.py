@@ -19,6 +19,23 @@ CREATE FUNCTION event_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
         || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
 $$
 """
+# A date or time (UTC) beyond the years 1 to 9999, as answers show it, from its text in the ISO style. The year 0 is 1 BC.
+_FAR_MOMENT = r"""
+CREATE FUNCTION far_moment(moment text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    found text[] := regexp_match(moment, '^(\d+)(-\d\d-\d\d)(?: (\d\d:\d\d:\d\d)(?:\.(\d+))?)?( BC)?$');
+    year bigint := found[1]::bigint;
+BEGIN
+    IF found IS NULL THEN
+        RETURN moment;
+    END IF;
+    year := CASE WHEN found[5] IS NULL THEN year ELSE 1 - year END;
+    RETURN CASE WHEN year < 0 THEN '-' ELSE '+' END
+        || lpad(abs(year)::text, greatest(6, length(abs(year)::text)), '0') || found[2]
+        || coalesce('T' || found[3] || coalesce('.' || rpad(found[4], 6, '0'), '') || 'Z', '');
+END
+$$
+"""
 # Rows may be restored without a search path, so the functions name the schema of the tables.
 _IN_SCHEMA = "DO $do$ BEGIN EXECUTE format($function${text}$function$, current_schema()); END $do$"
 # All new rows of a statement at once, for imports.
@@ -97,6 +114,7 @@ def upgrade() -> None:
 
 def _create_events() -> None:
     op.execute(_EVENT_ID)
+    op.execute(_FAR_MOMENT)
     op.execute("CREATE SEQUENCE event_sequence")
     op.create_table(
         "events",
@@ -136,3 +154,4 @@ def downgrade() -> None:
     op.drop_table("events")
     op.execute("DROP SEQUENCE event_sequence")
     op.execute("DROP FUNCTION event_id()")
+    op.execute("DROP FUNCTION far_moment(text)")

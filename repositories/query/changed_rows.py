@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, delete
 from sqlalchemy.orm import Session
 
 from models.unique_fields import unique_texts
-from repositories.audit_trail import author_of
+from repositories.author import author_of
 from repositories.query.filters import form_of
 from repositories.query.new_rows import NewRows, given_rows, in_places, rows_statement
 from repositories.query.portions import ROWS_PER_STATEMENT, portions
@@ -27,19 +27,23 @@ class ChangedRows(NewRows):
     forms: ClassVar[Mapping[str, Any]] = {}
 
     def add_all(
-        self, values: Sequence[Mapping[str, Any]], fields: tuple[str, ...], shown: Callable[[list[Any]], T]
+        self,
+        values: Sequence[Mapping[str, Any]],
+        fields: tuple[str, ...],
+        shown: Callable[[list[Any]], T],
+        *,
+        told: bool = True,
     ) -> list[T]:
         """What `shown` makes of new rows, some at a time, in the order of `values`, which all have the same fields.
 
-        It gets the columns `fields`, the key first.
+        It gets the columns `fields`, the key first. Without an event for each row if not `told`.
         """
         added: list[T] = []
         author = author_of(self.session)
-        statement = rows_statement(type(self), tuple(values[0]), fields, author is not None)
-        parameters = {} if author is None else author.parameters()
+        statement = rows_statement(type(self), tuple(values[0]), fields, author.is_audited, told)
         for rows in portions(in_places(values)):
             # Keys are assigned in the order of the places, but RETURNING promises no order.
-            found = self.session.execute(statement, {**parameters, "rows": rows}).all()
+            found = self.session.execute(statement, {**author.parameters(), "rows": rows}).all()
             added.append(shown(sorted(found, key=itemgetter(0))))
         return added
 

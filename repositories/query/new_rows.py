@@ -42,7 +42,9 @@ from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
 from infrastructure.database.prepared import Parameters, Prepared, Row
-from repositories.audit_trail import Author, entries_of_new
+from repositories.audit_trail import entries_of_new
+from repositories.author import NOBODY, Author
+from repositories.event_writing import Told, events_of_new
 from repositories.query.prepared import DIALECT, prepared
 from repositories.query.statement_cache import memoized
 from schemas.base import READ_ONLY
@@ -60,6 +62,8 @@ class NewRows:
     """A table that gets new rows. A subclass states its model, and what belongs to a new row in other tables."""
 
     model: ClassVar[type[Any]]
+    # What events tell of the rows; None where there are none about them.
+    told: ClassVar[Told | None] = None
 
     @classmethod
     def written_along(cls, added: CTE) -> Sequence[Insert]:
@@ -67,12 +71,12 @@ class NewRows:
         return ()
 
     @classmethod
-    def adding(cls, values: Mapping[str, Any], author: Author | None = None) -> tuple[Prepared, Parameters] | None:
-        """The statement that stores a row with these values as a transaction by itself, with its entry by the author.
+    def adding(cls, values: Mapping[str, Any], author: Author = NOBODY) -> tuple[Prepared, Parameters] | None:
+        """The statement that stores a row with these values as a transaction by itself, with what is told of it.
 
         None where a column has a type that the driver does not convert.
         """
-        statement = _prepared_row_statement(cls, author is not None)
+        statement = _prepared_row_statement(cls, author.is_audited)
         return None if statement is None else (statement, parameters_of(cls.model.__table__, values, author))
 
     @classmethod
@@ -81,18 +85,17 @@ class NewRows:
         return _row_type(cls)(row)
 
 
-def parameters_of(table: Table, values: Mapping[str, Any], author: Author | None) -> dict[str, Any]:
+def parameters_of(table: Table, values: Mapping[str, Any], author: Author) -> dict[str, Any]:
     """The parameters of `row_statement`: a value for each column, None for what was left out; and the author."""
-    parameters = {name: values.get(name) for name in _names(table)}
-    return parameters if author is None else {**parameters, **author.parameters()}
+    return {name: values.get(name) for name in _names(table)} | author.parameters()
 
 
 @memoized
 def row_statement(kind: type[NewRows], audited: bool) -> Select[Any]:
-    """The statement that stores one row, with its entry in the audit trail if `audited`; it returns all columns."""
+    """The statement that stores one row, with its event, and its entry in the audit trail if `audited`; it returns all columns."""
     table = kind.model.__table__
     adding = insert(table).values({one.name: _value(table, one) for one in _written(table)})
-    return _returned(kind, adding, table.c, audited)
+    return _returned(kind, adding, table.c, audited=audited)
 
 
 @memoized
@@ -109,13 +112,18 @@ def _row_type(kind: type[NewRows]) -> Callable[[Row], Any]:
 
 
 @memoized
-def rows_statement(kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...], audited: bool) -> Select[Any]:
-    """As `row_statement`, for rows of which the columns `names` are given; it returns the columns `fields`."""
+def rows_statement(
+    kind: type[NewRows], names: tuple[str, ...], fields: tuple[str, ...], audited: bool, told: bool
+) -> Select[Any]:
+    """As `row_statement`, for rows of which the columns `names` are given; it returns the columns `fields`.
+
+    Without an event for each row if not `told`.
+    """
     table = kind.model.__table__
     given = given_rows(table, names, column(_PLACE, Integer))
     chosen = select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
     adding = insert(table).from_select(list(names), chosen)
-    return _returned(kind, adding, [table.c[name] for name in fields], audited)
+    return _returned(kind, adding, [table.c[name] for name in fields], audited=audited, told=told)
 
 
 def given_rows(table: Table, names: Sequence[str], *more: ColumnClause[Any]) -> TableValuedAlias:
@@ -133,10 +141,14 @@ def in_places(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     return ({**row, _PLACE: place} for place, row in enumerate(rows))
 
 
-def _returned(kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]], audited: bool) -> Select[Any]:
+def _returned(
+    kind: type[NewRows], adding: Insert, columns: Sequence[Column[Any]], *, audited: bool, told: bool = True
+) -> Select[Any]:
     """The statement that adds the rows and what is written along with them, and returns columns of the rows."""
     added = adding.returning(*kind.model.__table__.c).cte("added")
-    written = [*kind.written_along(added), *([entries_of_new(kind.model, added)] if audited else [])]
+    written = [*kind.written_along(added)]
+    written += [entries_of_new(kind.model, added)] if audited else []
+    written += [events_of_new(kind.told, added)] if told and kind.told is not None else []
     along = [one.cte(f"along_{place}") for place, one in enumerate(written, 1)]
     return select(*(added.c[one.name] for one in columns)).add_cte(*along)
 

@@ -60,6 +60,7 @@ class CsvImport:
         self.session, self.entity = session, entity
         self.on_duplicate, self._local = on_duplicate, local
         self.service = entity.service(session)
+        self._events = self.service.bulk_events()
         self._fields = frozenset(entity.create.model_fields)
         self.checker = RowChecker(self._columns(header))
         self.load = BulkLoad(session)
@@ -108,9 +109,10 @@ class CsvImport:
                 _report(storing.result(), refuse)
 
     def finish(self) -> None:
-        """Do what is left before a commit: the indexes of the rows, the audit trail, and the invalidation for the cache."""
+        """Do what is left before a commit: the indexes of the rows, audit trail and events, and the invalidation for the cache."""
         self.load.stop_counting(self.entity.table)
         make_anew(self.session, self._indexes or ())
+        self._events.tell()
         if self.added:
             # One entry for all new rows, of which there may be a million; those that were changed have one each.
             record(self.session, self.service.resource, [(None, {"rows_added": (0, self.added)})])
@@ -225,7 +227,7 @@ class CsvImport:
             changes = [{"id_key": key, **values} for key, (_, values) in wanted.items()]
             try:
                 with self.session.begin_nested():
-                    self.service.update_many(changes)
+                    _, happenings = self.service.change_many(changes)
             except ShopError as error:
                 place = error.loc[1] if error.loc is not None else 0
                 assert isinstance(place, int)
@@ -233,6 +235,7 @@ class CsvImport:
                 refused.append(BadRow(rows.lines[bad], error.message))
             else:
                 self.updated += len(wanted)
+                self._events.updated(happenings)
                 break
         self.session.expunge_all()
         return refused
@@ -241,6 +244,7 @@ class CsvImport:
         for copy in copies:
             self.load.copy(copy)
         self.added += len(rows)
+        self._events.created([int(key) for key in rows.columns["id_key"]])
         self._first_key = self._first_key or int(rows.columns["id_key"][0])
 
     def _places_taken(self, rows: Rows) -> set[int]:

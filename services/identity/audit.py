@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 
 from models import Row
 from models.audited_fields import audited_fields
-from repositories.audit_trail import Author, Changes, author_of, record
+from repositories.audit_trail import Changes, record
+from repositories.author import NOBODY, Author, author_of
 
 __all__ = ["SYSTEM", "Author", "current_author", "old_and_new", "old_values", "record_one", "writing_as"]
 
 # The actor of what is done by scripts: by those who have the database anyway.
 SYSTEM = "system"
 
-_author: ContextVar[Author | None] = ContextVar("author", default=None)
+_author: ContextVar[Author] = ContextVar("author", default=NOBODY)
 
 
 @contextmanager
@@ -29,14 +30,14 @@ def writing_as(author: Author) -> Iterator[None]:
         _author.reset(token)
 
 
-def current_author() -> Author | None:
-    """Whose the writes of this request are; None where they are not audited."""
+def current_author() -> Author:
+    """Whose the writes of this request are."""
     return _author.get()
 
 
 def old_and_new(session: Session, row: Row, changes: Mapping[str, Any]) -> Changes:
     """What the trail shows of the changes of a row that still has its old values; nothing where nobody is audited."""
-    if author_of(session) is None:
+    if not author_of(session).is_audited:
         return {}
     shown = audited_fields(type(row))
     return {name: (getattr(row, name), value) for name, value in changes.items() if name in shown}
@@ -44,7 +45,7 @@ def old_and_new(session: Session, row: Row, changes: Mapping[str, Any]) -> Chang
 
 def old_values(session: Session, row: Row) -> Changes:
     """What the trail shows of a row that is to be removed; nothing where nobody is audited."""
-    if author_of(session) is None:
+    if not author_of(session).is_audited:
         return {}
     values = {name: getattr(row, name) for name in audited_fields(type(row))}
     return {name: (value, None) for name, value in values.items() if value is not None}

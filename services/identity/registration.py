@@ -14,6 +14,8 @@ from models import User
 from models.account_token import TokenPurpose
 from models.text_key import email_key
 from repositories.account import AccountRepository
+from repositories.event_writing import Happening, tell
+from repositories.user import UserRepository
 from security.password_rules import weakness
 from services.declared_errors import refuses
 from services.errors import AlreadyExists, InvalidField
@@ -85,6 +87,7 @@ class RegistrationService:
             # Somebody else's client. Any other client with the address is linked once that is verified.
             raise AlreadyExists("User", "email", email)
         send_token(session, self._context.key_ring(), user, TokenPurpose.VERIFY_EMAIL, email)
+        tell(session, UserRepository.told, [Happening("user.registered", user.id_key)])
         return user, client
 
 

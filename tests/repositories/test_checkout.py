@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infrastructure.embedded.servers import ServerUrls
-from repositories.audit_trail import Author
+from repositories.author import Author
 from repositories.checkout import KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, outcome, placing
 from repositories.checkout_statement import Verdict
 from repositories.idempotency_key import lock_number

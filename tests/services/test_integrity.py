@@ -12,7 +12,7 @@ from infrastructure.database.migrations import maintenance_engine
 from repositories.checkout import PendingOrder
 from schemas.checkout import Checkout
 from security.principal import EVERYBODY
-from services.base import BaseService
+from services.bulk import BulkService
 from services.category import CategoryService
 from services.checkout import new_order
 from services.checkout_groups import place_in_session
@@ -54,7 +54,7 @@ def named(count: int) -> list[dict[str, Any]]:
     return [{"name": unique("Shelf")} for _ in range(count)]
 
 
-def refusal_of(service: BaseService[Any], rows: list[dict[str, Any]]) -> ShopError:
+def refusal_of(service: BulkService[Any], rows: list[dict[str, Any]]) -> ShopError:
     with pytest.raises(ShopError) as refusal:
         service.create_many(rows, ("id_key",), tuple)
     return refusal.value
