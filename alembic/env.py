@@ -34,6 +34,7 @@ from infrastructure.database.suitability import UnsuitableDatabase, require_own_
 from infrastructure.embedded.servers import EmbeddedServerError, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 from infrastructure.server.stop_requests import StopRequests
+from models.job import LIBRARY, VIEW
 
 log = logging.getLogger("shop.migrations")
 
@@ -112,9 +113,15 @@ def _configure(connection: Connection, says_steps: bool) -> None:
         target_metadata=models.Base.metadata,
         compare_type=True,
         compare_server_default=True,
+        include_object=_is_ours,
         process_revision_directives=_add_triggers,
         on_version_apply=(_leave_history, _say_step) if says_steps else _leave_history,
     )
+
+
+def _is_ours(item: Any, name: str | None, kind: str, reflected: bool, compared_with: Any) -> bool:
+    """Whether the models say what it should be like: the library makes its tables itself, and views are no tables."""
+    return kind != "table" or not (str(name).startswith(LIBRARY) or item.info.get(VIEW))
 
 
 def _is_beyond(schema: Schema) -> bool:

@@ -10,6 +10,7 @@ from models.category import Category
 from models.client import Client
 from models.event import Event
 from models.idempotency_key import IdempotencyKey
+from models.job import EventRelay, Job, JobNote, JobSchedule
 from models.order import Order
 from models.order_detail import OrderDetail
 from models.outgoing_mail import OutgoingMail
@@ -31,7 +32,11 @@ __all__ = [
     "Category",
     "Client",
     "Event",
+    "EventRelay",
     "IdempotencyKey",
+    "Job",
+    "JobNote",
+    "JobSchedule",
     "Order",
     "OrderDetail",
     "OutgoingMail",

@@ -6,7 +6,7 @@ from alembic import command
 from infrastructure.database.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
 
-REVISIONS = ("base", *(f"{number:04}" for number in range(1, 18)))
+REVISIONS = ("base", *(f"{number:04}" for number in range(1, 19)))
 
 TABLES = {
     "0001": {
@@ -38,6 +38,15 @@ TABLES["0014"] = TABLES["0013"] | {"users", "user_sessions", "account_tokens", "
 TABLES["0015"] = TABLES["0014"] | {"outgoing_mails"}
 TABLES["0016"] = TABLES["0015"]
 TABLES["0017"] = TABLES["0016"] | {"events", "price_changes"}
+TABLES["0018"] = TABLES["0017"] | {
+    "job_notes",
+    "job_schedules",
+    "event_relays",
+    "procrastinate_events",
+    "procrastinate_jobs",
+    "procrastinate_periodic_defers",
+    "procrastinate_workers",
+}
 
 # An open order of 3 and a canceled one of 2 of the first product, of which 7 are left; none of the second was ever sold.
 OLD_ROWS = """

@@ -1,0 +1,160 @@
+"""The background process: a worker of procrastinate, the housekeeping beside it, and what both need.
+
+It waits for a database that is away or not migrated yet, and begins again, under another number, after every failure.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import procrastinate
+from procrastinate.exceptions import ConnectorException
+from procrastinate.job_context import JobContext
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+
+from config.database import database_uri
+from config.redis_config import redis_uri
+from config.settings import Settings
+from infrastructure.cache.epoch import CacheEpoch
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.seal import secret_of
+from infrastructure.database.change_listener import ANNOUNCEMENT
+from infrastructure.database.engine import Database
+from jobs.connector import ShopConnector
+from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
+from jobs.runner import JobRunner
+from jobs.schedules import Schedules
+from jobs.task import TASKS, load_tasks
+from services.cache_service import CacheService
+from services.executor import Executor
+
+log = logging.getLogger("shop.jobs")
+
+# So many jobs a process has under way at a time: each has a database thread.
+CONCURRENCY = 4
+# A statement of a job may take so long; one of a request may not.
+STATEMENT_SECONDS = 300.0
+_POLL_SECONDS = 1.0
+# The library's own heartbeat ends at the first failure, and jobs are not interrupted: `Housekeeping` and `Attempt` do both.
+_NEVER = 10.0**8
+
+
+class _Manager(JobManager):
+    """The library's statements, except for the end of a job, which is the runner's."""
+
+    def __init__(self, connector: ShopConnector, runner: JobRunner, housekeeping: Housekeeping) -> None:
+        super().__init__(connector)
+        self._runner, self._housekeeping = runner, housekeeping
+
+    async def register_worker(self) -> int:
+        self._housekeeping.worker_id = await super().register_worker()
+        return self._housekeeping.worker_id
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        if job.task_name not in TASKS and job.id is not None:
+            await self._runner.release_unknown(job.id, job.attempts)
+
+
+class BackgroundProcess:
+    """Everything of one background process. The constructor opens nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        load_tasks()
+        # The library says at length what the shop says itself.
+        logging.getLogger("procrastinate").setLevel(logging.WARNING)
+        settings = settings.model_copy(update={"db_pool_size": CONCURRENCY, "db_statement_timeout": STATEMENT_SECONDS})
+        self._drain_seconds = settings.drain_seconds
+        self._database = Database(database_uri(settings), settings)
+        self._gateway = RedisGateway(redis_uri(settings), 4, prefix=settings.redis_prefix)
+        secret = secret_of(database_uri(settings))
+        self._cache = CacheService(self._gateway, settings.redis_cache_ttl, secret, CacheEpoch(), self._announce)
+        self._runner = JobRunner(self._database, Executor(self._database, self._cache))
+        self._connector = ShopConnector(self._database.url)
+        self._schedules = Schedules(self._database, TASKS)
+        self._housekeeping = Housekeeping(self._database, self._schedules, self._connector.wake)
+        self._app = self._library()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set, and then no longer than the drain for what is under way."""
+        working = asyncio.create_task(self._work())
+        await stopping.wait()
+        self._runner.end()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await self._connector.close_async()
+        await self._cache.close()
+        await self._gateway.close()
+        self._database.close_pools()
+
+    async def _work(self) -> None:
+        is_away = False
+        while True:
+            try:
+                await self._wait_for_schema()
+                await self._schedules.declare()
+                if is_away:
+                    log.info("Jobs are done again")
+                is_away = False
+                await self._work_as_one()
+            except (*DATABASE_ERRORS, ConnectorException) as error:
+                if not is_away:
+                    log.warning("Jobs wait: the database is away (%s)", str(error).partition("\n")[0])
+                is_away = True
+            except WorkerIsForgotten:
+                log.warning("This process was not heard of for so long that others took over its jobs: it begins again")
+            except Exception:
+                log.exception("The background process begins again")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _work_as_one(self) -> None:
+        """Be one worker, until something is wrong."""
+        worker = asyncio.create_task(
+            self._app.run_worker_async(
+                concurrency=CONCURRENCY,
+                fetch_job_polling_interval=_POLL_SECONDS,
+                abort_job_polling_interval=_NEVER,
+                update_heartbeat_interval=_NEVER,
+                stalled_worker_timeout=_NEVER,
+                shutdown_graceful_timeout=self._drain_seconds,
+                install_signal_handlers=False,
+            )
+        )
+        keeping = asyncio.create_task(self._housekeeping.run())
+        try:
+            done, _ = await asyncio.wait({worker, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (worker, keeping):
+                task.cancel()
+            await asyncio.gather(worker, keeping, return_exceptions=True)
+            self._housekeeping.worker_id = None
+
+    async def _wait_for_schema(self) -> None:
+        """Wait until whoever migrates the database has done so."""
+        is_told = False
+        while True:
+            schema, _ = await self._database.state()
+            if schema is not None and schema.has_every_migration:
+                return
+            if not is_told:
+                log.warning("Jobs wait: the database lacks migrations")
+            is_told = True
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _library(self) -> procrastinate.App:
+        app = procrastinate.App(connector=self._connector)
+        app.job_manager = _Manager(self._connector, self._runner, self._housekeeping)
+        for name in TASKS:
+            app.task(name=name, pass_context=True)(self._run_job)
+        return app
+
+    async def _run_job(self, context: JobContext, /, **args: Any) -> None:
+        job = context.job
+        assert job.id is not None
+        await self._runner.run(TASKS[job.task_name], job.id, job.attempts, args)
+
+    async def _announce(self) -> None:
+        """Have the workers of every launcher make their cached responses stale."""
+        await self._database.write_pool.run(ANNOUNCEMENT, {})

@@ -1,0 +1,119 @@
+"""Runs one attempt at a job: the steps of its task, and what becomes of the job at the end."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from infrastructure.database.engine import Database
+from infrastructure.database.prepared import Prepared, Row
+from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
+from jobs.attempt import Attempt, AttemptIsOver
+from jobs.task import Task
+from repositories.job_queue import FAIL, RELEASE
+from services.errors import Unavailable
+from services.executor import Executor
+
+log = logging.getLogger("shop.jobs")
+
+_PAUSE_SECONDS = 1.0
+_LONGEST_ERROR = 2000
+# A task that this release does not know belongs to a newer one, which may be about to start.
+_UNKNOWN_SECONDS = 30.0
+
+
+class JobRunner:
+    """Runs attempts with the database and the cache of one background process."""
+
+    def __init__(self, database: Database, executor: Executor) -> None:
+        self._database, self._executor = database, executor
+        self._running: set[Attempt] = set()
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Let running tasks go no further than their next step: another process goes on with their jobs."""
+        self._is_ending = True
+        for attempt in self._running:
+            attempt.is_to_end.set()
+
+    async def run(self, task: Task, job_id: int, number: int, args: dict[str, Any]) -> None:
+        """Run the attempt. Whatever the task does, this raises nothing but the cancellation of the caller."""
+        attempt = Attempt(self._executor, job_id, number)
+        if self._is_ending:
+            attempt.is_to_end.set()
+        self._running.add(attempt)
+        try:
+            await self._run(task, attempt, args)
+        except asyncio.CancelledError:
+            await self.release(job_id, number)
+            raise
+        finally:
+            self._running.discard(attempt)
+
+    async def _run(self, task: Task, attempt: Attempt, args: dict[str, Any]) -> None:
+        try:
+            await (task.function(attempt, **args) if task.is_async else self._step_by_step(task, attempt, args))
+            if not attempt.is_finished and not attempt.is_to_end.is_set():
+                await attempt.finish(lambda session: None)
+        except AttemptIsOver:
+            log.warning("Job %d (%s) was taken over by another process: nothing was changed", attempt.job_id, task.name)
+        except Unavailable:
+            # The database is away, which is not the task's fault.
+            log.info("Job %d (%s) waits: the database is away", attempt.job_id, task.name)
+            await self.release(attempt.job_id, attempt.number, _PAUSE_SECONDS)
+        except Exception as error:
+            await self._failed(task, attempt, error)
+        else:
+            if attempt.is_finished:
+                log.info("Job %d is done: %s", attempt.job_id, task.name)
+            else:
+                await self.release(attempt.job_id, attempt.number)
+
+    async def _step_by_step(self, task: Task, attempt: Attempt, args: dict[str, Any]) -> None:
+        step = partial(task.function, attempt, **args)
+        while not attempt.is_to_end.is_set():
+            _, is_done = await attempt.step(step, lambda goes_on: not goes_on)
+            if is_done:
+                return
+
+    async def _failed(self, task: Task, attempt: Attempt, error: Exception) -> None:
+        log.warning("Job %d failed: %s", attempt.job_id, task.name, exc_info=error)
+        failure = failure_of(attempt.job_id, attempt.number, _described(error), task.tries)
+        report(await self._settle(FAIL, failure), task.name, failure)
+
+    async def release(self, job_id: int, number: int, seconds: float = 0.0) -> None:
+        """Give the job back, for a later attempt."""
+        await self._settle(RELEASE, {"job": job_id, "attempt": number, "seconds": seconds})
+
+    async def release_unknown(self, job_id: int, number: int) -> None:
+        """Give a job back whose task nobody knows here."""
+        await self.release(job_id, number, _UNKNOWN_SECONDS)
+
+    async def _settle(self, statement: Prepared, parameters: dict[str, Any]) -> list[Row]:
+        """The rows of the statement, which is repeated until it was executed. If it was already it does nothing more."""
+        while True:
+            try:
+                return list(await self._database.write_pool.execute(statement, parameters))
+            except (DatabaseUnavailable, StatementRefused, SQLAlchemyError, OSError):
+                if self._is_ending:
+                    log.debug("Another process takes over job %s when this one is missed", parameters["job"])
+                    return []
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def failure_of(job_id: int, number: int, error: str, tries: int, *, died: bool = False) -> dict[str, Any]:
+    """The parameters of `FAIL`."""
+    return {"job": job_id, "attempt": number, "error": error, "tries": tries, "died": died}
+
+
+def report(rows: Sequence[Row], task: str, failure: dict[str, Any]) -> None:
+    """Say what `FAIL` has made of a job, if that was the end of it."""
+    if rows and rows[0][0] == "failed":
+        log.error("Job %d is dead after %d attempts: %s: %s", failure["job"], rows[0][1], task, failure["error"])
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR].replace("\x00", "")

@@ -1,0 +1,1 @@
+"""The tasks of the background process, a module for each."""

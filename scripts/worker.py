@@ -1,0 +1,41 @@
+"""The background process by itself: `python -m scripts.worker`, on this machine or another, as many as there should be.
+
+main.py and run_production.py start BACKGROUND_WORKERS of them beside the shop. It uses the database and the Redis that
+the settings name, else the embedded ones, which it starts if nobody else has. It waits for a database that is away or
+not migrated, and ends at SIGTERM or Ctrl-C, after DRAIN_SECONDS at most.
+"""
+
+import argparse
+import os
+import sys
+
+from config.settings import get_settings
+from infrastructure.database.migrations import migrate
+from infrastructure.embedded.servers import running_servers
+from infrastructure.server.production_checks import check_database_url, check_redis_url
+from jobs.process import run
+from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error
+
+
+def main() -> int:
+    """Run until a signal; the exit code."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    try:
+        settings = get_settings()
+        if settings.outside_database_url is not None:
+            check_database_url(settings)
+            check_redis_url(settings)
+        with running_servers(settings) as urls:
+            if settings.outside_database_url is None:
+                migrate(urls.database_url)
+            run()
+    except EXPECTED_ERRORS as error:
+        return report_error(error)
+    return EXIT_FINE
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # A database thread may still wait for an answer that no longer counts.
+    os._exit(code)
