@@ -21,6 +21,7 @@ from controllers.bill import BillController
 from controllers.category import CategoryController
 from controllers.checkout import CheckoutController
 from controllers.client import ClientController
+from controllers.event import EventController
 from controllers.health import HealthController
 from controllers.metrics import MetricsController
 from controllers.openapi.docs_ui import add_docs_ui
@@ -97,6 +98,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.key_ring = resources.key_ring
     app.state.new_passwords = NewPasswords(resources.executor, resources.passwords)
     app.state.route_limits = resources.route_limits
+    app.state.events = resources.events
     app.state.health = HealthService(resources.database, resources.gateway)
     app.router.routes.extend([*routes, *HealthController().routes()])
     documented = len(app.router.routes)
@@ -118,7 +120,7 @@ def assemble(settings: Settings) -> FastAPI:
 def _api_routes(settings: Settings) -> list[APIRoute]:
     """The routes below the prefix."""
     prefix = settings.api_prefix
-    controllers = (*CONTROLLERS, AuthController, AuthMailsController, AuthSessionsController)
+    controllers = (*CONTROLLERS, EventController, AuthController, AuthMailsController, AuthSessionsController)
     routes = [route for controller in controllers for route in controller(prefix).routes()]
     return [*routes, *MetricsController(prefix, is_open=settings.metrics_open).routes()]
 

@@ -14,6 +14,7 @@ from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
 from config.settings import Settings
+from events.reader import EventReader
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.seal import secret_of
@@ -85,6 +86,7 @@ class AppResources:
             self._announce_changes,
         )
         self.executor = Executor(self.database, self.cache)
+        self.events = EventReader(self.executor)
         self.checkouts = CheckoutService(CheckoutGroups(self.executor, settings))
         self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.key_ring = cache(partial(key_ring, settings))

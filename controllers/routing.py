@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from controllers.policies import guard, principal_of
 from controllers.request_body import MISSING, StrictRequest, with_cut_off
-from schemas.base import ListQuery
+from schemas.base import Parameters
 from schemas.error_limits import first_errors
 from schemas.query_types import MAX_VALUES
 from security.policy import Policy
@@ -163,8 +163,8 @@ async def refuse_body(request: StrictRequest) -> None:
         )
 
 
-def parse_query(request: Request, schema: type[ListQuery]) -> Any:
-    """The query of a list as an object of `schema`. Raises 422 with its errors."""
+def parse_query(request: Request, schema: type[Parameters]) -> Any:
+    """The query of a request as an object of `schema`. Raises 422 with its errors."""
     if not request.scope["query_string"]:
         return _empty_query(schema)
     params: dict[str, list[str]] = {}
@@ -179,5 +179,5 @@ def parse_query(request: Request, schema: type[ListQuery]) -> Any:
 
 
 @cache
-def _empty_query(schema: type[ListQuery]) -> ListQuery:
+def _empty_query(schema: type[Parameters]) -> Parameters:
     return schema()

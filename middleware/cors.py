@@ -13,6 +13,7 @@ from middleware.errors import problem
 EXPOSED_HEADERS = (
     "X-Total-Count",
     "X-Total-Count-Estimated",
+    "X-Next-After",
     "Link",
     "ETag",
     "Location",

@@ -1,6 +1,7 @@
 """Events: what happened in the shop, written in the transaction of the change and frozen there."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,37 @@ from models.base import Base
 
 # What a reader can see: the sequencer has given it a place in the order of reading.
 _READABLE = text("sequence IS NOT NULL")
+_OF_CLIENTS = text("sequence IS NOT NULL AND client_id IS NOT NULL")
+
+
+class EventType(StrEnum):
+    """What an event may be about: the kind of thing, and what happened to it."""
+
+    ORDER_CREATED = "order.created"
+    ORDER_UPDATED = "order.updated"
+    ORDER_STATUS_CHANGED = "order.status_changed"
+    ORDER_CANCELED = "order.canceled"
+    ORDER_DELETED = "order.deleted"
+    ORDER_RETURNED = "order.returned"
+    PRODUCT_CREATED = "product.created"
+    PRODUCT_UPDATED = "product.updated"
+    PRODUCT_PRICE_CHANGED = "product.price_changed"
+    PRODUCT_DELETED = "product.deleted"
+    STOCK_LOW = "stock.low"
+    STOCK_OUT = "stock.out"
+    STOCK_BACK = "stock.back"
+    CLIENT_CREATED = "client.created"
+    CLIENT_UPDATED = "client.updated"
+    CLIENT_DELETED = "client.deleted"
+    USER_REGISTERED = "user.registered"
+    CATEGORY_CREATED = "category.created"
+    CATEGORY_UPDATED = "category.updated"
+    CATEGORY_DELETED = "category.deleted"
+    REVIEW_CREATED = "review.created"
+    REVIEW_UPDATED = "review.updated"
+    REVIEW_DELETED = "review.deleted"
+    # Of an import or a bulk call of very many rows, instead of one event for each.
+    CATALOG_IMPORTED = "catalog.imported"
 
 
 class Event(Base):
@@ -46,10 +78,7 @@ class Event(Base):
         Index("ix_events_sequence", "sequence", postgresql_where=_READABLE),
         Index("ix_events_type", "type", "sequence", postgresql_where=_READABLE),
         Index("ix_events_resource_id", "resource_id", "sequence", postgresql_where=_READABLE),
-        Index(
-            "ix_events_client_id",
-            "client_id",
-            "sequence",
-            postgresql_where=text("sequence IS NOT NULL AND client_id IS NOT NULL"),
-        ),
+        Index("ix_events_resource_id_type", "resource_id", "type", "sequence", postgresql_where=_READABLE),
+        Index("ix_events_client_id", "client_id", "sequence", postgresql_where=_OF_CLIENTS),
+        Index("ix_events_client_id_type", "client_id", "type", "sequence", postgresql_where=_OF_CLIENTS),
     )

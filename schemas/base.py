@@ -152,34 +152,14 @@ def _bounded_offset(skip: int) -> int:
     return min(skip, MAX_KEY)
 
 
-class ListQuery(BaseModel):
-    """The query of a list. A subclass names what its rows are, and adds the filters of its entity.
+class Parameters(BaseModel):
+    """The parameters of a query, whose values are lists of texts.
 
-    A parameter whose type is a tuple takes several values, and may be repeated. One without text is as if left out,
-    except for the numbers of a page, which have no meaning without one.
+    One whose type is a tuple takes several values, and may be repeated. One without text is as if left out, except for the
+    numbers of a page, which have no meaning without one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    row: ClassVar[type[BaseModel]] = Read
-    # Parameters that shape the response and filter no rows; and those of them that a single row has too.
-    shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort", "fields"})
-    single_row_parameters: ClassVar[frozenset[str]] = frozenset({"fields"})
-
-    skip: Annotated[QueryCount, AfterValidator(_bounded_offset)] = Field(
-        default=0, ge=0, description="How many rows to pass over", examples=[0]
-    )
-    limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show", examples=[20])
-    after: QueryKey | None = Field(
-        default=None,
-        description="Only rows with a larger id_key; not together with skip above 0 or sort",
-        examples=[100],
-    )
-    sort: str | None = Field(
-        default=None, max_length=200, description="Columns to order by, such as price or -price,name"
-    )
-    fields: tuple[str, ...] = Field(default=(), description="Fields to show of each row beside id_key")
-    id_key: QueryKeys = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -200,6 +180,30 @@ class ListQuery(BaseModel):
         if len(texts) > 1:
             raise refusal("must be given once")
         return texts[0]
+
+
+class ListQuery(Parameters):
+    """The query of a list. A subclass names what its rows are, and adds the filters of its entity."""
+
+    row: ClassVar[type[BaseModel]] = Read
+    # Parameters that shape the response and filter no rows; and those of them that a single row has too.
+    shaping: ClassVar[frozenset[str]] = frozenset({"skip", "limit", "after", "sort", "fields"})
+    single_row_parameters: ClassVar[frozenset[str]] = frozenset({"fields"})
+
+    skip: Annotated[QueryCount, AfterValidator(_bounded_offset)] = Field(
+        default=0, ge=0, description="How many rows to pass over", examples=[0]
+    )
+    limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many rows to show", examples=[20])
+    after: QueryKey | None = Field(
+        default=None,
+        description="Only rows with a larger id_key; not together with skip above 0 or sort",
+        examples=[100],
+    )
+    sort: str | None = Field(
+        default=None, max_length=200, description="Columns to order by, such as price or -price,name"
+    )
+    fields: tuple[str, ...] = Field(default=(), description="Fields to show of each row beside id_key")
+    id_key: QueryKeys = ()
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -255,7 +259,7 @@ class ListQuery(BaseModel):
 
 
 @cache
-def _array_parameters(query: type[ListQuery]) -> frozenset[str]:
+def _array_parameters(query: type[Parameters]) -> frozenset[str]:
     """The parameters that take several values."""
     return frozenset(name for name, info in query.model_fields.items() if get_origin(info.annotation) is tuple)
 

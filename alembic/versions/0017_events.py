@@ -137,12 +137,16 @@ def _create_events() -> None:
     op.create_index("ix_events_unsequenced", "events", ["position"], postgresql_where=sa.text("sequence IS NULL"))
     readable = "sequence IS NOT NULL"
     op.create_index("ix_events_sequence", "events", ["sequence"], postgresql_where=sa.text(readable))
-    for column, where in (
-        ("type", readable),
-        ("resource_id", readable),
-        ("client_id", f"{readable} AND client_id IS NOT NULL"),
+    of_clients = f"{readable} AND client_id IS NOT NULL"
+    for columns, where in (
+        (["type"], readable),
+        (["resource_id"], readable),
+        (["resource_id", "type"], readable),
+        (["client_id"], of_clients),
+        (["client_id", "type"], of_clients),
     ):
-        op.create_index(f"ix_events_{column}", "events", [column, "sequence"], postgresql_where=sa.text(where))
+        name = f"ix_events_{'_'.join(columns)}"
+        op.create_index(name, "events", [*columns, "sequence"], postgresql_where=sa.text(where))
 
 
 def downgrade() -> None:

@@ -68,6 +68,7 @@ _TAGS = {
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",
     "users": "Who can log in, with their roles.",
     "api_keys": "Keys of programs. A secret is shown once, when its key is made.",
+    "events": "What happened, in the order in which readers get it.",
     "audit_entries": "Who did what. Nothing changes or removes an entry.",
     "health": "What operations poll. Never limited, never cached.",
     "service": "What the installation tells of itself: where things are, and what it has counted.",

@@ -52,6 +52,7 @@ HEADERS = {
         required=False,
     ),
     "X-Total-Count": _header("How many rows match the filters", 42, type="integer", minimum=0),
+    "X-Next-After": _header("Where the next call goes on: its `after`", 42, type="integer", minimum=0),
     "X-Total-Count-Estimated": _flag("`true` when that is an estimate: with more than 10,000 rows"),
     "X-Cache-Hit": _header("Whether the cache had the response", "true", type="string", enum=["true", "false"]),
     "Idempotent-Replayed": _flag("`true` on the kept response to the first request with this Idempotency-Key"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controllers.openapi.headers import left_out
-from schemas.base import ListQuery
+from schemas.base import ListQuery, Parameters
 from schemas.query_types import names_schema
 
 
@@ -15,6 +15,12 @@ def list_parameters(query: type[ListQuery], sortable: Sequence[str], row: Mappin
     parameters = _parameters(query, row)
     parameters["sort"]["schema"] = sort | left_out(f"-{sortable[-1]},id_key")
     return list(parameters.values())
+
+
+def plain_parameters(query: type[Parameters]) -> list[dict[str, Any]]:
+    """The parameters of a query that is no list's."""
+    properties = query.model_json_schema()["properties"]
+    return [_parameter(name, schema, None) for name, schema in properties.items()]
 
 
 def row_parameters(query: type[ListQuery]) -> list[dict[str, Any]]:

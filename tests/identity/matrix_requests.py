@@ -11,6 +11,7 @@ from tests.guarded_shop import GuardedShop
 from tests.identity.matrix_callers import OTHER, OWNER
 from tests.identity.operations import Operation
 from tests.identity.shelf import Customer, Row, Shelf
+from tests.race.databases import rows_of
 
 # Of no row.
 UNKNOWN = 999_999_999
@@ -37,6 +38,7 @@ class Rows:
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
             "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},
+            "events": {"id": _event_of(shop, owner)},
             # What staff did to fill the shelf.
             "audit_entries": {"id_key": 1},
         }
@@ -59,6 +61,8 @@ class Rows:
 
     def path(self, operation: Operation) -> str:
         """The path of the operation with the key of its row in it."""
+        if "{id}" in operation.path:
+            return operation.path.format(id=self.row(operation)["id"])
         if "{id_key}" not in operation.path:
             return operation.path.format(name="none", digest="none")
         # A session is ended by each call.
@@ -93,6 +97,18 @@ _UNCHANGED = {
     "users": "full_name",
     "api_keys": "name",
 }
+
+
+def _event_of(shop: GuardedShop, owner: Customer) -> str:
+    """The id of an event about an order of the owner."""
+    ((event_id,),) = rows_of(
+        shop.database_url,
+        "INSERT INTO events (type, resource, resource_id, client_id, data)"
+        " VALUES ('order.updated', 'orders', %s, %s, '{}') RETURNING id::text",
+        owner.order["id_key"],
+        owner.client["id_key"],
+    )
+    return str(event_id)
 
 
 def _product(rows: Rows) -> Row:

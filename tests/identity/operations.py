@@ -124,6 +124,9 @@ PUT    /api_keys/{id_key}                 keys:admin                200
 PATCH  /api_keys/{id_key}                 keys:admin                200
 DELETE /api_keys/{id_key}                 keys:admin                412
 
+GET    /events                            events:read or own        200
+GET    /events/{id}                       events:read or own        200
+
 GET    /audit_entries                     audit:read                200
 GET    /audit_entries/{id_key}            audit:read                200
 """

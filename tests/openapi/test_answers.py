@@ -179,6 +179,18 @@ def test_audit_entries(http: httpx.Client, database_url: str) -> None:
     assert http.get(f"/audit_entries/{NO_ROW}").status_code == 404
 
 
+def test_events(http: httpx.Client, database_url: str) -> None:
+    execute(
+        database_url,
+        "INSERT INTO events (type, resource, resource_id, data)"
+        """ VALUES ('product.price_changed', 'products', 1, '{"old_price": 39.99, "price": 34.99}')""",
+    )
+    events = http.get("/events", params={"type": "product.*", "limit": 1000}).json()
+    assert http.get(f"/events/{events[-1]['id']}").json() == events[-1]
+    assert http.get("/events", params={"type": "no.such"}).status_code == 422
+    assert http.get("/events/00000000-0000-7000-8000-000000000000").status_code == 404
+
+
 def test_accounts(http: httpx.Client, database_url: str) -> None:
     for path in ("/auth", ""):
         user = LoggedIn.new(http, database_url)
@@ -236,6 +248,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
     for path in ("/products", "/clients", "/categories", "/users"):
         test_bulk(http, path)
     test_audit_entries(http, database_url)
+    test_events(http, database_url)
     test_accounts(http, database_url)
     test_health(http)
     test_service(http)

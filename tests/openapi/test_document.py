@@ -40,6 +40,7 @@ TAGS = [
     "auth",
     "users",
     "api_keys",
+    "events",
     "audit_entries",
     "health",
     "service",
