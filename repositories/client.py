@@ -1,8 +1,10 @@
 """Queries on clients."""
 
-from sqlalchemy import bindparam
+from collections.abc import Sequence
 
-from models import Client
+from sqlalchemy import bindparam, select, update
+
+from models import Address, Client, Order, Review
 from repositories.base import BaseRepository
 from repositories.event_writing import Told
 from repositories.query.filters import same
@@ -19,3 +21,17 @@ class ClientRepository(BaseRepository[Client]):
         "name": same(Client.name, "name"),
         "lastname": same(Client.lastname, "lastname"),
     }
+
+    def forget_in_reviews(self, client_ids: Sequence[int]) -> Sequence[int]:
+        """Remove the clients from the reviews that they wrote, which are changed by this: their keys."""
+        forgotten = update(Review).where(Review.client_id.in_(client_ids)).values(client_id=None)
+        return sorted(self.session.scalars(forgotten.returning(Review.id_key)))
+
+    def forget_in_orders(self, client_ids: Sequence[int]) -> Sequence[int]:
+        """Remove the addresses of the clients from orders, which are changed by this: their keys.
+
+        They are orders of others, who had the addresses before.
+        """
+        addresses = select(Address.id_key).where(Address.client_id.in_(client_ids))
+        forgotten = update(Order).where(Order.address_id.in_(addresses)).values(address_id=None)
+        return sorted(self.session.scalars(forgotten.returning(Order.id_key)))

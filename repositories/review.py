@@ -1,5 +1,7 @@
 """Queries on reviews."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, select
 
 from models import Product, Review
@@ -22,3 +24,8 @@ class ReviewRepository(BaseRepository[Review]):
         **by_value(product_id=Review.product_id),
         "min_rating": Review.rating >= bindparam("min_rating"),
     }
+
+    def lock_of_products(self, product_ids: Sequence[int]) -> Sequence[int]:
+        """The keys of the reviews of these products, locked."""
+        found = select(Review.id_key).where(Review.product_id.in_(product_ids)).order_by(Review.id_key)
+        return self.session.scalars(found.with_for_update()).all()

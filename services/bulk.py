@@ -69,7 +69,7 @@ class BulkService(BaseService[M]):
         if are_many:
             events = self.bulk_events()
             for keys, _ in written:
-                events.created(keys)
+                events.add("created", keys)
             events.tell()
         return [part for _, part in written]
 
@@ -81,7 +81,7 @@ class BulkService(BaseService[M]):
         """
         rows, happenings = self.change_many(wanted)
         events = self.bulk_events()
-        events.updated(happenings)
+        events.add_changes(happenings)
         events.tell()
         return rows
 
@@ -113,7 +113,7 @@ class BulkService(BaseService[M]):
         rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted], to_delete=True)
         keys = [row.id_key for row in rows]
         events = self.bulk_events()
-        events.deleted(keys)
+        events.add("deleted", keys)
         events.tell()
         self.before_deletes(rows)
         record(self.session, self.resource, ((row.id_key, old_values(self.session, row)) for row in rows))

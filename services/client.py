@@ -1,12 +1,13 @@
 """Rules of clients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models import Client
 from models.text_key import email_key
 from repositories.client import ClientRepository
 from services.bulk import BulkService
+from services.event_writing import tell_of_orders, tell_of_reviews
 from services.identity.errors import Forbidden
 
 
@@ -18,6 +19,18 @@ class ClientService(BulkService[Client]):
     def complete(cls, values: dict[str, Any]) -> None:
         if "email" in values:
             values["email_key"] = email_key(values["email"])
+
+    def before_delete(self, row: Client) -> None:
+        self.before_deletes([row])
+
+    def before_deletes(self, rows: Sequence[Client]) -> None:
+        """Tell of what changes with them: the reviews that they wrote, and orders with an address of theirs."""
+        keys = [row.id_key for row in rows]
+        # From now on nobody refers to them anew.
+        self.repository.lock_many(keys, to_delete=True)
+        clients = ClientRepository(self.session)
+        tell_of_reviews(self.session, "updated", clients.forget_in_reviews(keys))
+        tell_of_orders(self.session, clients.forget_in_orders(keys))
 
     def require_own(self, values: Mapping[str, Any]) -> None:
         """Refuse a customer's other e-mail address: it could be anybody's, and a conflict would tell that somebody has it."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models import Row
 from repositories.event_writing import Happening, Told, tell, tell_import
 from repositories.order import OrderRepository
+from repositories.review import ReviewRepository
 
 # A write about more rows than this tells one event about all of them.
 MOST_EVENTS = 1000
@@ -53,6 +54,13 @@ def tell_of_orders(session: Session, order_ids: Iterable[int]) -> None:
     tell(session, OrderRepository.told, _happenings(OrderRepository.told, "updated", order_ids))
 
 
+def tell_of_reviews(session: Session, happened: str, review_ids: Sequence[int]) -> None:
+    """Tell what happened to these locked reviews with something that they refer to."""
+    events = BulkEvents(session, ReviewRepository.told)
+    events.add(happened, review_ids)
+    events.tell()
+
+
 class BulkEvents:
     """Collects what happens to many rows of a table, and tells it in the end: see `MOST_EVENTS`.
 
@@ -65,21 +73,21 @@ class BulkEvents:
         self._happenings: dict[tuple[str, int], Happening] = {}
         self._created: set[int] = set()
 
-    def created(self, keys: Sequence[int]) -> None:
-        self._add("created", keys)
-        if not self._are_many:
+    def add(self, happened: str, keys: Sequence[int]) -> None:
+        """Rows to which this happened; `deleted` ones are to be told before they are."""
+        self._keys[happened].add(keys)
+        if self._are_many:
+            return
+        self._keep(_happenings(self._told, happened, keys))
+        if happened == "created":
             self._created.update(keys)
 
-    def updated(self, happenings: Iterable[Happening]) -> None:
+    def add_changes(self, happenings: Iterable[Happening]) -> None:
         """These, each about a row, as `TellsEvents.happenings` makes them."""
         found = [happening for happening in happenings if happening.row_id not in self._created]
         keys = list(dict.fromkeys(happening.row_id for happening in found))
         self._keys["updated"].add(keys)
         self._keep(found)
-
-    def deleted(self, keys: Sequence[int]) -> None:
-        """To be told before they are."""
-        self._add("deleted", keys)
 
     def tell(self) -> None:
         """Write the events."""
@@ -91,11 +99,6 @@ class BulkEvents:
     @property
     def _are_many(self) -> bool:
         return sum(keys.count for keys in self._keys.values()) > MOST_EVENTS
-
-    def _add(self, happened: str, keys: Sequence[int]) -> None:
-        self._keys[happened].add(keys)
-        if not self._are_many:
-            self._keep(_happenings(self._told, happened, keys))
 
     def _keep(self, happenings: Iterable[Happening]) -> None:
         if self._are_many:

@@ -10,6 +10,7 @@ from models import OrderDetail, Product
 from models.stock_movement import StockReason
 from repositories.event_writing import Happening
 from repositories.product import ProductRepository, StockMovementRepository
+from repositories.review import ReviewRepository
 from schemas.base import ListQuery, Page
 from schemas.field_types import MAX_STOCK
 from security.principal import EVERYBODY, Principal
@@ -25,6 +26,7 @@ from services.errors import (
     ProductHasSales,
     ProductNotAvailable,
 )
+from services.event_writing import tell_of_reviews
 from services.identity.audit import record_one
 
 
@@ -59,12 +61,14 @@ class ProductService(BulkService[Product]):
     def before_delete(self, row: Product) -> None:
         if self._sold([row]):
             raise ProductHasSales(row.id_key)
+        self._tell_of_reviews([row])
 
     def before_deletes(self, rows: Sequence[Product]) -> None:
         sold = self._sold(rows)
         for place, row in enumerate(rows):
             if row.id_key in sold:
                 raise ProductHasSales(row.id_key).at(place, "id_key")
+        self._tell_of_reviews(rows)
 
     def lock_all(self, product_ids: Iterable[int]) -> dict[int, Product]:
         """The products by id, locked in the order of their ids. Raises `NotFound` for the first that is missing."""
@@ -111,6 +115,13 @@ class ProductService(BulkService[Product]):
     def _sold(self, products: Sequence[Product]) -> set[int]:
         """The keys of those products that are in a detail of any order, canceled or not."""
         return self.repository.referred_to(OrderDetail.__table__.c.product_id, [product.id_key for product in products])
+
+    def _tell_of_reviews(self, products: Sequence[Product]) -> None:
+        """Tell of the reviews that go with the products."""
+        keys = [product.id_key for product in products]
+        # From now on nobody reviews them.
+        self.repository.lock_many(keys, to_delete=True)
+        tell_of_reviews(self.session, "deleted", ReviewRepository(self.session).lock_of_products(keys))
 
     def _record_edits(self, edits: Sequence[tuple[Product, dict[str, Any]]]) -> None:
         self.movements.record(

@@ -235,7 +235,7 @@ class CsvImport:
                 refused.append(BadRow(rows.lines[bad], error.message))
             else:
                 self.updated += len(wanted)
-                self._events.updated(happenings)
+                self._events.add_changes(happenings)
                 break
         self.session.expunge_all()
         return refused
@@ -244,7 +244,7 @@ class CsvImport:
         for copy in copies:
             self.load.copy(copy)
         self.added += len(rows)
-        self._events.created([int(key) for key in rows.columns["id_key"]])
+        self._events.add("created", [int(key) for key in rows.columns["id_key"]])
         self._first_key = self._first_key or int(rows.columns["id_key"][0])
 
     def _places_taken(self, rows: Rows) -> set[int]:
