@@ -10,7 +10,7 @@ from controllers.openapi.headers import IF_NONE_MATCH
 from controllers.openapi.parameters import list_parameters, row_parameters
 from controllers.routing import ShopRoute
 from infrastructure.server.http_methods import READS
-from schemas.base import Create, ListQuery, Read, Update
+from schemas.base import Create, ListQuery, Parameters, Read, Update
 from security.policy import Policy
 from services.base import BaseService
 from services.declared_errors import Errors
@@ -57,7 +57,7 @@ class EntityRoutes:
         cached: bool = False,
         example: Any = None,
         body_example: Any = None,
-        query: type[ListQuery] | None = None,
+        query: type[Parameters] | None = None,
         refusals: Errors = frozenset(),
         policy: Policy | None = None,
         owner: str | None = None,
@@ -167,7 +167,7 @@ class EntityRoutes:
         path: str,
         body: Any,
         body_example: Any,
-        query: type[ListQuery] | None,
+        query: type[Parameters] | None,
         *,
         returns_body: bool,
     ) -> dict[str, Any]:

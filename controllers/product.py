@@ -10,12 +10,15 @@ from starlette.responses import Response
 from controllers.base import executor_of
 from controllers.bulk import BulkController
 from controllers.pagination import rendered_page
+from controllers.policies import principal_of
 from controllers.reads import FreshRead
-from controllers.responses import row_reply
+from controllers.responses import as_dict, digest, row_reply
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.cache_control import SHARED
 from models.stock_movement import StockReason
+from schemas.json_codec import json_body
+from schemas.price import PriceChangeRead, PriceHistoryQuery, PriceStatsQuery, PriceStatsRead
 from schemas.product import (
     ProductCreate,
     ProductQuery,
@@ -38,6 +41,26 @@ _LEDGER_EXAMPLE = {
     "reason": "sale",
     "order_detail_id": 1,
     "created_at": "2026-11-16T10:00:00.123456Z",
+}
+_HISTORY_FIELDS = tuple(PriceChangeRead.model_fields)
+_HISTORY_EXAMPLE = {
+    "id_key": 1,
+    "product_id": 1,
+    "price": 39.99,
+    "valid_from": "2026-11-16T10:00:00.123456Z",
+    "valid_until": None,
+}
+_STATS_FIELDS = tuple(name for name in PriceStatsRead.model_fields if name != "days")
+_STATS_EXAMPLE = {
+    "product_id": 1,
+    "days": 30,
+    "current": 39.99,
+    "min": 34.99,
+    "max": 44.99,
+    "average": 41.13,
+    "changes": 3,
+    "lowest_before_reduction": 34.99,
+    "reduced_at": "2026-11-16T10:00:00.123456Z",
 }
 
 
@@ -85,6 +108,26 @@ class ProductController(BulkController):
                 sortable=ProductService.ledger_type.sortable(),
                 policy=needs("stock:read"),
             ),
+            self.list_route(
+                f"{one}/price_history",
+                self.list_prices,
+                "list_product_prices",
+                "List the prices that a product has had",
+                query=PriceHistoryQuery,
+                response_schema=PriceChangeRead,
+                example=_HISTORY_EXAMPLE,
+                sortable=ProductService.history_type.sortable(),
+            ),
+            self.route(
+                "GET",
+                f"{one}/price_stats",
+                self.price_stats,
+                "get_product_price_stats",
+                summary="Lowest, highest and average price of a product",
+                query=PriceStatsQuery,
+                response_schema=PriceStatsRead,
+                example=_STATS_EXAMPLE,
+            ),
         ]
 
     async def change_stock(self, request: Request, id_key: RowId, body: Any) -> Response:
@@ -104,5 +147,27 @@ class ProductController(BulkController):
         def work(session: Session) -> RenderedResponse:
             page = ProductService(session).ledger(id_key, query, _LEDGER_FIELDS)
             return rendered_page(page, _LEDGER_FIELDS, query, path, params)
+
+        return await self.respond(request, FreshRead(executor_of(request), work))
+
+    async def list_prices(self, request: Request, id_key: RowId) -> Response:
+        """Every price with the time from which it held. The newest one holds now."""
+        query, visible = parse_query(request, PriceHistoryQuery), self.service.visible_to(principal_of(request))
+        path, params = f"{self.location(id_key)}/price_history", self.link_params(request, query)
+
+        def work(session: Session) -> RenderedResponse:
+            page = ProductService(session).price_history(id_key, query, _HISTORY_FIELDS, visible)
+            return rendered_page(page, _HISTORY_FIELDS, query, path, params)
+
+        return await self.respond(request, FreshRead(executor_of(request), work))
+
+    async def price_stats(self, request: Request, id_key: RowId) -> Response:
+        """What the product cost during the last `days`, and before its price was last reduced."""
+        query, visible = parse_query(request, PriceStatsQuery), self.service.visible_to(principal_of(request))
+
+        def work(session: Session) -> RenderedResponse:
+            stats = ProductService(session).price_stats(id_key, query.days, visible)
+            body = json_body({**as_dict(stats, _STATS_FIELDS), "days": query.days})
+            return RenderedResponse(body, f'"{digest(body)}"')
 
         return await self.respond(request, FreshRead(executor_of(request), work))

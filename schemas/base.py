@@ -161,6 +161,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Those that requests about a single row have.
+    single_row_parameters: ClassVar[frozenset[str]] = frozenset()
+
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -235,6 +235,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 Key = Annotated[int, integer_schema(1, MAX_KEY)]
 Pieces = Annotated[int, integer_schema(0, MAX_STOCK)]
+Count = Annotated[int, integer_schema(0, MAX_KEY)]
 PiecesMoved = Annotated[int, integer_schema(-MAX_STOCK, MAX_STOCK)]
 Money = Annotated[Decimal, shown_decimal_schema(MAX_MONEY)]
 Stars = Annotated[Decimal, shown_decimal_schema(MAX_RATING)]

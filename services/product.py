@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from models import OrderDetail, Product
 from models.stock_movement import StockReason
 from repositories.event_writing import Happening
+from repositories.price_change import PriceChangeRepository
 from repositories.product import ProductRepository, StockMovementRepository
+from repositories.query.filters import EVERY_ROW, Visible
 from repositories.review import ReviewRepository
 from schemas.base import ListQuery, Page
 from schemas.field_types import MAX_STOCK
@@ -37,6 +39,7 @@ class ProductService(BulkService[Product]):
     references = {"category_id": CategoryService}
     caching = Caching()
     ledger_type = StockMovementRepository
+    history_type = PriceChangeRepository
 
     def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         super().__init__(session, principal)
@@ -111,6 +114,22 @@ class ProductService(BulkService[Product]):
         self.row_query(product_id, ("id_key",))(self.session)
         require_sortable(self.ledger_type, query, fields)
         return self.ledger_type.page_query(query, fields, product_id=product_id)(self.session)
+
+    def price_history(
+        self, product_id: int, query: ListQuery, fields: tuple[str, ...], visible: Visible = EVERY_ROW
+    ) -> Page:
+        """The prices of the product, if it is `visible`."""
+        self.row_query(product_id, ("id_key",), visible)(self.session)
+        require_sortable(self.history_type, query, fields)
+        return self.history_type.page_query(query, fields, product_id=product_id)(self.session)
+
+    def price_stats(self, product_id: int, days: int, visible: Visible = EVERY_ROW) -> Any:
+        """The figures of the product's price by name, if it is `visible`: see `schemas.price.PriceStatsRead`."""
+        self.row_query(product_id, ("id_key",), visible)(self.session)
+        stats = self.history_type(self.session).stats(product_id, days)
+        if stats is None:
+            raise NotFound(self.thing, product_id)
+        return stats
 
     def _sold(self, products: Sequence[Product]) -> set[int]:
         """The keys of those products that are in a detail of any order, canceled or not."""

@@ -36,27 +36,32 @@ BEGIN
 END
 $$
 """
-# Rows may be restored without a search path, so the functions name the schema of the tables.
+# Rows may be restored without a search path, so the functions name the schema of the tables. They run as the owner of the
+# tables: who may change a product by SQL need not be allowed to write what follows from it.
 _IN_SCHEMA = "DO $do$ BEGIN EXECUTE format($function${text}$function$, current_schema()); END $do$"
 # All new rows of a statement at once, for imports.
 _WRITE_FIRST_PRICES = """
-CREATE FUNCTION write_first_prices() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION write_first_prices() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO %1$I.price_changes (product_id, price) SELECT id_key, price FROM added ORDER BY id_key;
     RETURN NULL;
 END
 $$
 """
+# The clock may have been set back. Each price holds from a later time than the one before, also two of one microsecond;
+# whoever changes a product has locked it, so that nobody else writes its next price meanwhile.
 _WRITE_PRICE = """
-CREATE FUNCTION write_price() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION write_price() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO %1$I.price_changes (product_id, price) VALUES (NEW.id_key, NEW.price);
+    INSERT INTO %1$I.price_changes (product_id, price, old_price, valid_from)
+    SELECT NEW.id_key, NEW.price, OLD.price, greatest(clock_timestamp(), max(valid_from) + interval '1 microsecond')
+    FROM %1$I.price_changes WHERE product_id = NEW.id_key;
     RETURN NULL;
 END
 $$
 """
 _TELL_STOCK = """
-CREATE FUNCTION tell_stock() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION tell_stock() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO %1$I.events (type, resource, resource_id, data)
     SELECT told.type, 'products', NEW.id_key, json_build_object(
@@ -89,24 +94,33 @@ def upgrade() -> None:
         sa.Column("id_key", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("product_id", sa.BigInteger(), nullable=False),
         sa.Column("price", sa.Numeric(12, 2), nullable=False),
+        sa.Column("old_price", sa.Numeric(12, 2), nullable=True),
         sa.Column("valid_from", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.CheckConstraint("price <> 'NaN'", name=op.f("ck_price_changes_price_is_a_number")),
+        sa.CheckConstraint("old_price <> 'NaN'", name=op.f("ck_price_changes_old_price_is_a_number")),
         sa.ForeignKeyConstraint(
             ["product_id"],
             ["products.id_key"],
             name=op.f("fk_price_changes_product_id_products"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id_key", name=op.f("pk_price_changes")),
+        sa.PrimaryKeyConstraint("product_id", "id_key", name=op.f("pk_price_changes")),
     )
     op.create_index("ix_price_changes_product_id", "price_changes", ["product_id", "valid_from", "id_key"])
+    op.create_index(
+        "ix_price_changes_reductions",
+        "price_changes",
+        ["product_id", "valid_from"],
+        postgresql_where=sa.text("price < old_price"),
+    )
     op.add_column("products", sa.Column("reorder_level", sa.BigInteger(), nullable=True))
     op.create_check_constraint(op.f("ck_products_reorder_level_not_negative"), "products", "reorder_level >= 0")
     for function in (_WRITE_FIRST_PRICES, _WRITE_PRICE, _TELL_STOCK):
         op.execute(_IN_SCHEMA.format(text=function))
     # Since when a price of before has held, nobody knows better than this.
     op.execute(
-        "INSERT INTO price_changes (product_id, price, valid_from) SELECT id_key, price, created_at FROM products ORDER BY id_key"
+        "INSERT INTO price_changes (product_id, price, valid_from) SELECT id_key, price, least(created_at, now())"
+        " FROM products ORDER BY id_key"
     )
     for trigger in _TRIGGERS:
         op.execute(trigger)

@@ -23,14 +23,15 @@ def plain_parameters(query: type[Parameters]) -> list[dict[str, Any]]:
     return [_parameter(name, schema, None) for name, schema in properties.items()]
 
 
-def row_parameters(query: type[ListQuery]) -> list[dict[str, Any]]:
-    """The parameters of the list that hold for a single row too."""
+def row_parameters(query: type[Parameters]) -> list[dict[str, Any]]:
+    """The parameters of the query that hold for a single row."""
     return [parameter for name, parameter in _parameters(query, {}).items() if name in query.single_row_parameters]
 
 
-def _parameters(query: type[ListQuery], row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _parameters(query: type[Parameters], row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     properties = query.model_json_schema()["properties"]
-    properties["fields"] |= names_schema(list(query.row.model_fields))
+    if issubclass(query, ListQuery):
+        properties["fields"] |= names_schema(list(query.row.model_fields))
     return {name: _parameter(name, schema, row.get(name)) for name, schema in properties.items()}
 
 

@@ -17,6 +17,7 @@ ROWS = TABLES["0001"] - {"bill_counters"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
+    ("price_changes", "old_price"),
     ("order_details", "price"),
     ("orders", "total"),
     ("orders", "returned_total"),

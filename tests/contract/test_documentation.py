@@ -61,6 +61,8 @@ OPERATIONS = {
     "list_client_orders": ("get", "/clients/{id_key}/orders"),
     "change_product_stock": ("post", "/products/{id_key}/stock"),
     "list_product_stock_movements": ("get", "/products/{id_key}/stock_movements"),
+    "list_product_prices": ("get", "/products/{id_key}/price_history"),
+    "get_product_price_stats": ("get", "/products/{id_key}/price_stats"),
     "health_check": ("get", "/health_check"),
     "health_live": ("get", "/health/live"),
     "health_ready": ("get", "/health/ready"),

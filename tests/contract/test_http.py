@@ -63,6 +63,8 @@ class TestMethods:
             ("/orders/1/returns", {"POST"}),
             ("/products/1/stock", {"POST"}),
             ("/products/1/stock_movements", {"GET", "HEAD"}),
+            ("/products/1/price_history", {"GET", "HEAD"}),
+            ("/products/1/price_stats", {"GET", "HEAD"}),
             ("/clients/1/orders", {"GET", "HEAD"}),
             ("/health_check", {"GET", "HEAD"}),
             ("/health/live", {"GET", "HEAD"}),

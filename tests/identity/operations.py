@@ -47,6 +47,8 @@ PATCH  /products/bulk                     catalog:write             200
 POST   /products/bulk_delete              catalog:write             404
 POST   /products/{id_key}/stock           stock:write               200
 GET    /products/{id_key}/stock_movements stock:read                200
+GET    /products/{id_key}/price_history   public                    200
+GET    /products/{id_key}/price_stats     public                    200
 
 GET    /categories                        public                    200
 GET    /categories/{id_key}               public                    200

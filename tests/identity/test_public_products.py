@@ -107,7 +107,7 @@ def test_a_single_product(shop: GuardedShop, shelf: Shelf, customer: Caller, pai
     etag = shop(shelf.staff, "GET", hidden).headers["etag"]
     for caller in (shelf.staff, None, customer, shelf.staff, None):
         wanted = 200 if caller is shelf.staff else 404
-        for path in (hidden, f"{hidden}/", f"{hidden}?fields=name"):
+        for path in (hidden, f"{hidden}/", f"{hidden}?fields=name", f"{hidden}/price_history", f"{hidden}/price_stats"):
             assert codes(shop, caller, "GET", path) == codes(shop, caller, "HEAD", path) == {wanted}
         conditional = shop(caller, "GET", hidden, headers={"If-None-Match": etag})
         assert conditional.status_code == (304 if wanted == 200 else 404)

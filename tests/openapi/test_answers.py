@@ -138,6 +138,16 @@ def test_stock_and_its_ledger(http: httpx.Client) -> None:
     assert http.get(f"/products/{NO_ROW}/stock_movements").status_code == 404
 
 
+def test_prices_and_their_figures(http: httpx.Client) -> None:
+    one = f"/products/{a_product(http, price=3)['id_key']}"
+    assert http.patch(one, json={"price": 2}).status_code == 200
+    history = http.get(f"{one}/price_history", params={"sort": "-valid_from"})
+    assert [row["price"] for row in history.json()] == [2, 3]
+    assert http.get(f"{one}/price_stats", params={"days": 90}).json()["lowest_before_reduction"] == 3
+    for what in ("price_history", "price_stats"):
+        assert http.get(f"/products/{NO_ROW}/{what}").status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/products", "/clients", "/categories", "/users"])
 def test_bulk(http: httpx.Client, path: str) -> None:
     rows = [BUILDERS[path].body(http) for _ in range(2)]
@@ -243,7 +253,12 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
     """With the walks above in one: an operation that is new has to be walked too."""
     for resource in BUILDERS.values():
         test_rows(http, resource)
-    for walk in (test_orders_show_what_is_inside, test_orders_move_on_and_come_back, test_stock_and_its_ledger):
+    for walk in (
+        test_orders_show_what_is_inside,
+        test_orders_move_on_and_come_back,
+        test_stock_and_its_ledger,
+        test_prices_and_their_figures,
+    ):
         walk(http)
     for path in ("/products", "/clients", "/categories", "/users"):
         test_bulk(http, path)
