@@ -35,19 +35,15 @@ from services.cache_service import CacheService
 from services.checkout import CheckoutService
 from services.checkout_groups import CheckoutGroups
 from services.executor import Executor
-from services.idempotency import PURGE_BATCH, purge
-from services.identity.account_tokens import purge_tokens
 from services.identity.authenticator import Authenticator
 from services.identity.context import AccountContext
 from services.identity.key_uses import KeyUses
 from services.identity.outgoing_mail import Mailer
 from services.identity.password_threads import PasswordThreads
 from services.identity.route_limits import RouteLimits
-from services.identity.sessions import purge_sessions
 
 log = logging.getLogger("shop.lifecycle")
 
-PURGE_SECONDS = 600.0
 RECORD_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
 
@@ -113,7 +109,6 @@ class AppResources:
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()
             jobs = [
-                self._purge(),
                 self._record_state(),
                 self._write_key_uses(),
                 self.change_listener.listen(),
@@ -161,19 +156,6 @@ class AppResources:
     async def _announce_changes(self) -> None:
         """Have the workers of every launcher make their cached responses stale."""
         await self.database.write_pool.run(ANNOUNCEMENT, {})
-
-    async def _purge(self) -> None:
-        """Delete, in batches, what has expired: the replies of Idempotency-Keys, sessions, and tokens of mails."""
-        while True:
-            await asyncio.sleep(PURGE_SECONDS)
-            try:
-                for work in (purge, purge_sessions, purge_tokens):
-                    while await self.database.run(partial(self.database.transact, work)) == PURGE_BATCH:
-                        pass
-            except DatabaseUnavailable:
-                log.debug("The database is away: what has expired stays a little longer")
-            except Exception:
-                log.exception("What has expired could not be removed")
 
     async def _write_key_uses(self) -> None:
         """Write down from time to time which API keys were used."""

@@ -44,6 +44,7 @@ def environment_of(database_url: str, redis_url: str | None, folder: Path, **set
         # These hold for exempt networks too.
         **dict.fromkeys(_LIMITS_OF_ROUTES, "100000/60"),
         "DRAIN_SECONDS": "0.1",
+        "BACKGROUND_WORKERS": "0",
         "AUTH": "off",
         "SECRET_KEYS": "only-for-tests-0123456789abcdef0123456789",
         **settings,

@@ -21,9 +21,11 @@ from infrastructure.embedded.servers import (
     ServerUrls,
     data_folder,
     embedded_urls,
+    never,
     running_servers,
 )
 from infrastructure.observability.metrics import metrics_folder
+from infrastructure.server.background import BackgroundProcesses
 from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen
 from infrastructure.server.orphans import reap_orphans
@@ -174,27 +176,34 @@ class _Launch:
             if self._stop.requested():
                 return
             listen(self._settings, listener)
+            background = BackgroundProcesses(self._settings.background_workers)
             supervisor = Supervisor(
                 self._settings.uvicorn_workers,
                 partial(serve, config, max_requests=settings.limit_max_requests),
                 listener,
             )
             with watch.watching():
-                self._supervise(supervisor, watch, listener)
+                self._supervise(supervisor, background, watch, listener)
 
-    def _supervise(self, supervisor: Supervisor, watch: ServerWatch, listener: socket.socket) -> None:
+    def _supervise(
+        self, supervisor: Supervisor, background: BackgroundProcesses, watch: ServerWatch, listener: socket.socket
+    ) -> None:
         try:
             with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
                 while not self._stop.requested():
                     supervisor.tick()
+                    if supervisor.has_served:  # The shop answers no later for it.
+                        background.tick()
                     watch.tick()
                     probe.poll()
-                    reap_orphans({*supervisor.workers(), *watch.pids(), *probe.pids()})
+                    reap_orphans({*supervisor.workers(), *background.pids(), *watch.pids(), *probe.pids()})
                     time.sleep(_POLL_SECONDS)
         finally:
             if self._stop.requested():
                 _say(drain_notice(self._settings.drain_seconds, GRACEFUL_SECONDS))
+            background.begin_to_stop()
             supervisor.stop(self._settings.drain_seconds, self._stop.urgent, partial(_tend, watch))
+            background.stop(self._settings.drain_seconds, self._stop.urgent, partial(_tend, watch))
 
     def _serve_reloading(self, listener: socket.socket) -> None:
         from infrastructure.server.reloader import serve_with_reload
@@ -206,12 +215,23 @@ class _Launch:
                 return
             listen(self._settings, listener)
 
+            background = BackgroundProcesses(self._settings.background_workers)
+
             def meanwhile() -> None:
                 probe.poll()
+                if probe.is_done:
+                    background.tick()
                 watch.tick()
 
+            def stop_background() -> None:
+                background.begin_to_stop()
+                background.stop(self._settings.drain_seconds, never)
+
             with watch.watching(), StartupProbe(self._settings, listener, demo=self._demo, banner=True) as probe:
-                serve_with_reload(self._settings, listener, meanwhile)
+                try:
+                    serve_with_reload(self._settings, listener, meanwhile, stop_background)
+                finally:
+                    stop_background()
 
     def _fit_to_database(self) -> None:
         """Let workers and pools be no larger than PostgreSQL has connections for. Waits for an outside one."""

@@ -14,13 +14,23 @@ from infrastructure.server.worker import serve_reloaded, uvicorn_config
 class _SourceReload(StatReload):
     """Watches the project's own files, not those of a virtual environment inside its folder."""
 
-    def __init__(self, config: Config, listener: socket.socket, meanwhile: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        listener: socket.socket,
+        meanwhile: Callable[[], None],
+        before_restart: Callable[[], None],
+    ) -> None:
         super().__init__(config, target=serve_reloaded, sockets=[listener])
-        self._meanwhile = meanwhile
+        self._meanwhile, self._before_restart = meanwhile, before_restart
 
     def pause(self) -> None:
         self._meanwhile()
         super().pause()
+
+    def restart(self) -> None:
+        self._before_restart()
+        super().restart()
 
     def iter_py_files(self) -> Iterator[Path]:
         yield from PROJECT_ROOT.glob("*.py")
@@ -29,6 +39,14 @@ class _SourceReload(StatReload):
                 yield from folder.rglob("*.py")
 
 
-def serve_with_reload(settings: Settings, listener: socket.socket, meanwhile: Callable[[], None]) -> None:
-    """Serve on `listener` until a signal ends it; `meanwhile` is called several times a second."""
-    _SourceReload(uvicorn_config(settings), listener, meanwhile).run()
+def serve_with_reload(
+    settings: Settings,
+    listener: socket.socket,
+    meanwhile: Callable[[], None],
+    before_restart: Callable[[], None],
+) -> None:
+    """Serve on `listener` until a signal ends it; `meanwhile` is called several times a second.
+
+    `before_restart` is called when sources have changed.
+    """
+    _SourceReload(uvicorn_config(settings), listener, meanwhile, before_restart).run()

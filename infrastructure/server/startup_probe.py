@@ -67,6 +67,11 @@ class StartupProbe:
         elif time.monotonic() - self._asked_at > _ANSWER_SECONDS:
             self._close()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the shop has answered."""
+        return self._done
+
     def pids(self) -> list[int]:
         """The process that loads the demo catalog, if there is one."""
         return [] if self._loader is None else [self._loader.pid]

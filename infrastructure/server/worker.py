@@ -14,7 +14,6 @@ import signal
 import socket
 import threading
 import traceback
-from contextlib import suppress
 from types import FrameType
 
 from uvicorn import Config, Server
@@ -23,6 +22,7 @@ from config.settings import Settings, get_settings
 from infrastructure.server.connection_guard import ConnectionGuard, guard_of
 from infrastructure.server.file_limit import room_for_connections
 from infrastructure.server.http_protocol import ShopProtocol, guarded
+from infrastructure.server.pings import DUMP_STACKS, NOT_SERVING, SERVING, SPENT, answer_pings
 
 APPLICATION = "main:app"
 GRACEFUL_SECONDS = 30
@@ -31,21 +31,8 @@ _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 # After the launcher has dropped new connections: for connections in the queue, and for their requests to arrive.
 _ARRIVAL_SECONDS = 0.3
 
-# The messages of the socket pair: the launcher sends pings, and the worker answers each with its state.
-PING = b"?"
-NOT_SERVING = b"-"
-SERVING = b"+"
-# It serves, and has served as many requests as one worker is meant to.
-SPENT = b"="
-# The launcher's last message: others serve, and this worker drains as after SIGTERM, and accepts no more connections.
-LEAVE = b"!"
-
 # So much of LIMIT_MAX_REQUESTS is added at random, so that workers do not all leave at once.
 _JITTER = 0.1
-
-
-# On this signal a worker writes the stacks of its threads to standard error, even if its event loop hangs.
-DUMP_STACKS = signal.SIGUSR2
 
 
 class ApplicationFailed(RuntimeError):
@@ -145,7 +132,7 @@ def serve(
     faulthandler.register(DUMP_STACKS)
     _join_connection_guard(config, number)
     server = GracefulServer(config, max_requests)
-    threading.Thread(target=_answer_pings, args=(control, server), daemon=True).start()
+    threading.Thread(target=answer_pings, args=(control, server), daemon=True).start()
     with listener:
         server.run([listener])
 
@@ -169,28 +156,6 @@ def _join_connection_guard(config: Config, number: int) -> None:
     if issubclass(protocol, ShopProtocol) and protocol.guard is not None:
         protocol.guard.counts.use_block(number)
         protocol.guard.on_closed = getattr(config.loaded_app, "count_closed", protocol.guard.on_closed)
-
-
-def _answer_pings(control: socket.socket, server: GracefulServer) -> None:
-    """Answer the launcher's pings until it is gone, and then end this process, whatever it is doing.
-
-    The answer comes from the event loop: when the loop hangs, no client is served, and the launcher must notice.
-    """
-
-    def answer() -> None:
-        # The launcher may be gone, or stopped for so long that the pair is full.
-        with suppress(OSError):
-            control.send(server.state(), socket.MSG_DONTWAIT)
-
-    with suppress(OSError):
-        while message := control.recv(1):
-            if server.loop is None:
-                answer()
-            else:
-                with suppress(RuntimeError):  # The loop is closed: this process has finished.
-                    server.loop.call_soon_threadsafe(server.leave if message == LEAVE else answer)
-    # The transactions of requests in flight roll back.
-    os._exit(1)
 
 
 def _exit(signal_number: int, frame: FrameType | None) -> None:

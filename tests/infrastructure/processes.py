@@ -113,6 +113,8 @@ class Shop:
             "LOG_DIR": str(data_dir.with_name("logs")),
             "UVICORN_WORKERS": "1",
             "DRAIN_SECONDS": "0.1",
+            # Tests that are about them ask for them.
+            "BACKGROUND_WORKERS": "0",
             "SECRET_KEYS": "only-for-tests-0123456789abcdef0123456789",
             "PYTHONWARNINGS": "default",
             **settings,

@@ -18,7 +18,7 @@ from types import FrameType
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 
-import infrastructure.server.supervisor
+import infrastructure.server.supervised_process
 from infrastructure.server.supervisor import Supervisor
 from infrastructure.server.worker import ApplicationFailed, load, serve
 
@@ -73,7 +73,7 @@ def supervise(folder: Path, listener: socket.socket) -> None:
 
 def main() -> int:
     logging.basicConfig(stream=sys.stderr)
-    infrastructure.server.supervisor._HUNG_SECONDS = float(sys.argv[2])
+    infrastructure.server.supervised_process._HUNG_SECONDS = float(sys.argv[2])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
             supervise(Path(sys.argv[1]), listener)

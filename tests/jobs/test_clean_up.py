@@ -1,0 +1,56 @@
+"""The scheduled tasks that remove what has expired."""
+
+import uuid
+
+import pytest
+
+from tests.infrastructure.processes import wait_for
+from tests.jobs.processes import Background
+from tests.race.databases import execute, rows_of
+
+pytestmark = pytest.mark.integration
+
+
+def is_due(work: Background, task: str) -> None:
+    """Have the schedule of the task come, once it is known."""
+    wait_for(lambda: rows_of(work.url, "SELECT 1 FROM job_schedules WHERE task = %s", task), "the schedule")
+    execute(work.url, "UPDATE job_schedules SET due_at = now() WHERE task = %s", task)
+
+
+def test_kept_answers_are_forgotten_after_a_day(work: Background) -> None:
+    work.start()
+    run = uuid.uuid4().hex
+    execute(
+        work.url,
+        "INSERT INTO idempotency_keys (key, fingerprint, status, headers, body, created_at)"
+        f" SELECT '{run} ' || hours, '', 201, '{{}}', '', now() - make_interval(hours => hours)"
+        " FROM unnest(ARRAY[1, 23, 25, 100]) AS hours",
+    )
+    is_due(work, "purge_idempotency_keys")
+    ours = f"SELECT key FROM idempotency_keys WHERE key LIKE '{run}%' ORDER BY created_at DESC"
+    wait_for(lambda: len(rows_of(work.url, ours)) <= 2, "the clean-up")
+    assert rows_of(work.url, ours) == [(f"{run} 1",), (f"{run} 23",)]
+
+
+def test_more_than_a_batch_goes_in_several_steps(work: Background) -> None:
+    execute(
+        work.url,
+        "INSERT INTO idempotency_keys (key, fingerprint, status, headers, body, created_at)"
+        " SELECT 'old ' || n, '', 201, '{}', '', now() - interval '2 days' FROM generate_series(1, 2500) AS n",
+    )
+    work.start()
+    is_due(work, "purge_idempotency_keys")
+    wait_for(lambda: not rows_of(work.url, "SELECT 1 FROM idempotency_keys"), "the clean-up")
+
+
+def test_sessions_that_have_expired_are_removed(work: Background) -> None:
+    execute(
+        work.url,
+        "WITH one AS (INSERT INTO users (username, email, email_key)"
+        " VALUES ('ada', 'ada@x.org', 'ada@x.org') RETURNING id_key)"
+        " INSERT INTO user_sessions (user_id, expires_at, address) SELECT id_key, now() + hours * interval '1 hour', ''"
+        " FROM one, unnest(ARRAY[-1, 1]) AS hours",
+    )
+    work.start()
+    is_due(work, "purge_sessions")
+    wait_for(lambda: len(rows_of(work.url, "SELECT 1 FROM user_sessions")) == 1, "the clean-up")
