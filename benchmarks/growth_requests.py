@@ -64,6 +64,8 @@ _FILTERS = (
     "/products?min_price=100&max_price=900",
     "/products?in_stock=true",
     "/products?in_stock=false",
+    "/products?low_stock=true",
+    "/products?low_stock=false",
     "/products?active=true",
     "/products?active=false",
     "/reviews?product_id={product}",
@@ -93,6 +95,8 @@ _FILTERS = (
 )
 _COMBINED = (
     "/products?category_id=7&in_stock=false",
+    "/products?category_id=7&low_stock=true",
+    "/products?low_stock=true&in_stock=true",
     "/products?category_id=7&min_price=990",
     "/products?category_id=7&active=true&sort=-price",
     "/orders?client_id={client}&status=3",

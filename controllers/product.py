@@ -79,6 +79,7 @@ class ProductController(BulkController):
         "category_id": 1,
         "image": "https://example.com/lamp.jpg",
         "active": True,
+        "reorder_level": 5,
     }
 
     def routes(self) -> list[APIRoute]:

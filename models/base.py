@@ -103,12 +103,12 @@ def reference(column: str, ondelete: str = "RESTRICT") -> ForeignKey:
     return ForeignKey(column, ondelete=ondelete)
 
 
-def list_index(table: str, *columns: str) -> Index:
+def list_index(table: str, *columns: str, name: str = "") -> Index:
     """An index for lists filtered or sorted by the first column; with the key behind it, pages need no sort.
 
     Further columns have few values, which filters ask for together with the first (see `repositories.query.merged_lists`).
     """
-    return Index(f"ix_{table}_{columns[0]}", *columns, "id_key")
+    return Index(name or f"ix_{table}_{columns[0]}", *columns, "id_key")
 
 
 def list_indexes(table: Table) -> list[tuple[str, ...]]:

@@ -48,6 +48,7 @@ class ProductRepository(BaseRepository[Product]):
         "min_price": Product.price >= bindparam("min_price"),
         "max_price": Product.price <= bindparam("max_price"),
         "in_stock": Product.in_stock == bindparam("in_stock"),
+        "low_stock": Product.low_stock == bindparam("low_stock"),
         "active": Product.active == bindparam("active"),
         "q": product_search.found,
     }

@@ -32,6 +32,8 @@ _SEARCH = (
     "have all the words, only these are found. Without a letter or digit nothing is."
 )
 
+_REORDER_LEVEL = "When stock falls to this level or below, the event `stock.low` says so; null for none"
+
 
 class ProductCreate(Create):
     """A new product."""
@@ -44,6 +46,7 @@ class ProductCreate(Create):
     category_id: Reference
     image: OrNull[Url] = None
     active: Flag = True
+    reorder_level: Stock | None = Field(default=None, description=_REORDER_LEVEL)
 
 
 ProductUpdate = update_of(ProductCreate)
@@ -60,6 +63,7 @@ class ProductRead(Read):
     category_id: Key
     image: str | None = Field(max_length=500)
     active: bool
+    reorder_level: Pieces | None = Field(description=_REORDER_LEVEL)
 
 
 class ProductQuery(ListQuery):
@@ -72,6 +76,9 @@ class ProductQuery(ListQuery):
     min_price: QueryNumber | None = Field(default=None, description="Only rows that cost at least this")
     max_price: QueryNumber | None = Field(default=None, description="Only rows that cost at most this")
     in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
+    low_stock: QueryFlag | None = Field(
+        default=None, description="Only rows whose stock is at its reorder_level or below, or all others"
+    )
     active: QueryFlag | None = Field(default=None, description="Only rows that are on sale, or are not")
     q: QueryText | None = Field(default=None, description=_SEARCH, examples=["desk lamp"])
 

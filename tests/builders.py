@@ -115,7 +115,9 @@ def a_category() -> Body:
     return {"name": unique("Lighting")}
 
 
-@builder("/products", "Product", changing="name", nullable="sku description image", defaulted="stock active")
+@builder(
+    "/products", "Product", changing="name", nullable="sku description image reorder_level", defaulted="stock active"
+)
 def a_product() -> Body:
     return {
         "name": unique("Desk lamp"),
@@ -126,6 +128,7 @@ def a_product() -> Body:
         "category_id": a_category,
         "image": "https://example.com/lamp.jpg",
         "active": True,
+        "reorder_level": 5,
     }
 
 

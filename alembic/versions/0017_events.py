@@ -85,6 +85,10 @@ _TRIGGERS = (
     " WHEN (OLD.stock <> NEW.stock AND (OLD.stock = 0 OR NEW.stock = 0"
     " OR NEW.stock <= NEW.reorder_level AND OLD.stock > NEW.reorder_level)) EXECUTE FUNCTION tell_stock()",
 )
+_LOW_STOCK = {
+    "ix_products_low_stock": ["low_stock", "in_stock", "active", "id_key"],
+    "ix_products_category_id_low_stock": ["category_id", "low_stock", "in_stock", "active", "id_key"],
+}
 
 
 def upgrade() -> None:
@@ -115,6 +119,10 @@ def upgrade() -> None:
     )
     op.add_column("products", sa.Column("reorder_level", sa.BigInteger(), nullable=True))
     op.create_check_constraint(op.f("ck_products_reorder_level_not_negative"), "products", "reorder_level >= 0")
+    low_stock = sa.Computed("coalesce(stock <= reorder_level, false)", persisted=True)
+    op.add_column("products", sa.Column("low_stock", sa.Boolean(), low_stock, nullable=False))
+    for name, columns in _LOW_STOCK.items():
+        op.create_index(name, "products", columns)
     for function in (_WRITE_FIRST_PRICES, _WRITE_PRICE, _TELL_STOCK):
         op.execute(_IN_SCHEMA.format(text=function))
     # Since when a price of before has held, nobody knows better than this.
@@ -167,6 +175,9 @@ def downgrade() -> None:
     for name in ("write_first_prices", "write_price", "tell_stock"):
         op.execute(f"DROP TRIGGER {name} ON products")
         op.execute(f"DROP FUNCTION {name}()")
+    for name in _LOW_STOCK:
+        op.drop_index(name, "products")
+    op.drop_column("products", "low_stock")
     op.drop_column("products", "reorder_level")
     op.drop_table("price_changes")
     op.drop_table("events")

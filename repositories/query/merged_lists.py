@@ -71,9 +71,10 @@ def index_for(listed: type[ListedTable], filters: Sequence[str], sorted_by: str 
 
 
 def index_led_by(listed: type[ListedTable], column: str) -> ListIndex | None:
-    """The index that has `column` before columns of few values."""
+    """The index that has `column` before columns of few values, and the fewest of these."""
     found = (columns for columns in list_indexes(listed.model.__table__) if columns[0] == column and len(columns) > 1)
-    return next((ListIndex(columns, {}) for columns in found), None)
+    columns = min(found, key=len, default=None)
+    return None if columns is None else ListIndex(columns, {})
 
 
 def walks(

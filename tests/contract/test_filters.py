@@ -34,6 +34,7 @@ FILTERS: dict[str, dict[str, str]] = {
         "min_price": "9.99",
         "max_price": "9.99",
         "in_stock": "true",
+        "low_stock": "true",
         "active": "false",
         "q": "lamp",
     },

@@ -10,15 +10,15 @@ from tests.race.databases import session_on_rows
 
 ROWS = 4000
 
-# Every value of a filter is rare; 1 in 1000 has the rare status, method and payment type, is sold out or inactive.
+# Every value of a filter is rare; 1 in 1000 has the rare status, method and payment type, is sold out, low or inactive.
 _MANY_ROWS = f"""
     INSERT INTO clients (name, lastname, email, email_key)
     SELECT 'Name ' || n, 'Lastname ' || n, 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, {ROWS}) n;
     INSERT INTO addresses (street, city, client_id)
     SELECT 'Street ' || n, 'City ' || n, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, {ROWS}) n;
-    INSERT INTO products (name, sku, price, stock, category_id, active)
-    SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, (n % 1000 <> 7)::int, n, n % 1000 <> 3
+    INSERT INTO products (name, sku, price, stock, category_id, active, reorder_level)
+    SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, (n % 1000 <> 7)::int, n, n % 1000 <> 3, 0
     FROM generate_series(1, {ROWS}) n;
     INSERT INTO reviews (rating, product_id)
     SELECT CASE WHEN n % 1000 = 0 THEN 5 ELSE n % 4 END, n FROM generate_series(1, {ROWS}) n;

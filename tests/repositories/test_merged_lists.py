@@ -22,14 +22,14 @@ pytestmark = pytest.mark.integration
 
 ROWS = 2000
 
-# Products of category 1 are in stock, and those of category 2 are not; an order of status 1 has delivery method 1; the
+# Products of category 1 are in stock, and those of category 2 are not, and are to be ordered again; an order of status 1 has delivery method 1; the
 # client 1 pays in cash. Nobody has the other combinations.
 _ROWS = f"""
     INSERT INTO clients (name, lastname, email, email_key)
     SELECT 'A', 'B', 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, 3) n;
     INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, 3) n;
-    INSERT INTO products (name, price, stock, category_id, active)
-    SELECT 'Thing', 1 + n % 7, n % 2, 2 - n % 2, n % 5 <> 0 FROM generate_series(1, {ROWS}) n;
+    INSERT INTO products (name, price, stock, category_id, active, reorder_level)
+    SELECT 'Thing', 1 + n % 7, n % 2, 2 - n % 2, n % 5 <> 0, CASE WHEN n % 2 = 0 THEN 0 END FROM generate_series(1, {ROWS}) n;
     INSERT INTO bills (bill_number, total, payment_type, client_id)
     SELECT 'INV-' || n, n, CASE WHEN n % 2 = 0 THEN 'cash' ELSE 'card' END,
         CASE WHEN n % 10 = 3 THEN NULL ELSE 1 + n % 2 END FROM generate_series(1, {ROWS}) n;
@@ -37,12 +37,20 @@ _ROWS = f"""
     SELECT n, 1 + n % 3, 1 + n % 3, 1 + n % 2, n FROM generate_series(1, {ROWS}) n;
 """
 FILTERS: dict[Repository, dict[str, tuple[Any, ...]]] = {
-    ProductRepository: {"category_id": (1, 3), "in_stock": (True, False), "active": (True, False)},
+    ProductRepository: {
+        "category_id": (1, 3),
+        "in_stock": (True, False),
+        "low_stock": (True, False),
+        "active": (True, False),
+    },
     OrderRepository: {"client_id": (1, 3), "status": (1, 4), "delivery_method": (1, 2)},
     BillRepository: {"client_id": (1, 3), "payment_type": ("cash", "card")},
 }
 EXCLUDED = [
     (ProductRepository, {"category_id": 1, "in_stock": False}),
+    (ProductRepository, {"category_id": 1, "low_stock": True}),
+    (ProductRepository, {"in_stock": True, "low_stock": True}),
+    (ProductRepository, {"in_stock": False, "low_stock": False, "active": True}),
     (OrderRepository, {"status": 1, "delivery_method": 2}),
     (BillRepository, {"client_id": 1, "payment_type": "card"}),
 ]
@@ -127,4 +135,6 @@ def test_filters_that_exclude_each_other_visit_nothing(
 def test_values_are_those_that_the_database_allows() -> None:
     assert few_values(Base.metadata.tables["orders"]) == {"status": (1, 2, 3, 4), "delivery_method": (1, 2, 3)}
     assert few_values(Base.metadata.tables["bills"]) == {"payment_type": ("cash", "card"), "kind": ("sale", "credit")}
-    assert few_values(Base.metadata.tables["products"]) == {"active": (False, True), "in_stock": (False, True)}
+    assert few_values(Base.metadata.tables["products"]) == dict.fromkeys(
+        ("active", "in_stock", "low_stock"), (False, True)
+    )

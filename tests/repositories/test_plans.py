@@ -52,6 +52,7 @@ EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (ProductRepository, "sku", "sku-7", "text_key((sku)"),
     (ProductRepository, "category_id", 7, "category_id"),
     (ProductRepository, "in_stock", False, "in_stock"),
+    (ProductRepository, "low_stock", True, "low_stock"),
     (ProductRepository, "active", False, "active"),
     (ReviewRepository, "product_id", 7, "product_id"),
     (StockMovementRepository, "product_id", 7, "product_id"),
@@ -86,6 +87,7 @@ COMMON: list[tuple[Repository, str, Any]] = [
     (ProductRepository, "min_price", 10),
     (ProductRepository, "max_price", 3990),
     (ProductRepository, "in_stock", True),
+    (ProductRepository, "low_stock", False),
     (ProductRepository, "active", True),
     (ReviewRepository, "min_rating", 1),
 ]

@@ -465,3 +465,21 @@ def test_the_audit_trail_has_what_was_imported(
         (*system, "clients", None, {"rows_added": [0, 1]}),
     ]
     assert entries == (expected if auth == "on" else [])
+
+
+def test_levels_prices_and_stock_alerts(database: str, write: Writer, tmp_path: Path) -> None:
+    """A file may have levels or none; its prices are in the history, and stock that it lowers is told."""
+    assert (
+        imported("products", write("sku,name,price,stock,category,reorder_level\nA,Axe,1,9,Tools,5\nB,Saw,2,9,Toys,\n"))
+        == 0
+    )
+    assert stored(database, "sku, reorder_level, low_stock") == [("A", 5, False), ("B", None, False)]
+    assert exported("products", tmp_path / "out.csv").splitlines()[0].endswith(b",active,reorder_level")
+    path = write("sku,name,price,stock,category\nA,Axe,3,5,Tools\nB,Saw,2,0,Toys\nC,Hoe,7,0,Tools\n")
+    assert imported("products", path, "--on-duplicate", "update") == EXIT_FINE
+    assert stored(database, "sku, reorder_level, low_stock") == [("A", 5, True), ("B", None, False), ("C", None, False)]
+    history = rows_of(database, "SELECT product_id, price, old_price FROM price_changes ORDER BY product_id, id_key")
+    assert [row[1:] for row in history] == [(1, None), (3, 1), (2, None), (7, None)]
+    alerts = "SELECT type, resource_id FROM events WHERE type LIKE 'stock.%' ORDER BY position"
+    assert rows_of(database, alerts) == [("stock.low", 1), ("stock.out", 2)]
+    assert imported("products", write("sku,name,price,category,reorder_level\nD,Fork,1,Tools,-1\n")) == EXIT_REFUSED
