@@ -215,7 +215,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     ) AS numbered
     RETURNING *
 )"""  # noqa: S608
-_INSIDE = {"order_details": "'[', details, ']'", "bill": json_object(Bill, BillRead)}
+_INSIDE = {"order_details": "'[', details, ']'", "bill": json_object(Bill, BillRead, is_near=True)}
 _RENDERED = f""", detail_json AS MATERIALIZED (
     SELECT order_id, string_agg({json_object(OrderDetail, OrderDetailRead)}, ',' ORDER BY id_key) AS details
     FROM order_details GROUP BY order_id
@@ -224,7 +224,7 @@ _RENDERED = f""", detail_json AS MATERIALIZED (
     FROM (
         SELECT orders.id_key,
             to_hex(orders.id_key) || '-' || to_hex((extract(epoch FROM orders.updated_at) * 1000000)::bigint) AS version,
-            {json_object(Order, OrderRead, members=_INSIDE)} AS text
+            {json_object(Order, OrderRead, members=_INSIDE, is_near=True)} AS text
         FROM orders JOIN detail_json ON detail_json.order_id = orders.id_key JOIN bills ON bills.id_key = orders.bill_id
         OFFSET 0
     ) AS rendered
@@ -241,7 +241,7 @@ _RENDERED = f""", detail_json AS MATERIALIZED (
 _TOLD = """, event AS (
     INSERT INTO events (type, resource, resource_id, client_id, actor, request_id, trace_parent, data)
     SELECT 'order.created', 'orders', order_key, client_id, actor, request_id, trace_parent, response.text::json
-    FROM sale JOIN response ON response.id_key = sale.order_key ORDER BY place
+    FROM sale JOIN response ON response.id_key = sale.order_key
 )"""
 
 

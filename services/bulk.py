@@ -128,7 +128,6 @@ class BulkService(BaseService[M]):
 
     def bulk_events(self) -> BulkEvents:
         """What collects the events of a write about many rows."""
-        assert self.repository_type.told is not None, "what comes in thousands is told of"
         return BulkEvents(self.session, self.repository_type.told)
 
     # -- hooks -------------------------------------------------------------------------------------

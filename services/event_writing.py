@@ -38,15 +38,16 @@ class TellsEvents:
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
         """Tell of a change that is stored."""
-        told: Told | None = self.repository_type.told
-        if told is not None:
-            tell(self.session, told, self.happenings(row, old))
+        self._tell(self.happenings(row, old))
 
     def tell_deletion(self, row: Any) -> None:
         """Tell of a deletion, while everything is still there."""
+        self._tell(_happenings(self.repository_type.told, "deleted", [row.id_key]))
+
+    def _tell(self, happenings: Iterable[Happening]) -> None:
         told: Told | None = self.repository_type.told
         if told is not None:
-            tell(self.session, told, _happenings(told, "deleted", [row.id_key]))
+            tell(self.session, told, happenings)
 
 
 def tell_of_orders(session: Session, order_ids: Iterable[int]) -> None:
@@ -67,7 +68,7 @@ class BulkEvents:
     The rows must stay locked until then. A row that was changed twice is told of once.
     """
 
-    def __init__(self, session: Session, told: Told) -> None:
+    def __init__(self, session: Session, told: Told | None) -> None:
         self._session, self._told = session, told
         self._keys = {"created": KeyRanges(), "updated": KeyRanges(), "deleted": KeyRanges()}
         self._happenings: dict[tuple[str, int], Happening] = {}
@@ -90,9 +91,12 @@ class BulkEvents:
         self._keep(found)
 
     def tell(self) -> None:
-        """Write the events."""
+        """Write the events, if the rows are told of."""
+        if self._told is None:
+            return
         if self._are_many:
-            tell_import(self._session, self._told.model.__tablename__, self._as_one())
+            resource = self._told.model.__tablename__
+            tell_import(self._session, resource, {"resource": resource, **self._as_one()})
         else:
             tell(self._session, self._told, self._happenings.values())
 
@@ -112,8 +116,7 @@ class BulkEvents:
             self._happenings[place] = Happening(*place, {**happening.more, **old})
 
     def _as_one(self) -> dict[str, Any]:
-        shown = {name: {"rows": keys.count, "keys": keys.ranges()} for name, keys in self._keys.items()}
-        return {"resource": self._told.model.__tablename__, **shown}
+        return {name: {"rows": keys.count, "keys": keys.ranges()} for name, keys in self._keys.items()}
 
 
 class KeyRanges:
@@ -153,6 +156,6 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _happenings(told: Told, happened: str, keys: Iterable[int]) -> list[Happening]:
-    kind = told.type(happened)
+def _happenings(told: Told | None, happened: str, keys: Iterable[int]) -> list[Happening]:
+    kind = None if told is None else told.type(happened)
     return [] if kind is None else [Happening(kind, key) for key in keys]

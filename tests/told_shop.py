@@ -55,8 +55,8 @@ class ToldShop:
 
 
 @contextmanager
-def told_shop(database_url: str, folder: Path) -> Iterator[ToldShop]:
+def told_shop(database_url: str, folder: Path, **settings: str) -> Iterator[ToldShop]:
     """A shop with AUTH=off in a thread of this process."""
-    environment = environment_of(database_url, None, folder)
+    environment = environment_of(database_url, None, folder, **settings)
     with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield ToldShop(http, database_url)

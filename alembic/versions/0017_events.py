@@ -15,8 +15,8 @@ depends_on = None
 # A UUID of version 7: 48 bits of the time in milliseconds, the version, and the random rest of one of version 4.
 _EVENT_ID = """
 CREATE FUNCTION event_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
-    SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
-        || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+    SELECT (lpad(to_hex(floor(date_part('epoch', clock_timestamp()) * 1000)::bigint), 12, '0')
+        || '7' || substr(gen_random_uuid()::text, 16))::uuid
 $$
 """
 # A date or time (UTC) beyond the years 1 to 9999, as answers show it, from its text in the ISO style. The year 0 is 1 BC.

@@ -1,6 +1,7 @@
 """Which events the writes of the shop tell, and that each shows what a GET shows in that moment."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.builders import (
     an_order_detail,
     unique,
 )
+from tests.identity.accounts import registration
 from tests.race.databases import execute, new_database
 from tests.told_shop import ToldShop, told_shop
 
@@ -316,3 +318,41 @@ def test_so_many_ranges_that_some_become_one() -> None:
 def test_reviews_are_told_of(shop: ToldShop) -> None:
     review = a_review(shop.http, rating=4.25, comment=None)
     assert shop.events()[-1]["data"] == shop.shown(f"/reviews/{review['id_key']}")
+
+
+def test_positions_have_the_order_of_the_changes(shop: ToldShop) -> None:
+    order = placed(shop)
+    product = a_product(shop.http, stock=1000)
+    shop.events()
+    at, line = f"/orders/{order['id_key']}", {"order_id": order["id_key"], "product_id": product["id_key"]}
+
+    def change(number: int) -> None:
+        changes = [
+            ("POST", "/order_details", {**line, "quantity": 1}),
+            ("PATCH", f"/bills/{order['bill_id']}", {"discount": number / 100}),
+            ("PATCH", at, {"delivery_method": number % 3 + 1}),
+        ]
+        for method, path, body in changes:
+            assert shop.http.request(method, path, json=body).is_success
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(change, range(1, 25)))
+    events = [event["data"] for event in shop.events() if event["resource"] == "orders"]
+    lines = [len(data["order_details"]) for data in events]
+    assert (lines[-1], lines) == (26, sorted(lines))
+    versions = [(data["updated_at"], data["bill"]["updated_at"]) for data in events]
+    assert versions == sorted(versions)
+    assert len(set(versions)) == len(versions)
+    assert events[-1] == shop.order(order["id_key"])
+
+
+def test_a_registration_that_nobody_may_see_the_end_of(
+    servers: ServerUrls, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("verify")
+    with told_shop(new_database(servers.database_url), folder, REGISTRATION="verify") as shop:
+        body = registration()
+        for told in (["client.created", "user.registered"], []):
+            assert shop.http.post("/auth/register", json=body).is_success
+            # The second fails in a savepoint, and is answered the same.
+            assert shop.types() == told
