@@ -4,7 +4,9 @@
 
 Starts the production server on embedded servers, lets buyers compete for limited stock, with repeated keys, price
 changes, cancellations and returns, and (`--kill`) kills one worker by SIGKILL in the middle. Then every acknowledged
-order is compared with the database, and `scripts.verify` proves the invariants. Exits with 1 unless everything agrees.
+order is compared with the database, and `scripts.verify` proves the invariants. With `--events` a reader follows
+`GET /events` meanwhile, `--kill` kills the background process too, and what was told is compared with what happened.
+Exits with 1 unless everything agrees.
 """
 
 import argparse
@@ -16,12 +18,15 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
 import uvloop
 
+from benchmarks.follower import EventsVerdict, Follower, judge_events
 from benchmarks.http_client import Connection, Response, percentile
 from benchmarks.production_shop import Shop, production_shop
 from benchmarks.record import save
@@ -29,6 +34,8 @@ from config.settings import PROJECT_ROOT
 
 RETRY_SECONDS = 0.1
 MAX_TRIES = 200
+# When the background process is killed, as parts of the time.
+KILLS_IN_THE_BACKGROUND = (0.25, 0.55, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,27 +160,44 @@ async def fill(shop: Shop, products: int, stock: int) -> tuple[list[dict[str, An
     return catalog, client["id_key"]
 
 
-async def race(shop: Shop, options: argparse.Namespace) -> Tally:
-    """Run all buyers; their tally."""
+async def race(shop: Shop, options: argparse.Namespace, follower: Follower | None) -> Tally:
+    """Run all buyers, and the follower to its end; the tally of the buyers."""
+    following = None if follower is None else asyncio.create_task(follower.follow())
     catalog, client_id = await fill(shop, options.products, options.stock)
     mix = Mix(options.lines, options.hot) if options.mixed else Mix(options.lines, options.hot, 0, 0, 0, 0)
     tally = Tally()
     deadline = time.monotonic() + options.seconds
     buyers = [Buyer(shop, catalog, client_id, mix, tally).buy_until(deadline) for _ in range(options.buyers)]
     if options.kill:
-        asyncio.get_running_loop().call_later(options.seconds / 2, shop.kill_a_worker)
+        loop = asyncio.get_running_loop()
+        loop.call_later(options.seconds / 2, shop.kill_a_worker)
+        for part in KILLS_IN_THE_BACKGROUND:
+            loop.call_later(options.seconds * part, shop.kill_a_background_process)
     await asyncio.gather(*buyers)
+    if follower is not None and following is not None:
+        follower.stop()
+        await following
     return tally
+
+
+@contextmanager
+def _database(shop: Shop) -> Iterator[Any]:
+    """A cursor that reads the rows of the shop."""
+    connection = psycopg2.connect(shop.database_url.replace("+psycopg2", ""))
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
 
 
 def judge(shop: Shop, tally: Tally) -> dict[str, int]:
     """The differences between the database and the acknowledged orders: everything but zero is a fault."""
-    with psycopg2.connect(shop.database_url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
+    with _database(shop) as cursor:
         cursor.execute("SELECT id_key FROM orders")
         stored = {row[0] for row in cursor.fetchall()}
         cursor.execute("SELECT count(*) FROM products WHERE stock < 0")
         oversold = cursor.fetchone()
-    connection.close()
     acknowledged = set(tally.orders.values())
     assert oversold is not None
     return {
@@ -192,9 +216,14 @@ def verified(shop: Shop) -> bool:
 
 def main() -> int:
     options = _options()
+    events = None
     with production_shop(options.workers) as shop:
-        tally = uvloop.run(race(shop, options))
+        follower = Follower(shop.host, shop.port) if options.events else None
+        tally = uvloop.run(race(shop, options, follower))
         verdict = judge(shop, tally)
+        if follower is not None:
+            with _database(shop) as cursor:
+                events = judge_events(cursor, follower.told.events)
         sound = verified(shop)
     tally.seconds.sort()
     figures = {
@@ -208,13 +237,31 @@ def main() -> int:
         **verdict,
         "invariants_hold": sound,
     }
+    if follower is not None and events is not None:
+        figures |= _events_figures(follower, events)
     for name, value in figures.items():
         print(f"{name:20} {value}")
     print(", ".join(f"{name} {count}" for name, count in verdict.items()))
-    for contradiction in tally.contradictions[:10]:
-        print(contradiction)
+    faults = list(tally.contradictions)
+    if events is not None:
+        print(events)
+        faults += events.faults
+    for fault in faults[:10]:
+        print(fault)
     save("checkout", vars(options), figures)
-    return 0 if sound and not any(verdict.values()) else 1
+    return 0 if sound and not faults and not any(verdict.values()) else 1
+
+
+def _events_figures(follower: Follower, verdict: EventsVerdict) -> dict[str, Any]:
+    seconds = sorted(follower.told.seconds)
+    return {
+        "events": len(follower.told.events),
+        "events_p50_ms": round(percentile(seconds, 0.5) * 1000, 1),
+        "events_p99_ms": round(percentile(seconds, 0.99) * 1000, 1),
+        "events_longest_ms": round(seconds[-1] * 1000, 1),
+        "readings_broken_off": follower.told.broken,
+        "events_wrong": len(verdict.faults),
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -227,6 +274,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hot", type=float, default=0.2, help="the share of lines that is of one hot product")
     parser.add_argument("--workers", type=int, default=2, help="how many worker processes serve")
     parser.add_argument("--kill", action="store_true", help="end a worker by SIGKILL in the middle")
+    parser.add_argument("--events", action="store_true", help="follow the events, and prove that none is missing")
     parser.add_argument(
         "--only-orders", dest="mixed", action="store_false", help="no repeats, price changes, cancellations, returns"
     )
