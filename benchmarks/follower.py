@@ -85,6 +85,8 @@ class Follower:
                     self.told.broken += 1
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
+                if 400 <= response.status < 500:
+                    raise SystemExit(f"the shop does not tell: {response.body.decode()}")
                 if response.status != 200:
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue

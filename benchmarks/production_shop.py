@@ -18,6 +18,7 @@ import psutil
 
 from config.settings import PROJECT_ROOT, read_settings
 from infrastructure.embedded.servers import embedded_urls
+from infrastructure.server.background import PROCESS_NAME
 
 START_SECONDS = 60
 # Settings as in production: every request is logged and counted.
@@ -35,13 +36,25 @@ class Shop:
 
     def workers(self) -> list[int]:
         """The pids of its workers."""
+        return [child.pid for child in self._forks() if child.name() != PROCESS_NAME]
+
+    def background_processes(self) -> list[int]:
+        """The pids of its background processes."""
+        return [child.pid for child in self._forks() if child.name() == PROCESS_NAME]
+
+    def _forks(self) -> list[psutil.Process]:
+        # With the launcher's command line; embedded servers have others.
         launcher = psutil.Process(self.launcher.pid)
-        # Workers are forks with the launcher's command line; embedded servers have others.
-        return [child.pid for child in launcher.children() if child.cmdline() == launcher.cmdline()]
+        return [child for child in launcher.children() if child.cmdline() == launcher.cmdline()]
 
     def kill_a_worker(self) -> None:
         """Kill one worker."""
         os.kill(self.workers()[0], signal.SIGKILL)
+
+    def kill_a_background_process(self) -> None:
+        """Kill one background process, if there is one now: it may have been killed before, and not yet be back."""
+        for pid in self.background_processes()[:1]:
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

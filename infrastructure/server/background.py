@@ -13,13 +13,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 from infrastructure.server.pings import DUMP_STACKS, NOT_SERVING, SERVING, answer_pings
 from infrastructure.server.supervised_process import POLL_SECONDS, SupervisedProcess
 
 log = logging.getLogger("shop.supervisor")
 
+PROCESS_NAME = "background"
 _MODULE = "jobs.process"
 # Between attempts while processes die soon: the first pause, which doubles, and the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -112,6 +115,9 @@ class _Loop:
 def run_background(control: socket.socket) -> None:
     """Be a background process, and answer the launcher's pings on `control`."""
     faulthandler.register(DUMP_STACKS)
+    # On Linux: for `ps -o comm`, because its command line is the launcher's, as that of every worker is.
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(PROCESS_NAME)
     loop = _Loop()
     threading.Thread(target=answer_pings, args=(control, loop), daemon=True).start()
     import_module(_MODULE).run(loop.note)
