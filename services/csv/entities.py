@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from models import StockMovement
+from models import PriceChange, StockMovement
 from schemas.base import Create
 from schemas.category import CategoryCreate
 from schemas.client import ClientCreate
@@ -24,6 +24,8 @@ class CsvEntity:
     create: type[Create]
     # The ledger with the first stock of its rows.
     ledger: Table | None = None
+    # What triggers write about new rows.
+    history: Table | None = None
 
     @property
     def key_field(self) -> str:
@@ -42,9 +44,10 @@ class CsvEntity:
 
 
 _LEDGER: Any = StockMovement.__table__
+_PRICES: Any = PriceChange.__table__
 
 CSV_ENTITIES = {
-    "products": CsvEntity(ProductService, ProductCreate, _LEDGER),
+    "products": CsvEntity(ProductService, ProductCreate, _LEDGER, _PRICES),
     "clients": CsvEntity(ClientService, ClientCreate),
     "categories": CsvEntity(CategoryService, CategoryCreate),
 }

@@ -138,7 +138,7 @@ class CsvImport:
 
     def _tables(self) -> list[Table]:
         """The tables that new rows go to, each behind those that it refers to."""
-        tables = (self.entity.table, self.entity.ledger)
+        tables = (self.entity.table, self.entity.ledger, self.entity.history)
         return [table for table in tables if table is not None]
 
     def _without_lost(self, rows: Rows) -> tuple[Rows, list[BadRow]]:

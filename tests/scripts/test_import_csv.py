@@ -27,7 +27,8 @@ from tests.shop import environment_of, shop_in_thread
 
 pytestmark = pytest.mark.integration
 
-INDEXES = "SELECT indexdef FROM pg_indexes WHERE tablename IN ('products', 'stock_movements') ORDER BY 1"
+TABLES = "('products', 'stock_movements', 'price_changes')"
+INDEXES = f"SELECT indexdef FROM pg_indexes WHERE tablename IN {TABLES} ORDER BY 1"
 KEYS = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'p') ORDER BY 1"
 
 
