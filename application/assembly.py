@@ -23,6 +23,7 @@ from controllers.checkout import CheckoutController
 from controllers.client import ClientController
 from controllers.event import EventController
 from controllers.health import HealthController
+from controllers.job import JobController
 from controllers.metrics import MetricsController
 from controllers.openapi.docs_ui import add_docs_ui
 from controllers.order import OrderController
@@ -65,6 +66,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     UserController,
     ApiKeyController,
     AuditEntryController,
+    JobController,
 )
 
 BULK_BYTES = 16 * 1024 * 1024

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from models.bill import BillKind as _BillKind
 from models.bill import PaymentType as _PaymentType
+from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.stock_movement import StockReason as _StockReason
@@ -89,6 +90,7 @@ BillKind = Annotated[str, *_field_type(_BillKind)]
 StockReason = Annotated[str, *_field_type(_StockReason)]
 Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]
+JobStatus = Annotated[str, *_field_type(_JobStatus)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
 from models.bill import PaymentType
+from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.stock_movement import StockReason
 from schemas.enumerations import member_parser, schema_of
@@ -123,6 +124,7 @@ QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_sch
 QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]
 QueryPaymentTypes = Annotated[tuple[str, ...], _members(PaymentType), _enum_schema(PaymentType)]
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
+QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
 
 

@@ -205,6 +205,15 @@ class StatusConflict(Conflict):
         self.order_id, self.current, self.wanted = order_id, current, wanted
 
 
+class JobConflict(Conflict):
+    code = "job_conflict"
+    text = "Job {job_id} is {current} and cannot be {wanted}"
+
+    def __init__(self, job_id: int, current: str, wanted: str) -> None:
+        super().__init__(job_id, current, wanted)
+        self.job_id, self.current, self.wanted = job_id, current, wanted
+
+
 class ProductHasSales(Conflict):
     code = "product_has_sales"
     text = (

@@ -70,6 +70,7 @@ _TAGS = {
     "api_keys": "Keys of programs. A secret is shown once, when its key is made.",
     "events": "What happened, in the order in which readers get it.",
     "audit_entries": "Who did what. Nothing changes or removes an entry.",
+    "jobs": "What the background process has to do, and what failed for good. What is done is gone.",
     "health": "What operations poll. Never limited, never cached.",
     "service": "What the installation tells of itself: where things are, and what it has counted.",
 }

@@ -217,6 +217,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.AlreadyExists("Product", "sku", "LAMP-01"),
     errors.HasChanged("Product", 7),
     errors.StatusConflict(7, "DELIVERED", "CANCELED"),
+    errors.JobConflict(7, "running", "tried again"),
     errors.ProductHasSales(7),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),

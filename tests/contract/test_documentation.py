@@ -52,6 +52,10 @@ OPERATIONS = {
     },
     "list_audit_entries": ("get", "/audit_entries"),
     "get_audit_entry": ("get", "/audit_entries/{id_key}"),
+    "list_jobs": ("get", "/jobs"),
+    "get_job": ("get", "/jobs/{id_key}"),
+    "retry_job": ("post", "/jobs/{id_key}/retry"),
+    "cancel_job": ("post", "/jobs/{id_key}/cancel"),
     "list_events": ("get", "/events"),
     "get_event": ("get", "/events/{id}"),
     "checkout": ("post", "/checkout"),
@@ -173,7 +177,7 @@ class TestOperation:
 
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:
         method, path = OPERATIONS[operation_id]
-        takes_body = method in ("post", "put", "patch") and not path.endswith(("/cancel", "/advance"))
+        takes_body = method in ("post", "put", "patch") and not path.endswith(("/cancel", "/advance", "/retry"))
         assert ("requestBody" in operation) == takes_body
         if takes_body:
             assert_shown(document, operation["requestBody"]["content"]["application/json"])
@@ -188,7 +192,7 @@ class TestOperation:
         else:
             assert_shown(document, operation["responses"][success]["content"]["application/json"])
 
-    CHANGES = ("cancel_order", "advance_order", "change_product_stock")
+    CHANGES = ("cancel_order", "advance_order", "change_product_stock", "retry_job", "cancel_job")
 
     def test_tells_every_error_with_its_shape(self, document: Document, operation: Document, operation_id: str) -> None:
         for status in self.errors_of(operation_id):

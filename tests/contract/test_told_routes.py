@@ -22,6 +22,7 @@ from tests.builders import (
     unique,
 )
 from tests.identity.accounts import PASSWORD, LoggedIn, registration
+from tests.jobs.queue_rows import a_job
 from tests.race.databases import execute, new_database
 from tests.told_shop import ToldShop, told_shop
 
@@ -202,6 +203,9 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
     **of_resource("/users", "user.registered", NOTHING, NOTHING),
     **of_many("/users", "user.registered", NOTHING, NOTHING),
     **of_resource("/api_keys", NOTHING, NOTHING, NOTHING),
+    # What becomes of jobs is of no interest to readers of events.
+    "POST /jobs/{id_key}/retry": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/retry", None), NOTHING),
+    "POST /jobs/{id_key}/cancel": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/cancel", None), NOTHING),
     "POST /products/{id_key}/stock": (
         lambda shop: (f"{at('/products', a_product(shop.http))}/stock", {"delta": 1}),
         "product.updated",

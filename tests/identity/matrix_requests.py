@@ -11,6 +11,7 @@ from tests.guarded_shop import GuardedShop
 from tests.identity.matrix_callers import OTHER, OWNER
 from tests.identity.operations import Operation
 from tests.identity.shelf import Customer, Row, Shelf
+from tests.jobs.queue_rows import a_job
 from tests.race.databases import rows_of
 
 # Of no row.
@@ -27,6 +28,7 @@ class Rows:
         # What is done to it again and again has no effect.
         self.canceled = shelf.placed(owner.caller)
         assert shop(owner.caller, "POST", f"/orders/{self.canceled['id_key']}/cancel").status_code == 200
+        self.canceled_job = a_job(shop.database_url, "cancelled")
         self._by_resource: dict[str, Row] = {
             "products": shelf.product,
             "categories": shelf.category,
@@ -41,6 +43,7 @@ class Rows:
             "events": {"id": _event_of(shop, owner)},
             # What staff did to fill the shelf.
             "audit_entries": {"id_key": 1},
+            "jobs": a_job(shop.database_url),
         }
 
     def bill(self) -> int:
@@ -51,8 +54,10 @@ class Rows:
 
     def row(self, operation: Operation) -> Row:
         """The row that the operation is about."""
-        if operation.path.endswith(("/cancel", "/advance", "/returns")):
+        if operation.path.startswith("/orders") and operation.path.endswith(("/cancel", "/advance", "/returns")):
             return self.canceled
+        if operation.path == "/jobs/{id_key}/cancel":
+            return self.canceled_job
         return self.row_of(operation.path.split("/")[1])
 
     def row_of(self, resource: str) -> Row:
@@ -173,6 +178,8 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     # Canceled already: this is repeated without effect, and it does not go on.
     "POST /orders/{id_key}/cancel": lambda rows, kind: None,
     "POST /orders/{id_key}/advance": lambda rows, kind: None,
+    "POST /jobs/{id_key}/retry": lambda rows, kind: None,
+    "POST /jobs/{id_key}/cancel": lambda rows, kind: None,
     "POST /orders/{id_key}/returns": lambda rows, kind: {"lines": [{"order_detail_id": UNKNOWN, "quantity": 1}]},
     "POST /order_details": lambda rows, kind: {
         "quantity": 1,

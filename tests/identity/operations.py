@@ -131,6 +131,11 @@ GET    /events/{id}                       events:read or own        200
 
 GET    /audit_entries                     audit:read                200
 GET    /audit_entries/{id_key}            audit:read                200
+
+GET    /jobs                              jobs:admin                200
+GET    /jobs/{id_key}                     jobs:admin                200
+POST   /jobs/{id_key}/retry               jobs:admin                200
+POST   /jobs/{id_key}/cancel              jobs:admin                409
 """
 # Not in the OpenAPI document: the documentation itself, and what browsers and crawlers ask every site for.
 _BESIDE = """

@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import BUILDERS, Builder, a_client, a_product, unique
 from tests.identity.accounts import LoggedIn, registration
+from tests.jobs.queue_rows import a_job
 from tests.openapi.documented import Document
 from tests.race.databases import execute
 
@@ -201,6 +202,18 @@ def test_events(http: httpx.Client, database_url: str) -> None:
     assert http.get("/events/00000000-0000-7000-8000-000000000000").status_code == 404
 
 
+def test_jobs(http: httpx.Client, database_url: str) -> None:
+    path = f"/jobs/{a_job(database_url, 'failed')['id_key']}"
+    job = http.get(path).json()
+    assert job in http.get("/jobs", params={"status": "failed", "task": job["task"], "limit": 1000}).json()
+    assert http.post(f"{path}/cancel").json()["status"] == "canceled"
+    assert http.post(f"{path}/cancel").status_code == 409
+    assert http.post(f"{path}/retry").json()["status"] == "queued"
+    for call in ("", "/retry", "/cancel"):
+        assert http.request("POST" if call else "GET", f"/jobs/{NO_ROW}{call}").status_code == 404
+    assert http.get("/jobs", params={"status": "done"}).status_code == 422
+
+
 def test_accounts(http: httpx.Client, database_url: str) -> None:
     for path in ("/auth", ""):
         user = LoggedIn.new(http, database_url)
@@ -264,6 +277,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
         test_bulk(http, path)
     test_audit_entries(http, database_url)
     test_events(http, database_url)
+    test_jobs(http, database_url)
     test_accounts(http, database_url)
     test_health(http)
     test_service(http)

@@ -26,6 +26,7 @@ FILTERS = {
     "users": "username email role is_active client_id",
     "api_keys": "name prefix",
     "audit_entries": "actor action resource resource_id at_from at_to",
+    "jobs": "status task",
 }
 TAGS = [
     "clients",
@@ -42,6 +43,7 @@ TAGS = [
     "api_keys",
     "events",
     "audit_entries",
+    "jobs",
     "health",
     "service",
 ]

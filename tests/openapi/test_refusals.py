@@ -25,6 +25,7 @@ from tests.builders import (
     unique,
 )
 from tests.identity.accounts import LoggedIn, registration
+from tests.jobs.queue_rows import a_job
 from tests.openapi.documented import CODES_OF_CALLERS, Document, Refusal
 from tests.race.databases import execute
 
@@ -115,6 +116,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_stock_refuses(walk)
     what_accounts_refuse(walk)
     what_users_and_keys_refuse(walk, database_url)
+    what_jobs_refuse(walk, database_url)
     declared = documented.declared()
     assert declared - documented.refused == unreachable(declared)
 
@@ -315,3 +317,11 @@ def what_users_and_keys_refuse(walk: Walk, database_url: str) -> None:
     body = an_api_key.body(walk.http)
     assert walk.http.post("/api_keys", json=body, headers=headers).status_code == 201
     walk.refused("POST", "/api_keys", "secret_shown_once", body, **headers)
+
+
+def what_jobs_refuse(walk: Walk, database_url: str) -> None:
+    running, canceled = (a_job(database_url, status)["id_key"] for status in ("doing", "cancelled"))
+    walk.refused("POST", f"/jobs/{running}/retry", "job_conflict")
+    walk.refused("POST", f"/jobs/{canceled}/cancel", "job_conflict")
+    for call in ("retry", "cancel"):
+        walk.refused("POST", f"/jobs/{NO_ROW}/{call}", "not_found")
