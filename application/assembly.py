@@ -101,6 +101,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.new_passwords = NewPasswords(resources.executor, resources.passwords)
     app.state.route_limits = resources.route_limits
     app.state.events = resources.events
+    app.state.event_hub = resources.event_hub
     app.state.health = HealthService(resources.database, resources.gateway)
     app.router.routes.extend([*routes, *HealthController().routes()])
     documented = len(app.router.routes)
@@ -151,12 +152,14 @@ def _resource_names() -> list[str]:
 class Shop(FastAPI):
     """FastAPI with the shop's middleware around it.
 
-    Before a request the server calls `handle_early`, and `count_closed` for each connection that it closes.
+    Before a request the server calls `handle_early`, `count_closed` for each connection that it closes, and `end_waits`
+    when it stops.
     """
 
     layers: ASGIApp
     handle_early: EarlyHandler
     count_closed: Callable[[Closed], None]
+    end_waits: Callable[[], None]
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers that turn errors into responses and find the route.
@@ -202,6 +205,7 @@ def _add_middleware(shop: Shop, resources: AppResources) -> None:
             uncounted=_unused_limit_headers(limit),
         )
     shop.count_closed = resources.metrics.count_closed
+    shop.end_waits = resources.end_waits
     shop.layers = context = RequestContext(
         app,
         service=resources,

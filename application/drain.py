@@ -15,6 +15,9 @@ class Drainable(Protocol):
 
     draining: bool
 
+    def end_waits(self) -> None:
+        """Answer those who wait for something to happen."""
+
 
 def drain_on_sigterm(worker: Drainable, seconds: float) -> None:
     """Have the first SIGTERM start the drain. The server stops `seconds` later, or at a second SIGTERM.
@@ -34,6 +37,7 @@ def drain_on_sigterm(worker: Drainable, seconds: float) -> None:
             stop(number, frame)
             return
         worker.draining = True
+        loop.call_soon_threadsafe(worker.end_waits)
         loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)
 
     signal.signal(signal.SIGTERM, drain)

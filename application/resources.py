@@ -14,9 +14,12 @@ from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
 from config.settings import Settings
+from events.hub import EventHub
+from events.news import News
 from events.reader import EventReader
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.publisher import NEWS
 from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import ANNOUNCEMENT, CATALOG, ChangeListener
 from infrastructure.database.engine import Database
@@ -83,6 +86,12 @@ class AppResources:
         )
         self.executor = Executor(self.database, self.cache)
         self.events = EventReader(self.executor)
+        self.event_hub = EventHub(
+            self.events,
+            partial(News, redis_uri(settings), self.gateway.key(NEWS)),
+            streams=min(settings.limit_event_streams, settings.limit_concurrency // 2),
+            waits=min(settings.limit_event_waits, settings.limit_concurrency // 2),
+        )
         self.checkouts = CheckoutService(CheckoutGroups(self.executor, settings))
         self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.key_ring = cache(partial(key_ring, settings))
@@ -125,6 +134,7 @@ class AppResources:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
+                await self.event_hub.close()
                 await self.cache.close()
                 await self.gateway.close()
                 self.passwords.close()
@@ -133,6 +143,10 @@ class AppResources:
                 if self.access_log is not None:
                     self.access_log.close()
         stop_logging()
+
+    def end_waits(self) -> None:
+        """Answer those who wait for events, because this worker is about to stop."""
+        self.event_hub.drain()
 
     @property
     def accounts(self) -> AccountContext:

@@ -52,6 +52,9 @@ RIGHT = (
 _UNIQUE = frozenset(("name", "sku", "email", "bill_number"))
 
 
+_ENDLESS = ("stream_events",)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """An operation of the document, with its query parameters, and a valid body."""
@@ -63,7 +66,7 @@ class Operation:
 
 
 def operations_of(document: Mapping[str, Any]) -> list[Operation]:
-    """All operations of an OpenAPI document."""
+    """All operations of an OpenAPI document that come to an end."""
     return [
         Operation(
             method.upper().encode(),
@@ -73,7 +76,7 @@ def operations_of(document: Mapping[str, Any]) -> list[Operation]:
         )
         for path, calls in document["paths"].items()
         for method, operation in calls.items()
-        if isinstance(operation, dict) and "responses" in operation
+        if isinstance(operation, dict) and "responses" in operation and operation["operationId"] not in _ENDLESS
     ]
 
 

@@ -115,6 +115,8 @@ class Settings(BaseModel):
     min_body_rate: Count = 1000
     limit_concurrency: Count = 1000
     limit_connections_per_address: Count = 200
+    limit_event_streams: Annotated[int, Field(ge=0, le=100_000)] = 100
+    limit_event_waits: Annotated[int, Field(ge=0, le=100_000)] = 100
     limit_max_requests: Count | None = None
     reload: Boolean = False
     drain_seconds: Annotated[SecondsOrNone, Field(le=600)] = 2.0

@@ -15,6 +15,7 @@ from security.credentials import credentials_of
 from security.policy import SIGNED_IN, Policy
 from security.principal import ANONYMOUS, Kind, Principal
 from services.declared_errors import refuses
+from services.errors import ShopError, Unavailable
 from services.identity.audit import Author, writing_as
 from services.identity.authorization import authorize
 from services.identity.errors import REFUSED_CALLERS
@@ -94,6 +95,22 @@ async def signed_in(request: Request) -> Principal:
     principal = await _principal(request.scope, SIGNED_IN)
     authorize(SIGNED_IN, principal)
     return principal
+
+
+async def may_go_on(request: Request) -> bool:
+    """Whether the caller of a request that is still answered is who they were, and may what they might."""
+    principal = caller_of(request.scope)
+    credentials = memoize_on_headers(request.scope, credentials_of)
+    if credentials is None or not principal.has_credentials:
+        return True
+    try:
+        now = await request.app.state.authenticator.authenticate(credentials)
+    except Unavailable:
+        # Nobody can tell, and nothing can be read.
+        return True
+    except ShopError:
+        return False
+    return bool(now.audience == principal.audience)
 
 
 async def _principal(scope: Scope, policy: Policy) -> Principal:

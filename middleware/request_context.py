@@ -56,6 +56,8 @@ class RequestInfo:
     trace_id: str | None = None
     traceparent: bytes = b""
     may_be_stored: bool = True
+    # The seconds in which it only waited for something to happen.
+    waited: float = 0.0
 
 
 class Service(Protocol):
@@ -163,7 +165,7 @@ class RequestContext:
         seconds = time.perf_counter() - info.started
         if hit is not None:
             self._metrics.count_read(hit=hit)
-        self._metrics.count_request(scope["method"], scope["path"], status, seconds)
+        self._metrics.count_request(scope["method"], scope["path"], status, max(0.0, seconds - info.waited))
         if self._access_log is not None:
             about = (info.identity, scope["method"], scope["shop.path"], status, seconds * 1000, info.client)
             self._access_log.note(*about, info.trace_id)
@@ -189,6 +191,13 @@ def forbid_storing(scope: Scope) -> None:
     # Copies of the scope share it. A layer that is tested by itself has none.
     if info is not None:
         info.may_be_stored = False
+
+
+def note_waiting(scope: Scope, seconds: float) -> None:
+    """Leave this time out of the metrics of the request: it waited for news as it was asked to, and kept nobody busy."""
+    info: RequestInfo | None = scope.get(_INFO)
+    if info is not None:
+        info.waited += seconds
 
 
 class _HeaderInfo(NamedTuple):

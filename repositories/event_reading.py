@@ -31,6 +31,9 @@ _COLUMNS: Sequence[Any] = (
 )
 FIELDS = tuple(column.key for column in _COLUMNS)
 
+# So many are looked at together for all who wait.
+MOST_CHANGES = 1000
+
 _AFTER = cast(bindparam("after"), BigInteger)
 _LIMIT = bindparam("limit", type_=BigInteger)
 
@@ -47,6 +50,23 @@ class Selection:
         """The values of the parameters of its conditions, by name."""
         named = {name: value for name in ("resource_id", "client_id") if (value := getattr(self, name)) is not None}
         return {**named, **{_of_type(number): name for number, name in enumerate(self.types)}}
+
+
+class Change(NamedTuple):
+    """An event, as far as it takes to know who wants to read it."""
+
+    sequence: int
+    type: str
+    resource_id: int | None
+    client_id: int | None
+
+    def is_of(self, selection: Selection) -> bool:
+        """Whether it is one of the selected events."""
+        return (
+            (not selection.types or self.type in selection.types)
+            and selection.resource_id in (None, self.resource_id)
+            and selection.client_id in (None, self.client_id)
+        )
 
 
 class EventPage(NamedTuple):
@@ -78,6 +98,16 @@ def event_query(event_id: UUID, client_id: int | None) -> Query[Any | None]:
         values = {"id": event_id} if client_id is None else {"id": event_id, "client_id": client_id}
         rows = yield BoundQuery(_event_statement(client_id is not None), values)
         return rows[0] if rows else None
+
+    return Query(bind)
+
+
+def changes_query(after: int) -> Query[Sequence[Change]]:
+    """All events after this sequence, up to `MOST_CHANGES`."""
+
+    def bind(database: Engine) -> Steps[Sequence[Change]]:
+        rows = yield BoundQuery(_changes(), {"after": after})
+        return [Change(*row) for row in rows]
 
     return Query(bind)
 
@@ -140,6 +170,13 @@ def _walk(type_parameter: str | None, of_resource: bool, of_client: bool) -> Sel
 def _event_statement(of_client: bool) -> Select[Any]:
     statement = select(*_COLUMNS).where(Event.id == bindparam("id"), Event.sequence.is_not(None))
     return statement.where(Event.client_id == bindparam("client_id")) if of_client else statement
+
+
+@memoized
+def _changes() -> Select[Any]:
+    columns: Sequence[Any] = (Event.sequence, Event.type, Event.resource_id, Event.client_id)
+    changes = select(*columns).where(Event.sequence.is_not(None), Event.sequence > _AFTER)
+    return changes.order_by(Event.sequence).limit(MOST_CHANGES)
 
 
 @memoized

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,11 +15,13 @@ from schemas.base import MAX_PAGE, Parameters
 from schemas.field_types import Key, refusal
 from schemas.json_codec import json_array, to_json
 from schemas.json_schema import MAX_KEY
-from schemas.query_types import MAX_VALUES, QueryCount, QueryKey
+from schemas.query_types import MAX_VALUES, QueryCount, QueryKey, QueryNumber
 
 _TYPES = tuple(kind.value for kind in EventType)
 _ANY = "*"
-_NUMBER = {"type": "integer", "format": "int64", "minimum": 0}
+# In seconds.
+LONGEST_WAIT = 30
+_PATTERNS = (*sorted({f"{kind.partition('.')[0]}.*" for kind in _TYPES}), _ANY)
 
 
 class EventRead(BaseModel):
@@ -76,7 +79,7 @@ _Types = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "string", "pattern": r"^([a-z]+\.([a-z_]+|\*)|\*)$"},
+            "items": {"type": "string", "enum": [*_TYPES, *_PATTERNS]},
             "maxItems": MAX_VALUES,
             "description": "Only events of these types; order.* stands for all that begin so, and several may stand "
             "with commas between",
@@ -84,8 +87,11 @@ _Types = Annotated[
         }
     ),
 ]
-_Sequence = Annotated[QueryKey, AfterValidator(_within_keys), WithJsonSchema(_NUMBER)]
+_Sequence = Annotated[QueryKey, AfterValidator(_within_keys)]
 _ResourceId = Annotated[QueryKey, AfterValidator(_within_keys)]
+
+_WAIT_SCHEMA = {"type": "number", "format": "decimal", "minimum": 0, "maximum": LONGEST_WAIT}
+_Wait = Annotated[QueryNumber, WithJsonSchema(_WAIT_SCHEMA)]
 
 
 class EventFilter(Parameters):
@@ -97,6 +103,14 @@ class EventFilter(Parameters):
     )
 
 
+class EventStreamQuery(EventFilter):
+    """What a stream has."""
+
+    after: _Sequence | None = Field(
+        default=None, description="Events behind this sequence; left out, those from now on", examples=[0]
+    )
+
+
 class EventQuery(EventFilter):
     """The next events of a reader."""
 
@@ -104,6 +118,14 @@ class EventQuery(EventFilter):
         default=0, description="Only events behind this sequence: `X-Next-After` of the call before", examples=[0]
     )
     limit: QueryCount = Field(default=100, ge=1, le=MAX_PAGE, description="How many events to show", examples=[20])
+    wait: _Wait = Field(
+        default=Decimal(0),
+        ge=0,
+        le=LONGEST_WAIT,
+        description="So many seconds to wait for an event where there is none yet",
+        examples=[0],
+        json_schema_extra={"default": 0},
+    )
 
 
 def event_json(fields: Sequence[str], row: Sequence[Any]) -> bytes:

@@ -1,16 +1,27 @@
 """Events as a principal may read them: all of them, and customers those of their own orders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from repositories.event_reading import FIELDS, EventPage, Selection, event_query, newest_query, page_query
+from repositories.event_reading import (
+    FIELDS,
+    MOST_CHANGES,
+    Change,
+    EventPage,
+    Selection,
+    changes_query,
+    event_query,
+    newest_query,
+    page_query,
+)
 from repositories.query.bound_query import Query
 from schemas.event import EventFilter
 from security.principal import Principal
 from services.errors import NotFound
 
-__all__ = ["FIELDS", "EventPage", "EventService", "Selection"]
+__all__ = ["FIELDS", "MOST_CHANGES", "Change", "EventPage", "EventService", "Selection"]
 
 # The client of a customer who has none.
 _NOBODY = 0
@@ -34,6 +45,11 @@ class EventService:
     def page(selection: Selection, after: int, limit: int) -> Query[EventPage]:
         """The first events after this sequence."""
         return page_query(selection, after, limit)
+
+    @staticmethod
+    def changes(after: int) -> Query[Sequence[Change]]:
+        """All events after this sequence, up to `MOST_CHANGES`, for whoever may read them."""
+        return changes_query(after)
 
     @staticmethod
     def newest() -> Query[int]:

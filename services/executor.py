@@ -194,8 +194,7 @@ class Executor:
         finally:
             given_up.set()
             # Also after a failure: a connection lost during COMMIT may have committed.
-            if invalidation:
-                await self.cache.invalidate(invalidation)
+            await self.cache.invalidate(invalidation)
 
     def _publish_late(self, invalidation: Invalidation) -> None:
         """Invalidate again and again: what was not answered may be committed later, by a server that was frozen."""

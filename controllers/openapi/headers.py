@@ -109,6 +109,9 @@ IF_NONE_MATCH = _parameter(
 IF_NONE_MATCH_OF_CHANGE = _parameter(
     "If-None-Match", "Entity tags, none of which the row may have, else 412; `*` for any", '"1-643a1b2c3d4e5"'
 )
+LAST_EVENT_ID = _parameter(
+    "Last-Event-ID", "The id of the last event that the client has seen: the stream goes on behind it", "42"
+)
 IF_MATCH = _parameter(
     "If-Match", "Entity tags, one of which the row must still have, else 412; `*` for any", '"1-643a1b2c3d4e5"'
 )

@@ -8,6 +8,7 @@ the workers of others by an announcement, which reaches them soon after.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
 
 from infrastructure.cache.batcher import Batcher
@@ -27,6 +28,9 @@ from infrastructure.cache.tags import (
 
 log = logging.getLogger("shop.cache")
 
+# The channel, without the prefix, on which those are woken who wait for what others write.
+NEWS = "news"
+
 # So long a write waits, at most, until the workers of other launchers are told that Redis was not.
 ANNOUNCE_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
@@ -35,13 +39,14 @@ _TAGS_PER_CALL = 1000
 _LOG_BYTES = 500
 
 # Deleting also works on a server that is out of memory, where setting new values does not.
-# Of each resource with new rows come the keys of two tags, and two arguments. A log that has become long is no longer
+# Of each resource with new rows come the keys of two tags, and two arguments. Those who wait for news are told on a
+# channel, in the same call; a user of Redis who may not do that, or nobody who listens, is no error. A log that has become long is no longer
 # worth more than to count again.
 _PUBLISH = Script(f"""{SEALED_TAG_VALUES}
-local tags = #KEYS - #ARGV + 1
+local tags = #KEYS - #ARGV + 2
 for i = 1, tags do redis.call('UNLINK', KEYS[i]) end
-for i = 2, #ARGV, 2 do
-    local rows, size = KEYS[tags + i - 1], KEYS[tags + i]
+for i = 3, #ARGV, 2 do
+    local rows, size = KEYS[tags + i - 2], KEYS[tags + i - 1]
     local frontier = frontier_of(rows, redis.call('MGET', rows)[1])
     if not frontier or tonumber(ARGV[i]) <= frontier then redis.call('UNLINK', rows) end
     local counted = redis.call('MGET', size)[1]
@@ -52,8 +57,11 @@ for i = 2, #ARGV, 2 do
     end
     if not logged or logged.err then redis.call('UNLINK', size) end
 end
+redis.pcall('PUBLISH', ARGV[2], '')
 return 1
 """)
+# Of a write that makes nothing stale.
+_TELL = Script("redis.pcall('PUBLISH', KEYS[1], '') return 1")
 
 
 async def _nobody() -> None:
@@ -75,6 +83,8 @@ class Publisher:
         announce: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._gateway, self._seal = gateway, seal
+        self._channel = gateway.key(NEWS)
+        self._telling: set[asyncio.Task[None]] = set()
         self._epoch = epoch or CacheEpoch()
         self._settled = self._epoch.current()
         self._settler: asyncio.Task[None] | None = None
@@ -85,9 +95,10 @@ class Publisher:
 
     async def close(self) -> bool:
         """Settle the epoch if Redis can be reached; whether that succeeded."""
-        if self._settler is not None:
-            self._settler.cancel()
-            await asyncio.gather(self._settler, return_exceptions=True)
+        tasks = [*self._telling, *([] if self._settler is None else [self._settler])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._announcements.close()
         settled = not self._gateway.enabled or self._is_settled_now() or await self._settle()
         if not settled:
@@ -99,8 +110,13 @@ class Publisher:
 
         To be awaited after the commit and before the response to the write is sent. It never fails: what Redis did not
         receive, or was not waited for to the end, begins a new epoch.
+
+        Also those learn of the write who wait for news; nobody waits for them.
         """
-        if not invalidation or not self._gateway.enabled:
+        if not self._gateway.enabled:
+            return
+        if not invalidation:
+            self._tell_soon()
             return
         try:
             await self._send(invalidation)
@@ -160,12 +176,22 @@ class Publisher:
         # In parts, so that nobody waits long behind the thousands of tags of a bulk change.
         while len(tags) > _TAGS_PER_CALL:
             part, tags = tags[:_TAGS_PER_CALL], tags[_TAGS_PER_CALL:]
-            await self._gateway.run(_PUBLISH, part, (self._seal.script_key,))
-        arguments: list[str | int] = [self._seal.script_key]
+            await self._gateway.run(_PUBLISH, part, (self._seal.script_key, self._channel))
+        arguments: list[str | int] = [self._seal.script_key, self._channel]
         for resource, rows in invalidation.added.items():
             tags += (tag_key(rows_tag(resource)), tag_key(size_tag(resource)))
             arguments += (rows.first_key, rows.transaction or "")
         await self._gateway.run(_PUBLISH, tags, arguments)
+
+    def _tell_soon(self) -> None:
+        if self._gateway.available:
+            task = asyncio.create_task(self._tell(), context=Context())
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self) -> None:
+        with suppress(RedisUnavailable):  # They look by themselves every second.
+            await self._gateway.run(_TELL, (NEWS,))
 
     async def _announced(self, _: None) -> None:
         try:

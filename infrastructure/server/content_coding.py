@@ -61,7 +61,8 @@ _FORM = re.compile(rf'-(?:{"|".join(_CODINGS)})"$')
 
 def is_text(content_type: str) -> bool:
     """Whether a body of this media type becomes smaller by compressing: images and archives are compressed already."""
-    return _TEXTUAL.match(content_type) is not None
+    # An event that waits in a compressor for others does not reach its reader.
+    return _TEXTUAL.match(content_type) is not None and not content_type.startswith("text/event-stream")
 
 
 def compressed_now(body: bytes, coding: str) -> bytes:

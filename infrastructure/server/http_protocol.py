@@ -9,7 +9,7 @@ few over and over.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -71,6 +71,13 @@ class ShopProtocol(UvicornConnection):
         handle_early: EarlyHandler | None = getattr(app, "handle_early", None)
         if handle_early is None or not handle_early(DeferredRequest(cycle, fall_through)):
             fall_through()
+
+    def shutdown(self) -> None:
+        # What waits for something to happen would keep the server from stopping.
+        end_waits: Callable[[], None] | None = getattr(self.app, "end_waits", None)
+        if end_waits is not None:
+            end_waits()
+        super().shutdown()
 
     # What the guard tells.
 

@@ -57,6 +57,7 @@ OPERATIONS = {
     "retry_job": ("post", "/jobs/{id_key}/retry"),
     "cancel_job": ("post", "/jobs/{id_key}/cancel"),
     "list_events": ("get", "/events"),
+    "stream_events": ("get", "/events/stream"),
     "get_event": ("get", "/events/{id}"),
     "checkout": ("post", "/checkout"),
     "cancel_order": ("post", "/orders/{id_key}/cancel"),
@@ -190,7 +191,8 @@ class TestOperation:
         if success == "204":
             assert "content" not in operation["responses"][success]
         else:
-            assert_shown(document, operation["responses"][success]["content"]["application/json"])
+            media = "text/event-stream" if operation_id == "stream_events" else "application/json"
+            assert_shown(document, operation["responses"][success]["content"][media])
 
     CHANGES = ("cancel_order", "advance_order", "change_product_stock", "retry_job", "cancel_job")
 

@@ -66,6 +66,9 @@ class Rows:
 
     def path(self, operation: Operation) -> str:
         """The path of the operation with the key of its row in it."""
+        if operation.path == "/events/stream":
+            # A stream has no end.
+            return "/events/stream?after=x"
         if "{id}" in operation.path:
             return operation.path.format(id=self.row(operation)["id"])
         if "{id_key}" not in operation.path:

@@ -127,6 +127,7 @@ PATCH  /api_keys/{id_key}                 keys:admin                200
 DELETE /api_keys/{id_key}                 keys:admin                412
 
 GET    /events                            events:read or own        200
+GET    /events/stream                     events:read or own        422
 GET    /events/{id}                       events:read or own        200
 
 GET    /audit_entries                     audit:read                200

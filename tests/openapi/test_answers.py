@@ -199,6 +199,8 @@ def test_events(http: httpx.Client, database_url: str) -> None:
     events = http.get("/events", params={"type": "product.*", "limit": 1000}).json()
     assert http.get(f"/events/{events[-1]['id']}").json() == events[-1]
     assert http.get("/events", params={"type": "no.such"}).status_code == 422
+    # That of a GET has no end.
+    assert http.head("/events/stream").status_code == 200
     assert http.get("/events/00000000-0000-7000-8000-000000000000").status_code == 404
 
 

@@ -166,6 +166,7 @@ def what_is_not_there_or_has_changed(walk: Walk, documented: Document) -> None:
             walk.refused("PATCH", bulk, "not_found", [{"id_key": NO_ROW}])
             walk.refused("POST", f"{bulk}_delete", "has_changed", [{"id_key": row["id_key"], **stale}])
             walk.refused("POST", f"{bulk}_delete", "not_found", [{"id_key": NO_ROW}])
+    walk.refused("GET", "/events/00000000-0000-7000-8000-000000000000", "not_found")
     walk.refused("POST", "/products/bulk", "not_found", [a_product.body(walk.http, category_id=NO_ROW)])
     walk.refused("POST", "/users/bulk", "not_found", [a_user.body(walk.http, client_id=NO_ROW)])
     walk.refused("PATCH", "/users/bulk", "not_found", [{"id_key": a_user(walk.http)["id_key"], "client_id": NO_ROW}])
