@@ -10,6 +10,7 @@ from controllers.openapi.operation import LIMITED_HEADERS, service_responses
 from controllers.policies import guard
 from infrastructure.observability.metrics import Metrics
 from security.policy import OPEN, needs
+from services.queue_figures import QueueFigures, queue_figures
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "Content-Type": _TEXT}
@@ -40,16 +41,17 @@ class MetricsController:
         return [guard(route, self._policy) for route in router.routes if isinstance(route, APIRoute)]
 
     async def scrape(self, request: Request) -> Response:
-        """What all workers have counted since the start."""
+        """What all workers have counted since the start, and what the queue of jobs holds: 10000 means that or more."""
         resources = request.app.state.resources
         # This worker records its state now; the others did so a second ago at most.
         resources.record_state()
+        queue = await queue_figures(resources.database)
         # In a thread, because it reads files, and the first scrape imports a library.
-        return Response(await asyncio.to_thread(_rendered, resources.metrics), headers=_HEADERS)
+        return Response(await asyncio.to_thread(_rendered, resources.metrics, queue), headers=_HEADERS)
 
 
-def _rendered(metrics: Metrics) -> bytes:
+def _rendered(metrics: Metrics, queue: QueueFigures | None) -> bytes:
     # Imported by the first scrape: a library of 20 ms and 1.3 MB that a shop without monitoring never needs.
     from infrastructure.observability.exposition import exposition
 
-    return exposition(metrics)
+    return exposition(metrics, None if queue is None else queue._asdict())

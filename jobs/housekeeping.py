@@ -11,6 +11,7 @@ from contextlib import suppress
 from events.sequencer import Sequencer
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
+from infrastructure.observability.background_memory import note_memory
 from jobs.runner import failure_of, report
 from jobs.schedules import Schedules
 from jobs.subscriptions import SUBSCRIPTIONS, patterns_of
@@ -37,6 +38,7 @@ class Housekeeping:
     """What one background process does for the queue, for as long as it is the worker `worker_id`."""
 
     def __init__(self, database: Database, schedules: Schedules, on_jobs: Callable[[], None]) -> None:
+        self._metrics_folder = database.settings.metrics_dir
         self._pool, self._schedules, self._on_jobs = database.write_pool, schedules, on_jobs
         self.worker_id: int | None = None
         self._sequencer = Sequencer(self._pool.execute)
@@ -54,6 +56,7 @@ class Housekeeping:
         while True:
             if clock() >= beat_at:
                 await self._beat()
+                note_memory(self._metrics_folder)
                 beat_at = clock() + HEARTBEAT_SECONDS
             if clock() >= reap_at:
                 await self.reap()

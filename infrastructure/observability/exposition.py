@@ -1,11 +1,12 @@
 """Exposition: the metrics of all workers in the text format of Prometheus."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from infrastructure.observability.background_memory import background_memory
 from infrastructure.observability.metrics import (
     CLOSED,
     METHODS,
@@ -17,20 +18,22 @@ from infrastructure.observability.metrics import (
 )
 
 
-def exposition(metrics: Metrics) -> bytes:
-    """The sums over all workers, and the state of each running worker."""
+def exposition(metrics: Metrics, queue: Mapping[str, float] | None = None) -> bytes:
+    """The sums over all workers, the state of each running process, and the figures of the queue where they are known."""
     registry = CollectorRegistry()
-    registry.register(_Collector(metrics))
+    registry.register(_Collector(metrics, queue))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, queue: Mapping[str, float] | None) -> None:
+        self._metrics, self._queue = metrics, queue
 
     def collect(self) -> Iterator[Metric]:
         yield from _sums(self._metrics.totals(), self._metrics.routes)
-        yield from _states(self._metrics.workers())
+        yield from _states(self._metrics.workers(), background_memory(self._metrics.folder))
+        if self._queue is not None:
+            yield from _queue(self._queue)
 
 
 def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
@@ -56,7 +59,7 @@ def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
     yield closed
 
 
-def _states(workers: dict[int, WorkerMetrics]) -> Iterator[Metric]:
+def _states(workers: dict[int, WorkerMetrics], background: Sequence[int]) -> Iterator[Metric]:
     yield GaugeMetricFamily("shop_workers", "Worker processes that serve", len(workers))
     memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", labels=("worker",))
     size = GaugeMetricFamily("shop_db_pool_size", "Database connections that requests can use", labels=("worker",))
@@ -67,4 +70,19 @@ def _states(workers: dict[int, WorkerMetrics]) -> Iterator[Metric]:
             memory.add_metric(worker, block.resident_bytes)
         size.add_metric(worker, block.db_pool_size)
         used.add_metric(worker, block.db_pool_checked_out)
+    for number, resident in enumerate(background):
+        memory.add_metric((f"background {number}",), resident)
     yield from (memory, size, used)
+
+
+def _queue(figures: Mapping[str, float]) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("shop_jobs", "Jobs, 10000 of a status at most; failed ones are dead", labels=("status",))
+    for status in ("queued", "running", "failed"):
+        jobs.add_metric((status,), figures[status])
+    yield jobs
+    yield GaugeMetricFamily(
+        "shop_jobs_oldest_seconds", "For how long the oldest job that is due has waited", figures["oldest_seconds"]
+    )
+    yield GaugeMetricFamily(
+        "shop_events_not_relayed", "Events of which no jobs were made yet", figures["events_not_relayed"]
+    )

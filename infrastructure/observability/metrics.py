@@ -138,6 +138,11 @@ class Metrics:
         self._block.db_pool_size = db_pool_size
         self._block.db_pool_checked_out = db_pool_checked_out
 
+    @property
+    def folder(self) -> Path | None:
+        """Where all processes of the launcher note what they tell each other; None for one that is alone."""
+        return self._folder
+
     def totals(self) -> Counts:
         """The sums over all workers, including those that have ended."""
         blocks = [self._block] if self._folder is None else [block for _, block in _read_blocks(self._folder)]
