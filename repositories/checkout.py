@@ -16,6 +16,7 @@ from models.text_key import text_key
 from repositories.author import NOBODY, Author
 from repositories.checkout_statement import LINE_COLUMNS, ORDER_COLUMNS, Verdict, statement_text
 from repositories.idempotency_key import lock_number
+from repositories.query.prepared import execute_prepared
 
 _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUMNS)
 _WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
@@ -180,15 +181,7 @@ class CheckoutRepository:
 
     def place(self, orders: Sequence[PendingOrder]) -> list[Outcome]:
         """Place the orders as the statement of `placing` does; what became of each."""
-        statement, parameters = placing(orders)
-        prepared: set[str] = self.connection.info.setdefault("prepared", set())
-        if statement.name not in prepared:
-            # One plan for all orders: other values need no other plan.
-            self.connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-            self.connection.exec_driver_sql(f"PREPARE {statement.name} AS {statement.text}")
-            prepared.add(statement.name)
-        values = ", ".join(f"%({name})s" for name in statement.parameters)
-        rows = self.connection.exec_driver_sql(f"EXECUTE {statement.name} ({values})", dict(parameters))
+        rows = execute_prepared(self.connection, *placing(orders))
         return [outcome(tuple(row)) for row in rows]
 
 

@@ -29,10 +29,12 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
+from infrastructure.database.prepared import Prepared
 from models import Event
 from repositories.author import AUTHOR_PARAMETERS, author_of
 from repositories.query.json_objects import json_object
 from repositories.query.portions import portions
+from repositories.query.prepared import execute_prepared, prepared
 from repositories.query.statement_cache import memoized
 from schemas.base import Read
 from schemas.json_codec import to_json
@@ -83,9 +85,9 @@ def tell(session: Session, told: Told, happenings: Iterable[Happening]) -> None:
     rows = ({"place": place, **_given(happening)} for place, happening in enumerate(happenings))
     author = author_of(session)
     for some in portions(rows):
-        # A statement without objects of the session does not do that by itself.
+        # What the session has not sent yet is part of the change.
         session.flush()
-        session.execute(_happened_statement(told), {**author.parameters(), "rows": some})
+        execute_prepared(session.connection(), _happened_statement(told), {**author.parameters(), "rows": some})
 
 
 def tell_import(session: Session, resource: str, data: Mapping[str, Any]) -> None:
@@ -102,13 +104,16 @@ def _given(happening: Happening) -> dict[str, Any]:
 
 
 @memoized
-def _happened_statement(told: Told) -> Insert:
+def _happened_statement(told: Told) -> Prepared:
+    """The statement for all that happened to rows, each looked up by its key and never joined with the whole table."""
     rows = func.json_to_recordset(sql_cast(bindparam("rows", type_=Text), JSON))
     columns = (column("place", Integer), column("type", Text), column("row_id", BigInteger), column("more", Text))
     given = rows.table_valued(*columns).render_derived("happened", with_types=True)
     table = told.model.__table__
-    found = table.join(given, table.c.id_key == given.c.row_id)
-    return _insertion(told, given.c.type, table, found, order_by=given.c.place, more="happened.more")
+    row = select(table).where(table.c.id_key == given.c.row_id).limit(literal_column("1")).lateral(table.name)
+    found = given.join(row, literal_column("true"))
+    telling = _insertion(told, given.c.type, row, found, order_by=given.c.place, more="happened.more")
+    return prepared(telling, f"tell_{table.name}")[0]
 
 
 def _insertion(
