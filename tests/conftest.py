@@ -6,6 +6,7 @@ folder: the first starts them, the last one out stops them, also after failures.
 
 import logging
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from config.settings import Settings, read_settings
 from infrastructure.embedded.servers import ServerUrls, running_servers
 from tests import started_client
 from tests.bounds import in_both_runs
-from tests.shop import environment_of, shop_in_thread, shop_processes
+from tests.shop import PATIENT_REDIS_SECONDS, environment_of, shop_in_thread, shop_processes
 from tests.tracing import nothing_traced, tracing_of_children, untraced
 
 # The settings of the developer's shell must not reach the tests, least of all the address of a real database.
 for _variable in Settings.model_fields:
     os.environ.pop(_variable.upper(), None)
+
+# A shell starts what is in the background with this signal ignored, also in the programs that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 started_client.install()
 
@@ -128,7 +132,8 @@ def redis_url(servers: ServerUrls) -> str:
 @pytest.fixture(scope="session")
 def shop_url(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a shop within this process, on real servers: the quick one, and the one that coverage sees."""
-    with shop_in_thread(environment_of(database_url, redis_url, tmp_path_factory.mktemp("shop"))) as url:
+    environment = environment_of(database_url, redis_url, tmp_path_factory.mktemp("shop"))
+    with shop_in_thread(environment, redis_seconds=PATIENT_REDIS_SECONDS) as url:
         yield url
 
 

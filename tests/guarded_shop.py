@@ -13,7 +13,7 @@ import httpx
 from security.access_token import AccessTokens
 from security.secret_keys import KeyRing
 from tests.race.databases import execute, rows_of
-from tests.shop import environment_of, shop_in_thread, shop_processes
+from tests.shop import PATIENT_REDIS_SECONDS, environment_of, shop_in_thread, shop_processes
 
 _numbers = itertools.count(1)
 _EXPIRES = "now() + interval '1 day'"
@@ -90,7 +90,10 @@ class GuardedShop:
 def guarded_shop(database_url: str, redis_url: str | None, folder: Path, **settings: str) -> Iterator[GuardedShop]:
     """A shop with AUTH=on in a thread of this process."""
     environment = _environment(database_url, redis_url, folder, **settings)
-    with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=30) as http:
+    with (
+        shop_in_thread(environment, redis_seconds=PATIENT_REDIS_SECONDS) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
         yield GuardedShop(url, database_url, environment["SECRET_KEYS"], http)
 
 

@@ -131,18 +131,26 @@ class LineWriter:
         self._output = StandardOutput()
 
     def write(self, lines: Sequence[Line | str]) -> None:
+        """Write what can be rendered, and then raise the error of a line that cannot."""
         texts: list[str] = []
         errors: list[str] = []
+        failure: Exception | None = None
         for line in lines:
-            if isinstance(line, Line):
-                texts.append(self._render(line))
-                if line.level >= logging.ERROR:
-                    errors.append(texts[-1])
-            else:
+            if isinstance(line, str):
                 texts.append(line)
+                continue
+            try:
+                texts.append(self._render(line))
+            except Exception as error:
+                failure = error
+                continue
+            if line.level >= logging.ERROR:
+                errors.append(texts[-1])
         if self._files is not None:
             self._files.write(texts, errors)
         self._output.write(texts)
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         if self._files is not None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from tests.infrastructure.processes import wait_for
+
 # What no answer ever shows: SQL, a stack, a module, a path of the machine.
 _LEAK = re.compile(
     r"\b(SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b|psycopg|sqlalchemy|pydantic|Traceback|\.py\b|/home/|/usr/|/tmp/",
@@ -74,3 +76,18 @@ def assert_malformed(response: httpx.Response, *loc: str | int) -> dict[str, Any
 def exact(response: httpx.Response) -> Any:
     """The JSON of the answer with every number as it was written."""
     return json.loads(response.text, parse_float=Decimal)
+
+
+def cached(client: httpx.Client, path: str) -> httpx.Response:
+    """The answer to a GET, from the cache of whichever worker gives it.
+
+    Not every worker has it at once, and on a busy machine Redis may not take or give one in time.
+    """
+    answers: list[httpx.Response] = []
+
+    def is_hit() -> bool:
+        answers.append(client.get(path))
+        return bool(answers[-1].headers.get("X-Cache-Hit") == "true")
+
+    wait_for(is_hit, "a hit")
+    return answers[-1]

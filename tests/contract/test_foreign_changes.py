@@ -1,13 +1,13 @@
 """Rows that the shop has not changed itself: by SQL, or by an action of a foreign key. Versions and cached answers move."""
 
-import time
 from collections.abc import Callable
 
 import httpx
 import pytest
 
 from tests.builders import Builder, a_category, a_client, a_product, a_review, an_address, an_order
-from tests.contract.answers import assert_problem
+from tests.contract.answers import assert_problem, cached
+from tests.infrastructure.processes import wait_for
 from tests.race.databases import execute
 
 pytestmark = pytest.mark.integration
@@ -22,27 +22,9 @@ CHANGES = {
 }
 
 
-def wait_for(seen: Callable[[], bool]) -> None:
-    """Return when `seen`; what PostgreSQL tells takes a moment to arrive."""
-    deadline = time.monotonic() + 30
-    while not seen():
-        assert time.monotonic() < deadline, "the change is not seen"
-        time.sleep(0.01)
-
-
-def cached(client: httpx.Client, path: str) -> httpx.Response:
-    """The answer to a GET, from the cache of whichever worker gives it."""
-    for _ in range(50):
-        answer = client.get(path)
-        if answer.headers.get("X-Cache-Hit") == "true":
-            break
-    assert answer.headers["X-Cache-Hit"] == "true"
-    return answer
-
-
 def seen_everywhere(client: httpx.Client, path: str, is_new: Callable[[httpx.Response], bool]) -> None:
     """Wait until the change is there, and then make sure that no worker gives the old answer any more."""
-    wait_for(lambda: is_new(client.get(path)))
+    wait_for(lambda: is_new(client.get(path)), "the change to be seen")
     for _ in range(20):
         assert is_new(client.get(path))
 

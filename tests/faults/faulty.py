@@ -12,19 +12,20 @@ from infrastructure.database.migrations import migrate
 from infrastructure.embedded.postgres_server import PostgresServer
 from infrastructure.embedded.servers import never
 from tests.infrastructure.processes import wait_for
-from tests.race.databases import execute
+from tests.race.databases import close, execute
 from tests.race.goods import Goods
 from tests.shop import environment_of, shop_in_thread
 
-# Small, so that tests are quick; the client is patient, so that it is the shop that gives up.
-_QUICK = {"DB_POOL_TIMEOUT": "3", "DB_LOCK_TIMEOUT": "0.4", "DB_STATEMENT_TIMEOUT": "3"}
+# A busy machine must not pass for a fault: a test whose fault is one of these sets it.
+PATIENT = {"DB_POOL_TIMEOUT": "30", "DB_LOCK_TIMEOUT": "30", "DB_STATEMENT_TIMEOUT": "30"}
+# The client is patient, so that it is the shop that gives up.
 PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
 def shop_on(database_url: str, folder: Path, redis_url: str | None = None, **settings: str) -> Iterator[httpx.Client]:
     """A client of a shop on this database, without Redis unless one is named."""
-    environment = environment_of(database_url, redis_url, folder, **{**_QUICK, **settings})
+    environment = environment_of(database_url, redis_url, folder, **{**PATIENT, **settings})
     with shop_in_thread(environment) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
         yield http
 
@@ -85,7 +86,7 @@ def locked_row(database_url: str, table: str, id_key: int) -> Iterator[Any]:
             cursor.execute(f"SELECT 1 FROM {table} WHERE id_key = %s FOR UPDATE", (id_key,))
             yield cursor
     finally:
-        connection.close()
+        close(connection)
 
 
 class OwnPostgres:

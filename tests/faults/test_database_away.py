@@ -13,7 +13,8 @@ import pytest
 from tests.bounds import Bounds, timed
 from tests.faults.faulty import OwnPostgres, do_on_insert, goods_on, heal, require_unavailable, wait_until_placed
 from tests.infrastructure.processes import wait_for
-from tests.race.databases import breaches, execute, rows_of
+from tests.race.databases import breaches, end_connections, execute, rows_of
+from tests.race.goods import unique
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -118,11 +119,11 @@ def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(
 ) -> None:
     with goods_on(postgres.url, tmp_path) as goods, ThreadPoolExecutor(1) as thread:
         product = goods.product(stock=5)
-        cart = goods.cart((product, 1))
-        do_on_insert(postgres.url, "order_details", "PERFORM pg_sleep(30)")
-        placing = thread.submit(goods.http.post, "/checkout", json=cart, headers={"Idempotency-Key": "restarted"})
-        while not rows_of(postgres.url, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
-            time.sleep(0.01)
+        cart, key = goods.cart((product, 1)), {"Idempotency-Key": unique("restarted")}
+        do_on_insert(postgres.url, "order_details", "PERFORM pg_sleep(300)")
+        placing = thread.submit(goods.http.post, "/checkout", json=cart, headers=key)
+        sleeping = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_for(lambda: rows_of(postgres.url, sleeping), "the order to be at work")
         postgres.stop()
         require_unavailable(placing.result())
         postgres.start()
@@ -130,7 +131,7 @@ def test_f2_postgresql_is_restarted_in_the_middle_of_a_request(
             heal(postgres.url)
             assert goods.stock(product) == 5
             wait_until_placed(goods.http, cart)
-        again = goods.http.post("/checkout", json=cart, headers={"Idempotency-Key": "restarted"})
+        again = goods.http.post("/checkout", json=cart, headers=key)
         assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, False)
         assert goods.stock(product) == 3
 
@@ -139,9 +140,9 @@ def test_f2_one_connection_is_broken(postgres: OwnPostgres, tmp_path: Path) -> N
     """Idle connections that died are noticed by whoever uses them next, and replaced without an error."""
     with goods_on(postgres.url, tmp_path) as goods:
         product = goods.product(stock=5)
-        execute(postgres.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'shop'")
+        end_connections(postgres.url, "application_name = 'shop'")
         assert goods.stock(product) == 5
-        execute(postgres.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'shop'")
+        end_connections(postgres.url, "application_name = 'shop'")
         goods.bought((product, 1))
 
 

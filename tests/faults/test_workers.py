@@ -20,7 +20,7 @@ from tests.bounds import Bounds
 from tests.faults.faulty import OwnPostgres, do_on_insert, heal, locked_row, require_unavailable
 from tests.infrastructure.processes import wait_for
 from tests.race.databases import WAITING, breaches, new_database, rows_of
-from tests.race.goods import Goods
+from tests.race.goods import Goods, unique
 from tests.shop import environment_of, shop_processes, wait_until_ready
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -78,7 +78,7 @@ def test_f14_a_worker_is_killed_inside_a_checkout(lone_worker: LoneWorker, table
     with httpx.Client(base_url=lone_worker.url, timeout=30) as http, ThreadPoolExecutor(1) as thread:
         goods = Goods(http)
         product = goods.product(stock=5)
-        cart, key = goods.cart((product, 1)), {"Idempotency-Key": f"killed-in-{table}"}
+        cart, key = goods.cart((product, 1)), {"Idempotency-Key": unique(f"killed-in-{table}")}
         sleeper = "idempotency_keys" if table == "commit" else table
         do_on_insert(lone_worker.database, sleeper, "PERFORM pg_sleep(2)", at_commit=table == "commit")
         placing = thread.submit(http.post, "/checkout", json=cart, headers=key)
@@ -102,7 +102,7 @@ def test_f14_a_worker_is_killed_while_it_waits_for_a_lock(lone_worker: LoneWorke
     with httpx.Client(base_url=lone_worker.url, timeout=30) as http, ThreadPoolExecutor(1) as thread:
         goods = Goods(http)
         product = goods.product(stock=5)
-        cart, key = goods.cart((product, 1)), {"Idempotency-Key": "killed-while-waiting"}
+        cart, key = goods.cart((product, 1)), {"Idempotency-Key": unique("killed-while-waiting")}
         with locked_row(lone_worker.database, "products", product):
             placing = thread.submit(http.post, "/checkout", json=cart, headers=key)
             wait_for_rows(lone_worker.database, WAITING)

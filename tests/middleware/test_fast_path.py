@@ -28,6 +28,7 @@ from middleware.request_context import RequestContext
 from middleware.route_cache import register
 from services.errors import NotFound
 from tests.middleware.asgi import call, scope_of, served
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
@@ -283,7 +284,7 @@ async def test_nobody_waits_for_one_that_is_read_anew() -> None:
         shop.thing.has_copy = False
         shop.thing.gate.clear()
         slow = asyncio.create_task(client.get("/things/1"))
-        await asyncio.sleep(0.1)
+        await until(lambda: shop.thing.answered == 1)
         shop.thing.has_copy = True
         assert (await client.get("/things/1")).content == ANSWER.body
         assert not slow.done()

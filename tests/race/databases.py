@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -30,13 +30,30 @@ def process_number() -> int:
 
 @contextmanager
 def connected(url: str) -> Iterator[Any]:
-    """A psycopg2 connection to the database of this SQLAlchemy URL, which commits every statement."""
+    """A psycopg2 connection to the database of this SQLAlchemy URL, which commits every statement.
+
+    What it has locked is free when the block is left.
+    """
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     connection.autocommit = True
     try:
         yield connection
     finally:
-        connection.close()
+        close(connection)
+
+
+def close(connection: Any) -> None:
+    """Close it, its locks first: PostgreSQL learns of the end of a connection a moment after the client."""
+    # The server may have ended meanwhile.
+    with suppress(psycopg2.Error), connection.cursor() as cursor:
+        cursor.execute("ROLLBACK; SELECT pg_advisory_unlock_all()")
+    connection.close()
+
+
+def end_connections(url: str, condition: str) -> None:
+    """Have PostgreSQL end the connections to the database that this SQL holds for, and wait until they are gone."""
+    ending = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database()"
+    execute(url, f"{ending} AND pid <> pg_backend_pid() AND {condition}")
 
 
 def execute(url: str, statement: str, *parameters: object) -> None:

@@ -11,7 +11,7 @@ from infrastructure.database.migrations import migrate
 from infrastructure.database.refusal import is_by_server, refusal_code
 from infrastructure.server.production_checks import DatabaseAway, wait_for_database
 from tests.faults.faulty import shop_on
-from tests.faults.test_few_connections import PATIENT, statuses
+from tests.faults.test_few_connections import statuses
 from tests.race.databases import execute
 from tests.race.goods import Goods
 from tests.servers.debian_postgres import debian_postgres
@@ -66,7 +66,7 @@ def test_the_code_tells_what_the_words_do_not(german: str, login: Callable[[str]
 def test_requests_wait_for_the_connections_that_are_there(
     login: Callable[[str], str], number: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with shop_on(login(f"LOGIN CONNECTION LIMIT {number}"), tmp_path, **PATIENT) as http:
+    with shop_on(login(f"LOGIN CONNECTION LIMIT {number}"), tmp_path) as http:
         found = statuses(http, Goods(http))
     assert found == {"read": {200}, "list": {200}, "order": {201}, "change": {200}, "bulk": {201}, "ready": {200}}
     said = [line.getMessage() for line in caplog.records if line.name == "shop.database"]

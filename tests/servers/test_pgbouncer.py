@@ -16,7 +16,8 @@ from infrastructure.database.migrations import migrate
 from infrastructure.database.suitability import UnsuitableDatabase, require_own_backend
 from infrastructure.embedded.servers import never
 from infrastructure.server.production_checks import wait_for_database
-from tests.faults.test_few_connections import PATIENT, statuses
+from tests.faults.faulty import PATIENT
+from tests.faults.test_few_connections import statuses
 from tests.infrastructure.processes import Shop, free_port
 from tests.race.goods import Goods
 from tests.servers.debian_postgres import account, debian_postgres, folder_of_server

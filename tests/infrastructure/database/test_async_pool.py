@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import resource
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,7 +25,8 @@ from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.prepared import Prepared, Row
 from infrastructure.database.sqlstate import DatabaseUnavailable, NoAnswer
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import connected, execute, new_database, rows_of
+from tests.race.databases import connected, end_connections, execute, new_database, rows_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -33,10 +35,15 @@ ASK = Prepared("ask", "SELECT $1::text", ("text",))
 # Notes that it began in a sequence, which remembers through rollbacks, and then raises the error or waits.
 FAIL = Prepared("fail", "SELECT fail($1, $2)", ("code", "times"))
 WAIT = Prepared("wait", "SELECT wait($1)", ("seconds",))
+HELD = Prepared("held", "SELECT until_open()")
 COUNT = Prepared("count", "SELECT * FROM generate_series(1, $1::integer)", ("last",))
-SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep($1)", ("seconds",))
+# Sleeps as long as there are no notes.
+SLEEP = Prepared("sleep", "SELECT 'slept' FROM pg_sleep(CASE WHEN EXISTS (SELECT FROM notes) THEN 0 ELSE 30 END)")
 PID = Prepared("pid", "SELECT pg_backend_pid()")
 LOCK = Prepared("lock", "SELECT note FROM notes FOR UPDATE")
+
+# What waits for others must not be given up on a busy machine.
+PATIENT = {"DB_POOL_TIMEOUT": "60", "DB_STATEMENT_TIMEOUT": "60"}
 
 Scenario = Callable[[AsyncPool], Coroutine[Any, Any, None]]
 SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
@@ -52,22 +59,27 @@ def server(servers: ServerUrls) -> str:
         "CREATE FUNCTION fail(code text, times integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
         " IF nextval('begun') <= times THEN RAISE EXCEPTION USING ERRCODE = code; END IF; RETURN 'done'; END $$;"
         "CREATE FUNCTION wait(seconds float) RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
-        " PERFORM nextval('begun'), pg_sleep(seconds); RETURN 'waited'; END $$",
+        " PERFORM nextval('begun'), pg_sleep(seconds); RETURN 'waited'; END $$;"
+        "CREATE TABLE gate (); CREATE FUNCTION until_open() RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM nextval('begun'); WHILE NOT EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP;"
+        " RETURN 'open'; END $$",
     )
     return url
 
 
 @pytest.fixture
 def url(server: str) -> str:
-    """A database with an empty table of notes, on which no statement has begun."""
-    execute(server, "TRUNCATE notes")
+    """A database with an empty table of notes, on which no statement has begun, and with a closed gate."""
+    # A statement that was given up goes on in PostgreSQL, and has its locks.
+    close_connections(server)
+    execute(server, "TRUNCATE notes, gate")
     execute(server, "ALTER SEQUENCE begun RESTART")
     return server
 
 
 def run(url: str, scenario: Scenario, read_only: bool = False, **settings: str) -> None:
     async def with_lanes() -> None:
-        pool = AsyncPool(url, read_settings({"DB_POOL_TIMEOUT": "20", **settings}), read_only=read_only)
+        pool = AsyncPool(url, read_settings({**PATIENT, **settings}), read_only=read_only)
         try:
             await scenario(pool)
         finally:
@@ -89,7 +101,7 @@ def begun(url: str) -> int:
 
 
 def close_connections(url: str) -> None:
-    execute(url, f"SELECT pg_terminate_backend(pid) {OURS}")
+    end_connections(url, "application_name = 'shop'")
 
 
 def test_a_statement_is_committed_when_its_answer_is_there(url: str) -> None:
@@ -122,9 +134,10 @@ def test_many_statements_share_few_connections_and_none_gets_the_answer_of_anoth
     async def scenario(pool: AsyncPool) -> None:
         texts = [f"text {number}" for number in range(200)]
         assert await asyncio.gather(*(asked(pool, ASK, text=text) for text in texts)) == [(text,) for text in texts]
-        assert rows_of(url, f"SELECT count(*) {OURS}") == [(WRITE_CONNECTIONS,)]
+        # Those of other tests may still be ending.
+        await until(lambda: rows_of(url, f"SELECT count(*) {OURS}") == [(WRITE_CONNECTIONS,)])
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 def test_a_large_statement_arrives_whole(url: str) -> None:
@@ -196,18 +209,20 @@ def test_a_locked_row_is_left_to_others_soon(url: str) -> None:
 def test_nobody_waits_longer_for_a_lane_than_the_pool_timeout(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
         await asyncio.gather(*(asked(pool, WAIT, seconds=0.05) for _ in range(WRITE_CONNECTIONS)))
-        busy = [asyncio.create_task(asked(pool, WAIT, seconds=3)) for _ in range(WRITE_CONNECTIONS)]
+        busy = [asyncio.create_task(asked(pool, HELD)) for _ in range(WRITE_CONNECTIONS)]
         await asyncio.sleep(0.05)
         start = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
             await asked(pool, ADD, note="too late")
-        assert time.monotonic() - start >= 0.3
+        # The time of the event loop is that at which its turn began.
+        assert time.monotonic() - start >= 0.5
         assert not any(task.done() for task in busy)
-        assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
+        execute(url, "INSERT INTO gate DEFAULT VALUES")
+        assert await asyncio.gather(*busy) == [("open",)] * WRITE_CONNECTIONS
         assert await asked(pool, ADD, note="served") == ("served",)
         assert rows_of(url, "SELECT note FROM notes") == [("served",)], "what was given up is not sent any more"
 
-    run(url, scenario, DB_POOL_TIMEOUT="0.3")
+    run(url, scenario, DB_POOL_TIMEOUT="1")
 
 
 @pytest.mark.parametrize("url_of_nobody", ["postgresql+psycopg2://nobody@127.0.0.1:1/nowhere"])
@@ -280,9 +295,10 @@ def test_a_statement_whose_connection_breaks_is_not_tried_again(url: str) -> Non
 
 def test_a_read_whose_connection_breaks_is_tried_again(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
-        breaking = asyncio.create_task(asked(pool, SLEEP, seconds=0.7))
+        breaking = asyncio.create_task(asked(pool, SLEEP))
         while not (pids := rows_of(url, SLEEPERS)):  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
+        execute(url, "INSERT INTO notes VALUES ('awake')")
         close_connections(url)
         assert await breaking == ("slept",)
         assert set(pids).isdisjoint({await asked(pool, PID)})
@@ -292,16 +308,17 @@ def test_a_read_whose_connection_breaks_is_tried_again(url: str) -> None:
 
 def test_who_waits_for_a_lane_is_published_when_the_statement_is_sent(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
-        busy = [asyncio.create_task(asked(pool, WAIT, seconds=0.4)) for _ in range(WRITE_CONNECTIONS)]
+        busy = [asyncio.create_task(asked(pool, HELD)) for _ in range(WRITE_CONNECTIONS)]
         on_sent = asyncio.Event()
         waiting = asyncio.create_task(pool.run(ASK, {"text": "?"}, on_sent=on_sent.set))
         await asyncio.sleep(0.1)
         assert not on_sent.is_set()
-        assert await asyncio.gather(*busy) == [("waited",)] * WRITE_CONNECTIONS
+        execute(url, "INSERT INTO gate DEFAULT VALUES")
+        assert await asyncio.gather(*busy) == [("open",)] * WRITE_CONNECTIONS
         await asyncio.wait_for(on_sent.wait(), 60)
         assert await waiting == [("?",)]
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 def test_renewed_lanes_have_other_connections(url: str) -> None:
@@ -329,13 +346,12 @@ def test_a_failover_closes_all_connections(url: str) -> None:
         assert before.isdisjoint(await pids())
         assert failed_over.is_set()
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 def test_old_connections_are_replaced(url: str) -> None:
     async def scenario(pool: AsyncPool) -> None:
         first = await asked(pool, PID)
-        assert await asked(pool, PID) == first
         await asyncio.sleep(1.1)
         assert await asked(pool, PID) != first
 
@@ -354,15 +370,16 @@ def test_what_is_given_up_frees_its_place_at_once(url: str) -> None:
         assert pool.usage() == PoolUsage(WRITE_CONNECTIONS, 0, 0, 0)
         assert await asked(pool, ASK, text="served") == ("served",)
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_connection_that_is_cut_is_replaced_and_reads_are_sent_again(url: str, read_only: bool) -> None:
     async def scenario(pool: AsyncPool) -> None:
-        waiting = asyncio.create_task(asked(pool, SLEEP, seconds=1.5))
+        waiting = asyncio.create_task(asked(pool, SLEEP))
         while not rows_of(url, SLEEPERS):  # noqa: ASYNC110  (what changes is in PostgreSQL)
             await asyncio.sleep(0.01)
+        execute(url, "INSERT INTO notes VALUES ('awake')")
         assert not pool.cut(time.monotonic() - 20)
         assert pool.cut(time.monotonic())
         if read_only:
@@ -393,7 +410,7 @@ def test_closing_leaves_nobody_waiting(url: str) -> None:
         for answer in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(answer, DatabaseUnavailable)
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 def test_a_slow_statement_is_published_without_its_values(
@@ -409,8 +426,7 @@ def test_a_slow_statement_is_published_without_its_values(
         run(url, scenario, DB_ECHO="true")
     echo, warning = [record.getMessage() for record in caplog.records if record.name == "shop.database"]
     assert echo == "slow (secret)"
-    assert warning.startswith("Slow statement (1")
-    assert warning.endswith("slow (secret)")
+    assert re.fullmatch(r"Slow statement \([1-9]\d\d+ ms\).*slow \(secret\)", warning), warning
     assert "hunter2" not in caplog.text
 
 
@@ -438,7 +454,7 @@ def test_an_answer_that_cannot_be_read_fails_its_statement_alone(
                 await pool.run(COUNT, {"last": 3})
         assert await asyncio.gather(*(asked(pool, ASK, text=str(n)) for n in range(9))) == [(str(n),) for n in range(9)]
 
-    run(url, scenario, read_only, DB_POOL_TIMEOUT="20")
+    run(url, scenario, read_only)
 
 
 def test_whatever_happens_while_an_answer_comes_fails_its_statement_alone(
@@ -471,15 +487,13 @@ def test_a_lane_whose_statement_takes_long_is_blocked(url: str, monkeypatch: pyt
 
     async def scenario(pool: AsyncPool) -> None:
         assert pool.usage() == PoolUsage(WRITE_CONNECTIONS, 0, 0, 0)
-        waiting = [asyncio.create_task(asked(pool, WAIT, seconds=0.5)) for _ in range(WRITE_CONNECTIONS + 1)]
-        seen = set()
-        while not all(task.done() for task in waiting):
-            seen.add(pool.usage())
-            await asyncio.sleep(0.01)
-        assert PoolUsage(WRITE_CONNECTIONS, WRITE_CONNECTIONS, 1, WRITE_CONNECTIONS) in seen
+        waiting = [asyncio.create_task(asked(pool, HELD)) for _ in range(WRITE_CONNECTIONS + 1)]
+        await until(lambda: pool.usage() == PoolUsage(WRITE_CONNECTIONS, WRITE_CONNECTIONS, 1, WRITE_CONNECTIONS))
+        execute(url, "INSERT INTO gate DEFAULT VALUES")
+        await asyncio.gather(*waiting)
         assert pool.usage() == PoolUsage(WRITE_CONNECTIONS, 0, 0, 0)
 
-    run(url, scenario, DB_POOL_TIMEOUT="20")
+    run(url, scenario)
 
 
 def test_a_connection_keeps_no_more_statements_than_it_may(url: str) -> None:

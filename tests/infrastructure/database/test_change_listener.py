@@ -105,7 +105,7 @@ def test_what_the_shop_does_itself_and_what_is_rolled_back_is_not_told(url: str)
 def test_a_connection_that_broke_is_replaced_and_something_may_have_been_missed(url: str) -> None:
     async def scenario(ear: Ear) -> None:
         before = rows_of(url, f"SELECT pid {LISTENERS}")
-        await asyncio.to_thread(execute, url, f"SELECT pg_terminate_backend(pid) {LISTENERS}")
+        await asyncio.to_thread(execute, url, f"SELECT pg_terminate_backend(pid, 60000) {LISTENERS}")
         await ear.heard(2)
         assert set(rows_of(url, f"SELECT pid {LISTENERS}")).isdisjoint(before)
         await asyncio.to_thread(execute, url, "UPDATE categories SET name = name || '.'")

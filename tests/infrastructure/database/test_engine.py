@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import make_url, text
@@ -18,12 +20,17 @@ from infrastructure.database.engine import Database
 from infrastructure.database.pool_usage import PoolUsage
 from infrastructure.database.sqlstate import DatabaseUnavailable, NoAnswer, sqlstate
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import execute, new_database, rows_of
+from tests.race.databases import end_connections, execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
 
+T = TypeVar("T")
+
 SLEEP = "SELECT pg_sleep(20)"
 SLEEPERS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+# What waits for others must not be given up on a busy machine.
+PATIENT = {"DB_POOL_TIMEOUT": "60", "DB_STATEMENT_TIMEOUT": "60"}
 
 who: ContextVar[str] = ContextVar("who")
 
@@ -41,11 +48,34 @@ def database(url: str) -> Iterator[Database]:
     opened = opened_database(url)
     yield opened
     opened.close()
+    # A statement that was given up goes on in PostgreSQL, and has its locks.
+    end_connections(url, "application_name = 'shop'")
     execute(url, "TRUNCATE notes")
 
 
+@pytest.fixture
+def impatient(url: str) -> Iterator[Database]:
+    """A database whose connections nobody waits for longer than a second."""
+    opened = opened_database(url, DB_POOL_TIMEOUT="1")
+    yield opened
+    opened.close()
+
+
+def run(database: Database, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run the work in an event loop, with the connections that belong to the loop."""
+
+    async def with_pools() -> T:
+        try:
+            return await work()
+        finally:
+            # Whoever waits for long has the database asked, by a connection of its own.
+            database.close_pools()
+
+    return asyncio.run(with_pools())
+
+
 def opened_database(url: str, **settings: str) -> Database:
-    return Database(url, read_settings({"DB_POOL_SIZE": "2", "DB_POOL_TIMEOUT": "0.2", **settings}))
+    return Database(url, read_settings({"DB_POOL_SIZE": "2", **PATIENT, **settings}))
 
 
 def write_note(session: Session, note: str = "kept") -> str:
@@ -123,7 +153,7 @@ def test_a_savepoint_takes_back_a_failure_also_of_a_request_that_has_waited(data
         return await database.run(lambda: database.transact(work), since=time.monotonic() - 1)
 
     usual = database.settings.db_lock_timeout * 1000
-    for shown in asyncio.run(waited()):
+    for shown in run(database, waited):
         assert int(shown.removesuffix("ms")) < usual
 
 
@@ -200,9 +230,10 @@ def test_a_slow_statement_is_published_without_its_values(
     monkeypatch.setattr(guards, "SLOW_STATEMENT_SECONDS", 0.05)
     with caplog.at_level(logging.WARNING, logger="shop.database"):
         database.read(lambda session: session.execute(text("SELECT pg_sleep(0.1), :secret"), {"secret": "hunter2"}))
-    (record,) = [record for record in caplog.records if record.name == "shop.database"]
-    assert record.getMessage().startswith("Slow statement (1")
-    assert "SELECT pg_sleep(0.1), %(secret)s" in record.getMessage()
+    # On a busy machine those before and after it may be slow, too.
+    said = [record.getMessage() for record in caplog.records if record.name == "shop.database"]
+    (message,) = [message for message in said if "pg_sleep" in message]
+    assert re.match(r"Slow statement \([1-9]\d\d+ ms\): SELECT pg_sleep\(0\.1\), %\(secret\)s", message), message
     assert "hunter2" not in caplog.text
 
 
@@ -214,28 +245,29 @@ def test_work_runs_in_a_thread_that_knows_the_request(database: Database) -> Non
         who.set("request 7")
         return await database.run(lambda: (who.get(), threading.current_thread() is threading.main_thread()))
 
-    assert asyncio.run(ask()) == ("request 7", False)
+    assert run(database, ask) == ("request 7", False)
 
 
-def test_nobody_waits_longer_for_a_thread_than_the_pool_timeout(database: Database) -> None:
+def test_nobody_waits_longer_for_a_thread_than_the_pool_timeout(impatient: Database) -> None:
     free = threading.Event()
 
     async def ask() -> None:
-        busy = [asyncio.create_task(database.run(lambda: free.wait(60))) for _ in range(2)]
+        busy = [asyncio.create_task(impatient.run(lambda: free.wait(60))) for _ in range(2)]
         await asyncio.sleep(0.05)
         start = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            await database.run(str)
-        assert time.monotonic() - start >= 0.2
+            await impatient.run(str)
+        # The time of the event loop is that at which its turn began.
+        assert time.monotonic() - start >= 0.5
         assert not any(task.done() for task in busy)
         free.set()
         await asyncio.gather(*busy)
-        assert await database.run(lambda: "served") == "served"
+        assert await impatient.run(lambda: "served") == "served"
 
-    asyncio.run(ask())
+    run(impatient, ask)
 
 
-def test_a_thread_is_not_given_back_before_its_work_ends(database: Database) -> None:
+def test_a_thread_is_not_given_back_before_its_work_ends(impatient: Database) -> None:
     """Whoever waited may have gone long ago; its work still has the connection."""
     free = threading.Event()
 
@@ -244,17 +276,17 @@ def test_a_thread_is_not_given_back_before_its_work_ends(database: Database) -> 
         raise ValueError("nobody will see this, and nobody must complain about it")
 
     async def ask() -> None:
-        gone = [asyncio.create_task(database.run(work)) for _ in range(2)]
+        gone = [asyncio.create_task(impatient.run(work)) for _ in range(2)]
         await asyncio.sleep(0.05)
         for task in gone:
             task.cancel()
         await asyncio.gather(*gone, return_exceptions=True)
         with pytest.raises(DatabaseUnavailable):
-            await database.run(str)
+            await impatient.run(str)
         free.set()
-        assert await database.run(lambda: "served") == "served"
+        assert await impatient.run(lambda: "served") == "served"
 
-    asyncio.run(ask())
+    run(impatient, ask)
 
 
 def test_work_that_is_given_up_frees_its_thread(database: Database) -> None:
@@ -270,7 +302,7 @@ def test_work_that_is_given_up_frees_its_thread(database: Database) -> None:
         while database.usage()["threads"].in_use:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    asyncio.run(ask())
+    run(database, ask)
 
 
 def test_a_statement_whose_connection_is_cut_is_tried_again(database: Database, url: str) -> None:
@@ -289,7 +321,7 @@ def test_a_statement_whose_connection_is_cut_is_tried_again(database: Database, 
             await asyncio.sleep(0.01)
         assert await writing == "done"
 
-    asyncio.run(ask())
+    run(database, ask)
     assert notes(url) == ["kept"]
 
 
@@ -331,7 +363,7 @@ def test_threads_that_are_blocked_and_who_waits_for_one_are_counted(database: Da
         await asyncio.gather(*asked)
         assert database.usage()["threads"] == PoolUsage(2, 0, 0, 0)
 
-    asyncio.run(ask())
+    run(database, ask)
 
 
 def test_health_does_not_need_the_pool(database: Database) -> None:
@@ -339,15 +371,14 @@ def test_health_does_not_need_the_pool(database: Database) -> None:
 
     async def ask() -> None:
         busy = [asyncio.create_task(database.run(lambda: free.wait(60))) for _ in range(2)]
-        assert 0 < await database.ping() < 1000
+        assert await database.ping() > 0
         schema, is_read_only = await database.state()
         assert schema is not None
         assert (schema.has_every_migration, is_read_only) == (True, False)
         free.set()
         await asyncio.gather(*busy)
-        database.close_pools()
 
-    asyncio.run(ask())
+    run(database, ask)
 
 
 # -- for people and scripts ------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from config.settings import PROJECT_ROOT
 from infrastructure.observability.log_lines import line_of
 from infrastructure.observability.log_output import BackgroundHandler, Line, LineWriter
+from tests.infrastructure.processes import wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -190,8 +190,9 @@ def test_an_error_of_a_line_is_not_the_end_of_the_log(
         return line.message
 
     handler = BackgroundHandler(LineWriter(render, None), line_of)
-    handler.handle(logging.LogRecord("shop.test", logging.INFO, "file", 1, "bad", None, None))
-    time.sleep(0.1)
-    handler.handle(logging.LogRecord("shop.test", logging.INFO, "file", 1, "good", None, None))
+    for text in ("bad", "beside it"):
+        handler.handle(logging.LogRecord("shop.test", logging.INFO, "file", 1, text, None, None))
+    wait_for(lambda: handler.queued_bytes == 0, "the lines to be taken")
+    handler.handle(logging.LogRecord("shop.test", logging.INFO, "file", 1, "after it", None, None))
     handler.close()
-    assert own_lines(capsys) == ["good"]
+    assert own_lines(capsys) == ["beside it", "after it"]

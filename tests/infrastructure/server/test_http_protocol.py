@@ -17,6 +17,7 @@ from infrastructure.server.http_protocol import ShopProtocol
 from infrastructure.server.request_heads import RequestHeads
 from tests.infrastructure.server.pipe import Connection, forgetful
 from tests.middleware.asgi import served
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.unit]
 
@@ -133,9 +134,7 @@ async def test_a_client_that_does_not_read_is_waited_for(
     requests = 300
     writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n" * requests)
     # 30 MB are more than the kernel keeps: the server must stop at some point, and go on later.
-    async with asyncio.timeout(60):
-        while False not in app.written:  # noqa: ASYNC110  (an answer sets no event)
-            await asyncio.sleep(0.01)
+    await until(lambda: False in app.written)
     await asyncio.sleep(0.1)
     assert 0 < len(app.written) < requests
     for _ in range(requests):
@@ -162,7 +161,7 @@ async def test_nothing_is_written_to_a_client_that_has_gone(
     writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
     request = await asyncio.wait_for(taken, 60)
     writer.close()
-    await asyncio.sleep(0.1)
+    await until(lambda: request._cycle.disconnected)
     assert request.write(200, (), b"") is False
 
 
@@ -269,8 +268,7 @@ async def test_no_more_is_read_while_requests_wait(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(connection.pipe, "resume_reading", lambda: waiting.append(len(connection.protocol.pipeline)))
     # Requests with bodies ask for more by themselves.
     await connection.feed((REQUEST + whole(LINES[2], BLOCKS[2])) * 50)
-    await asyncio.sleep(0.1)
-    assert len(connection.app.seen) == 100
+    await until(lambda: len(connection.app.seen) == 100 and bool(waiting))
     assert waiting == [0]
     connection.end()
 
@@ -284,9 +282,7 @@ async def test_of_thousands_of_requests_at_once_few_are_parsed_before_their_turn
     await connection.feed(one, one * 4000, one[:10])
     assert len(connection.protocol.pipeline) < 500
     connection.app.may_answer.set()
-    async with asyncio.timeout(60):
-        while len(connection.app.seen) < 4002:  # noqa: ASYNC110  # an answer sets no event
-            await asyncio.sleep(0.01)
+    await until(lambda: len(connection.app.seen) >= 4002)
     await connection.feed(one[10:], REQUEST)
     assert len(connection.app.seen) == 4004
     assert connection.pipe.written.count(b"200 OK") == 4004
@@ -336,7 +332,7 @@ async def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(
     sent = sized + chunked + empty + REQUEST + sized
     await connection.feed(*(sent[start : start + in_pieces_of] for start in range(0, len(sent), in_pieces_of)))
     connection.app.may_answer.set()
-    await asyncio.sleep(0.01)
+    await until(lambda: connection.pipe.written.count(b"HTTP/1.1 200 OK") >= 5)
     assert [(scope["method"], body) for scope, body in connection.app.seen] == [
         ("POST", REQUEST), ("PUT", b"body"), ("GET", b""), ("GET", b""), ("POST", REQUEST),
     ]  # fmt: skip
@@ -419,27 +415,25 @@ async def test_where_too_many_are_connected_a_known_request_is_refused_too() -> 
 
 
 async def until_closing(connection: Connection) -> None:
-    async with asyncio.timeout(60):
-        while not connection.pipe.closing:  # noqa: ASYNC110  (a timer of the connection closes it)
-            await asyncio.sleep(0.02)
+    await until(lambda: connection.pipe.closing)
 
 
 async def test_a_connection_is_closed_when_it_was_quiet_for_long_enough_and_not_before() -> None:
-    connection = Connection(forgetful(), timeout_keep_alive=1)
-    for _ in range(5):
+    connection = Connection(forgetful(), timeout_keep_alive=2)
+    for _ in range(4):
         await connection.feed(REQUEST)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
     assert not connection.pipe.closing
     await until_closing(connection)
     connection.end()
 
 
 async def test_a_connection_whose_answer_takes_long_is_not_quiet() -> None:
-    connection = Connection(forgetful(), timeout_keep_alive=0.5)
+    connection = Connection(forgetful(), timeout_keep_alive=2)
     await connection.feed(REQUEST)
     half = len(REQUEST) // 2
     await connection.feed(REQUEST[:half])
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(2.1)
     assert not connection.pipe.closing
     await connection.feed(REQUEST[half:])
     assert len(connection.app.seen) == 2
