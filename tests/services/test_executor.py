@@ -278,6 +278,7 @@ def test_without_a_database_every_read_of_a_turn_is_published(tmp_path: Path) ->
         settings = read_settings({"DB_POOL_SIZE": "2"})
         database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{free_port()}/shop", settings)
         await scenario(Executor(database, CacheService(RedisGateway(None))))
+        database.close_pools()
         await asyncio.to_thread(database.close)
 
     asyncio.run(away())
@@ -317,6 +318,7 @@ def test_what_the_database_says_in_the_words_of_the_shop(url: str, statement: st
         executor = Executor(database, CacheService(RedisGateway(None)))
         with pytest.raises(error):
             await executor.read(lambda session: session.execute(text(statement)))
+        database.close_pools()
         await asyncio.to_thread(database.close)
 
     asyncio.run(scenario())
