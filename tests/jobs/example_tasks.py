@@ -51,6 +51,12 @@ def add_many(attempt: Attempt, session: Session, *, name: str, count: int, secon
     return done + 1 < count
 
 
+@task()
+def count_up(attempt: Attempt, session: Session) -> None:
+    session.execute(text("UPDATE effects SET name = (name::int + 1)::text WHERE id = 1"))
+    _wait_for_go()
+
+
 @task(tries=2)
 def fail(attempt: Attempt, session: Session, *, name: str) -> None:
     _add(session, name)
