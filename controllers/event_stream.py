@@ -21,7 +21,7 @@ from services.event import FIELDS, Selection
 MEDIA_TYPE = "text/event-stream"
 
 # Proxies and clients give up a connection on which nothing comes.
-_COMMENT_SECONDS = 15.0
+COMMENT_SECONDS = 15.0
 _COMMENT = b":\n\n"
 # Until it is tried again to read from a database that is away.
 _PAUSE_SECONDS = 1.0
@@ -71,14 +71,14 @@ class EventStream(Response):
                 note_waiting(scope, time.monotonic() - started)
 
     async def _stream(self, after: int, receive: Receive, send: Send) -> None:
-        read, look_at = self._reader.read, time.monotonic() + _COMMENT_SECONDS
+        read, look_at = self._reader.read, time.monotonic() + COMMENT_SECONDS
         async with client_of(receive) as gone:
             while not (self._hub.is_draining or gone.done()):
                 if time.monotonic() >= look_at:
                     if not await self._may_go_on():
                         return
                     await _send(send, _COMMENT)
-                    look_at = time.monotonic() + _COMMENT_SECONDS
+                    look_at = time.monotonic() + COMMENT_SECONDS
                 try:
                     page = await read(self._selection, after, _PAGE)
                 except Unavailable:

@@ -25,6 +25,8 @@ LOCK_SECONDS = 0.2
 _PAUSE_SECONDS = 0.01
 # So long one goes on numbering what has piled up before it reads.
 _LONGEST_SECONDS = 1.0
+# With more transactions at a time nothing is found out about them.
+_MOST_OPEN = 10_000
 # So often what is settled is found out anew, and so often all events are looked at whatever was found out: after a
 # failover the database may have gone back.
 SETTLE_SECONDS = 1.0
@@ -74,7 +76,7 @@ class Sequencer:
 
 
 class _Bound(NamedTuple):
-    """All positions up to `position` were taken by transactions that had ended, or are among those `in_progress`."""
+    """All positions up to `position` belong to transactions that have ended, or are among those `in_progress`."""
 
     position: int
     in_progress: frozenset[int]
@@ -83,16 +85,18 @@ class _Bound(NamedTuple):
 class Settled:
     """Below which position all events are settled: they have a sequence, or never will.
 
-    A transaction has its id before it takes the position of an event, so every position that was taken before a snapshot
-    belongs to a transaction that the snapshot knows: it has ended, or it is in progress. A complete run has numbered all
-    of those that have ended. As long as none of the others has ended since, there is nothing to look for below.
+    A transaction has its id before it takes the position of an event. So whoever took one before a run that numbers
+    something has a smaller id than the run: it has ended by the snapshot of the run, or it is in progress. A complete run
+    has numbered the events of all that have ended. As long as none of the others has ended since, there is nothing to look
+    for up to the last position that was known before.
     """
 
     def __init__(self, settle_seconds: float = SETTLE_SECONDS) -> None:
         self._settle_seconds = settle_seconds
         self._floor = _NOTHING
-        self._next: _Bound | None = None
         self._last_position: int | None = None
+        # The first run since then that has numbered something.
+        self._later: int | None = None
         self._looked_at_all = self._noted_at = float("-inf")
 
     def below(self, now: float) -> tuple[int, frozenset[int]]:
@@ -103,36 +107,42 @@ class Settled:
 
     def note(self, run: Run, now: float) -> None:
         """Learn from a run that began with `below`."""
-        if not run.is_complete:
-            return
         if self._last_position is not None and run.last_position < self._last_position:
             # The database is another one, or an older one.
-            self._floor, self._next, self._last_position = _NOTHING, None, None
-        ended = _ended_by(run.snapshot)
-        self._floor = _still_open(self._floor, ended)
+            self._floor, self._last_position, self._later = _NOTHING, None, None
+        if self._last_position is not None and self._later is None:
+            self._later = run.transaction
+        if run.is_complete:
+            self._note_complete(run, now)
+
+    def _note_complete(self, run: Run, now: float) -> None:
+        snapshot = _Snapshot.read(run.snapshot)
+        self._floor = self._floor._replace(in_progress=frozenset(filter(snapshot.is_open, self._floor.in_progress)))
         if now - self._noted_at < self._settle_seconds:
             return
-        self._noted_at = now
-        if self._next is not None:
-            self._floor = _still_open(self._next, ended)
-        # The position of an earlier run: it was taken before this snapshot.
-        if self._last_position is not None:
-            self._next = _Bound(self._last_position, _in_progress(run.snapshot))
-        self._last_position = run.last_position
+        if self._last_position is None:
+            self._last_position, self._noted_at = run.last_position, now
+        elif self._later is not None and self._later - snapshot.end <= _MOST_OPEN:
+            in_progress = snapshot.in_progress.union(range(snapshot.end, self._later))
+            self._floor = _Bound(self._last_position, in_progress)
+            self._last_position, self._later, self._noted_at = run.last_position, None, now
+
+
+class _Snapshot(NamedTuple):
+    """What PostgreSQL's snapshot says: of the transactions below `end` all have ended but those `in_progress`."""
+
+    end: int
+    in_progress: frozenset[int]
+
+    @classmethod
+    def read(cls, text: str) -> "_Snapshot":
+        """The snapshot that PostgreSQL writes as `xmin:xmax:xip,…`."""
+        _, end, in_progress = text.split(":")
+        return cls(int(end), frozenset(map(int, filter(None, in_progress.split(",")))))
+
+    def is_open(self, transaction: int) -> bool:
+        """Whether the transaction has not ended, as far as the snapshot tells."""
+        return transaction >= self.end or transaction in self.in_progress
 
 
 _NOTHING = _Bound(-1, frozenset())
-
-
-def _still_open(bound: _Bound, ended: Callable[[int], bool]) -> _Bound:
-    return bound._replace(in_progress=frozenset(one for one in bound.in_progress if not ended(one)))
-
-
-def _in_progress(snapshot: str) -> frozenset[int]:
-    """The transactions that PostgreSQL's snapshot `xmin:xmax:…` lists as in progress."""
-    return frozenset(map(int, filter(None, snapshot.rpartition(":")[2].split(","))))
-
-
-def _ended_by(snapshot: str) -> Callable[[int], bool]:
-    xmax, in_progress = int(snapshot.split(":")[1]), _in_progress(snapshot)
-    return lambda transaction: transaction < xmax and transaction not in in_progress

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from events.sequencer import Settled
@@ -70,6 +70,8 @@ step = st.one_of(
 )
 
 
+# The first write is of a transaction that no snapshot names, because none that is younger has ended.
+@example([("write", 0, 0), ("number", 0, None), ("write", 0, 0), ("number", 0, None), ("number", 0, None)])
 @given(st.lists(step, min_size=5, max_size=40))
 def test_no_committed_event_is_ever_skipped_whatever_the_schedule(
     database: str, steps: list[tuple[str, int, int | None]]
@@ -236,36 +238,38 @@ class TestSettled:
     def test_at_first_everything_is_looked_at(self) -> None:
         assert Settled().below(0) == (0, frozenset())
 
-    def test_positions_of_two_looks_ago_are_settled(self) -> None:
-        settled = Settled(0)
-        for now, run in enumerate([run_at("5:9:", 10), run_at("9:9:", 20), run_at("9:12:", 30)]):
-            settled.below(now)
-            settled.note(run, now)
-        assert settled.below(3) == (11, frozenset())
+    def test_positions_that_were_known_before_a_run_are_settled_by_it(self) -> None:
+        assert settled_by(run_at("5:9:", 9, 10), run_at("9:10:", 10, 20)).below(3) == (11, frozenset())
 
     def test_a_transaction_in_progress_is_remembered_until_it_has_ended(self) -> None:
-        settled = Settled(0)
-        for now, run in enumerate([run_at("5:9:5", 10), run_at("5:9:5,7", 20), run_at("5:12:5", 30)]):
-            settled.below(now)
-            settled.note(run, now)
+        settled = settled_by(run_at("5:9:5", 9, 10), run_at("5:10:5", 10, 20))
         assert settled.below(3) == (11, frozenset({5}))
-        settled.note(run_at("12:12:", 30), 3)
-        assert settled.below(4)[1] == frozenset()
+        settled.note(run_at("12:12:", None, 20), 3)
+        assert settled.below(4) == (11, frozenset())
+
+    def test_so_is_one_that_is_younger_than_whatever_has_ended(self) -> None:
+        # The ids 9 and 10 were given, and no snapshot names them before a later transaction has ended.
+        assert settled_by(run_at("9:9:", 10, 10), run_at("9:9:", 11, 20)).below(3) == (11, frozenset({9, 10}))
+
+    def test_a_run_without_an_id_settles_nothing(self) -> None:
+        assert settled_by(run_at("5:9:", 9, 10), run_at("9:10:", None, 20)).below(3) == (0, frozenset())
 
     def test_a_run_that_left_something_settles_nothing(self) -> None:
-        settled = Settled(0)
-        settled.below(0)
-        for now in range(4):
-            settled.note(run_at("5:9:", 10)._replace(found=BATCH), now)
-        assert settled.below(4) == (0, frozenset())
+        runs = [run_at("5:9:", 9, 10)._replace(found=BATCH) for _ in range(4)]
+        assert settled_by(*runs).below(4) == (0, frozenset())
 
     def test_a_database_that_went_back_is_looked_at_anew(self) -> None:
-        settled = Settled(0)
-        settled.below(0)
-        for now, position in enumerate([10, 20, 30, 5]):
-            settled.note(run_at("9:9:", position), now)
-        assert settled.below(4)[0] == 0
+        runs = [run_at("9:9:", 9, position) for position in (10, 20, 5)]
+        assert settled_by(*runs).below(4)[0] == 0
 
 
-def run_at(snapshot: str, last_position: int) -> Run:
-    return Run(True, 1, 1, snapshot, last_position)
+def settled_by(*runs: Run) -> Settled:
+    settled = Settled(0)
+    settled.below(0)
+    for now, run in enumerate(runs):
+        settled.note(run, now)
+    return settled
+
+
+def run_at(snapshot: str, transaction: int | None, last_position: int) -> Run:
+    return Run(True, 1, 1, snapshot, transaction, last_position)
