@@ -4,7 +4,7 @@ A verification only reads; give it a session whose transaction is one snapshot, 
 while the shop works. A repair decides again under the locks that the shop itself takes, and in their order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from models.text_key import email_key
 from repositories.client import ClientRepository
 from repositories.order import OrderRepository
 from repositories.product import ProductRepository
-from repositories.verification import VerificationRepository
+from repositories.verification import EVERYTHING, Span, VerificationRepository
 from schemas.field_types import MAX_MONEY
 from services.bill import BillService
 from services.product import ProductService
@@ -44,6 +44,98 @@ class Repair:
     apply: Callable[[Session], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What always holds. `find` gives a line for each row that breaks it, up to a limit, among the keys of a span.
+
+    The keys are those of the tables `walked`; without any the span means nothing. `checked` are the names of what is looked
+    at. What is not `lasting` may be so for a moment without a fault.
+    """
+
+    text: str
+    checked: tuple[str, ...]
+    find: Callable[[VerificationRepository, int, Span], list[str]]
+    walked: tuple[str, ...] = ()
+    lasting: bool = True
+
+    def finding(self, rows: VerificationRepository) -> Finding:
+        """The result for all rows."""
+        breaches = self.find(rows, SHOWN_BREACHES + 1, EVERYTHING)
+        checked = {name: rows.count(name) for name in self.checked}
+        return Finding(self.text, checked, tuple(breaches[:SHOWN_BREACHES]), len(breaches) > SHOWN_BREACHES)
+
+
+INVARIANTS = (
+    Invariant(
+        "Stock is what was put in less what is sold, and what its ledger says, movement by movement",
+        ("products", "stock movements"),
+        lambda rows, limit, span: [_stock_breach(row) for row in rows.broken_stock(limit, span)],
+        walked=("products",),
+    ),
+    Invariant(
+        "Totals of orders and bills are the sums of their details, and no detail has lost its order",
+        ("orders with details", "order details"),
+        lambda rows, limit, span: [
+            *(_total_breach(row) for row in rows.broken_totals(limit, span)),
+            *(f"order detail {row.id_key}: there is no order {row.order_id}" for row in rows.lost_details(limit, span)),
+        ],
+        walked=("orders", "order_details"),
+    ),
+    Invariant(
+        "Numbers given to bills are unique and without a gap, per kind and year, up to the counter",
+        ("numbered bills",),
+        lambda rows, limit, span: [_number_breach(row) for row in rows.broken_numbers(limit)],
+    ),
+    Invariant(
+        "Every kept answer of a checkout has its order, and no order has two keys",
+        ("keys of checkouts",),
+        lambda rows, limit, span: [_key_breach(row) for row in rows.broken_keys(limit)],
+    ),
+    Invariant(
+        "No connection of the shop is idle in a transaction",
+        ("connections",),
+        lambda rows, limit, span: [
+            f"connection {row.pid} ({row.application_name}): idle in a transaction for {row.seconds:.0f} s"
+            for row in rows.idle_transactions(limit)
+        ],
+        lasting=False,
+    ),
+    Invariant(
+        "E-mail addresses are compared by the keys that the shop makes of them",
+        ("clients",),
+        lambda rows, limit, span: [
+            f"client {row.id_key}: the key of {row.email!r} is {row.email_key!r} instead of {key!r}"
+            for row, key in _other_keys(rows)
+        ],
+    ),
+    Invariant(
+        "The newest price in the history of a product is its price",
+        ("products",),
+        lambda rows, limit, span: [
+            f"product {row.id_key}: price {row.price}, but its history says {row.written}"
+            for row in rows.broken_prices(limit, span)
+        ],
+        walked=("products",),
+    ),
+    Invariant(
+        "Every order has one event about its creation, unless it is older than the events that are kept",
+        ("orders", "events"),
+        lambda rows, limit, span: [
+            f"order {row.id_key}: {row.events} events about its creation" for row in rows.badly_told_orders(limit, span)
+        ],
+        walked=("orders",),
+    ),
+    Invariant(
+        "No event waits for its place in the order of reading while later ones have theirs",
+        ("events",),
+        lambda rows, limit, span: [
+            f"event {row.id} ({row.type}): without a sequence for {row.seconds:.0f} s"
+            for row in rows.late_events(limit)
+        ],
+    ),
+)
+
+
 class VerificationService:
     """Checks the invariants in one session."""
 
@@ -52,52 +144,15 @@ class VerificationService:
 
     def findings(self) -> list[Finding]:
         """The results for all invariants."""
-        limit = SHOWN_BREACHES + 1
-        rows = self.repository
-        return [
-            self._finding(
-                "Stock is what was put in less what is sold, and what its ledger says, movement by movement",
-                ["products", "stock movements"],
-                [_stock_breach(row) for row in rows.broken_stock(limit)],
-            ),
-            self._finding(
-                "Totals of orders and bills are the sums of their details, and no detail has lost its order",
-                ["orders with details", "order details"],
-                [
-                    *(_total_breach(row) for row in rows.broken_totals(limit)),
-                    *(
-                        f"order detail {row.id_key}: there is no order {row.order_id}"
-                        for row in rows.lost_details(limit)
-                    ),
-                ],
-            ),
-            self._finding(
-                "Numbers given to bills are unique and without a gap, per kind and year, up to the counter",
-                ["numbered bills"],
-                [_number_breach(row) for row in rows.broken_numbers(limit)],
-            ),
-            self._finding(
-                "Every kept answer of a checkout has its order, and no order has two keys",
-                ["keys of checkouts"],
-                [_key_breach(row) for row in rows.broken_keys(limit)],
-            ),
-            self._finding(
-                "No connection of the shop is idle in a transaction",
-                ["connections"],
-                [
-                    f"connection {row.pid} ({row.application_name}): idle in a transaction for {row.seconds:.0f} s"
-                    for row in rows.idle_transactions(limit)
-                ],
-            ),
-            self._finding(
-                "E-mail addresses are compared by the keys that the shop makes of them",
-                ["clients"],
-                [
-                    f"client {row.id_key}: the key of {row.email!r} is {row.email_key!r} instead of {key!r}"
-                    for row, key in self._other_keys()
-                ],
-            ),
-        ]
+        return [invariant.finding(self.repository) for invariant in INVARIANTS]
+
+    def next_span(self, invariant: Invariant, after: int, rows: int) -> Span | None:
+        """The keys behind `after` that no more rows of the walked tables have; None where there are no further rows."""
+        return self.repository.next_span(invariant.walked, after, rows)
+
+    def breaches(self, invariant: Invariant, limit: int, span: Span = EVERYTHING) -> list[str]:
+        """A line for each row among these keys that breaks the invariant."""
+        return invariant.find(self.repository, limit, span)
 
     def repairs(self) -> list[Repair]:
         """All that can be repaired: totals from details, stock from its ledger, keys of e-mail addresses."""
@@ -108,17 +163,14 @@ class VerificationService:
                 for row in self.repository.broken_stock(None)
                 if row.stock != row.ledger and row.ledger >= 0
             ),
-            *(_key_repair(row, key) for row, key in self._other_keys()),
+            *(_key_repair(row, key) for row, key in _other_keys(self.repository)),
         ]
 
-    def _other_keys(self) -> list[tuple[Any, str]]:
-        """Clients whose key is not that of their address, each with the right key."""
-        keys = [(row, email_key(row.email)) for row in self.repository.unsure_email_keys()]
-        return [(row, key) for row, key in keys if row.email_key != key]
 
-    def _finding(self, invariant: str, things: Sequence[str], breaches: Sequence[str]) -> Finding:
-        checked = {name: self.repository.count(name) for name in things}
-        return Finding(invariant, checked, tuple(breaches[:SHOWN_BREACHES]), len(breaches) > SHOWN_BREACHES)
+def _other_keys(rows: VerificationRepository) -> list[tuple[Any, str]]:
+    """Clients whose key is not that of their address, each with the right key."""
+    keys = [(row, email_key(row.email)) for row in rows.unsure_email_keys()]
+    return [(row, key) for row, key in keys if row.email_key != key]
 
 
 def _stock_breach(row: Any) -> str:

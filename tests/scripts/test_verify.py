@@ -64,21 +64,26 @@ def _named_by_the_settings(url: str, monkeypatch: pytest.MonkeyPatch, redis_url:
 
 
 def verdicts(output: str) -> list[str]:
-    """What was said of each of the six invariants, the last time round."""
-    lines = [line for line in output.splitlines() if line[:2] in ("1.", "2.", "3.", "4.", "5.", "6.")]
-    return ["BROKEN" if ": BROKEN (" in line else "holds" for line in lines[-6:]]
+    """What was said of each of the nine invariants, the last time round."""
+    lines = [line for line in output.splitlines() if line[:2] in [f"{number}." for number in range(1, 10)]]
+    return ["BROKEN" if ": BROKEN (" in line else "holds" for line in lines[-9:]]
 
 
 def test_sound_data_pass_with_their_counts(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == EXIT_FINE
     output = capsys.readouterr().out
-    assert verdicts(output) == ["holds"] * 6
+    assert verdicts(output) == ["holds"] * 9
     assert "(2 products, 12 stock movements checked)" in output
     assert "(3 orders with details, 4 order details checked)" in output
     assert "(5 numbered bills checked)" in output
     assert "(2 keys of checkouts checked)" in output
 
 
+# An event from before all orders, so that these have to have theirs.
+LONG_AGO = (
+    "INSERT INTO events (type, resource, data, occurred_at, sequence)"
+    " VALUES ('category.created', 'categories', '{}', now() - interval '2 days', 0)"
+)
 DAMAGE = {
     "stock": (
         1,
@@ -135,6 +140,29 @@ DAMAGE = {
         "WHERE key = 'kept'",
         "key 'second': order 1 has 2 keys",
     ),
+    "a price without its history": (
+        7,
+        "SET session_replication_role = replica; UPDATE products SET price = 1 WHERE id_key = 1",
+        "product 1: price 1.00, but its history says ",
+    ),
+    "an order that nobody was told of": (
+        8,
+        f"{LONG_AGO}; DELETE FROM events WHERE type = 'order.created' AND resource_id = 1",
+        "order 1: 0 events about its creation",
+    ),
+    "an order that was told twice": (
+        8,
+        f"{LONG_AGO}; INSERT INTO events (type, resource, resource_id, data)"
+        " VALUES ('order.created', 'orders', 2, '{}')",
+        "order 2: 2 events about its creation",
+    ),
+    "an event that waits": (
+        9,
+        "WITH places AS (SELECT id, row_number() OVER (ORDER BY position) AS place FROM events)"
+        " UPDATE events SET sequence = CASE WHEN place > 1 THEN place END,"
+        " occurred_at = occurred_at - (place = 1)::int * interval '2 minutes' FROM places WHERE places.id = events.id",
+        "without a sequence for 12",
+    ),
     "a key that is of no address": (6, "UPDATE clients SET email_key = 'x' WHERE id_key = 1", "the key of "),
 }
 
@@ -169,7 +197,7 @@ def test_an_idle_transaction_is_named(database: str, capsys: pytest.CaptureFixtu
     finally:
         connection.close()
     output = capsys.readouterr().out
-    assert verdicts(output) == ["holds"] * 4 + ["BROKEN", "holds"]
+    assert verdicts(output) == ["holds"] * 4 + ["BROKEN"] + ["holds"] * 4
     assert re.search(r"\(shop\): idle in a transaction for [1-9]\d* s", output), output
 
 
@@ -189,7 +217,7 @@ def test_stock_and_totals_are_repaired(database: str, capsys: pytest.CaptureFixt
     execute(database, "UPDATE orders SET total = 1 WHERE id_key = 1; UPDATE bills SET total = 2 WHERE id_key = 3")
     assert main(["--repair", "--yes"]) == EXIT_FINE
     output = capsys.readouterr().out
-    assert verdicts(output) == ["holds"] * 6
+    assert verdicts(output) == ["holds"] * 9
     assert "product 1: stock 7 -> 50" in output
     assert "order 1: total 1.00 -> 129.97, bill 1: total 124.97 -> 124.97" in output
     assert "order 2: total 19.98 -> 19.98, bill 3: total 2.00 -> 19.98" in output
