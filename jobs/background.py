@@ -5,6 +5,7 @@ It waits for a database that is away or not migrated yet, and begins again, unde
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import procrastinate
@@ -16,8 +17,10 @@ from procrastinate.manager import JobManager
 from config.database import database_uri
 from config.redis_config import redis_uri
 from config.settings import Settings
+from events.news import News
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.publisher import NEWS
 from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import ANNOUNCEMENT
 from infrastructure.database.engine import Database
@@ -71,8 +74,9 @@ class BackgroundProcess:
         self._cache = CacheService(self._gateway, settings.redis_cache_ttl, secret, CacheEpoch(), self._announce)
         self._runner = JobRunner(self._database, Executor(self._database, self._cache))
         self._connector = ShopConnector(self._database.url)
+        news = partial(News, redis_uri(settings), self._gateway.key(NEWS))
         self._schedules = Schedules(self._database, TASKS)
-        self._housekeeping = Housekeeping(self._database, self._schedules, self._connector.wake)
+        self._housekeeping = Housekeeping(self._database, self._schedules, news, self._connector.wake)
         self._app = self._library()
 
     async def run(self, stopping: asyncio.Event) -> None:

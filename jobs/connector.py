@@ -16,6 +16,8 @@ from infrastructure.database.prepared import Row
 
 # No statement of the queue takes long; a server that says nothing for so long is away.
 _ANSWER_SECONDS = 10.0
+# Who has taken which job need not survive a crash of the server: then the job is queued again, as it has to be.
+_FIRST = "SET synchronous_commit = off"
 _LOOK = json.dumps({"type": "job_inserted", "job_id": 0})
 
 
@@ -74,7 +76,7 @@ class ShopConnector(BaseAsyncConnector):
 
     async def _answer(self, query: LiteralString, values: dict[str, Any]) -> list[dict[str, Any]]:
         if self._connection is None:
-            self._connection = await async_connection.connect(self._url, "SELECT 1", "shop jobs")
+            self._connection = await async_connection.connect(self._url, _FIRST, "shop jobs")
         with async_connection.cut_after(self._connection, _ANSWER_SECONDS, "no answer in time"):
             async with self._connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(query, values)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from events.news import News
 from events.sequencer import Sequencer
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
@@ -22,6 +23,7 @@ from repositories.job_sources import RELAY, RELAY_BATCH
 log = logging.getLogger("shop.jobs")
 
 TICK_SECONDS = 1.0
+_REST_SECONDS = 0.1
 HEARTBEAT_SECONDS = 5.0
 # A process that was not heard of for so long is dead. Its jobs are taken over some seconds later.
 DEAD_SECONDS = 30.0
@@ -37,20 +39,22 @@ class WorkerIsForgotten(Exception):
 class Housekeeping:
     """What one background process does for the queue, for as long as it is the worker `worker_id`."""
 
-    def __init__(self, database: Database, schedules: Schedules, on_jobs: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, schedules: Schedules, news: Callable[[], News], on_jobs: Callable[[], None]
+    ) -> None:
+        self._news = news
         self._metrics_folder = database.settings.metrics_dir
         self._pool, self._schedules, self._on_jobs = database.write_pool, schedules, on_jobs
         self.worker_id: int | None = None
         self._sequencer = Sequencer(self._pool.execute)
         self._patterns, self._tasks = patterns_of(SUBSCRIPTIONS)
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look for events at once."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Keep house until cancelled. Raises `WorkerIsForgotten`, and what is wrong with the database."""
+        async with self._news() as news:
+            await self._keep_house(news)
+
+    async def _keep_house(self, news: News) -> None:
         clock = asyncio.get_running_loop().time
         beat_at = reap_at = clock()
         while True:
@@ -63,14 +67,9 @@ class Housekeeping:
                 reap_at = clock() + REAP_SECONDS
             if await self._schedules.fire() + await self.relay():
                 self._on_jobs()
-            await self._pause()
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), TICK_SECONDS)
-        except TimeoutError:
-            return
-        self._woken.clear()
+            # More of them may come meanwhile.
+            await asyncio.sleep(_REST_SECONDS)
+            await news.wait(TICK_SECONDS)
 
     async def _beat(self) -> None:
         if self.worker_id is not None and not await self._pool.execute(HEARTBEAT, {"worker": self.worker_id}):

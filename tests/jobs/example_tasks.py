@@ -1,7 +1,7 @@
 """A background process with tasks that only tests have: `python -m tests.jobs.example_tasks`.
 
 Where a task says that it waits, it does so until its folder (EXAMPLES) has the file `go`, after it has said so by a file
-`waits.<pid>` there. DEAD_AFTER shortens the time after which a process counts as dead.
+`waits.<pid>` there. DEAD_AFTER shortens the time after which a process counts as dead, TICK changes that between two looks for events.
 """
 
 import os
@@ -90,6 +90,7 @@ SUBSCRIPTIONS["note_event"] = ("order.*", "stock.low")
 
 if __name__ == "__main__":
     housekeeping.DEAD_SECONDS = float(os.environ.get("DEAD_AFTER", housekeeping.DEAD_SECONDS))
+    housekeeping.TICK_SECONDS = float(os.environ.get("TICK", housekeeping.TICK_SECONDS))
     housekeeping.HEARTBEAT_SECONDS = min(housekeeping.HEARTBEAT_SECONDS, housekeeping.DEAD_SECONDS / 5)
     housekeeping.REAP_SECONDS = min(housekeeping.REAP_SECONDS, housekeeping.DEAD_SECONDS / 5)
     run()

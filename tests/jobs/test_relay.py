@@ -5,7 +5,11 @@ import time
 from collections import Counter
 
 import pytest
+import redis
 
+from config.settings import read_settings
+from infrastructure.cache.gateway import RedisGateway
+from infrastructure.cache.publisher import NEWS
 from jobs.subscriptions import patterns_of
 from tests.infrastructure.processes import wait_for
 from tests.jobs.processes import Background
@@ -58,6 +62,24 @@ def test_more_than_a_batch_is_relayed_at_once_and_nothing_twice(work: Background
         work.start()
     wait_until_relayed(work)
     assert Counter(work.effects()) == expected(work)
+
+
+def test_a_word_of_valkey_spares_the_wait_for_the_next_look(work: Background, redis_url: str) -> None:
+    work.redis_url = redis_url
+    work.settings |= {"TICK": "3600", "DEAD_AFTER": "36000"}
+    work.start()
+    execute(work.url, _EVENTS, "order.created", 1)
+    channel = RedisGateway(None, prefix=read_settings({}).redis_prefix).key(NEWS)
+    with redis.Redis.from_url(redis_url) as valkey:
+
+        def is_told() -> bool:
+            valkey.publish(channel, "")
+            return len(work.effects()) == 1
+
+        wait_for(is_told, "the job of the first event")
+        execute(work.url, _EVENTS, "order.created", 1)
+        assert valkey.publish(channel, "") == 1
+        wait_for(lambda: len(work.effects()) == 2, "the job of the second event")
 
 
 def test_nothing_is_lost_or_doubled_while_processes_are_killed(work: Background) -> None:
