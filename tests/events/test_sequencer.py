@@ -3,6 +3,8 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from config.settings import PROJECT_ROOT
 from events.sequencer import Settled
 from infrastructure.embedded.servers import ServerUrls
 from repositories.event import BATCH, LOCK_CLASS, Run
@@ -217,6 +220,35 @@ def test_one_that_hangs_with_the_lock_keeps_nobody_waiting(url: str, hanging: in
             return rows_of(url, "SELECT count(*) FROM events WHERE sequence IS NULL") == [(0,)]
 
         wait_for(is_done, "the events of the one that hung are numbered")
+
+
+@pytest.mark.slow
+def test_a_client_that_is_frozen_in_the_middle_keeps_nobody_waiting(url: str) -> None:
+    program = (
+        "import sys; from tests.events.shop_events import numbering\n"
+        "with numbering(sys.argv[1]) as sequencer:\n"
+        "    while True: sequencer.run(); print(flush=True)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, url], cwd=PROJECT_ROOT, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        with numbering(url) as sequencer:
+            for turn in range(30):
+                other.stdout.readline()
+                execute(url, MANY, BATCH // 2 + turn)
+                os.kill(other.pid, signal.SIGSTOP)
+
+                def is_done() -> bool:
+                    sequencer.run()
+                    return rows_of(url, "SELECT count(*) FROM events WHERE sequence IS NULL") == [(0,)]
+
+                wait_for(is_done, "the events are numbered beside a frozen process")
+                os.kill(other.pid, signal.SIGCONT)
+    finally:
+        other.kill()
+        other.communicate()
+    numbers = rows_of(url, "SELECT count(*), count(DISTINCT sequence) FROM events")
+    assert numbers[0][0] == numbers[0][1]
 
 
 def test_an_open_snapshot_makes_no_run_look_again_at_what_is_settled(url: str) -> None:
