@@ -32,9 +32,9 @@ def shop(servers: ServerUrls, redis_url: str, tmp_path_factory: pytest.TempPathF
         yield client
 
 
-def first_calls() -> list[list[str]]:
-    """The words of every curl line below "First calls"."""
-    commands = shlex.split(block_below("## First calls").replace("\\\n", " ").replace("$SHOP", ""), comments=True)
+def calls_below(heading: str) -> list[list[str]]:
+    """The words of every curl line of the first block below a heading."""
+    commands = shlex.split(block_below(heading).replace("\\\n", " ").replace("$SHOP", ""), comments=True)
     calls: list[list[str]] = []
     for word in commands:
         if word == "curl":
@@ -62,7 +62,7 @@ def sent(client: httpx.Client, words: list[str]) -> httpx.Response:
 
 
 def test_the_first_calls_answer_as_the_readme_says(shop: httpx.Client) -> None:
-    answers = [sent(shop, words) for words in first_calls()]
+    answers = [sent(shop, words) for words in calls_below("## First calls")]
     assert [answer.status_code for answer in answers] == STATUSES, [answer.text for answer in answers]
     placed, repeated, shown = answers[3:6]
     assert placed.json()["bill"]["total"] == 74.98
@@ -73,6 +73,19 @@ def test_the_first_calls_answer_as_the_readme_says(shop: httpx.Client) -> None:
     assert [movement["delta"] for movement in answers[8].json()] == [25, -2, 1]
     assert answers[9].json()["code"] == "insufficient_stock"
     assert [product["name"] for product in answers[10].json()] == ["Desk lamp"]
+
+
+def test_events_are_read_as_the_readme_says(shop: httpx.Client) -> None:
+    assert shop.post("/categories", json={"name": "Garden"}).status_code == 201
+    *calls, stream = calls_below("## What happens, as it happens")
+    for words in calls:
+        answer = sent(shop, words)
+        assert answer.status_code == 200
+        assert answer.headers["x-next-after"].isdigit()
+    assert "-N" in stream
+    (url,) = (word for word in stream if "/" in word)
+    with shop.stream("GET", url) as response:
+        assert next(line for line in response.iter_lines() if line.startswith("event: ")) == "event: category.created"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")

@@ -8,12 +8,13 @@ from contextlib import suppress
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from infrastructure.cache.connection import pool_of
+
 log = logging.getLogger("shop.redis")
 
 _RECONNECT_SECONDS = 1.0
-_CONNECT_SECONDS = 1.0
 # A connection that is silent for so long is asked whether it lives.
-_CHECK_SECONDS = 10
+_CHECK_SECONDS = 10.0
 
 
 class Subscription:
@@ -37,15 +38,20 @@ class Subscription:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self, url: str, heard: Callable[[], None]) -> None:
-        client = Redis.from_url(
-            url, socket_connect_timeout=_CONNECT_SECONDS, health_check_interval=_CHECK_SECONDS, protocol=2
-        )
+        client = Redis(connection_pool=pool_of(url, 1))
         try:
             pubsub = client.pubsub()
             await pubsub.subscribe(self._channel)
+            is_asked = False
             while True:
-                if await pubsub.get_message(timeout=_CHECK_SECONDS) is not None:
+                message = await pubsub.get_message(timeout=_CHECK_SECONDS)
+                if message is None and is_asked:
+                    raise TimeoutError("the connection has died without a word")
+                is_asked = message is None
+                if message is None:
+                    await pubsub.ping()
+                elif message["type"] != "pong":
                     heard()
         finally:
             with suppress(RedisError, OSError):
-                await client.aclose()
+                await client.aclose(close_connection_pool=True)
