@@ -23,6 +23,7 @@ from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.publisher import NEWS
 from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import ANNOUNCEMENT
+from infrastructure.database.connection_limit import background_threads
 from infrastructure.database.engine import Database
 from jobs.connector import ShopConnector
 from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
@@ -34,8 +35,6 @@ from services.executor import Executor
 
 log = logging.getLogger("shop.jobs")
 
-# So many jobs a process has under way at a time: each has a database thread.
-CONCURRENCY = 4
 # A statement of a job may take so long; one of a request may not.
 STATEMENT_SECONDS = 300.0
 _POLL_SECONDS = 1.0
@@ -66,8 +65,15 @@ class BackgroundProcess:
         load_tasks()
         # The library says at length what the shop says itself.
         logging.getLogger("procrastinate").setLevel(logging.WARNING)
-        settings = settings.model_copy(update={"db_pool_size": CONCURRENCY, "db_statement_timeout": STATEMENT_SECONDS})
+        settings = settings.model_copy(
+            update={
+                "db_pool_size": background_threads(settings.db_pool_size),
+                "db_statement_timeout": STATEMENT_SECONDS,
+            }
+        )
         self._drain_seconds = settings.drain_seconds
+        # Each job that is under way has a database thread.
+        self._concurrency = settings.db_pool_size
         self._database = Database(database_uri(settings), settings)
         self._gateway = RedisGateway(redis_uri(settings), 4, prefix=settings.redis_prefix)
         secret = secret_of(database_uri(settings))
@@ -115,7 +121,7 @@ class BackgroundProcess:
         """Be one worker, until something is wrong."""
         worker = asyncio.create_task(
             self._app.run_worker_async(
-                concurrency=CONCURRENCY,
+                concurrency=self._concurrency,
                 fetch_job_polling_interval=_POLL_SECONDS,
                 abort_job_polling_interval=_NEVER,
                 update_heartbeat_interval=_NEVER,

@@ -10,6 +10,7 @@ from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIO
 
 # For the health checks, and to listen for changes.
 _OTHERS = 2
+_BACKGROUND_THREADS = 4
 
 _LIMITS = text(
     """
@@ -51,6 +52,18 @@ def connections_of_worker(threads: int) -> int:
     return threads + min(WRITE_CONNECTIONS, threads) + min(READ_CONNECTIONS, threads) + _OTHERS
 
 
+def connections_of_background(threads: int) -> int:
+    """The same for a background process beside such workers."""
+    threads = background_threads(threads)
+    # One of them for the queue.
+    return threads + min(WRITE_CONNECTIONS, threads) + _OTHERS
+
+
+def background_threads(threads: int) -> int:
+    """How many database threads a background process has beside workers with so many."""
+    return min(_BACKGROUND_THREADS, threads)
+
+
 def fitted(settings: Settings, limit: ConnectionLimit) -> tuple[Settings, str | None]:
     """The settings with sizes that fit into the limit, and a line about it, if need be.
 
@@ -58,15 +71,19 @@ def fitted(settings: Settings, limit: ConnectionLimit) -> tuple[Settings, str | 
     are busy first would take the connections of the others, and keep them.
     """
     workers, threads = settings.uvicorn_workers, settings.db_pool_size
-    wanted = workers * connections_of_worker(threads)
+    background = settings.background_workers
+
+    def needed_by(workers: int, threads: int) -> int:
+        return workers * connections_of_worker(threads) + background * connections_of_background(threads)
+
+    wanted = needed_by(workers, threads)
     if wanted <= limit.number:
         return settings, None
-    fitting_workers = max(1, min(workers, limit.number // connections_of_worker(1)))
+    fitting_workers = max(1, min(workers, (limit.number - needed_by(0, 1)) // connections_of_worker(1)))
     if "uvicorn_workers" not in settings.model_fields_set:
         workers = fitting_workers
-    share = limit.number // workers
-    threads = max([number for number in range(1, threads + 1) if connections_of_worker(number) <= share] or [1])
-    needed = workers * connections_of_worker(threads)
+    threads = max([number for number in range(1, threads + 1) if needed_by(workers, number) <= limit.number] or [1])
+    needed = needed_by(workers, threads)
     line = (
         f"PostgreSQL gives {limit.number} connections ({limit.reason}), and the shop would open up to {wanted}: it runs "
         f"with UVICORN_WORKERS={workers} and DB_POOL_SIZE={threads}"

@@ -6,7 +6,13 @@ import pytest
 from sqlalchemy import make_url
 
 from config.settings import Settings
-from infrastructure.database.connection_limit import ConnectionLimit, connection_limit, connections_of_worker, fitted
+from infrastructure.database.connection_limit import (
+    ConnectionLimit,
+    connection_limit,
+    connections_of_background,
+    connections_of_worker,
+    fitted,
+)
 from infrastructure.database.migrations import maintenance_connection
 from infrastructure.embedded.servers import ServerUrls
 from tests.race.databases import execute, new_database, process_number
@@ -15,7 +21,7 @@ _numbers = itertools.count()
 
 
 def sizes(number: int, **given: int) -> tuple[int, int, str | None]:
-    settings = Settings(**given)
+    settings = Settings(**{"background_workers": 0, **given})
     result, line = fitted(settings, ConnectionLimit(number, "max_connections"))
     return result.uvicorn_workers, result.db_pool_size, line
 
@@ -36,8 +42,17 @@ def test_pools_shrink_first(number: int, threads: int) -> None:
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize(("number", "threads"), [(46, 6), (45, 5), (20, 1), (14, 1)])
+def test_background_processes_have_their_share(number: int, threads: int) -> None:
+    found = sizes(number, uvicorn_workers=2, background_workers=1)[1]
+    assert found == threads
+    needed = 2 * connections_of_worker(found) + connections_of_background(found)
+    assert needed <= number
+
+
+@pytest.mark.unit
 def test_then_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings().model_copy(update={"uvicorn_workers": 8})
+    settings = Settings(background_workers=0).model_copy(update={"uvicorn_workers": 8})
     settings.model_fields_set.discard("uvicorn_workers")
     result, line = fitted(settings, ConnectionLimit(7, "CONNECTION LIMIT of the role shop"))
     assert (result.uvicorn_workers, result.db_pool_size) == (1, 1)
