@@ -77,11 +77,11 @@ BEGIN
 END
 $$
 """
-# Sales change rows of products all the time: what calls no function costs next to nothing.
+# Sales change rows of products all the time: what they do not look at costs nothing, and what calls no function little.
 _TRIGGERS = (
     "CREATE TRIGGER write_first_prices AFTER INSERT ON products REFERENCING NEW TABLE AS added"
     " FOR EACH STATEMENT EXECUTE FUNCTION write_first_prices()",
-    "CREATE TRIGGER write_price AFTER UPDATE ON products FOR EACH ROW"
+    "CREATE TRIGGER write_price AFTER UPDATE OF price ON products FOR EACH ROW"
     " WHEN (OLD.price <> NEW.price) EXECUTE FUNCTION write_price()",
     "CREATE TRIGGER tell_stock AFTER UPDATE ON products FOR EACH ROW"
     " WHEN (OLD.stock <> NEW.stock AND (OLD.stock = 0 OR NEW.stock = 0"
