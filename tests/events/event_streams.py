@@ -1,11 +1,14 @@
 """A client of server-sent events."""
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+
+from tests.infrastructure.processes import PATIENCE_SECONDS
 
 
 class Stream:
@@ -45,8 +48,16 @@ class Stream:
 
 @contextmanager
 def streamed(client: httpx.Client, headers: dict[str, str] | None = None, **params: Any) -> Iterator[Stream]:
-    """A stream that has begun."""
-    with client.stream("GET", "/events/stream", params=params, headers=headers, timeout=60) as response:
+    """A stream that has begun. The place of another, which its client has left, is free a moment later."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with ExitStack() as stack:
+        while True:
+            request = client.stream("GET", "/events/stream", params=params, headers=headers, timeout=60)
+            response = stack.enter_context(request)
+            if response.status_code != 503 or time.monotonic() > deadline:
+                break
+            response.read()
+            time.sleep(0.05)
         assert response.status_code == 200, response.read()
         stream = Stream(response)
         first = stream.fields()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,13 @@ _JOBS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'shop jobs'"
 def children_of(shop: Shop) -> list[int]:
     """The workers and background processes of a shop, in the order in which they were started."""
     pids = [int(pid) for pid in Path(f"/proc/{shop.process.pid}/task/{shop.process.pid}/children").read_text().split()]
-    forks = [pid for pid in pids if b"main.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return sorted(forks, key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))
+    started: dict[int, int] = {}
+    for pid in pids:
+        # It may have ended meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"main.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                started[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return sorted(started, key=started.__getitem__)
 
 
 def with_background(data_dir: Path, **settings: str) -> Shop:
@@ -40,7 +46,7 @@ def test_one_that_is_killed_is_replaced_and_all_end_with_the_shop(data_dir: Path
     os.kill(background, signal.SIGKILL)
     wait_for(lambda: len(set(children_of(shop)) - {background}) == 2, "the replacement")
     assert worker in children_of(shop)
-    assert f"Background process {background} died (exit code -9) and is replaced" in shop.output
+    shop.until_it_says(f"Background process {background} died (exit code -9) and is replaced")
     assert shop.answers()
 
     assert shop.end() == 0
