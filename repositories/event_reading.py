@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Engine, Select, Text, bindparam, cast, select, true, tuple_, union_all
+from sqlalchemy import BigInteger, Engine, Select, Text, bindparam, cast, func, select, true, tuple_, union_all
 
 from models.event import Event
 from repositories.query.bound_query import BoundQuery, Query, Steps
@@ -33,6 +33,9 @@ FIELDS = tuple(column.key for column in _COLUMNS)
 
 # So many are looked at together for all who wait.
 MOST_CHANGES = 1000
+
+# A page ends behind so many bytes, as they are stored: orders of a thousand lines would fill the memory.
+_MOST_BYTES = 256 * 1024
 
 _AFTER = cast(bindparam("after"), BigInteger)
 _LIMIT = bindparam("limit", type_=BigInteger)
@@ -77,16 +80,17 @@ class EventPage(NamedTuple):
 
 
 def page_query(selection: Selection, after: int, limit: int) -> Query[EventPage]:
-    """The first `limit` events after this sequence."""
+    """The first `limit` events after this sequence; fewer of large ones, but one at least."""
 
     def bind(database: Engine) -> Steps[EventPage]:
         statement = _page_statement(
             len(selection.types), selection.resource_id is not None, selection.client_id is not None
         )
         rows = yield BoundQuery(statement, {**selection.values(), "after": after, "limit": limit})
-        found = [row[:-1] for row in rows if row[0] is not None]
-        newest = rows[0][-1] or 0
-        return EventPage(found, found[-1][1] if len(found) == limit else max(after, newest))
+        shown = [row[:-2] for row in rows if row[0] is not None]
+        newest, found = rows[0][-2:]
+        is_last = len(shown) == found < limit
+        return EventPage(shown, max(after, newest or 0) if is_last else shown[-1][1])
 
     return Query(bind)
 
@@ -133,11 +137,22 @@ def _page_statement(types: int, of_resource: bool, of_client: bool) -> Select[An
         walks = [_walk(None, of_resource, of_client)]
     found = (walks[0] if len(walks) == 1 else union_all(*walks)).subquery("found")
     # Cut out before the rows are read.
-    page = select(found.c.sequence).order_by(found.c.sequence).limit(_LIMIT).subquery("page")
-    rows = select(*_COLUMNS).join_from(page, Event, Event.sequence == page.c.sequence).subquery("rows")
+    page = select(found.c.sequence).order_by(found.c.sequence).limit(_LIMIT).cte("page")
+    size = func.pg_column_size(Event.data)
+    before = (func.sum(size).over(order_by=Event.sequence) - size).label("before")
+    # What is large is stored apart, and only unpacked when it becomes text: of those events that are shown.
+    sized = select(*_COLUMNS[:-1], Event.data, before).join_from(page, Event, Event.sequence == page.c.sequence)
+    rows = sized.subquery("rows")
+    shown = select(*list(rows.c)[: len(FIELDS) - 1], cast(rows.c.data, Text).label(FIELDS[-1]))
+    shown_rows = shown.where(rows.c.before < _MOST_BYTES).subquery("shown")
     # In the same snapshot: nothing that comes later has a smaller sequence.
-    newest = select(_newest().scalar_subquery().label("newest")).subquery("newest")
-    return select(rows, newest.c.newest).select_from(newest.outerjoin(rows, true())).order_by(rows.c.sequence)
+    newest = _newest().scalar_subquery().label("newest")
+    end = select(newest, select(func.count()).select_from(page).scalar_subquery().label("found")).subquery("end")
+    return (
+        select(shown_rows, end.c.newest, end.c.found)
+        .select_from(end.outerjoin(shown_rows, true()))
+        .order_by(shown_rows.c.sequence)
+    )
 
 
 def _walk(type_parameter: str | None, of_resource: bool, of_client: bool) -> Select[Any]:

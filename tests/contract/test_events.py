@@ -69,6 +69,23 @@ def test_a_reader_goes_on_from_page_to_page(client: httpx.Client, database_url: 
     assert seen == ids
 
 
+def test_a_page_of_large_events_is_short_and_nothing_is_left_out(
+    client: httpx.Client, database_url: str, start: int
+) -> None:
+    noise = "".join(rows_of(database_url, "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 4000) n")[0])
+    ids = [write(database_url, data=f'{{"text": "{noise}"}}') for _ in range(7)]
+    seen: list[str] = []
+    after, pages = start, 0
+    while True:
+        events, after = read(client, after=after, limit=1000)
+        if not events:
+            break
+        assert len(events) < 7
+        seen, pages = seen + [event["id"] for event in events], pages + 1
+    assert seen == ids
+    assert pages > 1
+
+
 def test_an_event_is_shown_as_it_was_stored(client: httpx.Client, database_url: str, start: int) -> None:
     data = '{ "price": 999.90,\n "b": 1, "a": "ü \\" \\u00e4", "big": 12345678901234567890.10 }'
     event_id = write(database_url, "product.price_changed", 7, data)
