@@ -1,12 +1,16 @@
 """Fencing: one attempt at a job, whose transactions count only while nobody else has taken the job over."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from infrastructure.database.sqlstate import is_cut_off, sqlstate
+from jobs.failures import StepRested
 from repositories.job_queue import JobQueue
 from services.executor import Executor
 
@@ -14,7 +18,7 @@ T = TypeVar("T")
 
 # A transaction of a process that is frozen ends by itself, with its locks, before another one takes the job over.
 IDLE_SECONDS = 20
-_LIMIT_IDLENESS = text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+_LIMIT_IDLENESS = text("SELECT set_config('idle_in_transaction_session_timeout', :limit, true)")
 
 
 class AttemptIsOver(Exception):
@@ -55,9 +59,18 @@ class Attempt:
         return 0 if progress is None else progress[0]
 
     def _fenced(self, session: Session, work: Callable[[Session], T], is_last: Callable[[T], bool]) -> tuple[T, bool]:
-        session.execute(_LIMIT_IDLENESS)
-        result = work(session)
-        session.flush()
+        session.execute(_LIMIT_IDLENESS, {"limit": f"{IDLE_SECONDS}s"})
+        began_at = time.monotonic()
+        try:
+            result = work(session)
+            session.flush()
+        except DBAPIError as error:
+            if is_cut_off(sqlstate(error)) and time.monotonic() - began_at > IDLE_SECONDS:
+                raise StepRested(f"A step must not rest for {IDLE_SECONDS} s inside a transaction") from error
+            raise
+        except SystemExit as error:
+            # It would end every event loop on its way.
+            raise RuntimeError(f"The task would end the process: {error}") from error
         # At the end, so that nobody waits for the row meanwhile, and as the last thing that the transaction does.
         queue = self._queue(session)
         held = queue.hold()

@@ -45,17 +45,16 @@ _NEVER = 10.0**8
 class _Manager(JobManager):
     """The library's statements, except for the end of a job, which is the runner's."""
 
-    def __init__(self, connector: ShopConnector, runner: JobRunner, housekeeping: Housekeeping) -> None:
+    def __init__(self, connector: ShopConnector, housekeeping: Housekeeping) -> None:
         super().__init__(connector)
-        self._runner, self._housekeeping = runner, housekeeping
+        self._housekeeping = housekeeping
 
     async def register_worker(self) -> int:
         self._housekeeping.worker_id = await super().register_worker()
         return self._housekeeping.worker_id
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        if job.task_name not in TASKS and job.id is not None:
-            await self._runner.release_unknown(job.id, job.attempts)
+        """The runner has said already what becomes of the job."""
 
 
 class BackgroundProcess:
@@ -121,6 +120,8 @@ class BackgroundProcess:
         """Be one worker, until something is wrong."""
         worker = asyncio.create_task(
             self._app.run_worker_async(
+                # Each task has a queue of its own: what this release does not know is left to those who do.
+                queues=list(TASKS),
                 concurrency=self._concurrency,
                 fetch_job_polling_interval=_POLL_SECONDS,
                 abort_job_polling_interval=_NEVER,
@@ -155,7 +156,7 @@ class BackgroundProcess:
 
     def _library(self) -> procrastinate.App:
         app = procrastinate.App(connector=self._connector)
-        app.job_manager = _Manager(self._connector, self._runner, self._housekeeping)
+        app.job_manager = _Manager(self._connector, self._housekeeping)
         for name in TASKS:
             app.task(name=name, pass_context=True)(self._run_job)
         return app

@@ -6,23 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared, Row
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
 from jobs.attempt import Attempt, AttemptIsOver
+from jobs.failures import describe, is_of_task
 from jobs.task import Task
 from repositories.job_queue import FAIL, RELEASE
-from services.errors import Unavailable
 from services.executor import Executor
 
 log = logging.getLogger("shop.jobs")
 
 _PAUSE_SECONDS = 1.0
-_LONGEST_ERROR = 2000
-# A task that this release does not know belongs to a newer one, which may be about to start.
-_UNKNOWN_SECONDS = 30.0
 
 
 class JobRunner:
@@ -60,12 +55,13 @@ class JobRunner:
                 await attempt.finish(lambda session: None)
         except AttemptIsOver:
             log.warning("Job %d (%s) was taken over by another process: nothing was changed", attempt.job_id, task.name)
-        except Unavailable:
-            # The database is away, which is not the task's fault.
-            log.info("Job %d (%s) waits: the database is away", attempt.job_id, task.name)
-            await self.release(attempt.job_id, attempt.number, _PAUSE_SECONDS)
-        except Exception as error:
-            await self._failed(task, attempt, error)
+        # A task that would end the process has failed.
+        except (Exception, SystemExit) as error:
+            if is_of_task(error):
+                await self._failed(task, attempt, error)
+            else:
+                log.info("Job %d (%s) waits: the database is away", attempt.job_id, task.name)
+                await self.release(attempt.job_id, attempt.number, _PAUSE_SECONDS)
         else:
             if attempt.is_finished:
                 log.info("Job %d is done: %s", attempt.job_id, task.name)
@@ -79,25 +75,21 @@ class JobRunner:
             if is_done:
                 return
 
-    async def _failed(self, task: Task, attempt: Attempt, error: Exception) -> None:
+    async def _failed(self, task: Task, attempt: Attempt, error: BaseException) -> None:
         log.warning("Job %d failed: %s", attempt.job_id, task.name, exc_info=error)
-        failure = failure_of(attempt.job_id, attempt.number, _described(error), task.tries)
+        failure = failure_of(attempt.job_id, attempt.number, describe(error), task.tries)
         report(await self._settle(FAIL, failure), task.name, failure)
 
     async def release(self, job_id: int, number: int, seconds: float = 0.0) -> None:
         """Give the job back, for a later attempt."""
         await self._settle(RELEASE, {"job": job_id, "attempt": number, "seconds": seconds})
 
-    async def release_unknown(self, job_id: int, number: int) -> None:
-        """Give a job back whose task nobody knows here."""
-        await self.release(job_id, number, _UNKNOWN_SECONDS)
-
     async def _settle(self, statement: Prepared, parameters: dict[str, Any]) -> list[Row]:
         """The rows of the statement, which is repeated until it was executed. If it was already it does nothing more."""
         while True:
             try:
                 return list(await self._database.write_pool.execute(statement, parameters))
-            except (DatabaseUnavailable, StatementRefused, SQLAlchemyError, OSError):
+            except (DatabaseUnavailable, StatementRefused, OSError):
                 if self._is_ending:
                     log.debug("Another process takes over job %s when this one is missed", parameters["job"])
                     return []
@@ -113,7 +105,3 @@ def report(rows: Sequence[Row], task: str, failure: dict[str, Any]) -> None:
     """Say what `FAIL` has made of a job, if that was the end of it."""
     if rows and rows[0][0] == "failed":
         log.error("Job %d is dead after %d attempts: %s: %s", failure["job"], rows[0][1], task, failure["error"])
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR].replace("\x00", "")

@@ -53,7 +53,7 @@ FAIL = Prepared(
     """,  # noqa: S608 (constants of this module)
     ("job", "attempt", "error", "tries", "died"),
 )
-# It is nobody's fault: the process ends, or does not know the task. Another one may have the job after some seconds.
+# It is nobody's fault: the process ends, or the database was away. Another one may have the job after some seconds.
 RELEASE = Prepared(
     "release_job",
     f"""

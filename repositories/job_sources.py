@@ -1,5 +1,7 @@
 """What jobs are made of: events, by a relay with its cursor, and times, by schedules. Each makes its job once.
 
+The queue of a job has the name of its task: a process takes only jobs of tasks that it knows.
+
 Both are single statements: the cursor, or the next time, moves in the transaction that defers the jobs. So it does not
 matter when a process dies, nor how many processes do this, and nothing is held between two statements by one that is frozen.
 """
@@ -23,7 +25,7 @@ RELAY = Prepared(
     wanted AS MATERIALIZED (
         SELECT array_agg(
             ROW(
-                'default', subscription.task, 0, NULL, NULL,
+                subscription.task, subscription.task, 0, NULL, NULL,
                 jsonb_build_object('event_id', batch.id, 'sequence', batch.sequence), NULL
             )::procrastinate_job_to_defer_v1 ORDER BY batch.sequence, subscription.place
         ) AS jobs
@@ -58,7 +60,7 @@ FIRE = Prepared(
         UPDATE job_schedules SET due_at = $3::timestamptz WHERE task = $1::text AND due_at = $2::timestamptz RETURNING task
     )
     SELECT procrastinate_defer_jobs_v1(
-        ARRAY[ROW('default', task, 0, task, NULL, '{}', NULL)::procrastinate_job_to_defer_v1]
+        ARRAY[ROW(task, task, 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1]
     ) FROM moved WHERE NOT EXISTS (SELECT FROM jobs WHERE jobs.task = moved.task AND jobs.status = 'queued')
     """,
     ("task", "due_at", "next_at"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from jobs import attempt as attempts
 from jobs import housekeeping
 from jobs.attempt import Attempt
 from jobs.process import run
@@ -86,6 +87,38 @@ def now_and_then(attempt: Attempt, session: Session) -> None:
     _add(session, "now and then")
 
 
+@task(tries=2)
+def say_unstorable(attempt: Attempt, session: Session) -> None:
+    raise ValueError("bytes \udc80 and \x00, with password=hunter2")
+
+
+@task(tries=2)
+def divide(attempt: Attempt, session: Session) -> None:
+    session.execute(text("SELECT 1 / 0 AS named_in_the_statement"))
+
+
+@task(tries=2)
+def wait_too_long(attempt: Attempt, session: Session) -> None:
+    session.execute(text("SET LOCAL statement_timeout = '100ms'"))
+    session.execute(text("SELECT pg_sleep(60)"))
+
+
+@task(tries=2)
+def rest(attempt: Attempt, session: Session) -> None:
+    time.sleep(float(os.environ["IDLE_SECONDS"]) + 1)
+    session.execute(text("SELECT 1"))
+
+
+@task(tries=2)
+def leave_in_a_thread(attempt: Attempt, session: Session) -> None:
+    raise SystemExit(3)
+
+
+@task(tries=2)
+async def leave(attempt: Attempt) -> None:
+    raise SystemExit(3)
+
+
 SUBSCRIPTIONS["note_event"] = ("order.*", "stock.low")
 
 if __name__ == "__main__":
@@ -93,6 +126,7 @@ if __name__ == "__main__":
     housekeeping.TICK_SECONDS = float(os.environ.get("TICK", housekeeping.TICK_SECONDS))
     housekeeping.HEARTBEAT_SECONDS = min(housekeeping.HEARTBEAT_SECONDS, housekeeping.DEAD_SECONDS / 5)
     housekeeping.REAP_SECONDS = min(housekeeping.REAP_SECONDS, housekeeping.DEAD_SECONDS / 5)
+    attempts.IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", attempts.IDLE_SECONDS))
     run()
     # As in scripts/worker.py: a database thread may still wait.
     os._exit(0)

@@ -16,7 +16,7 @@ from tests.shop import environment_of
 
 _DEFER = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[
-        ROW('default', %s, 0, %s, NULL, %s::jsonb, NULL)::procrastinate_job_to_defer_v1
+        ROW(%s, %s, 0, %s, NULL, %s::jsonb, NULL)::procrastinate_job_to_defer_v1
     ])
 """
 
@@ -51,7 +51,7 @@ class Background:
 
     def defer(self, task: str, lock: str | None = None, **args: object) -> int:
         """A job for them; its key."""
-        ((keys,),) = rows_of(self.url, _DEFER, task, lock, json.dumps(args))
+        ((keys,),) = rows_of(self.url, _DEFER, task, task, lock, json.dumps(args))
         return int(keys[0])
 
     def effects(self) -> list[str]:

@@ -99,12 +99,14 @@ def test_a_job_that_takes_longer_than_the_drain_is_left_to_others(work: Backgrou
 
 
 def test_a_job_of_another_release_waits_for_it(work: Background) -> None:
-    work.start()
     unknown = work.defer("of_another_release")
-    wait_for(
-        lambda: rows_of(work.url, "SELECT 1 FROM jobs WHERE attempts = 1 AND status = 'queued'"), "the job to be back"
-    )
-    assert work.jobs() == {unknown: "queued"}
+    work.start()
+    work.defer("add_one", name="known")
+    wait_for(work.effects, "the job behind it")
+    wait_for(lambda: work.jobs() == {unknown: "queued"}, "its end")
+    # Nobody has touched it, nor said anything of it.
+    assert rows_of(work.url, "SELECT attempts FROM jobs") == [(0,)]
+    assert "of_another_release" not in work.log()
 
 
 def test_jobs_with_one_lock_run_one_after_the_other(work: Background) -> None:
