@@ -83,10 +83,13 @@ class EventHub:
 
         Not if so many seconds are over, the client is gone, or the hub drains.
         """
-        if self.is_draining or gone.done():
+        if self.is_draining or gone.done() or seconds <= 0:
             return False
         is_looking = self._looking is not None and not self._looking.done()
         if is_looking and self._position > after:
+            # Once: the position may be too far, by a reader who waits for what is far ahead, or because what was there
+            # has been removed.
+            self._position = after
             return True
         waiting = _Waiting(selection, after, asyncio.get_running_loop().create_future())
         self._waiting.add(waiting)
@@ -101,11 +104,13 @@ class EventHub:
 
     async def _look_on(self) -> None:
         """Look as long as somebody waits."""
-        async with self._news() as news:
-            while self._waiting:
-                if not await self._look():
-                    await news.wait()
-                await asyncio.sleep(_REST_SECONDS)
+        # Somebody may come while what tells of news is closed.
+        while self._waiting:
+            async with self._news() as news:
+                while self._waiting:
+                    if not await self._look():
+                        await news.wait()
+                    await asyncio.sleep(_REST_SECONDS)
 
     async def _look(self) -> bool:
         """Wake those whom new events are for; whether there may be more of them already."""

@@ -47,7 +47,8 @@ WITH durable AS MATERIALIZED (
     RETURNING 1
 )
 SELECT (SELECT is_held FROM held), (SELECT count(*) FROM found), done.number, pg_current_snapshot()::text,
-    CASE WHEN done.number > 0 THEN pg_current_xact_id()::text::bigint END, (SELECT last_value FROM events_position_seq)
+    CASE WHEN done.number > 0 THEN pg_current_xact_id()::text::bigint END,
+    (SELECT last_value - (NOT is_called)::int FROM events_position_seq)
 FROM (SELECT count(*) AS number FROM numbered) AS done
 """
 _STATEMENT = Prepared("number_events", _NUMBER, ("floor", "pending", "limit", "lock_class"))

@@ -1,5 +1,6 @@
 """Waiting for events: by requests that wait, and by streams; on workers with and without Redis."""
 
+import asyncio
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from events.news import News
 from infrastructure.embedded.servers import ServerUrls
 from tests.builders import a_category
 from tests.events.event_streams import streamed
@@ -98,6 +100,45 @@ class TestWait:
         assert response.headers["x-next-after"] == str(end)
         # A timer of the event loop counts from the beginning of its turn.
         assert float(response.headers["x-response-time"]) >= 200
+
+    def test_who_waits_far_ahead_keeps_nobody_from_their_end(self, shop: httpx.Client, database: str, end: int) -> None:
+        with streamed(shop, after=2**63 - 1):
+            assert shop.get("/events", params={"after": end, "wait": "0.3"}).json() == []
+            self.test_one_that_comes_ends_the_wait(shop, database, end)
+
+    def test_removed_events_keep_nobody_from_their_end(self, shop: httpx.Client, database: str, end: int) -> None:
+        write(database)
+        newest = shop.get("/events", params={"after": end}).headers["x-next-after"]
+        with streamed(shop, after=newest):
+            time.sleep(0.1)
+            execute(database, "DELETE FROM events")
+            assert shop.get("/events", params={"after": 0, "wait": "0.3"}).json() == []
+            self.test_one_that_comes_ends_the_wait(shop, database, 0)
+
+    def test_who_comes_when_the_last_one_has_just_gone_is_told_too(
+        self, shop: httpx.Client, database: str, end: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closing, come = threading.Event(), threading.Event()
+        close = News.__aexit__
+
+        async def close_late(news: News, *error: object) -> None:
+            closing.set()
+            await asyncio.to_thread(come.wait, 60)
+            await close(news, *error)
+
+        monkeypatch.setattr(News, "__aexit__", close_late)
+        deadline = time.monotonic() + 60
+        while not closing.wait(1.5):
+            assert time.monotonic() < deadline
+            shop.get("/events", params={"after": end, "wait": "0.1"})
+        with ThreadPoolExecutor(1) as pool:
+            response = pool.submit(shop.get, "/events", params={"after": end, "wait": 30})
+            time.sleep(0.3)
+            come.set()
+            time.sleep(0.3)
+            event_id = write(database)
+            assert [event["id"] for event in response.result().json()] == [event_id]
+        assert float(response.result().headers["x-response-time"]) < 25_000
 
     @pytest.mark.parametrize("wait", ["-1", "30.1", "31", "x", "1s", "NaN"])
     def test_a_time_that_it_cannot_wait_is_422(self, shop: httpx.Client, wait: str) -> None:

@@ -200,6 +200,17 @@ def test_a_pile_of_events_is_numbered_batch_by_batch_in_its_order(url: str) -> N
     assert rows == sorted(rows)
 
 
+def test_the_first_event_of_a_new_shop_is_numbered_like_any_other(url: str) -> None:
+    execute(url, "TRUNCATE events RESTART IDENTITY")
+    with numbering(url) as sequencer, transaction_of(url) as connection:
+        for _ in range(5):
+            sequencer.run()
+        write(connection)
+        connection.commit()
+        sequencer.run()
+        assert rows_of(url, "SELECT count(*) FROM events WHERE sequence IS NULL") == [(0,)]
+
+
 @pytest.fixture
 def hanging(url: str) -> Iterator[int]:
     """A PostgreSQL process that hangs after it got the sequencer's lock."""
