@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from infrastructure.embedded.servers import ServerUrls
 from tests.builders import a_category, a_client, a_product, unique
 from tests.guarded_shop import Caller, GuardedShop, guarded_shop
+from tests.jobs.queue_rows import a_job
 from tests.race.databases import connected, execute, new_database
 
 pytestmark = pytest.mark.integration
@@ -263,3 +264,11 @@ def test_a_customer_leaves_no_entry(shop: GuardedShop, product: Any, buyer: Any)
         409,
     )
     assert shop.entries() == []
+
+
+def test_a_decision_about_a_job(shop: GuardedShop, admin: Caller) -> None:
+    job = a_job(shop.database_url, "failed")["id_key"]
+    assert shop(admin, "POST", f"/jobs/{job}/retry").status_code == 200
+    entry = the_one(shop)
+    assert (entry["action"], entry["resource"], entry["resource_id"]) == ("retry_job", "jobs", job)
+    assert entry["changes"] == {"status": ["failed", "queued"]}

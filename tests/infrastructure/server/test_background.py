@@ -64,7 +64,8 @@ def test_it_works_beside_a_shop_that_reloads(data_dir: Path) -> None:
     shop = with_background(data_dir, RELOAD="true")
 
     assert shop.end() == 0
-    assert processes_of(data_dir) == {}
+    # A helper of the reloader ends when it notices.
+    wait_for(lambda: processes_of(data_dir) == {}, "all processes to end")
 
 
 def test_failures_at_the_start_come_less_and_less_often_and_nobody_waits_for_ever() -> None:
