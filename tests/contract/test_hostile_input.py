@@ -14,6 +14,7 @@ import httpx
 import pytest
 import redis
 
+from tests.bounds import Bounds
 from tests.builders import (
     Builder,
     Row,
@@ -179,12 +180,11 @@ class TestI16StringsThatExplodeARegularExpression:
         ],
         ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
     )
-    def test_in_a_body(self, client: httpx.Client, resource: Builder, name: str, text: str) -> None:
+    def test_in_a_body(self, client: httpx.Client, resource: Builder, name: str, text: str, bounds: Bounds) -> None:
         body = resource.body(client, **{name: text})
         responses = [client.post(resource.path, json=body) for _ in range(3)]
         assert_malformed(responses[0], "body", name)
-        # The machine may be busy with other things; the quickest of three is the one that counts.
-        assert min(float(response.headers["X-Response-Time"]) for response in responses) <= 100
+        require_quick(responses, bounds)
 
     @pytest.mark.parametrize(
         "query",
@@ -196,10 +196,16 @@ class TestI16StringsThatExplodeARegularExpression:
             "after=-" + "0" * 99,
         ],
     )
-    def test_in_a_query(self, client: httpx.Client, query: str) -> None:
+    def test_in_a_query(self, client: httpx.Client, query: str, bounds: Bounds) -> None:
         responses = [client.get(f"/products?{query}") for _ in range(3)]
         assert responses[0].status_code in (200, 422)
-        assert min(float(response.headers["X-Response-Time"]) for response in responses) <= 100
+        require_quick(responses, bounds)
+
+
+def require_quick(responses: list[httpx.Response], bounds: Bounds) -> None:
+    """The quickest of them counts: the machine may have been busy with something else."""
+    quickest = min(float(response.headers["X-Response-Time"]) for response in responses) / 1000
+    bounds.require(quickest, 0.1, "the quickest", margin=0)
 
 
 def test_i17_wrong_method_and_wrong_media_type(client: httpx.Client) -> None:

@@ -62,7 +62,6 @@ async def test_every_answer_has_the_headers_of_the_contract() -> None:
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert response.headers["X-Frame-Options"] == "DENY"
     assert re.fullmatch(r"\d+\.\d\d", response.headers["X-Response-Time"])
-    assert float(response.headers["X-Response-Time"]) < 1000
     assert "Connection" not in response.headers
 
 

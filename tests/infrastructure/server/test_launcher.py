@@ -56,8 +56,8 @@ class TestStopping:
         assert f"API     http://127.0.0.1:{shop.port}/api/v1\n" in shop.output
         assert f"Docs    http://127.0.0.1:{shop.port}/docs\n" in shop.output
         assert f"Health  http://127.0.0.1:{shop.port}/health_check\n" in shop.output
-        assert "AUTH=off: every caller may do everything\n" in shop.output
-        assert f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n" in shop.output
+        shop.until_it_says("AUTH=off: every caller may do everything\n")
+        shop.until_it_says(f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n")
         assert get(shop, "/api/v1/products")[0] == 200
         assert len(shop.workers()) == 2
         self.refuses_its_data_folder(shop)
@@ -110,6 +110,7 @@ class TestStopping:
         shop = Shop("main.py", data_dir, DRAIN_SECONDS="600").until_it_answers()
         shop.process.send_signal(signal.SIGINT)
         wait_for(lambda: get(shop, "/health/ready")[0] == 503, "the drain to be announced")
+        shop.until_it_says("Stopping")
         (said,) = (line for line in shop.output.splitlines() if line.startswith("Stopping"))
         assert "accepted for 600 s" in said
         assert "30 s" in said
@@ -219,10 +220,10 @@ class TestProduction:
             assert connection.getresponse().status == 200
             connection.close()
         assert f"http://127.0.0.1:{shop.port}/v1" in said
-        assert "AUTH=off" not in shop.output
-        assert f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n" in shop.output
+        shop.until_it_says(f"Mails are files in {data_dir}/mail: SMTP_URL is not set\n")
         shop.until_it_says("python -m scripts.users create-admin --email")
         assert shop.end() == 0
+        assert "AUTH=off" not in shop.output
         assert processes_of(data_dir) == {}
 
     def test_runs_without_redis_and_says_so_once(self, empty_dir: Path, servers: ServerUrls) -> None:
