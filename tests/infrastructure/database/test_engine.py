@@ -114,20 +114,20 @@ class Failing:
 
 
 def test_every_connection_is_guarded(url: str) -> None:
-    settings = {"DB_STATEMENT_TIMEOUT": "4.5", "DB_LOCK_TIMEOUT": "250ms"}
+    settings = {"DB_STATEMENT_TIMEOUT": "4.5", "DB_LOCK_TIMEOUT": "2500ms"}
     database = opened_database(url, **settings)
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone", "application_name")
 
     def shown(session: Session) -> list[str]:
         return [session.execute(text(f"SHOW {name}")).scalar_one() for name in names]
 
-    expected = ["4500ms", "250ms", "1min", "UTC", "shop"]
+    expected = ["4500ms", "2500ms", "1min", "UTC", "shop"]
     assert [database.transact(shown), database.read(shown)] == [expected, expected]
     database.close()
 
 
 def test_what_only_locks_takes_no_longer_than_a_lock_may(url: str) -> None:
-    database = opened_database(url, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="250ms")
+    database = opened_database(url, DB_STATEMENT_TIMEOUT="4.5", DB_LOCK_TIMEOUT="2500ms")
     show = text("SHOW statement_timeout")
     lock = show.execution_options(**guards.ONLY_LOCKS)
 
@@ -135,7 +135,7 @@ def test_what_only_locks_takes_no_longer_than_a_lock_may(url: str) -> None:
         return [session.execute(statement).scalar_one() for statement in (lock, show, lock, lock)]
 
     # The last one was bounded when the transaction ended; the next transaction begins as usual.
-    assert [database.transact(shown), database.transact(shown)] == [["250ms", "4500ms", "250ms", "250ms"]] * 2
+    assert [database.transact(shown), database.transact(shown)] == [["2500ms", "4500ms", "2500ms", "2500ms"]] * 2
     assert database.read(lambda session: session.execute(show).scalar_one()) == "4500ms"
     database.close()
 

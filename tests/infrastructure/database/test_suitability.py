@@ -95,7 +95,7 @@ def test_a_read_only_database_that_lacks_migrations_is_refused_in_one_line(serve
 
 
 def test_no_timeout_of_the_database_disturbs_the_looks_at_the_start(servers: ServerUrls) -> None:
-    url = empty_database(servers, statement_timeout="5ms", lock_timeout="5ms")
+    url = empty_database(servers, statement_timeout="100ms", lock_timeout="100ms")
     wait_for_database(url, 30, lambda: False)
     require_own_backend(url)
     migrate(url)
