@@ -192,7 +192,7 @@ class _Launch:
             with StartupProbe(self._settings, listener, demo=self._demo, banner=not self._production) as probe:
                 while not self._stop.requested():
                     supervisor.tick()
-                    if supervisor.has_served:  # The shop answers no later for it.
+                    if probe.is_over:  # The shop answers no later for it.
                         background.tick()
                     watch.tick()
                     probe.poll()
@@ -219,7 +219,7 @@ class _Launch:
 
             def meanwhile() -> None:
                 probe.poll()
-                if probe.is_done:
+                if probe.is_over:
                     background.tick()
                 watch.tick()
 

@@ -24,6 +24,7 @@ _HEALTHY = b"HTTP/1.1 200"
 # To connect to this machine takes a moment, unless the queue is full.
 _CONNECT_SECONDS = 0.2
 _ANSWER_SECONDS = 3.0
+_PATIENCE_SECONDS = 10.0
 
 
 class StartupProbe:
@@ -39,7 +40,7 @@ class StartupProbe:
         self._listening_on = connectable(host), port
         self._settings, self._demo, self._banner = settings, demo, banner
         self._connection: socket.socket | None = None
-        self._asked_at = 0.0
+        self._asked_at, self._began_at = 0.0, time.monotonic()
         self._done = False
         self._loader: subprocess.Popen[bytes] | None = None
 
@@ -68,9 +69,9 @@ class StartupProbe:
             self._close()
 
     @property
-    def is_done(self) -> bool:
-        """Whether the shop has answered."""
-        return self._done
+    def is_over(self) -> bool:
+        """Whether the shop has answered, or has not for so long that nothing else waits for that."""
+        return self._done or time.monotonic() - self._began_at > _PATIENCE_SECONDS
 
     def pids(self) -> list[int]:
         """The process that loads the demo catalog, if there is one."""
