@@ -36,8 +36,8 @@ _SEQUENCE, _TYPE = FIELDS.index("sequence"), FIELDS.index("type")
 class EventStream(Response):
     """The events after the sequence `after`; None for those from now on.
 
-    Between two events it holds no thread and no database connection. `may_go_on` says, from time to time, whether the
-    caller may still read.
+    Between two events it holds no thread and no database connection. `may_go_on` says whether the caller may still
+    read; it is asked before events are sent, and from time to time.
     """
 
     def __init__(
@@ -87,6 +87,8 @@ class EventStream(Response):
                     continue
                 read, after = self._reader.read_on, page.reached
                 if page.rows:
+                    if not await self._may_go_on():
+                        return
                     await _send(send, b"".join(map(_frame, page.rows)))
                 else:
                     await self._hub.wait(self._selection, after, look_at - time.monotonic(), gone)

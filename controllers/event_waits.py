@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 from starlette.types import Receive
 
+from controllers.policies import may_go_on
 from events.hub import EventHub
 from events.reader import EventReader
 from middleware.http_rules import asks_for_head
@@ -35,7 +36,10 @@ async def _is_gone(receive: Receive) -> None:
 async def awaited_page(
     request: Request, hub: EventHub, reader: EventReader, selection: Selection, query: EventQuery
 ) -> EventPage:
-    """The page for `query`; an empty one only after its time to wait. Raises `Unavailable`."""
+    """The page for `query`; an empty one only after its time to wait, or to a caller who may not read any more meanwhile.
+
+    Raises `Unavailable`.
+    """
     page = await reader.read(selection, query.after, query.limit)
     if page.rows or not query.wait or asks_for_head(request.scope):
         return page
@@ -48,4 +52,4 @@ async def awaited_page(
                     page = await reader.read_on(selection, page.reached, query.limit)
     finally:
         note_waiting(request.scope, time.monotonic() - started)
-    return page
+    return page if await may_go_on(request) else EventPage((), query.after)

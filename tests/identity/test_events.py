@@ -1,6 +1,7 @@
 """Who reads events: staff, administrators and keys all of them, and a customer those of their own orders."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -143,3 +144,21 @@ def test_a_stream_ends_when_its_key_does(shop: GuardedShop, monkeypatch: pytest.
         execute(shop.database_url, "UPDATE api_keys SET expires_at = now() WHERE id_key = %s", key.id)
         assert shop(shop.user("admin"), "DELETE", f"/api_keys/{key.id}").status_code == 204
         assert stream.fields() is None
+
+
+def test_a_stream_tells_nothing_to_whoever_has_gone(shop: GuardedShop, own: Customer) -> None:
+    with httpx.Client(base_url=shop.url) as client, streamed(client, dict(own.caller.headers)) as stream:
+        assert shop(own.caller, "POST", "/auth/logout").status_code == 204
+        write(shop, own)
+        assert stream.fields() is None
+
+
+def test_a_wait_tells_nothing_to_whoever_has_gone(shop: GuardedShop, own: Customer) -> None:
+    after = end_of(shop, own.caller)
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(shop, own.caller, "GET", "/events", params={"after": after, "wait": "30"})
+        time.sleep(0.5)
+        assert shop(own.caller, "POST", "/auth/logout").status_code == 204
+        write(shop, own)
+        # Nothing, or 401 where the request came late.
+        assert response.result().status_code == 401 or response.result().json() == []
