@@ -25,6 +25,7 @@ from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import ANNOUNCEMENT
 from infrastructure.database.connection_limit import background_threads
 from infrastructure.database.engine import Database
+from infrastructure.database.sqlstate import StatementRefused
 from jobs.connector import ShopConnector
 from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
 from jobs.runner import JobRunner
@@ -38,6 +39,8 @@ log = logging.getLogger("shop.jobs")
 # A statement of a job may take so long; one of a request may not.
 STATEMENT_SECONDS = 300.0
 _POLL_SECONDS = 1.0
+# Who has worked for so long has no trouble any more: what fails again and again is said once.
+_SETTLED_SECONDS = 5.0
 # The library's own heartbeat ends at the first failure, and jobs are not interrupted: `Housekeeping` and `Attempt` do both.
 _NEVER = 10.0**8
 
@@ -83,6 +86,7 @@ class BackgroundProcess:
         self._schedules = Schedules(self._database, TASKS)
         self._housekeeping = Housekeeping(self._database, self._schedules, news, self._connector.wake)
         self._app = self._library()
+        self._has_trouble = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set, and then no longer than the drain for what is under way."""
@@ -97,24 +101,23 @@ class BackgroundProcess:
         self._database.close_pools()
 
     async def _work(self) -> None:
-        is_away = False
         while True:
             try:
                 await self._wait_for_schema()
                 await self._schedules.declare()
-                if is_away:
-                    log.info("Jobs are done again")
-                is_away = False
                 await self._work_as_one()
-            except (*DATABASE_ERRORS, ConnectorException) as error:
-                if not is_away:
-                    log.warning("Jobs wait: the database is away (%s)", str(error).partition("\n")[0])
-                is_away = True
             except WorkerIsForgotten:
                 log.warning("This process was not heard of for so long that others took over its jobs: it begins again")
-            except Exception:
-                log.exception("The background process begins again")
+            except Exception as error:
+                if not self._has_trouble:
+                    _say_trouble(error)
+                self._has_trouble = True
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _note_settled(self) -> None:
+        if self._has_trouble:
+            log.info("Jobs are done again")
+        self._has_trouble = False
 
     async def _work_as_one(self) -> None:
         """Be one worker, until something is wrong."""
@@ -133,7 +136,11 @@ class BackgroundProcess:
         )
         keeping = asyncio.create_task(self._housekeeping.run())
         try:
-            done, _ = await asyncio.wait({worker, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            both, first = {worker, keeping}, asyncio.FIRST_COMPLETED
+            done, _ = await asyncio.wait(both, timeout=_SETTLED_SECONDS, return_when=first)
+            if not done:
+                self._note_settled()
+                done, _ = await asyncio.wait(both, return_when=first)
             for task in done:
                 task.result()
         finally:
@@ -169,3 +176,12 @@ class BackgroundProcess:
     async def _announce(self) -> None:
         """Have the workers of every launcher make their cached responses stale."""
         await self._database.write_pool.run(ANNOUNCEMENT, {})
+
+
+def _say_trouble(error: Exception) -> None:
+    if isinstance(error, StatementRefused) and error.code is not None:
+        log.warning("Jobs wait: PostgreSQL refuses a statement (SQLSTATE %s)", error.code)
+    elif isinstance(error, (*DATABASE_ERRORS, ConnectorException)):
+        log.warning("Jobs wait: the database is away (%s)", str(error).partition("\n")[0])
+    else:
+        log.error("Jobs wait: the background process begins again and again", exc_info=error)

@@ -10,16 +10,17 @@ from repositories.query.filters import by_value
 
 _LOCK = text("SELECT status::text FROM procrastinate_jobs WHERE id = :job FOR UPDATE")
 # Its number of starts stays: an attempt that was frozen has a smaller one.
-_RETRY = text("UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = clock_timestamp() WHERE id = :job")
+_RETRY = text("UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = NULL WHERE id = :job")
 _FORGIVE = text("UPDATE job_notes SET failures = 0, deaths = 0 WHERE job_id = :job")
 _CANCEL = text("UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = :job")
 # The attempt that is under way ends after its next step.
 _ABORT = text("UPDATE procrastinate_jobs SET abort_requested = true WHERE id = :job")
+# Of the oldest, which the keys tell: however many there are behind them, nobody looks at those.
 _PURGE = text(
     """
     DELETE FROM procrastinate_jobs WHERE id IN (
-        SELECT id_key FROM jobs WHERE status = 'canceled' AND created_at < now() - make_interval(days => :days)
-        ORDER BY id_key LIMIT :batch
+        SELECT id_key FROM (SELECT id_key, created_at FROM jobs WHERE status = 'canceled' ORDER BY id_key LIMIT :batch) AS oldest
+        WHERE created_at < now() - make_interval(days => :days)
     )
     """
 )

@@ -4,7 +4,8 @@ An attempt is a job and the number of times that it was started before. Whoever 
 so what an attempt does counts only while the job still has its number, which is looked at under the lock of the job's row.
 A process that was frozen meanwhile, and goes on, finds another number there and changes nothing.
 
-All times are those of the database's clock. Each statement is a transaction by itself, except for those that take a
+All times are those of the database's clock. What may be done at once has no time, and does not wait for one that
+was set back. Each statement is a transaction by itself, except for those that take a
 session, which belong to the transaction of a task.
 """
 
@@ -43,7 +44,7 @@ FAIL = Prepared(
             WHEN current.abort_requested THEN 'cancelled'
             WHEN note.failures >= $4::int OR note.deaths >= {_MOST_DEATHS} THEN 'failed'
             ELSE 'todo' END)::procrastinate_job_status AS status,
-            CASE WHEN $5::boolean THEN 0 ELSE {_PAUSE} END AS pause
+            CASE WHEN NOT $5::boolean THEN {_PAUSE} END AS pause
         FROM current JOIN note ON note.job_id = current.id
     )
     UPDATE procrastinate_jobs AS job SET
@@ -61,7 +62,7 @@ RELEASE = Prepared(
     UPDATE procrastinate_jobs SET
         status = (CASE WHEN abort_requested THEN 'cancelled' ELSE 'todo' END)::procrastinate_job_status,
         attempts = attempts + 1, abort_requested = false, worker_id = NULL,
-        scheduled_at = clock_timestamp() + make_interval(secs => $3::float8)
+        scheduled_at = clock_timestamp() + make_interval(secs => nullif($3::float8, 0))
     WHERE id IN (SELECT id FROM current) RETURNING id
     """,  # noqa: S608 (constants of this module)
     ("job", "attempt", "seconds"),
@@ -72,14 +73,15 @@ HEARTBEAT = Prepared(
     "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = $1::bigint RETURNING id",
     ("worker",),
 )
-# Jobs of workers that are gone, or have not been heard of for so many seconds.
+# Jobs of workers that are gone, or have not been heard of for so many seconds; or, after the clock was set back, are said
+# to have been heard of in the future: who lives says otherwise at the next beat.
 STALLED = Prepared(
     "stalled_jobs",
     """
     SELECT job.id, job.attempts, job.task_name FROM procrastinate_jobs AS job
     LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
     WHERE job.status = 'doing'
-        AND (worker.id IS NULL OR worker.last_heartbeat < clock_timestamp() - make_interval(secs => $1::float8))
+        AND (worker.id IS NULL OR abs(extract(epoch FROM clock_timestamp() - worker.last_heartbeat)) > $1::float8)
     ORDER BY job.id LIMIT 100
     """,
     ("seconds",),

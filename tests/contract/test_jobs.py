@@ -75,7 +75,7 @@ def test_a_job_is_tried_again_at_once_with_all_its_tries(client: httpx.Client, d
     assert retried.json() == client.get(f"/jobs/{job}").json()
     ((is_due, *counts),) = rows_of(
         database_url,
-        "SELECT scheduled_at <= now(), failures, deaths FROM procrastinate_jobs JOIN job_notes ON job_id = id WHERE id = %s",
+        "SELECT scheduled_at IS NULL, failures, deaths FROM procrastinate_jobs JOIN job_notes ON job_id = id WHERE id = %s",
         job,
     )
     assert (is_due, counts) == (True, [0, 0])

@@ -6,6 +6,7 @@ import pytest
 
 from tests.infrastructure.processes import wait_for
 from tests.jobs.processes import Background
+from tests.jobs.queue_rows import a_job
 from tests.race.databases import execute, rows_of
 
 pytestmark = pytest.mark.integration
@@ -54,3 +55,14 @@ def test_sessions_that_have_expired_are_removed(work: Background) -> None:
     work.start()
     is_due(work, "purge_sessions")
     wait_for(lambda: len(rows_of(work.url, "SELECT 1 FROM user_sessions")) == 1, "the clean-up")
+
+
+def test_jobs_that_were_canceled_long_ago_are_removed(work: Background) -> None:
+    old, new, failed = (a_job(work.url, status)["id_key"] for status in ("cancelled", "cancelled", "failed"))
+    execute(
+        work.url, f"UPDATE procrastinate_events SET at = now() - interval '40 days' WHERE job_id IN ({old}, {failed})"
+    )
+    work.start()
+    is_due(work, "purge_canceled_jobs")
+    wait_for(lambda: old not in work.jobs(), "the clean-up")
+    assert {new, failed} <= set(work.jobs())

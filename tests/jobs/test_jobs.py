@@ -144,3 +144,26 @@ def test_a_gap_is_caught_up_once(work: Background) -> None:
     ((is_ahead,),) = rows_of(work.url, "SELECT due_at > now() FROM job_schedules WHERE task = 'now_and_then'")
     assert is_ahead
     assert process.poll() is None
+
+
+def test_a_process_that_was_heard_of_in_the_future_is_dead(work: Background) -> None:
+    """E7: the clock was set back an hour after its last sign of life."""
+    work.defer("add_one", name="one")
+    execute(
+        work.url,
+        "WITH another AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 hour') RETURNING id)"
+        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = another.id FROM another",
+    )
+    work.start()
+    work.wait_until_done()
+    assert work.effects() == ["one"]
+
+
+def test_a_trouble_that_lasts_is_said_once(work: Background) -> None:
+    execute(work.url, "ALTER TABLE event_relays RENAME TO away")
+    work.start()
+    wait_for(lambda: len(rows_of(work.url, "SELECT 1 FROM procrastinate_workers")) >= 4, "some beginnings")
+    assert work.log().count("Jobs wait: PostgreSQL refuses a statement (SQLSTATE 42P01)") == 1
+    assert "Jobs are done again" not in work.log()
+    execute(work.url, "ALTER TABLE away RENAME TO event_relays")
+    wait_for(lambda: "Jobs are done again" in work.log(), "the end of the trouble")
