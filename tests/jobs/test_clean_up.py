@@ -58,7 +58,9 @@ def test_sessions_that_have_expired_are_removed(work: Background) -> None:
 
 
 def test_jobs_that_were_canceled_long_ago_are_removed(work: Background) -> None:
-    old, new, failed = (a_job(work.url, status)["id_key"] for status in ("cancelled", "cancelled", "failed"))
+    old, new, failed = (a_job(work.url)["id_key"] for _ in range(3))
+    execute(work.url, f"UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id IN ({old}, {new})")
+    execute(work.url, f"UPDATE procrastinate_jobs SET status = 'failed' WHERE id = {failed}")
     execute(
         work.url, f"UPDATE procrastinate_events SET at = now() - interval '40 days' WHERE job_id IN ({old}, {failed})"
     )
