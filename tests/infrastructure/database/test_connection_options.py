@@ -85,6 +85,7 @@ ODD = {
     "default_transaction_isolation": ("serializable", "read committed"),
     "standard_conforming_strings": ("off", "on"),
     "array_nulls": ("off", "on"),
+    "jit": ("on", "off"),
     "idle_session_timeout": ("2min", "0"),
     "transaction_timeout": ("2min", "0"),
 }
