@@ -13,8 +13,9 @@ from typing import Self
 
 from infrastructure.cache.subscription import Subscription
 
-# Also the longest time in which nothing is heard of a commit.
-LOOK_SECONDS = 1.0
+# Also the longest time in which nothing is heard of a commit. An event is to be read within a second, so the look itself
+# has some of it.
+LOOK_SECONDS = 0.9
 
 
 class News:
