@@ -15,6 +15,10 @@ class StepRested(Exception):
     """PostgreSQL ended the transaction of a step that had sent nothing for too long."""
 
 
+class TaskHangs(Exception):
+    """A step, or a task that is a coroutine, has not ended in time. Its thread does not end either."""
+
+
 def is_of_task(error: BaseException) -> bool:
     """Whether the error counts against the tries of the job.
 

@@ -1,23 +1,30 @@
 """Runs one attempt at a job: the steps of its task, and what becomes of the job at the end."""
 
 import asyncio
+import faulthandler
 import logging
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared, Row
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
 from jobs.attempt import Attempt, AttemptIsOver
-from jobs.failures import describe, is_of_task
+from jobs.failures import TaskHangs, describe, is_of_task
 from jobs.task import Task
 from repositories.job_queue import FAIL, RELEASE
 from services.executor import Executor
 
 log = logging.getLogger("shop.jobs")
 
+T = TypeVar("T")
+
 _PAUSE_SECONDS = 1.0
+# A step may take so long, and a task that is a coroutine as a whole. Each statement has a limit of its own.
+LONGEST_SECONDS = 3600.0
 
 
 class JobRunner:
@@ -50,7 +57,10 @@ class JobRunner:
 
     async def _run(self, task: Task, attempt: Attempt, args: dict[str, Any]) -> None:
         try:
-            await (task.function(attempt, **args) if task.is_async else self._step_by_step(task, attempt, args))
+            if task.is_async:
+                await _in_time(task.function(attempt, **args))
+            else:
+                await self._step_by_step(task, attempt, args)
             if not attempt.is_finished and not attempt.is_to_end.is_set():
                 await attempt.finish(lambda session: None)
         except AttemptIsOver:
@@ -59,6 +69,8 @@ class JobRunner:
         except (Exception, SystemExit) as error:
             if is_of_task(error):
                 await self._failed(task, attempt, error)
+                if isinstance(error, TaskHangs):
+                    _leave(attempt, task)
             else:
                 log.info("Job %d (%s) waits: the database is away", attempt.job_id, task.name)
                 await self.release(attempt.job_id, attempt.number, _PAUSE_SECONDS)
@@ -71,7 +83,7 @@ class JobRunner:
     async def _step_by_step(self, task: Task, attempt: Attempt, args: dict[str, Any]) -> None:
         step = partial(task.function, attempt, **args)
         while not attempt.is_to_end.is_set():
-            _, is_done = await attempt.step(step, lambda goes_on: not goes_on)
+            _, is_done = await _in_time(attempt.step(step, lambda goes_on: not goes_on))
             if is_done:
                 return
 
@@ -105,3 +117,21 @@ def report(rows: Sequence[Row], task: str, failure: dict[str, Any]) -> None:
     """Say what `FAIL` has made of a job, if that was the end of it."""
     if rows and rows[0][0] == "failed":
         log.error("Job %d is dead after %d attempts: %s: %s", failure["job"], rows[0][1], task, failure["error"])
+
+
+async def _in_time(work: Awaitable[T]) -> T:
+    """The result of a step or a coroutine. Raises `TaskHangs` when it takes too long."""
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS) as limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TaskHangs(f"It has not ended within {LONGEST_SECONDS:.0f} s") from None
+        raise
+
+
+def _leave(attempt: Attempt, task: Task) -> None:
+    """Drain, so that another process takes the place of this one: a thread that hangs cannot be ended otherwise."""
+    log.error("Job %d (%s) hangs, and its process is replaced; where is on standard error", attempt.job_id, task.name)
+    faulthandler.dump_traceback()
+    os.kill(os.getpid(), signal.SIGTERM)

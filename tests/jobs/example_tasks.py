@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from jobs import attempt as attempts
-from jobs import housekeeping
+from jobs import housekeeping, runner
 from jobs.attempt import Attempt
 from jobs.process import run
 from jobs.subscriptions import SUBSCRIPTIONS
@@ -109,6 +109,12 @@ def rest(attempt: Attempt, session: Session) -> None:
     session.execute(text("SELECT 1"))
 
 
+@task(tries=1)
+def hang(attempt: Attempt, session: Session) -> None:
+    while True:
+        time.sleep(1)
+
+
 @task(tries=2)
 def leave_in_a_thread(attempt: Attempt, session: Session) -> None:
     raise SystemExit(3)
@@ -127,6 +133,7 @@ if __name__ == "__main__":
     housekeeping.HEARTBEAT_SECONDS = min(housekeeping.HEARTBEAT_SECONDS, housekeeping.DEAD_SECONDS / 5)
     housekeeping.REAP_SECONDS = min(housekeeping.REAP_SECONDS, housekeeping.DEAD_SECONDS / 5)
     attempts.IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", attempts.IDLE_SECONDS))
+    runner.LONGEST_SECONDS = float(os.environ.get("LONGEST_SECONDS", runner.LONGEST_SECONDS))
     run()
     # As in scripts/worker.py: a database thread may still wait.
     os._exit(0)

@@ -51,6 +51,14 @@ def test_a_task_that_would_end_the_process_has_failed(work: Background) -> None:
     assert process.poll() is None
 
 
+def test_a_task_that_hangs_has_failed_and_its_process_makes_room_for_another(work: Background) -> None:
+    process = work.start(LONGEST_SECONDS="1")
+    hanging = work.defer("hang")
+    wait_until_dead(work, hanging)
+    assert error_of(work, hanging) == "TaskHangs: It has not ended within 1 s"
+    assert process.wait(60) == 0
+
+
 def test_jobs_of_one_schedule_that_fail_hold_up_nobody(work: Background) -> None:
     """A second one may be due while the first is under way."""
     work.start(EXAMPLE_SCHEDULE="0 0 1 1 *")
