@@ -95,6 +95,7 @@ class Trade:
             "products (name, sku, description, price, stock, category_id, active, created_at, updated_at)",
             self._products(),
         )
+        yield "price_changes (product_id, price, valid_from)", self._prices()
         yield "clients (name, lastname, email, email_key, created_at, updated_at)", self._clients()
         yield "addresses (street, number, city, client_id, created_at, updated_at)", self._addresses()
         yield "reviews (rating, comment, product_id, created_at, updated_at)", self._reviews()
@@ -138,6 +139,11 @@ class Trade:
             moment = self._moment(n, self.size.products)
             values = f"{_money(self._cents(n))}\t{self._stock(n)}\t{1 + n % self.size.categories}\t{n % 50 != 3}"
             yield f"{name}\tSKU-{n}\t{description}\t{values}\t{moment}\t{moment}"
+
+    def _prices(self) -> Iterator[str]:
+        """The first price of each, as the trigger writes it that does not run here."""
+        for n in range(1, self.size.products + 1):
+            yield f"{n}\t{_money(self._cents(n))}\t{self._moment(n, self.size.products)}"
 
     def _clients(self) -> Iterator[str]:
         names = max(10, self.size.clients // 20)

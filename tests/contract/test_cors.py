@@ -32,6 +32,7 @@ EXPOSED = {
     "ratelimit-policy",
     "preference-applied",
     "traceparent",
+    "x-next-after",
 }
 
 

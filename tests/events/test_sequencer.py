@@ -276,9 +276,9 @@ def test_an_open_snapshot_makes_no_run_look_again_at_what_is_settled(url: str) -
         for _ in range(5):
             execute(url, MANY, BATCH)
             sequencer.run()
-        floor, pending = sequencer.sequencer.settled.below(0)
+        # Other tests may have transactions in progress meanwhile.
+        floor, _ = sequencer.sequencer.settled.below(0)
         assert floor > 1
-        assert not pending
 
 
 class TestSettled:

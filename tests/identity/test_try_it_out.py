@@ -10,6 +10,8 @@ from tests.identity.shelf import Shelf
 pytestmark = pytest.mark.integration
 
 _NONE = object()
+# A stream does not end, ids of events are never known before, and jobs come and go.
+_OTHERS = {"/events/stream", "/events/{id}", "/jobs", "/jobs/{id_key}"}
 
 
 def prefilled(parameter: dict[str, Any]) -> Any:
@@ -56,6 +58,8 @@ def test_every_read_succeeds_as_it_is_prefilled(
     reads = [(path, operation) for method, path, operation in operations if method == "get"]
     assert len(reads) > 30
     for path, operation in reads:
+        if path in _OTHERS:
+            continue
         target, more = request_of(path, operation)
         response = shop(caller, "GET", target, **more)
         assert response.status_code == 200, (path, response.text)

@@ -78,7 +78,7 @@ def test_a_word_of_valkey_spares_the_wait_for_the_next_look(work: Background, re
 
         wait_for(is_told, "the job of the first event")
         execute(work.url, _EVENTS, "order.created", 1)
-        assert valkey.publish(channel, "") == 1
+        assert valkey.publish(channel, "") >= 1
         wait_for(lambda: len(work.effects()) == 2, "the job of the second event")
 
 

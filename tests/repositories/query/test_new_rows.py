@@ -116,7 +116,9 @@ def test_there_is_one_statement_whatever_is_left_out() -> None:
     assert len({None if adding is None else adding[0] for adding in statements}) == 1
     category = CategoryRepository.adding({"name": "x"})
     assert category is not None
-    assert re.fullmatch(r"add_categories_\w{16} \(name\)", str(category[0]))
+    assert re.fullmatch(
+        r"add_categories_\w{16} \(author_actor, author_request_id, author_trace_parent, name\)", str(category[0])
+    )
 
 
 @pytest.mark.unit
