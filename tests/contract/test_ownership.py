@@ -199,7 +199,8 @@ def test_a_random_walk_never_leads_to_another(
     theirs = rows_of_customer(other)
     texts = [other.canary, other.client["email"], other.bill["bill_number"]]
     keys = [row["id_key"] for row in (*theirs.values(), *rows_of_customer(own).values())]
-    path = data.draw(st.sampled_from(_WALKED)).format(id_key=data.draw(st.sampled_from(keys)))
+    key = data.draw(st.sampled_from(keys))
+    path = data.draw(st.sampled_from(_WALKED)).format(id_key=key, id=key)
     query = {}
     for name in data.draw(st.lists(st.sampled_from([*_PARAMETERS, *_OF_KEYS, *_OF_TEXTS]), max_size=3, unique=True)):
         values = texts if name in _OF_TEXTS else _PARAMETERS.get(name, [str(key) for key in keys])

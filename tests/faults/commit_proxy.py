@@ -61,7 +61,10 @@ class CommitProxy:
                         sent = sent[-_CHUNK:] + data
                     if not data or (source is client and self._earlier in sent and self._is_cut(data, server)):
                         return
-                    destination.sendall(data)
+                    try:
+                        destination.sendall(data)
+                    except OSError:  # It has gone in the meantime.
+                        return
 
     def _is_cut(self, data: bytes, server: socket.socket) -> bool:
         if self._mark not in data:
