@@ -301,7 +301,7 @@ def test_a_server_that_stops_ends_streams_and_waits(database: str, redis_url: st
             end = client.get("/events", params={"limit": 1000}).headers["x-next-after"]
 
             def wait() -> httpx.Response:
-                params = {"after": end, "wait": 30, "type": "user.registered"}
+                params = {"after": end, "wait": "30", "type": "user.registered"}
                 # The place may be taken by the one who looks whether it is.
                 while (response := client.get("/events", params=params)).status_code == 503:
                     pass
