@@ -10,7 +10,7 @@ from starlette.responses import Response
 from controllers.base import BaseController, executor_of
 from controllers.reads import FreshRead
 from controllers.responses import tagged_row
-from controllers.routing import RowId, parse_query
+from controllers.routing import RowId, only_reads, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.audit_entry import AuditEntryQuery, AuditEntryRead
 from schemas.base import Create, Update
@@ -38,7 +38,7 @@ class AuditEntryController(BaseController):
     }
 
     def routes(self) -> list[APIRoute]:
-        return [route for route in super().routes() if "GET" in (route.methods or ())]
+        return only_reads(super().routes())
 
     def row_example(self) -> dict[str, Any]:
         return self.example

@@ -11,7 +11,7 @@ from controllers.base import BaseController, executor_of
 from controllers.policies import principal_of
 from controllers.reads import FreshRead
 from controllers.responses import digest, reply
-from controllers.routing import ROW, RowId, parse_query
+from controllers.routing import ROW, RowId, only_reads, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.base import Create, Update
 from schemas.job import JobQuery, JobRead
@@ -44,7 +44,7 @@ class JobController(BaseController):
     def routes(self) -> list[APIRoute]:
         one = f"{self.path}/{ROW}"
         return [
-            *(route for route in super().routes() if "GET" in (route.methods or ())),
+            *only_reads(super().routes()),
             self.route(
                 "POST",
                 f"{one}/retry",

@@ -1,7 +1,7 @@
 """Routing: strict JSON, no unknown query parameters, and ids of plain digits."""
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cache
 from typing import Annotated, Any
 
@@ -124,6 +124,11 @@ class ShopRoute(APIRoute):
             yield field, ("path", field.alias), request.path_params[field.alias]
         if self.body_field is not None:
             yield self.body_field, ("body",), request.sent
+
+
+def only_reads(routes: Iterable[APIRoute]) -> list[APIRoute]:
+    """Those of the routes that read: the routes of rows that no request writes."""
+    return [route for route in routes if "GET" in (route.methods or ())]
 
 
 def _fill_in(owner: str, request: StrictRequest) -> None:
