@@ -95,12 +95,6 @@ class OrderService(BaseService[Order]):
         """The order, CANCELED, with its goods back in stock."""
         return self.move_to(order_id, OrderStatus.CANCELED)
 
-    @refuses(NotFound, RuleBroken)
-    def require_client(self, client_id: int, address_id: int | None) -> None:
-        """Raise `NotFound` unless client and address exist, `RuleBroken` unless the address is one of the client's."""
-        self._lock_references({"client_id": client_id})
-        self._require_address(address_id, client_id)
-
     # -- the parts ---------------------------------------------------------------------------------
 
     def _require_fixed(self, row: Order, changes: dict[str, Any]) -> None:
