@@ -1,7 +1,7 @@
 """Responses and queries of the price history of products, and of its statistics."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -33,8 +33,8 @@ class PriceStatsQuery(Parameters):
 
     single_row_parameters: ClassVar[frozenset[str]] = frozenset({"days"})
 
-    days: Annotated[QueryCount, Field(ge=1, le=MAX_DAYS)] = Field(
-        default=30, description="How many days back from now, of 24 hours each", examples=[90]
+    days: QueryCount = Field(
+        default=30, ge=1, le=MAX_DAYS, description="How many days back from now, of 24 hours each", examples=[90]
     )
 
 

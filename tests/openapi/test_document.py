@@ -266,6 +266,54 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere(
         assert documented.resolved({"$ref": reference}), reference
 
 
+# What JSON Schema 2020-12 and OpenAPI 3.1 have, as far as the document says it. Another word is ignored by the readers
+# of the document, so that its rule would hold and nobody would know.
+KEYWORDS = """
+$ref $defs $comment title description type format enum const default examples readOnly writeOnly deprecated
+minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern contentMediaType
+items prefixItems minItems maxItems uniqueItems contains contentEncoding
+properties required additionalProperties patternProperties propertyNames minProperties maxProperties
+unevaluatedProperties dependentRequired anyOf allOf oneOf not if then else discriminator
+"""
+
+
+def test_schemas_have_only_words_that_json_schema_knows(document: dict[str, Any]) -> None:
+    known = set(KEYWORDS.split())
+    used = ((where, word) for where, schema in schemas(document, "#") for word in schema)
+    unknown = {(where, word) for where, word in used if word not in known and not word.startswith("x-")}
+    assert not unknown
+
+
+def schemas(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a part of the document that is none itself, with those inside it."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from schemas(item, f"{where}/{index}")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "schema":
+                yield from nested(item, f"{where}/{name}")
+            elif name == "schemas":
+                for one, schema in item.items():
+                    yield from nested(schema, f"{where}/{name}/{one}")
+            elif name not in ("example", "examples", "default"):
+                yield from schemas(item, f"{where}/{name}")
+
+
+def nested(schema: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(schema, dict):
+        return
+    yield where, schema
+    for word in ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"):
+        yield from nested(schema.get(word), f"{where}/{word}")
+    for word in ("properties", "patternProperties", "$defs"):
+        for name, one in schema.get(word, {}).items():
+            yield from nested(one, f"{where}/{word}/{name}")
+    for word in ("anyOf", "allOf", "oneOf", "prefixItems"):
+        for index, one in enumerate(schema.get(word, [])):
+            yield from nested(one, f"{where}/{word}/{index}")
+
+
 def references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
