@@ -49,6 +49,7 @@ class BillQuery(ListQuery):
 
     client_id: QueryReferences = ()
     payment_type: QueryPaymentTypes = ()
+    refunds_bill_id: QueryReferences = Field(default=(), examples=[[1]])
     bill_number: QueryText | None = None
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None

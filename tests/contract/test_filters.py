@@ -42,6 +42,7 @@ FILTERS: dict[str, dict[str, str]] = {
     "/bills": {
         "client_id": "1",
         "payment_type": "card",
+        "refunds_bill_id": "1",
         "bill_number": "INV",
         "date_from": "2026-11-16",
         "date_to": "2026-11-16",

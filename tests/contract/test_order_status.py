@@ -162,6 +162,9 @@ class TestReturns:
     def test_a_credit_bill_does_not_change(self, client: httpx.Client, sale: Sale) -> None:
         credit = client.get("/bills", params={"sort": "-id_key", "limit": 1}).json()[0]
         assert (credit["kind"], f"/bills/{credit['refunds_bill_id']}") == ("credit", sale.bill)
+        of_bill = client.get("/bills", params={"refunds_bill_id": credit["refunds_bill_id"]})
+        assert (of_bill.json(), of_bill.headers["X-Total-Count"]) == ([credit], "1")
+        assert client.get("/bills", params={"refunds_bill_id": credit["id_key"]}).json() == []
         url = f"/bills/{credit['id_key']}"
         for change in ({"total": 1}, {"discount": 1}, {"payment_type": "cash"}, {"client_id": None}):
             assert_problem(client.put(url, json=change), 409)

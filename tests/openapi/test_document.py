@@ -20,7 +20,7 @@ FILTERS = {
     "categories": "name",
     "products": "sku category_id min_price max_price in_stock low_stock active q",
     "reviews": "product_id min_rating",
-    "bills": "client_id payment_type bill_number date_from date_to",
+    "bills": "client_id payment_type refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand",
     "order_details": "order_id product_id",
     "users": "username email role is_active client_id",

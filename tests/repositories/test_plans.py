@@ -38,6 +38,7 @@ EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (AddressRepository, "city", "city 7", "text_key((city)"),
     (BillRepository, "client_id", 7, "client_id"),
     (BillRepository, "payment_type", "cash", "payment_type"),
+    (BillRepository, "refunds_bill_id", 7, "refunds_bill_id"),
     (BillRepository, "bill_number", "inv-7", "text_key((bill_number)"),
     (CategoryRepository, "name", "category 7", "text_key((name)"),
     (ClientRepository, "email", "a7@x.org", "email_key"),
