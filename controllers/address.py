@@ -1,9 +1,11 @@
 """Routes of addresses."""
 
 from controllers.base import BaseController
-from schemas.address import AddressCreate, AddressQuery, AddressRead, AddressUpdate
+from controllers.nested_list import NestedList
+from schemas.address import AddressCreate, AddressQuery, AddressRead, AddressUpdate, ClientAddressesQuery
 from security.policy import needs
 from services.address import AddressService
+from services.client import ClientService
 
 
 class AddressController(BaseController):
@@ -11,4 +13,5 @@ class AddressController(BaseController):
     service = AddressService
     create_schema, update_schema = AddressCreate, AddressUpdate
     read_schema, query_schema = AddressRead, AddressQuery
+    nested = NestedList(ClientService, "client_id", ClientAddressesQuery)
     example = {"street": "High Street", "number": "12b", "city": "London", "client_id": 1}

@@ -15,8 +15,9 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from controllers.entity_routes import EntityRoutes
+from controllers.entity_routes import EntityRoutes, singular_of
 from controllers.idempotency import keyed_request
+from controllers.nested_list import NestedList
 from controllers.pagination import Params, complete_page, rendered_page, rendered_rows, rendered_size
 from controllers.policies import principal_of
 from controllers.preconditions import preconditions_of
@@ -46,6 +47,8 @@ class BaseController(EntityRoutes):
 
     # The Cache-Control header of its rows and lists.
     cache_control: ClassVar[bytes] = PRIVATE
+    # The row of another entity below which the rows are listed, too.
+    nested: ClassVar[NestedList | None] = None
 
     def routes(self) -> list[APIRoute]:
         """The routes of the entity."""
@@ -87,7 +90,33 @@ class BaseController(EntityRoutes):
                 refusals=change(self.service),
             ),
             self.route("DELETE", one, self.delete_row, f"delete_{self.singular}", refusals=deletion(self.service)),
+            *([] if self.nested is None else [self._nested_route(self.nested)]),
         ]
+
+    def _nested_route(self, nested: NestedList) -> APIRoute:
+        parent, plural = singular_of(nested.parent), self.words(self.plural)
+
+        async def list_below(request: Request, id_key: RowId) -> Response:
+            """As the list of all, within those of this one."""
+            query, principal = parse_query(request, nested.query), principal_of(request)
+            path = f"{self.prefix}/{nested.parent.resource}/{id_key}/{self.plural}"
+            params = self.link_params(request, query)
+
+            def work(session: Session) -> RenderedResponse:
+                nested.parent.row_query(id_key, ("id_key",), nested.parent.visible_to(principal))(session)
+                fixed, visible = {nested.field: id_key}, self.service.visible_to(principal)
+                page = self.service.page_query(query, self.fields, visible, **fixed)(session)
+                return rendered_page(page, self.fields, query, path, params)
+
+            return await self.respond(request, FreshRead(executor_of(request), work))
+
+        return self.list_route(
+            f"{self.prefix}/{nested.parent.resource}/{ROW}/{self.plural}",
+            list_below,
+            f"list_{parent}_{self.plural}",
+            f"List the {plural} of a {self.words(parent)}",
+            query=nested.query,
+        )
 
     # -- endpoints ---------------------------------------------------------------------------------
 

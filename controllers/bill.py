@@ -1,9 +1,11 @@
 """Routes of bills."""
 
 from controllers.base import BaseController
-from schemas.bill import BillCreate, BillQuery, BillRead, BillUpdate
+from controllers.nested_list import NestedList
+from schemas.bill import BillCreate, BillQuery, BillRead, BillUpdate, ClientBillsQuery
 from security.policy import needs
 from services.bill import BillService
+from services.client import ClientService
 
 
 class BillController(BaseController):
@@ -11,6 +13,7 @@ class BillController(BaseController):
     service = BillService
     create_schema, update_schema = BillCreate, BillUpdate
     read_schema, query_schema = BillRead, BillQuery
+    nested = NestedList(ClientService, "client_id", ClientBillsQuery)
     example = {
         "bill_number": "INV-2026-17",
         "discount": 5.00,

@@ -37,11 +37,12 @@ class EntityRoutes:
 
     def __init__(self, prefix: str = "") -> None:
         self._require_owner()
+        self.prefix = prefix
         self.path = f"{prefix}/{self.service.resource}"
         self.fields = tuple(self.read_schema.model_fields)
         self.plural = self.service.resource
         self.is_cached = self.service.caching is not None
-        self.singular = re.sub(r"(?<!^)(?=[A-Z])", "_", self.service.thing).lower()
+        self.singular = singular_of(self.service)
 
     def route(
         self,
@@ -200,6 +201,11 @@ class EntityRoutes:
     @staticmethod
     def words(name: str) -> str:
         return name.replace("_", " ")
+
+
+def singular_of(service: type[BaseService[Any]]) -> str:
+    """What one row of the service is called in operation ids, such as "order_detail"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", service.thing).lower()
 
 
 def with_body(endpoint: Endpoint, body: Any) -> Endpoint:

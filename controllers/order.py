@@ -76,7 +76,6 @@ class OrderController(BaseController):
 
     def __init__(self, prefix: str = "") -> None:
         super().__init__(prefix)
-        self.prefix = prefix
         self.bills = BillController(prefix)
 
     def routes(self) -> list[APIRoute]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from controllers.base import executor_of
 from controllers.bulk import BulkController
+from controllers.nested_list import NestedList
 from controllers.pagination import rendered_page
 from controllers.policies import principal_of
 from controllers.reads import FreshRead
@@ -20,6 +21,7 @@ from models.stock_movement import StockReason
 from schemas.json_codec import json_body
 from schemas.price import PriceChangeRead, PriceHistoryQuery, PriceStatsQuery, PriceStatsRead
 from schemas.product import (
+    CategoryProductsQuery,
     ProductCreate,
     ProductQuery,
     ProductRead,
@@ -29,6 +31,7 @@ from schemas.product import (
     StockMovementRead,
 )
 from security.policy import PUBLIC, needs
+from services.category import CategoryService
 from services.declared_errors import refusals_of
 from services.idempotency import Reply
 from services.product import ProductService
@@ -70,6 +73,7 @@ class ProductController(BulkController):
     create_schema, update_schema = ProductCreate, ProductUpdate
     cache_control = SHARED
     read_schema, query_schema = ProductRead, ProductQuery
+    nested = NestedList(CategoryService, "category_id", CategoryProductsQuery)
     example = {
         "name": "Desk lamp",
         "sku": "LAMP-01",

@@ -30,10 +30,15 @@ class AddressRead(Read):
     client_id: Key
 
 
-class AddressQuery(ListQuery):
-    """Filters of the list of addresses."""
+class ClientAddressesQuery(ListQuery):
+    """Filters of the addresses of one client."""
 
     row: ClassVar[type[BaseModel]] = AddressRead
 
-    client_id: QueryReferences = ()
     city: QueryText | None = None
+
+
+class AddressQuery(ClientAddressesQuery):
+    """Filters of the list of addresses."""
+
+    client_id: QueryReferences = ()

@@ -42,14 +42,19 @@ class BillRead(Read):
     refunds_bill_id: Key | None
 
 
-class BillQuery(ListQuery):
-    """Filters of the list of bills."""
+class ClientBillsQuery(ListQuery):
+    """Filters of the bills of one client."""
 
     row: ClassVar[type[BaseModel]] = BillRead
 
-    client_id: QueryReferences = ()
     payment_type: QueryPaymentTypes = ()
     refunds_bill_id: QueryReferences = Field(default=(), examples=[[1]])
     bill_number: QueryText | None = None
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None
+
+
+class BillQuery(ClientBillsQuery):
+    """Filters of the list of bills."""
+
+    client_id: QueryReferences = ()

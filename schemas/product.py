@@ -66,13 +66,12 @@ class ProductRead(Read):
     reorder_level: Pieces | None = Field(description=_REORDER_LEVEL)
 
 
-class ProductQuery(ListQuery):
-    """Filters of the list of products."""
+class CategoryProductsQuery(ListQuery):
+    """Filters of the products of one category."""
 
     row: ClassVar[type[BaseModel]] = ProductRead
 
     sku: QueryText | None = None
-    category_id: QueryReferences = ()
     min_price: QueryNumber | None = Field(default=None, description="Only rows that cost at least this")
     max_price: QueryNumber | None = Field(default=None, description="Only rows that cost at most this")
     in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
@@ -81,6 +80,12 @@ class ProductQuery(ListQuery):
     )
     active: QueryFlag | None = Field(default=None, description="Only rows that are on sale, or are not")
     q: QueryText | None = Field(default=None, description=_SEARCH, examples=["desk lamp"])
+
+
+class ProductQuery(CategoryProductsQuery):
+    """Filters of the list of products."""
+
+    category_id: QueryReferences = ()
 
 
 class StockChange(Body):

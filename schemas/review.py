@@ -32,10 +32,15 @@ class ReviewRead(Read):
     client_id: Key | None
 
 
-class ReviewQuery(ListQuery):
-    """Filters of the list of reviews."""
+class ProductReviewsQuery(ListQuery):
+    """Filters of the reviews of one product."""
 
     row: ClassVar[type[BaseModel]] = ReviewRead
 
-    product_id: QueryReferences = ()
     min_rating: QueryNumber | None = Field(default=None, description="Only rows rated at least this")
+
+
+class ReviewQuery(ProductReviewsQuery):
+    """Filters of the list of reviews."""
+
+    product_id: QueryReferences = ()

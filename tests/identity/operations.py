@@ -49,6 +49,7 @@ POST   /products/{id_key}/stock           stock:write               200
 GET    /products/{id_key}/stock_movements stock:read                200
 GET    /products/{id_key}/price_history   public                    200
 GET    /products/{id_key}/price_stats     public                    200
+GET    /products/{id_key}/reviews         public                    200
 
 GET    /categories                        public                    200
 GET    /categories/{id_key}               public                    200
@@ -59,6 +60,7 @@ DELETE /categories/{id_key}               catalog:write             412
 POST   /categories/bulk                   catalog:write             201
 PATCH  /categories/bulk                   catalog:write             200
 POST   /categories/bulk_delete            catalog:write             404
+GET    /categories/{id_key}/products      public                    200
 
 GET    /reviews                           public                    200
 GET    /reviews/{id_key}                  public                    200
@@ -77,6 +79,8 @@ POST   /clients/bulk                      clients:write             201
 PATCH  /clients/bulk                      clients:write             200
 POST   /clients/bulk_delete               clients:write             404
 GET    /clients/{id_key}/orders           orders:read or own        200
+GET    /clients/{id_key}/addresses        clients:read or own       200
+GET    /clients/{id_key}/bills            bills:read or own         200
 
 GET    /addresses                         clients:read or own       200
 GET    /addresses/{id_key}                clients:read or own       200

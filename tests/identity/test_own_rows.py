@@ -254,6 +254,9 @@ def test_no_filter_and_no_expansion_shows_rows_of_others(shop: GuardedShop, own:
     assert both[0]["order_details"] == [own.detail]
     refused(shop(own.caller, "GET", f"/clients/{theirs}/orders"), 404, f"Client with id {theirs} not found")
     assert shop(own.caller, "GET", f"/clients/{mine}/orders").headers["x-total-count"] == "1"
+    for path, row in (("addresses", own.address), ("bills", own.bill)):
+        refused(shop(own.caller, "GET", f"/clients/{theirs}/{path}"), 404, f"Client with id {theirs} not found")
+        assert shop(own.caller, "GET", f"/clients/{mine}/{path}").json() == [row]
 
 
 def test_the_bill_of_an_order_is_that_of_its_client(
@@ -346,6 +349,12 @@ def test_reviews_tell_nothing_of_products_that_are_not_on_sale(shop: GuardedShop
         assert "".join(shop(caller, "GET", listed).headers["x-total-count"] for caller in callers) == numbers
         codes = [shop(caller, "GET", path).status_code for caller in callers]
         assert codes == ([200, 200, 200] if is_active else [404, 200, 404])
+        below = f"/products/{product['id_key']}/reviews"
+        assert [shop(caller, "GET", below).status_code for caller in callers] == codes
+        among = f"/categories/{product['category_id']}/products?id_key={product['id_key']}"
+        assert "".join(shop(caller, "GET", among).headers["x-total-count"] for caller in callers) == (
+            "111" if is_active else "010"
+        )
     # What one has written oneself one can take back all the same.
     shop(shelf.staff, "PATCH", f"/products/{product['id_key']}", json={"active": False})
     assert shop(own.caller, "DELETE", path).status_code == 204

@@ -149,6 +149,19 @@ def test_prices_and_their_figures(http: httpx.Client) -> None:
         assert http.get(f"/products/{NO_ROW}/{what}").status_code == 404
 
 
+def test_lists_below_another_row(http: httpx.Client) -> None:
+    for above, field, name in (
+        ("products", "product_id", "reviews"),
+        ("categories", "category_id", "products"),
+        ("clients", "client_id", "addresses"),
+        ("clients", "client_id", "bills"),
+    ):
+        key = BUILDERS[f"/{above}"](http)["id_key"]
+        row = BUILDERS[f"/{name}"](http, **{field: key})
+        assert http.get(f"/{above}/{key}/{name}").json() == [row]
+        assert http.get(f"/{above}/{NO_ROW}/{name}").status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/products", "/clients", "/categories", "/users"])
 def test_bulk(http: httpx.Client, path: str) -> None:
     rows = [BUILDERS[path].body(http) for _ in range(2)]
@@ -273,6 +286,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
         test_orders_move_on_and_come_back,
         test_stock_and_its_ledger,
         test_prices_and_their_figures,
+        test_lists_below_another_row,
     ):
         walk(http)
     for path in ("/products", "/clients", "/categories", "/users"):
