@@ -2,8 +2,10 @@
 
 The header names the columns, in any order; those that the API does not require may be absent, and those that it
 ignores (id_key, created_at, updated_at) are ignored. `category` may stand for `category_id`. An empty cell is a field
-left out. The file is UTF-8, plain or gzipped; `-` is standard input. What Excel writes is understood too, and said: cells
-separated by semicolons or tabs, Windows-1252 or UTF-16, decimal commas.
+left out. The file is UTF-8, plain or gzipped; `-` is standard input. What Excel writes is understood too: cells separated
+by semicolons or tabs, Windows-1252 or UTF-16, decimal commas. How the file is read is printed, and may be said:
+`--encoding`, `--delimiter`, `--decimal`. A number that may be two, as `1,234`, is refused where no other number of the
+file shows its decimal mark.
 
 Every row keeps the rules of the API, and so do all together: natural keys (sku, e-mail, name) are unique, references
 exist, stock goes through the ledger, and a running shop sees the rows at once. Rows that break a rule, or are stored
@@ -31,17 +33,26 @@ from config.settings import get_settings
 from infrastructure.embedded.servers import ServerUrls
 from repositories.author import Author, set_author
 from scripts.cache_invalidation import invalidate_cache
+from scripts.csv_dialect import AUTO, delimiter_option, encoding_option
 from scripts.csv_file import CsvFile, CsvFileError, open_csv
 from scripts.csv_session import EXIT_REFUSED, run_on_database, uninterrupted
 from scripts.database import EXIT_FINE
 from services.base import invalidation_of
 from services.csv.cells import BadRow, Batch
-from services.csv.entities import CSV_ENTITIES
+from services.csv.entities import CSV_ENTITIES, CsvEntity
 from services.csv.importer import CsvImport
+from services.csv.numbers import DecimalMark, decimal_mark_of
+from services.csv.stored_rows import StoredRows
 from services.identity.audit import SYSTEM
 
 # Refusals shown in the terminal; `--rejects` writes all of them to a file.
 _SHOWN_REFUSALS = 100
+
+_DECIMALS: dict[DecimalMark | None, str] = {
+    ".": "a decimal point in numbers",
+    ",": "a decimal comma in numbers",
+    None: "a decimal point or a decimal comma in numbers, whichever of them is certain",
+}
 
 _STALE = "the lists that it has cached for up to an hour"
 
@@ -69,16 +80,10 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
     set_author(session, Author(SYSTEM, "import_csv", is_audited=get_settings().auth))
     with ExitStack() as stack:
         refusals = _refusals(options.rejects, stack)
-        file = stack.enter_context(open_csv(options.file))
-        if str(file.dialect):
-            print(f"Read as: {file.dialect}", file=sys.stderr)
-        work = CsvImport(
-            session,
-            CSV_ENTITIES[options.entity],
-            file.header,
-            on_duplicate=options.on_duplicate,
-            local=file.dialect.has_decimal_comma,
-        )
+        file = stack.enter_context(open_csv(options.file, options.encoding, options.delimiter))
+        entity = CSV_ENTITIES[options.entity]
+        decimal = _decimal_mark(entity, file, options.decimal)
+        work = CsvImport(session, entity, file.header, on_duplicate=options.on_duplicate, decimal=decimal)
         work.run(_with_progress(file), refusals.add)
     if refusals.count > _SHOWN_REFUSALS:
         print(f"... and {refusals.count - _SHOWN_REFUSALS} more", file=sys.stderr)
@@ -86,14 +91,37 @@ def import_file(session: Session, urls: ServerUrls, options: argparse.Namespace)
         session.rollback()
         print(f"Nothing was imported: {_rows(refusals.count)} refused.", file=sys.stderr)
         return EXIT_REFUSED
+    if file.unread_from is not None:
+        print(f"Only what is before line {file.unread_from} was imported.", file=sys.stderr)
     work.finish()
     with uninterrupted():
         session.commit()
         invalidate_cache(urls.redis_url, invalidation_of(session), _STALE)
-    others = f", {work.updated} updated" if options.on_duplicate == "update" else ""
-    others += f", {work.skipped} there already" if options.on_duplicate == "skip" else ""
-    print(f"{work.added} {options.entity} added{others}, {_rows(refusals.count)} refused.")
+    print(f"{work.added} {options.entity} added{_others(work.stored)}, {_rows(refusals.count)} refused.")
     return EXIT_FINE
+
+
+def _decimal_mark(entity: CsvEntity, file: CsvFile, mark: DecimalMark | None) -> DecimalMark | None:
+    """The decimal mark of the file, which is `mark` if that is given. Prints how the file is read."""
+    numbers = [place for place, name in enumerate(file.header) if name in entity.number_fields()]
+    rows = file.sample().rows
+    if mark is None:
+        mark = decimal_mark_of(
+            {row[place] for row in rows for place in numbers if place < len(row)}, file.dialect.delimiter
+        )
+    words = f", {_DECIMALS[mark]}" if numbers else ""
+    print(f"Read as: {file.dialect}{words}", flush=True)
+    return mark
+
+
+def _others(stored: StoredRows) -> str:
+    """What became of rows that were stored already, by how they were treated."""
+    counts = {
+        "refuse": "",
+        "skip": f", {stored.skipped} there already",
+        "update": f", {stored.updated} updated, {stored.unchanged} unchanged",
+    }
+    return counts[stored.on_duplicate]
 
 
 def _refusals(path: Path | None, stack: ExitStack) -> Refusals:
@@ -133,8 +161,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="refuse",
         help="what becomes of a row that is stored already (%(default)s)",
     )
+    parser.add_argument(
+        "--encoding",
+        type=encoding_option,
+        default=AUTO,
+        help="%(default)s, or one of Python's, such as utf-8, utf-16 or cp1252",
+    )
+    parser.add_argument(
+        "--delimiter", type=delimiter_option, default=AUTO, help="what separates cells: %(default)s, or , or ; or tab"
+    )
+    parser.add_argument(
+        "--decimal", choices=[AUTO, ".", ","], default=AUTO, help="the decimal mark of numbers (%(default)s)"
+    )
     parser.add_argument("--rejects", type=Path, metavar="REPORT", help="write the line and the reason of every bad row")
     options = parser.parse_args(arguments)
+    options.decimal = None if options.decimal == AUTO else options.decimal
     return run_on_database(lambda session, urls: import_file(session, urls, options))
 
 

@@ -31,6 +31,15 @@ class Change(Generic[M]):
     values: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Changed(Generic[M]):
+    """Rows that were to change: `count` of them really did. What happened is for the caller to tell."""
+
+    rows: list[M]
+    count: int
+    happenings: list[Happening]
+
+
 class BulkService(BaseService[M]):
     """A service whose rows are also changed and deleted by the thousand.
 
@@ -79,13 +88,13 @@ class BulkService(BaseService[M]):
         Each of `wanted` holds an `id_key`, which comes once, perhaps the `updated_at` that was read, and the fields to
         change. Raises what `update` would raise, with the place in `wanted`.
         """
-        rows, happenings = self.change_many(wanted)
+        changed = self.change_many(wanted)
         events = self.bulk_events()
-        events.add_changes(happenings)
+        events.add_changes(changed.happenings)
         events.tell()
-        return rows
+        return changed.rows
 
-    def change_many(self, wanted: Sequence[Mapping[str, Any]]) -> tuple[list[M], list[Happening]]:
+    def change_many(self, wanted: Sequence[Mapping[str, Any]]) -> Changed[M]:
         """As `update_many`, but what happened is for the caller to tell."""
         rows = self._locked([(one[_KEY], one.get("updated_at")) for one in wanted])
         changes = [self._change(place, row, wanted[place]) for place, row in enumerate(rows)]
@@ -103,7 +112,8 @@ class BulkService(BaseService[M]):
             self.has_changed(change.row)
         record(self.session, self.resource, audited)
         told = zip(real, old, strict=True)
-        return rows, [one for change, before in told for one in self.happenings(change.row, before)]
+        happenings = [one for change, before in told for one in self.happenings(change.row, before)]
+        return Changed(rows, len(real), happenings)
 
     def delete_many(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         """Remove the rows, of which each of `wanted` names one as for `update_many`: all of them or none.

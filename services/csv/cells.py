@@ -5,10 +5,9 @@ which takes a fraction of the time of a model per row: all texts, because names 
 once. An empty cell is a field that was left out.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -18,24 +17,18 @@ from repositories.base import is_key
 from repositories.csv.bulk_load import Rows, copy_cell, copy_cells
 from schemas.base import Create
 from services.base import BaseService
+from services.csv.numbers import DecimalMark, misread, number_of
 from services.errors import NotFound
 
-LINE = "line"
+# The types of JSON Schema whose values are numbers.
+NUMBERS = ("number", "integer")
 
 _LEFT_OUT = ""
 _MISSING = "Field required"
-# A cell that does not look like a number or a flag stays a text, which the schema refuses.
-_NUMBER = re.compile(r"\s*-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
-_FLAGS = {"true": True, "false": False}
-# With a decimal comma, in groups of three or in none. Exactly three digits behind a comma without groups may be thousands
-# or thousandths; amounts of money are not guessed.
-_COMMA_NUMBER = re.compile(r"(-?)(?:([0-9]{1,3}(?:[.\u00a0\u202f ][0-9]{3}){1,9})|([0-9]{1,30}))(?:,([0-9]{1,30}))?")
-_AMBIGUOUS_DIGITS = 3
-_GROUPING = str.maketrans("", "", ".\u00a0\u202f ")
-# What spreadsheets write for flags, beside the words of JSON.
-_LOCAL_FLAGS = {
-    **dict.fromkeys(("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar"), True),
-    **dict.fromkeys(("falsch", "faux", "falso", "onwaar"), False),
+# The words of JSON, and what spreadsheets write. Another cell stays a text, which the schema refuses.
+_FLAGS = {
+    **dict.fromkeys(("true", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar"), True),
+    **dict.fromkeys(("false", "falsch", "faux", "falso", "onwaar"), False),
 }
 # The cells of so many different numbers of a column are cached, because numbers repeat.
 _MOST_CACHED = 100_000
@@ -62,46 +55,15 @@ class Batch:
     unreadable: Sequence[BadRow] = ()
 
 
-def _as_number(text: str) -> Any:
-    number = _NUMBER.fullmatch(text)
-    if number is None:
-        return text
-    has_fraction_or_exponent = number.lastindex is not None
-    return Decimal(text.strip()) if has_fraction_or_exponent else int(text)
-
-
-def _as_local_number(text: str) -> Any:
-    number = _COMMA_NUMBER.fullmatch(text.strip())
-    if number is None:
-        return _as_number(text)
-    sign, grouped, plain, fraction = number.groups()
-    if grouped is not None and fraction is None and grouped.count(".") == 1:
-        # 1.234 is more than a thousand in one country, and little more than one in another: it is read as a decimal number, by whose rule it is refused or not.
-        return _as_number(text)
-    if fraction is not None and grouped is None and len(fraction) == _AMBIGUOUS_DIGITS:
-        return text
-    whole = (grouped or plain).translate(_GROUPING)
-    return Decimal(f"{sign}{whole}.{fraction}") if fraction else int(f"{sign}{whole}")
-
-
 def _as_flag(text: str) -> Any:
     return _FLAGS.get(text.strip().lower(), text)
 
 
-def _as_local_flag(text: str) -> Any:
-    word = text.strip().lower()
-    return _FLAGS.get(word, _LOCAL_FLAGS.get(word, text))
-
-
-# The JSON value of a text, by the type of the schema.
-_READERS: dict[str, Callable[[str], Any]] = {
-    "string": str,
-    "number": _as_number,
-    "integer": _as_number,
-    "boolean": _as_flag,
-}
-# The same in files of spreadsheets that write numbers with a decimal comma.
-_LOCAL_READERS = {**_READERS, "number": _as_local_number, "integer": _as_local_number, "boolean": _as_local_flag}
+def _reader(kind: str, decimal: DecimalMark | None) -> Callable[[str], Any]:
+    """What makes a JSON value of a text, for a type of the schema."""
+    if kind in NUMBERS:
+        return partial(number_of, mark=decimal)
+    return _as_flag if kind == "boolean" else str
 
 
 class Column(Protocol):
@@ -117,16 +79,24 @@ class Column(Protocol):
 class FieldColumn:
     """A column that is a field of the schema. `left_out` is what the table holds where the cell is empty.
 
-    `local` says that numbers may have a decimal comma.
+    Without a `decimal` mark only numbers are read that can be one number alone.
     """
 
     def __init__(
-        self, schema: type[Create], field: str, *, left_out: Any = None, rule: Any = None, local: bool = False
+        self,
+        schema: type[Create],
+        field: str,
+        *,
+        left_out: Any = None,
+        rule: Any = None,
+        decimal: DecimalMark | None = ".",
     ) -> None:
         info = schema.model_fields[field]
         self.title = field
         self.names: tuple[str, ...] = (field,)
-        self._read = (_LOCAL_READERS if local else _READERS)[_kind(schema, field)]
+        kind = kind_of(schema, field)
+        self._read, self._decimal = _reader(kind, decimal), decimal
+        self._is_number = kind in NUMBERS
         self._is_needed = info.is_required()
         self._left_out = copy_cell(left_out)
         rules = (info.annotation, *info.metadata, rule or Field())
@@ -166,7 +136,9 @@ class FieldColumn:
             cells = self._given(unknown)
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False, include_context=False):
-                problems.setdefault(unknown[int(one["loc"][0])], one["msg"])
+                text = unknown[int(one["loc"][0])]
+                explained = misread(text, self._decimal) if self._is_number else None
+                problems.setdefault(text, explained or one["msg"])
             unknown = [text for text in unknown if text not in problems]
             cells = self._given(unknown)
         self._known.update(zip(unknown, cells, strict=True))
@@ -224,7 +196,7 @@ class NameColumn:
         return [found.get(text, "") for text in texts], problems
 
 
-def _kind(schema: type[Create], field: str) -> str:
+def kind_of(schema: type[Create], field: str) -> str:
     """The JSON type of the field."""
     options = schema.model_json_schema()["properties"][field]
     kinds: set[str] = {option.get("type") for option in options.get("anyOf", [options])} - {"null"}

@@ -13,6 +13,7 @@ from schemas.product import ProductCreate
 from services.bulk import BulkService
 from services.category import CategoryService
 from services.client import ClientService
+from services.csv.cells import NUMBERS, kind_of
 from services.product import ProductService
 
 
@@ -37,6 +38,10 @@ class CsvEntity:
         """The table of the rows."""
         table: Table = self.service.repository_type.model.__table__
         return table
+
+    def number_fields(self) -> frozenset[str]:
+        """The fields whose cells are numbers."""
+        return frozenset(name for name in self.create.model_fields if kind_of(self.create, name) in NUMBERS)
 
     def named_references(self) -> dict[str, str]:
         """Columns that may stand for a reference, such as `category` for `category_id`, with what they stand for."""

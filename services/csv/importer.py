@@ -12,27 +12,23 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import compress
 from operator import attrgetter
-from typing import Any, Literal
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.stock_movement import StockReason
 from repositories.audit_trail import record
-from repositories.csv.bulk_load import BulkLoad, Copy, Rows, copy_cell, text_of
+from repositories.csv.bulk_load import BulkLoad, Copy, Rows, copy_cell
 from repositories.csv.indexes import make_anew, set_aside
 from services.base import invalidation_of
 from services.csv.cells import BadRow, Batch, Column, FieldColumn, KeyColumn, NameColumn, RowChecker, key_of
 from services.csv.entities import CsvEntity
 from services.csv.header import require_columns
-from services.errors import AlreadyExists, NotFound, ShopError
+from services.csv.numbers import DecimalMark
+from services.csv.stored_rows import OnDuplicate, StoredRows
+from services.errors import NotFound
 
 Refuse = Callable[[BadRow], None]
-# What is done with a row whose natural key is stored already.
-OnDuplicate = Literal["refuse", "skip", "update"]
-
-# So many rows are changed by one call of the service.
-_UPDATED_AT_ONCE = 5000
 
 # With fewer rows than this in the first batch, rebuilding the indexes would gain little.
 ROWS_WORTH_INDEXES = 10_000
@@ -43,8 +39,8 @@ _SWITCH_SECONDS = 0.0005
 class CsvImport:
     """The import of one file into the tables of `entity`. Raises `HeaderError`.
 
-    `local` says that numbers of the file may have a decimal comma. `added`, `updated` and `skipped` count the rows so
-    far.
+    `decimal` is the decimal mark of its numbers; without one, only numbers are read that can be one number alone.
+    `added` counts the new rows so far, and `stored` has those that were there before.
     """
 
     def __init__(
@@ -54,18 +50,18 @@ class CsvImport:
         header: Sequence[str],
         *,
         on_duplicate: OnDuplicate = "refuse",
-        local: bool = False,
+        decimal: DecimalMark | None = ".",
     ) -> None:
         require_columns(entity, header)
         self.session, self.entity = session, entity
-        self.on_duplicate, self._local = on_duplicate, local
+        self.on_duplicate, self._decimal = on_duplicate, decimal
         self.service = entity.service(session)
         self._events = self.service.bulk_events()
-        self._fields = frozenset(entity.create.model_fields)
+        self.stored = StoredRows(session, entity, self.service, self._events, on_duplicate)
         self.checker = RowChecker(self._columns(header))
         self.load = BulkLoad(session)
         self.load.wait_for_others()
-        self.added = self.updated = self.skipped = 0
+        self.added = 0
         self._first_key: int | None = None
         self._indexes: Sequence[str] | None = None
         # The keys of rows that the fields refer to, which are locked until the transaction ends.
@@ -83,12 +79,12 @@ class CsvImport:
             field, form_of = next(iter(referenced.unique.items()))
             return NameColumn(name, named[name], referenced.repository_type(self.session).keys_by(field), form_of)
         if name in references:
-            return FieldColumn(schema, name, rule=key_of(references[name].thing), local=self._local)
+            return FieldColumn(schema, name, rule=key_of(references[name].thing), decimal=self._decimal)
         if f"{name}_key" in self.entity.table.c:
             return KeyColumn(schema, name, self.service)
         # Where rows may be updated, an empty cell must differ from one with the default value.
         left_out = None if self.on_duplicate == "update" else self.entity.service.defaults.get(name)
-        return FieldColumn(schema, name, left_out=left_out, local=self._local)
+        return FieldColumn(schema, name, left_out=left_out, decimal=self._decimal)
 
     def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
         """Store the rows that keep the rules; `refuse` is called with the others, in the order of their lines."""
@@ -181,64 +177,15 @@ class CsvImport:
         """Store the numbered rows; those that cannot be stored, because their natural key is taken."""
         if not len(rows) or self.load.stored(partial(self._copy, rows, copies or self._copies(rows))):
             return []
-        places = self._places_taken(rows)
+        places = self.stored.places_taken(rows)
         if places:
             # The others first: a row may repeat the natural key of one before it in the file.
-            return self._add(rows.without(places)) + self._settle(rows.only(places))
+            return self._add(rows.without(places)) + self.stored.settle(rows.only(places))
         if len(rows) == 1:
-            return self._settle(rows)
+            return self.stored.settle(rows)
         # Taken by a row that was not yet visible, or in a way that only the index knows.
         first, second = rows.halves()
         return self._add(first) + self._add(second)
-
-    def _settle(self, rows: Rows) -> list[BadRow]:
-        """Treat rows whose natural key is taken as `on_duplicate` says; those that are refused."""
-        if self.on_duplicate == "refuse":
-            return [self._already_there(rows, place) for place in range(len(rows))]
-        if self.on_duplicate == "skip":
-            self.skipped += len(rows)
-            return []
-        refused: list[BadRow] = []
-        wanted: dict[int, tuple[int, dict[str, Any]]] = {}
-        for place, (key, values) in enumerate(self._changes(rows)):
-            if key is None:
-                refused.append(self._already_there(rows, place))
-                continue
-            if key in wanted or len(wanted) == _UPDATED_AT_ONCE:
-                refused += self._update(rows, wanted)
-                wanted = {}
-            wanted[key] = (place, values)
-        return refused + self._update(rows, wanted)
-
-    def _changes(self, rows: Rows) -> Iterator[tuple[int | None, dict[str, Any]]]:
-        """For each row the key of the stored one, and the fields that the file holds for it."""
-        ((field, form_of),) = self.service.unique.items()
-        fields = {name: self.entity.table.c[name].type.python_type for name in rows.columns if name in self._fields}
-        keys = [form_of(text_of(cell)) for cell in rows.columns[field]]
-        holders = self.service.repository.holders(field, keys)
-        for place, key in enumerate(keys):
-            cells = ((name, kind, rows.columns[name][place]) for name, kind in fields.items())
-            yield holders.get(key), {name: _value(kind, cell) for name, kind, cell in cells if cell}
-
-    def _update(self, rows: Rows, wanted: dict[int, tuple[int, dict[str, Any]]]) -> list[BadRow]:
-        """Change stored rows by the rules of the service; those of `rows` that it refuses."""
-        refused: list[BadRow] = []
-        while wanted:
-            changes = [{"id_key": key, **values} for key, (_, values) in wanted.items()]
-            try:
-                with self.session.begin_nested():
-                    _, happenings = self.service.change_many(changes)
-            except ShopError as error:
-                place = error.loc[1] if error.loc is not None else 0
-                assert isinstance(place, int)
-                bad, _ = wanted.pop(changes[place]["id_key"])
-                refused.append(BadRow(rows.lines[bad], error.message))
-            else:
-                self.updated += len(wanted)
-                self._events.add_changes(happenings)
-                break
-        self.session.expunge_all()
-        return refused
 
     def _copy(self, rows: Rows, copies: Sequence[Copy]) -> None:
         for copy in copies:
@@ -246,19 +193,6 @@ class CsvImport:
         self.added += len(rows)
         self._events.add("created", [int(key) for key in rows.columns["id_key"]])
         self._first_key = self._first_key or int(rows.columns["id_key"][0])
-
-    def _places_taken(self, rows: Rows) -> set[int]:
-        """Where rows are whose natural key is stored, or is that of a row before."""
-        ((field, form_of),) = self.service.unique.items()
-        keys = [form_of(text_of(cell)) for cell in rows.columns.get(field, ())]
-        holders = self.service.repository.holders(field, keys)
-        # A row of the file has no key yet. Its place, below all keys, stands for it.
-        return {place for place, key in enumerate(keys) if key and holders.setdefault(key, ~place) != ~place}
-
-    def _already_there(self, rows: Rows, place: int) -> BadRow:
-        field = self.entity.key_field
-        error = AlreadyExists(self.service.thing, field, text_of(rows.columns[field][place]))
-        return BadRow(rows.lines[place], f"{field}: {error}")
 
 
 def _first_movements(products: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
@@ -270,13 +204,6 @@ def _first_movements(products: Mapping[str, Sequence[str]]) -> dict[str, Sequenc
         "delta": deltas,
         "reason": [StockReason.INITIAL.value] * len(deltas),
     }
-
-
-def _value(kind: type[Any], cell: str) -> Any:
-    """The value of a cell that COPY would read."""
-    if kind is bool:
-        return cell == str(True)
-    return text_of(cell) if kind is str else kind(cell)
 
 
 @contextmanager

@@ -204,7 +204,15 @@ def test_a_busy_catalog_is_imported_into_without_locking_it(
 
 UNUSABLE = {
     "empty": (b"", "Stopped: the file is empty: its first line must name the columns"),
-    "no text": (b"name\nCaf\xe9 \x81\n", "is not UTF-8 or Windows-1252, in line 1 or later: save it as UTF-8"),
+    "no text": (
+        b"name\nCaf\xe9 \x81\n",
+        "is not Windows-1252, in line 1 or later: save it as UTF-8, or name its --encod",
+    ),
+    "broken UTF-8": (
+        "name\nCaf\u00e9 ".encode() + b"\xe9\n",
+        "is not UTF-8, in line 1 or later: save it as UTF-8, or ",
+    ),
+    "cells apart by quotes": (b'sep="\nname\nX\n', "cells cannot be separated by '\"'"),
     "wrong header": (b"title\nX\n", "Stopped: unknown column 'title'; allowed: name"),
     "a column twice": (b"name,name\nX,X\n", "Stopped: the column 'name' is there twice"),
     "a missing column": (b"id_key\n1\n", "Stopped: there is no column 'name'; the first line must name the columns"),
@@ -268,6 +276,7 @@ BROKEN = {
     "text behind a quote": ('name\nX\n"Y"y\nZ\n', "line 3: ',' expected after '\"'"),
     "never closed": ('name\nX\n"Y\nZ\nW\n', "line 3: unexpected end of data"),
     "closed by the next one": ('name\nX\n"Y\nZ\n"W"\nV\n', "line 3: ',' expected after '\"'"),
+    "rows that became one": ('name\n\nX\n"Y\nZ",W\nV\n', "line 4: 2 cells in several lines, where the header has 1"),
     "an endless cell": ('name\nX\n"' + "Y" * 200_000 + '"\nZ\n', "line 3: field larger than field limit (131072)"),
 }
 
@@ -276,9 +285,16 @@ BROKEN = {
 def test_nothing_is_read_after_a_broken_cell(
     database: str, write: Writer, capsys: pytest.CaptureFixture[str], content: str, told: str
 ) -> None:
-    assert imported("categories", write(content), "--on-error", "skip") == EXIT_FINE
-    assert capsys.readouterr().err.splitlines() == [f"{told}: nothing from this line on was read"]
+    path = write(content)
+    assert imported("categories", path, "--on-error", "skip") == EXIT_FINE
+    told_of, imported_rows = capsys.readouterr().err.splitlines()
+    assert told_of == f"{told}: nothing from this line on was read"
+    assert imported_rows == f"Only what is before {told.partition(':')[0]} was imported."
     assert stored(database, "name", "categories")[2:] == [("X",)]
+    execute(database, "DELETE FROM categories WHERE name = 'X'")
+    assert imported("categories", path) == EXIT_REFUSED
+    assert capsys.readouterr().err.splitlines() == [told_of, "Nothing was imported: 1 row was refused."]
+    assert stored(database, "name", "categories")[2:] == []
 
 
 EXCEL = (
@@ -292,25 +308,24 @@ EXCEL = (
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (
-            EXCEL.encode("cp1252"),
-            "Read as: Windows-1252 text; cells separated by semicolons, a decimal comma in numbers",
-        ),
-        (EXCEL.encode("utf-8-sig"), "Read as: cells separated by semicolons, a decimal comma in numbers"),
-        (("sep=;\r\n" + EXCEL).encode("cp1252"), "Read as: Windows-1252 text; cells separated by semicolons, a "),
+        (EXCEL.encode("cp1252"), "Windows-1252, cells separated by semicolons, a decimal comma in numbers"),
+        (EXCEL.encode("utf-8-sig"), "UTF-8, cells separated by semicolons, a decimal comma in numbers"),
+        (("sep=;\r\n" + EXCEL).encode("cp1252"), "Windows-1252, cells separated by semicolons, a decimal comma"),
         (
             EXCEL.replace("zwei;", "zwei,").replace(";", "\t").replace("zwei,", "zwei;").encode("utf-16"),
-            "Read as: UTF-16 text; cells separated by tabs, a decimal comma in numbers",
+            "UTF-16, cells separated by tabs, a decimal comma in numbers",
         ),
-        (gzip.compress(EXCEL.encode("cp1252")), "Read as: Windows-1252 text; cells separated by semicolons"),
+        (EXCEL.encode("utf-16-le"), "UTF-16 (little endian), cells separated by semicolons, a decimal comma"),
+        (EXCEL.encode("utf-16-be"), "UTF-16 (big endian), cells separated by semicolons, a decimal comma"),
+        (gzip.compress(EXCEL.encode("cp1252")), "Windows-1252, cells separated by semicolons"),
     ],
-    ids=["cp1252", "UTF-8", "sep", "UTF-16 and tabs", "gzip"],
+    ids=["cp1252", "UTF-8", "sep", "UTF-16 and tabs", "UTF-16 LE", "UTF-16 BE", "gzip"],
 )
 def test_files_of_spreadsheets_are_understood_and_said(
     database: str, write: Writer, capsys: pytest.CaptureFixture[str], content: bytes, said: str
 ) -> None:
     assert imported("products", write(content)) == EXIT_FINE
-    assert capsys.readouterr().err.startswith(said)
+    assert f"\nRead as: {said}" in capsys.readouterr().out
     assert stored(database, "sku, name, price, stock, active, description") == [
         ("A", "M\u00fcsli", Decimal("1234.50"), 1_000_000, True, "zwei; drei"),
         ("B", "Caf\u00e9", Decimal("1234.50"), 7, False, None),
@@ -352,7 +367,7 @@ def test_duplicates_are_updated_if_asked(database: str, write: Writer, capsys: p
     assert imported("products", write(header + "A,Axe,1,5,Tools,false,sharp\n")) == EXIT_FINE
     path = write(header + "A,Big axe,2,,Toys,,\nB,Saw,3,1,Tools,,\nB,Saw again,4,,Tools,,\nC,,1,1,Tools,,\n")
     assert imported("products", path, "--on-duplicate", "update", "--on-error", "skip") == EXIT_FINE
-    assert "1 products added, 2 updated, 1 row was refused." in capsys.readouterr().out
+    assert "1 products added, 2 updated, 0 unchanged, 1 row was refused." in capsys.readouterr().out
     assert stored(database, "sku, name, price, stock, active, description, category_id") == [
         ("A", "Big axe", 2, 5, False, "sharp", 2),
         ("B", "Saw again", 4, 1, True, None, 1),
