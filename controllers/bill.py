@@ -23,4 +23,6 @@ class BillController(BaseController):
         "client_id": 1,
         "kind": "sale",
         "refunds_bill_id": None,
+        "reason": None,
+        "refunded": 0,
     }

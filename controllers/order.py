@@ -110,7 +110,7 @@ class OrderController(BaseController):
                 body=Return,
                 body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
                 response_schema=BillRead,
-                example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1},
+                example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1, "reason": "returned"},
                 refusals=refusals_of(ReturnService.return_items),
             ),
             self.list_route(

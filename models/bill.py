@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Date, Integer, String, text
+from sqlalchemy import CheckConstraint, Date, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
@@ -23,6 +23,14 @@ class BillKind(StrEnum):
     def prefix(self) -> str:
         """How the numbers of this kind begin."""
         return "BILL" if self is BillKind.SALE else "CREDIT"
+
+
+class CreditReason(StrEnum):
+    """Why a credit bill was made: its order was canceled or deleted, or goods of it came back."""
+
+    CANCELED = "canceled"
+    DELETED = "deleted"
+    RETURNED = "returned"
 
 
 class PaymentType(StrEnum):
@@ -48,14 +56,23 @@ class Bill(Row):
     client_id: Mapped[int | None] = mapped_column(reference("clients.id_key"))
     kind: Mapped[str] = mapped_column(String(10), server_default=BillKind.SALE.value)
     refunds_bill_id: Mapped[int | None] = mapped_column(reference("bills.id_key"))
+    # Of a credit bill.
+    reason: Mapped[str | None] = mapped_column(String(10))
+    # The sum of its credit bills, which a trigger keeps.
+    refunded: Mapped[Money] = mapped_column(server_default="0")
+    # Whether the order that the bill settled was deleted, which leaves a document as it is for ever.
+    order_deleted: Mapped[bool] = mapped_column(server_default=false())
 
     __table_args__ = (
         CheckConstraint("discount >= 0", name="discount_not_negative"),
         CheckConstraint("total >= 0", name="total_not_negative"),
+        CheckConstraint("refunded >= 0", name="refunded_not_negative"),
         not_nan("discount"),
         not_nan("total"),
+        not_nan("refunded"),
         known("payment_type", PaymentType),
         known("kind", BillKind),
+        known("reason", CreditReason),
         CheckConstraint(f"(kind = '{BillKind.CREDIT}') = (refunds_bill_id IS NOT NULL)", name="credit_refunds_a_bill"),
         list_index("bills", "client_id", "payment_type"),
         list_index("bills", "created_at"),

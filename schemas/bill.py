@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.enumerations import BillKind, PaymentType
+from schemas.enumerations import BillKind, CreditReason, PaymentType
 from schemas.field_types import Amount, BillNumber, Key, Money, Reference
 from schemas.query_types import QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
@@ -16,7 +16,13 @@ from schemas.time_types import Date
 class BillCreate(Create):
     """A new bill. Without a `bill_number` the server gives the next one."""
 
-    read_only: ClassVar[Mapping[str, Any]] = {**READ_ONLY, "kind": BillKind, "refunds_bill_id": Key | None}
+    read_only: ClassVar[Mapping[str, Any]] = {
+        **READ_ONLY,
+        "kind": BillKind,
+        "refunds_bill_id": Key | None,
+        "reason": CreditReason | None,
+        "refunded": Money,
+    }
 
     bill_number: BillNumber = LEFT_OUT
     discount: Amount = NO_MONEY
@@ -30,7 +36,7 @@ BillUpdate = update_of(BillCreate)
 
 
 class BillRead(Read):
-    """A bill; `total` is what is to be paid, after the discount."""
+    """A bill; `total` is what is to be paid, after the discount, and `refunded` the sum of its credit bills."""
 
     bill_number: str = Field(max_length=50)
     discount: Money
@@ -40,6 +46,8 @@ class BillRead(Read):
     client_id: Key | None
     kind: BillKind
     refunds_bill_id: Key | None
+    reason: CreditReason | None = Field(description="Why a credit bill was made")
+    refunded: Money
 
 
 class ClientBillsQuery(ListQuery):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 from models.bill import BillKind as _BillKind
+from models.bill import CreditReason as _CreditReason
 from models.bill import PaymentType as _PaymentType
 from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
@@ -87,6 +88,7 @@ OrderStatus = Annotated[int, *_field_type(_OrderStatus)]
 DeliveryMethod = Annotated[int, *_field_type(_DeliveryMethod)]
 PaymentType = Annotated[str, *_field_type(_PaymentType)]
 BillKind = Annotated[str, *_field_type(_BillKind)]
+CreditReason = Annotated[str, *_field_type(_CreditReason)]
 StockReason = Annotated[str, *_field_type(_StockReason)]
 Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import Bill, Order, OrderDetail
-from models.bill import BillKind
+from models.bill import BillKind, CreditReason
 from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.bill import BillRepository
@@ -57,6 +57,7 @@ class ReturnService:
             "client_id": order.client_id,
             "kind": BillKind.CREDIT.value,
             "refunds_bill_id": sale.id_key,
+            "reason": CreditReason.RETURNED.value,
             "bill_number": self.bills.next_number(BillKind.CREDIT),
         }
         with violations_of(credit):

@@ -112,6 +112,19 @@ def test_going_back_takes_credit_bills_along_and_nothing_else(empty_database: st
     check(empty_database)
 
 
+def test_bills_say_what_was_refunded_of_them(empty_database: str) -> None:
+    move(empty_database, "0001")
+    fill(empty_database)
+    move(empty_database, "0018")
+    return_goods(empty_database)
+    refunded = "SELECT reason, refunded::text FROM bills ORDER BY id_key"
+    move(empty_database, "0019")
+    assert rows_of(empty_database, refunded) == [(None, "10.00"), (None, "0.00"), ("returned", "0.00")]
+    move(empty_database, "0018")
+    move(empty_database, "0019")
+    assert rows_of(empty_database, refunded) == [(None, "10.00"), (None, "0.00"), ("returned", "0.00")]
+
+
 def test_bills_get_a_client_column_that_holds_them(empty_database: str) -> None:
     move(empty_database, "0001")
     fill(empty_database)

@@ -23,6 +23,7 @@ MONEY = {
     ("orders", "returned_total"),
     ("bills", "total"),
     ("bills", "discount"),
+    ("bills", "refunded"),
 }
 REFERENCES = {
     ("job_notes", "job_id", "procrastinate_jobs"),
@@ -66,6 +67,8 @@ BROKEN_CHECKS = [
     "UPDATE bills SET total = -0.01",
     "UPDATE bills SET discount = -0.01",
     "UPDATE bills SET payment_type = 'gold'",
+    "UPDATE bills SET refunded = -0.01",
+    "UPDATE bills SET reason = 'luck'",
     "UPDATE bills SET kind = 'credit'",
     "UPDATE reviews SET rating = 5.01",
     "UPDATE reviews SET rating = -0.01",

@@ -134,7 +134,12 @@ def test_filters_that_exclude_each_other_visit_nothing(
 
 def test_values_are_those_that_the_database_allows() -> None:
     assert few_values(Base.metadata.tables["orders"]) == {"status": (1, 2, 3, 4), "delivery_method": (1, 2, 3)}
-    assert few_values(Base.metadata.tables["bills"]) == {"payment_type": ("cash", "card"), "kind": ("sale", "credit")}
+    assert few_values(Base.metadata.tables["bills"]) == {
+        "payment_type": ("cash", "card"),
+        "kind": ("sale", "credit"),
+        "reason": ("canceled", "deleted", "returned"),
+        "order_deleted": (False, True),
+    }
     assert few_values(Base.metadata.tables["products"]) == dict.fromkeys(
         ("active", "in_stock", "low_stock"), (False, True)
     )
