@@ -127,7 +127,8 @@ class CsvImport:
 
         `copies` are those of numbered rows; without them the rows have no keys yet.
         """
-        rows = self._numbered(rows) if copies is None else rows
+        if copies is None:
+            rows = self._numbered(self.stored.without_known(rows))
         kept, lost = self._without_lost(rows)
         taken = self._add(kept, copies if kept is rows else None)
         return sorted([*bad, *lost, *taken], key=attrgetter("line"))

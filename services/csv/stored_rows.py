@@ -1,11 +1,12 @@
 """What becomes of a row of a CSV file whose natural key is stored already, or is that of a row before it in the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
 from repositories.csv.bulk_load import Rows, text_of
+from repositories.csv.keyless import keyless_rows, newest_key
 from services.bulk import BulkService
 from services.csv.cells import BadRow
 from services.csv.entities import CsvEntity
@@ -16,6 +17,8 @@ OnDuplicate = Literal["refuse", "skip", "update"]
 
 # So many rows are changed by one call of the service.
 _UPDATED_AT_ONCE = 5000
+# The field that rows without a natural key are looked up by.
+_LABEL = "name"
 
 
 class StoredRows:
@@ -36,7 +39,61 @@ class StoredRows:
         self._session, self._entity, self._service, self._events = session, entity, service, events
         self.on_duplicate = on_duplicate
         self._fields = frozenset(entity.create.model_fields)
+        # The newest row that was there before, and the rows without a natural key that the file has named so far.
+        self._newest: int | None = None
+        self._seen: set[int] = set()
         self.updated = self.unchanged = self.skipped = 0
+
+    def without_known(self, rows: Rows) -> Rows:
+        """The rows but those without a natural key of which the shop has all: unless they are refused, they change nothing.
+
+        Otherwise an export would add them once more. Each stored row stands for one of the file.
+        """
+        key = self._entity.key_field
+        cells = rows.columns.get(key) or [""] * len(rows)
+        places = [place for place, cell in enumerate(cells) if not cell]
+        if self.on_duplicate == "refuse" or not places:
+            return rows
+        known: set[int] = set()
+        stored = self._keyless(rows, places)
+        kinds = self._kinds(rows)
+        for place in places:
+            same = stored.get(self._content(rows, kinds, place))
+            if same:
+                self._seen.add(same.pop())
+                known.add(place)
+        if self.on_duplicate == "skip":
+            self.skipped += len(known)
+        else:
+            self.unchanged += len(known)
+        return rows.without(known)
+
+    def _keyless(self, rows: Rows, places: Sequence[int]) -> dict[tuple[Any, ...], list[int]]:
+        """The keys of stored rows without a natural key, by their content, that may be those at these places."""
+        table = self._entity.table
+        if self._newest is None:
+            # What this import adds comes behind it.
+            self._newest = newest_key(self._session, table)
+        labels = {text_of(rows.columns[_LABEL][place]) for place in places}
+        columns = [table.c.id_key, *(table.c[name] for name in self._kinds(rows))]
+        stored: dict[tuple[Any, ...], list[int]] = {}
+        found = keyless_rows(self._session, table.c[self._entity.key_field], table.c[_LABEL], sorted(labels), columns)
+        for row in found:
+            if row.id_key <= self._newest and row.id_key not in self._seen:
+                # An empty text and no text are the same in a file.
+                values: Sequence[Any] = row[1:]
+                content = tuple(None if value == "" else value for value in values)
+                stored.setdefault(content, []).append(row.id_key)
+        return stored
+
+    def _kinds(self, rows: Rows) -> dict[str, type[Any]]:
+        """The types of the fields that the file holds."""
+        return {name: self._entity.table.c[name].type.python_type for name in rows.columns if name in self._fields}
+
+    def _content(self, rows: Rows, kinds: Mapping[str, type[Any]], place: int) -> tuple[Any, ...]:
+        """The values of a row; where a cell is empty, what the table gives to a new row."""
+        cells = ((name, kind, rows.columns[name][place]) for name, kind in kinds.items())
+        return tuple(_value(kind, cell) if cell else self._service.defaults.get(name) for name, kind, cell in cells)
 
     def places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""
@@ -68,7 +125,7 @@ class StoredRows:
     def _changes(self, rows: Rows) -> Iterator[tuple[int | None, dict[str, Any]]]:
         """For each row the key of the stored one, and the fields that the file holds for it."""
         ((field, form_of),) = self._service.unique.items()
-        fields = {name: self._entity.table.c[name].type.python_type for name in rows.columns if name in self._fields}
+        fields = self._kinds(rows)
         keys = [form_of(text_of(cell)) for cell in rows.columns[field]]
         holders = self._service.repository.holders(field, keys)
         for place, key in enumerate(keys):
