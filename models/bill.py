@@ -77,7 +77,7 @@ class Bill(Row):
         list_index("bills", "client_id", "payment_type"),
         list_index("bills", "created_at"),
         list_index("bills", "date"),
-        list_index("bills", "payment_type"),
+        list_index("bills", "payment_type", "kind"),
         list_index("bills", "refunds_bill_id"),
         # As timestamps, of which the last stands for every later date: an index of dates would subtract two dates when it
         # inserts a row, and fail for infinity.

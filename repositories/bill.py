@@ -37,7 +37,12 @@ class BillRepository(BaseRepository[Bill]):
         "date_to": cast(_LAST_DAY, TIMESTAMP) >= _MOMENT,
     }
     filters = {
-        **by_value(client_id=Bill.client_id, payment_type=Bill.payment_type, refunds_bill_id=Bill.refunds_bill_id),
+        **by_value(
+            client_id=Bill.client_id,
+            payment_type=Bill.payment_type,
+            kind=Bill.kind,
+            refunds_bill_id=Bill.refunds_bill_id,
+        ),
         "bill_number": same(Bill.bill_number, "bill_number"),
         "date_from": Bill.date >= _FIRST_DAY,
         "date_to": Bill.date <= _LAST_DAY,

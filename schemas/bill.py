@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.enumerations import BillKind, CreditReason, PaymentType
 from schemas.field_types import Amount, BillNumber, Key, Money, Reference
-from schemas.query_types import QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
+from schemas.query_types import QueryBillKinds, QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
 
 
@@ -56,6 +56,7 @@ class ClientBillsQuery(ListQuery):
     row: ClassVar[type[BaseModel]] = BillRead
 
     payment_type: QueryPaymentTypes = ()
+    kind: QueryBillKinds = ()
     refunds_bill_id: QueryReferences = Field(default=(), examples=[[1]])
     bill_number: QueryText | None = None
     date_from: QueryFrom | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
-from models.bill import PaymentType
+from models.bill import BillKind, PaymentType
 from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.stock_movement import StockReason
@@ -123,6 +123,7 @@ QueryReferences = Annotated[
 QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_schema(OrderStatus)]
 QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]
 QueryPaymentTypes = Annotated[tuple[str, ...], _members(PaymentType), _enum_schema(PaymentType)]
+QueryBillKinds = Annotated[tuple[str, ...], _members(BillKind), _enum_schema(BillKind)]
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]

@@ -61,13 +61,18 @@ def index_for(listed: type[ListedTable], filters: Sequence[str], sorted_by: str 
         and not (asked and asked.isdisjoint(columns))
         and sorted_by in (_KEY, *columns)
     ]
-    # The index with most of the decided columns, and of those the one that leaves fewest open.
-    columns = max(fitting, key=lambda columns: (len(decided.keys() & columns), -len(columns)), default=None)
-    if columns is None:
+    if not fitting:
         return None
+    # The index with most of the decided columns, first of those with many values, which leave fewest rows; and of such
+    # indexes the one that leaves fewest columns open.
+    columns = max(fitting, key=lambda columns: _fitness({*columns} & decided.keys(), few, columns))
     used = {column: decided[column] for column in columns if column in decided}
     values = {column: value for column, (_, value) in used.items()}
     return ListIndex(columns, values, frozenset(name for name, _ in used.values()))
+
+
+def _fitness(decided: set[str], few: Mapping[str, Any], columns: tuple[str, ...]) -> tuple[int, int, int]:
+    return len(decided - few.keys()), len(decided), -len(columns)
 
 
 def index_led_by(listed: type[ListedTable], column: str) -> ListIndex | None:
@@ -82,24 +87,22 @@ def walks(
 ) -> Iterator[tuple[Mapping[str, ColumnElement[Any]], Select[Any]]]:
     """The rows of `keys` in the order of theirs, by one walk for each combination of values, which come with it.
 
-    Few values are compared as rows. If they were equal for PostgreSQL, it would know that the primary key has the same order,
-    and walk that where it expects many rows: all rows, if there are none.
+    The last of the few values has two bounds, which are the same. If it were equal for PostgreSQL, it would know that the
+    primary key has the same order, and walk that where it expects many rows: all rows, if there are none.
     """
     table = listed.model.__table__
     few = few_values(table)
     compared = [name for name in index.columns if name in few]
-    columns = tuple_(*(table.c[name] for name in compared))
+    *leading, last = compared
     keys = keys.where(*(table.c[name] == index.values[name] for name in index.columns if name not in few))
     order = [table.c[name].desc() if descends else table.c[name].asc() for name in (*index.columns, _KEY)]
     open_columns = [name for name in compared if name not in index.values]
     for combination in product(*(few[name] for name in open_columns)):
         values = {**index.values, **dict(zip(open_columns, map(constant, combination), strict=True))}
-        bounds = tuple_(*(values[name] for name in compared))
+        column, bound = table.c[last], values[last]
         # Of two conditions for the beginning of a walk, PostgreSQL might begin by the wider one.
-        behind = tuple_(*columns.clauses, table.c[_KEY]) > tuple_(*bounds.clauses, AFTER)
-        rows = keys.where(behind if by_key else columns >= bounds, columns <= bounds)
-        # Of rows the planner weighs nothing but the first column. So it is told of the others.
-        rows = rows.where(*(table.c[name].between(values[name], values[name]) for name in compared[1:]))
+        begin = tuple_(column, table.c[_KEY]) > tuple_(bound, AFTER) if by_key else column >= bound
+        rows = keys.where(*(table.c[name] == values[name] for name in leading), begin, column <= bound)
         yield values, rows.order_by(*order)
 
 
@@ -114,7 +117,7 @@ def _decided(listed: type[ListedTable], filters: Sequence[str]) -> dict[str, tup
     """The columns for which a filter has one value, with this filter and the value."""
     conditions = ((name, listed.filters[name]) for name in filters)
     return {
-        str(condition.left.key): (name, condition.right)
+        str(condition.left.key): (name, constant(True) if isinstance(condition.right, True_) else condition.right)
         for name, condition in conditions
         if isinstance(condition, BinaryExpression)
         and condition.operator in (operators.eq, operators.is_)

@@ -42,6 +42,7 @@ FILTERS: dict[str, dict[str, str]] = {
     "/bills": {
         "client_id": "1",
         "payment_type": "card",
+        "kind": "credit",
         "refunds_bill_id": "1",
         "bill_number": "INV",
         "date_from": "2026-11-16",
@@ -82,7 +83,7 @@ def test_may_be_combined_with_every_other_and_with_paging(
 
 
 TEXT_FILTERS = ("email", "name", "lastname", "city", "sku", "q", "bill_number")
-SEVERAL = ("_id", "_key", "status", "delivery_method", "payment_type")
+SEVERAL = ("_id", "_key", "status", "delivery_method", "payment_type", "kind")
 
 
 @each_filter
@@ -356,6 +357,16 @@ class TestBills:
         cash, card = (a_bill(client, client_id=owner, payment_type=kind) for kind in ("cash", "card"))
         assert listed(client, "/bills", client_id=owner, payment_type="cash") == [cash]
         assert listed(client, "/bills", client_id=owner, payment_type="CARD") == [card]
+
+    def test_kind(self, client: httpx.Client) -> None:
+        detail = an_order_detail(client, quantity=2)
+        order = f"/orders/{detail['order_id']}"
+        assert client.post(f"{order}/advance").status_code == 200
+        lines = [{"order_detail_id": detail["id_key"], "quantity": 1}]
+        credit = client.post(f"{order}/returns", json={"lines": lines}).json()["id_key"]
+        sale = client.get(order).json()["bill_id"]
+        for kind, expected in (("sale", [sale]), ("CREDIT", [credit]), ("sale,credit", [sale, credit])):
+            assert keys(listed(client, "/bills", id_key=f"{sale},{credit}", kind=kind)) == expected
 
 
 class TestOrders:

@@ -20,7 +20,7 @@ FILTERS = {
     "categories": "name",
     "products": "sku category_id min_price max_price in_stock low_stock active q",
     "reviews": "product_id min_rating",
-    "bills": "client_id payment_type refunds_bill_id bill_number date_from date_to",
+    "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand",
     "order_details": "order_id product_id",
     "users": "username email role is_active client_id",
@@ -194,7 +194,12 @@ def test_bodies_and_answers_refer_to_it(document: dict[str, Any], schema: str, f
 
 
 def test_filters_refer_to_it_too(document: dict[str, Any]) -> None:
-    expected = {"status": "OrderStatus", "delivery_method": "DeliveryMethod", "payment_type": "PaymentType"}
+    expected = {
+        "status": "OrderStatus",
+        "delivery_method": "DeliveryMethod",
+        "payment_type": "PaymentType",
+        "kind": "BillKind",
+    }
     for path in ("/orders", "/clients/{id_key}/orders", "/bills"):
         for parameter in document["paths"][path]["get"]["parameters"]:
             if parameter["name"] in expected:

@@ -29,6 +29,8 @@ _MANY_ROWS = f"""
     SELECT '2020-01-01Z'::timestamptz + n * interval '1 hour', n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END,
         CASE WHEN n % 1000 = 0 THEN 4 ELSE 3 END, n, n
     FROM generate_series(1, {ROWS}) n;
+    INSERT INTO bills (bill_number, date, total, payment_type, kind, refunds_bill_id)
+    SELECT 'CR-' || n, '2020-01-01'::date + n, n, 'card', 'credit', n FROM generate_series(1000, {ROWS}, 1000) n;
     INSERT INTO order_details (quantity, price, order_id, product_id)
     SELECT 1, 1, n, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO stock_movements (product_id, delta, reason) SELECT n, 1, 'initial' FROM generate_series(1, {ROWS}) n;

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 ROWS = 2000
 
 # Products of category 1 are in stock, and those of category 2 are not, and are to be ordered again; an order of status 1 has delivery method 1; the
-# client 1 pays in cash. Nobody has the other combinations.
+# client 1 pays in cash, and goods are never given back for it. Nobody has the other combinations.
 _ROWS = f"""
     INSERT INTO clients (name, lastname, email, email_key)
     SELECT 'A', 'B', 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, 3) n;
@@ -35,6 +35,8 @@ _ROWS = f"""
         CASE WHEN n % 10 = 3 THEN NULL ELSE 1 + n % 2 END FROM generate_series(1, {ROWS}) n;
     INSERT INTO orders (total, delivery_method, status, client_id, bill_id)
     SELECT n, 1 + n % 3, 1 + n % 3, 1 + n % 2, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO bills (bill_number, total, payment_type, client_id, kind, refunds_bill_id)
+    SELECT 'CR-' || n, 1, 'card', 2, 'credit', n FROM generate_series(1, {ROWS}, 3) n;
 """
 FILTERS: dict[Repository, dict[str, tuple[Any, ...]]] = {
     ProductRepository: {
@@ -44,7 +46,7 @@ FILTERS: dict[Repository, dict[str, tuple[Any, ...]]] = {
         "active": (True, False),
     },
     OrderRepository: {"client_id": (1, 3), "status": (1, 4), "delivery_method": (1, 2)},
-    BillRepository: {"client_id": (1, 3), "payment_type": ("cash", "card")},
+    BillRepository: {"client_id": (1, 3), "payment_type": ("cash", "card"), "kind": ("sale", "credit")},
 }
 EXCLUDED = [
     (ProductRepository, {"category_id": 1, "in_stock": False}),
@@ -53,6 +55,7 @@ EXCLUDED = [
     (ProductRepository, {"in_stock": False, "low_stock": False, "active": True}),
     (OrderRepository, {"status": 1, "delivery_method": 2}),
     (BillRepository, {"client_id": 1, "payment_type": "card"}),
+    (BillRepository, {"kind": "credit", "payment_type": "cash"}),
 ]
 
 

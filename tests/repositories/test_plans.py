@@ -38,6 +38,7 @@ EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (AddressRepository, "city", "city 7", "text_key((city)"),
     (BillRepository, "client_id", 7, "client_id"),
     (BillRepository, "payment_type", "cash", "payment_type"),
+    (BillRepository, "kind", "credit", "kind"),
     (BillRepository, "refunds_bill_id", 7, "refunds_bill_id"),
     (BillRepository, "bill_number", "inv-7", "text_key((bill_number)"),
     (CategoryRepository, "name", "category 7", "text_key((name)"),
@@ -79,6 +80,7 @@ UNIQUE = {
 # Values that most rows have. A first page of them is soon full, in whatever order they stand.
 COMMON: list[tuple[Repository, str, Any]] = [
     (BillRepository, "payment_type", "card"),
+    (BillRepository, "kind", "sale"),
     (BillRepository, "date_from", dt.datetime(2020, 1, 2, tzinfo=dt.UTC)),
     (BillRepository, "date_to", dt.datetime(2030, 12, 1, tzinfo=dt.UTC)),
     (OrderRepository, "status", 3),

@@ -26,6 +26,7 @@ Repository = type[BaseRepository[Any]]
 # Values that many rows share, that each row has for itself, and that some rows, many or all do not have.
 ORDERS: list[tuple[Repository, str]] = [
     (BillRepository, "payment_type"),
+    (BillRepository, "kind"),
     (BillRepository, "refunds_bill_id"),
     (ClientRepository, "email"),
     (OrderRepository, "address_id"),
