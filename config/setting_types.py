@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from config.countries import country_code
+
 # In place of a network: all who come through a Unix socket, and have no address.
 UNIX: Literal["unix"] = "unix"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["unix"]
@@ -234,6 +236,17 @@ def _shop_url(value: object) -> object:
     return text
 
 
+def _country(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    code = country_code(value.strip())
+    if code is None:
+        raise ValueError(
+            "the code of a country with two letters (ISO 3166-1), such as ES; that of the United Kingdom is GB"
+        )
+    return code
+
+
 def _rate(value: object) -> object:
     """Calls and seconds, of a text such as 5/60."""
     if not isinstance(value, str):
@@ -284,5 +297,6 @@ SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
 MailFrom = Annotated[str, BeforeValidator(_mail_from)]
 ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
+Country = Annotated[str, BeforeValidator(_country)]
 # How many calls within how many seconds.
 Rate = Annotated[tuple[int, int], BeforeValidator(_rate)]

@@ -22,6 +22,7 @@ from config.setting_types import (
     Boolean,
     Contacts,
     Count,
+    Country,
     DatabaseUrl,
     Folder,
     Host,
@@ -142,6 +143,8 @@ class Settings(BaseModel):
     rate_limit_login_address: Rate = (20, 60)
     rate_limit_register: Rate = (5, 60)
     rate_limit_refresh: Rate = (30, 60)
+
+    shop_country: Country = "ES"
 
     background_workers: Annotated[int, Field(ge=0, le=64)] = 1
     events_days: Annotated[float, Field(gt=0, le=4000)] = 30

@@ -14,4 +14,15 @@ class AddressController(BaseController):
     create_schema, update_schema = AddressCreate, AddressUpdate
     read_schema, query_schema = AddressRead, AddressQuery
     nested = NestedList(ClientService, "client_id", ClientAddressesQuery)
-    example = {"street": "High Street", "number": "12b", "city": "London", "client_id": 1}
+    example = {
+        "recipient": "Ada Lovelace",
+        "street": "High Street",
+        "number": "12b",
+        "city": "London",
+        "postcode": "N1 9GU",
+        "region": None,
+        "country": "GB",
+        "telephone": "+442071234567",
+        "is_default": True,
+        "client_id": 1,
+    }

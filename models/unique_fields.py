@@ -25,7 +25,7 @@ class UniqueText:
 
 def unique_texts(model: type[Any]) -> tuple[UniqueText, ...]:
     """The unique texts of the model's rows, in the order of the names of their indexes."""
-    unique = (index for index in model.__table__.indexes if index.unique)
+    unique = (index for index in model.__table__.indexes if UNIQUE_TEXT in index.info)
     return tuple(index.info[UNIQUE_TEXT] for index in sorted(unique, key=lambda index: str(index.name)))
 
 
@@ -37,5 +37,5 @@ def unique_fields(model: type[Any]) -> dict[str, str]:
     columns = {str(one.name): one.columns.keys()[-1] for one in constraints}
     return {
         **{name: field_of_form.get(column, column) for name, column in columns.items()},
-        **{str(index.name): index.info[UNIQUE_TEXT].field for index in table.indexes if index.unique},
+        **{str(index.name): index.info[UNIQUE_TEXT].field for index in table.indexes if UNIQUE_TEXT in index.info},
     }

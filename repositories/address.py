@@ -13,9 +13,15 @@ class AddressRepository(BaseRepository[Address]):
     model = Address
     owner = "client_id"
     filters = {
-        **by_value(client_id=Address.client_id),
+        **by_value(client_id=Address.client_id, country=Address.country),
         "city": same(Address.city, "city"),
+        "postcode": same(Address.postcode, "postcode"),
     }
+
+    def clear_default(self, client_id: int) -> Sequence[int]:
+        """Make no address of the client the default: the keys of those that were. Lock the client first."""
+        cleared = update(Address).where(Address.client_id == client_id, Address.is_default).values(is_default=False)
+        return self.session.scalars(cleared.returning(Address.id_key)).all()
 
     def forget_in_orders(self, address_id: int) -> Sequence[int]:
         """Remove the address from the orders that have it, which are changed by this: their keys."""

@@ -12,6 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from config.countries import COUNTRIES, COUNTRY_EXAMPLE, country_code
 from models.text_key import is_blank
 from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_decimal_schema, text_schema
 
@@ -33,6 +34,9 @@ _URL = TypeAdapter(AnyHttpUrl)
 
 _NO_EMAIL = "must be an e-mail address such as ada@example.com"
 _NO_TELEPHONE = "must be a telephone number: international, digits only, such as +442071234567"
+_NO_COUNTRY = (
+    "must be the code of a country with two letters (ISO 3166-1), such as ES; that of the United Kingdom is GB"
+)
 _NO_URL = "must be an http or https URL such as https://example.com/lamp.jpg"
 
 # Addresses below .test or .local are not reachable from everywhere, but they are well-formed, and in use.
@@ -99,6 +103,14 @@ def _telephone(text: str) -> str:
     return text
 
 
+def as_country(text: str) -> str:
+    """The code of a country, in upper case."""
+    code = country_code(text)
+    if code is None:
+        raise refusal(_NO_COUNTRY)
+    return code
+
+
 def _url(text: str) -> str:
     # Checked, and kept as it was sent: the parser would change it.
     try:
@@ -125,6 +137,7 @@ class Trimmed(GroupedMetadata):
 
 Text20 = Annotated[str, Trimmed(20)]
 Text64 = Annotated[str, Trimmed(64)]
+Text100 = Annotated[str, Trimmed(100)]
 Text200 = Annotated[str, Trimmed(200)]
 Text2000 = Annotated[str, Trimmed(2000)]
 Text5000 = Annotated[str, Trimmed(5000)]
@@ -152,6 +165,19 @@ Telephone = Annotated[
             "pattern": r"^(\+?[1-9][0-9]{6,19})?$",
             "maxLength": 21,
             "description": "International, digits only, such as +442071234567",
+        }
+    ),
+]
+Country = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True),
+    AfterValidator(as_country),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": sorted(COUNTRIES),
+            "description": "Its code of ISO 3166-1, in upper or lower case. Left out, it is that of the shop (SHOP_COUNTRY)",
+            "examples": [COUNTRY_EXAMPLE],
         }
     ),
 ]
@@ -234,6 +260,9 @@ Flag = Annotated[bool, Field(strict=True)]
 # -- Types of responses: never validated, only documented ------------------------------------------
 
 Key = Annotated[int, integer_schema(1, MAX_KEY)]
+CountryCode = Annotated[
+    str, WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 2, "examples": [COUNTRY_EXAMPLE]})
+]
 Pieces = Annotated[int, integer_schema(0, MAX_STOCK)]
 Count = Annotated[int, integer_schema(0, MAX_KEY)]
 PiecesMoved = Annotated[int, integer_schema(-MAX_STOCK, MAX_STOCK)]

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
+from config.countries import COUNTRY_EXAMPLE
 from models.bill import BillKind, PaymentType
 from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.stock_movement import StockReason
 from schemas.enumerations import member_parser, schema_of
-from schemas.field_types import refusal, without_nul
+from schemas.field_types import as_country, refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
 from schemas.time_types import end_of, moment_schema, start_of
 from security.scopes import Role
@@ -127,6 +128,16 @@ QueryBillKinds = Annotated[tuple[str, ...], _members(BillKind), _enum_schema(Bil
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
+
+
+QueryCountries = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: _parse_all(value, as_country)),
+    _array_schema(
+        {"type": "string", "minLength": 2, "maxLength": 2, "examples": [COUNTRY_EXAMPLE]},
+        "Only rows of one of these countries",
+    ),
+]
 
 
 # -- One value -------------------------------------------------------------------------------------

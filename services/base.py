@@ -107,14 +107,16 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
         The database checks what `create` looks at: references by foreign keys, uniqueness by indexes. Where the
         statement returns no row, `create` finds out why and raises it.
         """
-        if cls._takes_more_than_an_insert():
+        if cls.takes_more_than_an_insert(values):
             return None
+        cls.complete_new(values)
         cls.complete(values)
         adding = cls.repository_type.adding(values, current_author())
         return None if adding is None else SingleStatement(*adding, cls.repository_type.added, cls._invalidation_of_new)
 
     def create(self, values: dict[str, Any]) -> Any:
         """All columns of the new row."""
+        self.complete_new(values)
         self.complete(values)
         self.require_own(values)
         self.before_create(values)
@@ -166,6 +168,10 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
         self.was_removed(row)
 
     # -- hooks -------------------------------------------------------------------------------------
+
+    @classmethod
+    def complete_new(cls, values: dict[str, Any]) -> None:
+        """Add the values of fields of a new row that were left out, where the shop knows them and the database does not."""
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:
@@ -227,7 +233,7 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
         return invalidation
 
     @classmethod
-    def _takes_more_than_an_insert(cls) -> bool:
+    def takes_more_than_an_insert(cls, values: dict[str, Any]) -> bool:
         """Whether rules of the service stand between the values of a new row and the table."""
         return cls.create is not BaseService.create or cls.before_create is not BaseService.before_create
 

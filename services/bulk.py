@@ -56,6 +56,7 @@ class BulkService(BaseService[M]):
         """
         rows = [dict(values) for values in given]
         for values in rows:
+            self.complete_new(values)
             self.complete(values)
             self.before_create(values)
         self._lock_all_references(rows)

@@ -105,9 +105,26 @@ def a_client() -> Body:
     return {"name": unique("Ada"), "lastname": unique("Lovelace"), "email": email, "telephone": "+442071234567"}
 
 
-@builder("/addresses", "Address", changing="street", nullable="number")
+@builder(
+    "/addresses",
+    "Address",
+    changing="street",
+    nullable="recipient number postcode region telephone",
+    defaulted="country is_default",
+)
 def an_address() -> Body:
-    return {"street": unique("High Street"), "number": "12b", "city": unique("London"), "client_id": a_client}
+    return {
+        "recipient": "Ada Lovelace",
+        "street": unique("High Street"),
+        "number": "12b",
+        "city": unique("London"),
+        "postcode": "N1 9GU",
+        "region": "Greater London",
+        "country": "GB",
+        "telephone": "+442071234567",
+        "is_default": False,
+        "client_id": a_client,
+    }
 
 
 @builder("/categories", "Category", changing="name")

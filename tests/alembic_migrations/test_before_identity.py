@@ -28,13 +28,16 @@ BODIES: dict[str, Any] = {
     "PATCH /products/1": {"price": -1},
 }
 MOMENT = "2026-01-02T03:04:05.678901Z"
-# Reviews tell since then who wrote them, products when they are to be ordered again, and bills what was given back of them.
-# The tag of a list, or of an expanded order, has a digest of it.
+# What rows tell since then, such as who wrote a review. The tag of a list, or of an expanded order, has a digest of it.
 NEW_FIELDS = {
-    "/reviews": ',"client_id":null',
-    "/products": ',"reorder_level":null',
-    "/bills": ',"reason":null,"refunded":0.00',
-    "/orders": ',"reason":null,"refunded":0.00',
+    "/reviews": (',"client_id":null',),
+    "/products": (',"reorder_level":null',),
+    "/bills": (',"reason":null,"refunded":0.00',),
+    "/orders": (',"reason":null,"refunded":0.00',),
+    "/addresses": (
+        ',"recipient":null',
+        ',"postcode":null,"region":null,"country":"ES","telephone":null,"is_default":false',
+    ),
 }
 
 
@@ -64,8 +67,9 @@ def test_answers_are_those_of_before(migrated: str, tmp_path: Path, headers: dic
             method, path = call.split(" ")
             response = http.request(method, path, json=BODIES.get(call))
             body = response.text
-            for start, new_field in NEW_FIELDS.items():
-                body = body.replace(new_field, "") if path.startswith(start) else body
+            for start, new_fields in NEW_FIELDS.items():
+                for new_field in new_fields if path.startswith(start) else ():
+                    body = body.replace(new_field, "")
             is_digest = body.startswith("[") or "expand" in path
             etag = recorded[1] if is_digest and body != response.text else response.headers.get("etag")
             assert [response.status_code, etag, body] == recorded, call

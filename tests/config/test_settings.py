@@ -125,6 +125,10 @@ REFUSED = [
     ],
     ("SECURITY_CONTACT", "http://example.com", "e-mail addresses"),
     ("SECURITY_CONTACT", "somebody", "e-mail addresses"),
+    *[
+        ("SHOP_COUNTRY", held, "two letters (ISO 3166-1), such as ES")
+        for held in ("UK", "XX", "ESP", "Spain", "E", "0", "\u00df", "\ufb01")
+    ],
     ("MAX_BODY_BYTES", "0", "greater than or equal to 1"),
     ("MAX_BODY_BYTES", "big", "byte"),
     ("LOG_LEVEL", "LOUD", "'INFO'"),

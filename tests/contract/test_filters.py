@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 # What the contract lists, and a value that each filter takes.
 FILTERS: dict[str, dict[str, str]] = {
     "/clients": {"email": "ada@example.com", "name": "Ada", "lastname": "Lovelace"},
-    "/addresses": {"client_id": "1", "city": "London"},
+    "/addresses": {"client_id": "1", "city": "London", "postcode": "N1 9GU", "country": "GB"},
     "/categories": {"name": "Lighting"},
     "/products": {
         "sku": "LAMP-01",
@@ -82,8 +82,8 @@ def test_may_be_combined_with_every_other_and_with_paging(
         assert client.get(path, params=FILTERS[path] | paging).status_code == 200
 
 
-TEXT_FILTERS = ("email", "name", "lastname", "city", "sku", "q", "bill_number")
-SEVERAL = ("_id", "_key", "status", "delivery_method", "payment_type", "kind")
+TEXT_FILTERS = ("email", "name", "lastname", "city", "postcode", "sku", "q", "bill_number")
+SEVERAL = ("_id", "_key", "country", "status", "delivery_method", "payment_type", "kind")
 
 
 @each_filter

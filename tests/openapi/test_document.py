@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 FILTERS = {
     "clients": "email name lastname",
-    "addresses": "client_id city",
+    "addresses": "client_id city postcode country",
     "categories": "name",
     "products": "sku category_id min_price max_price in_stock low_stock active q",
     "reviews": "product_id min_rating",

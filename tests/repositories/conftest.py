@@ -14,8 +14,8 @@ ROWS = 4000
 _MANY_ROWS = f"""
     INSERT INTO clients (name, lastname, email, email_key)
     SELECT 'Name ' || n, 'Lastname ' || n, 'a' || n || '@x.org', 'a' || n || '@x.org' FROM generate_series(1, {ROWS}) n;
-    INSERT INTO addresses (street, city, client_id)
-    SELECT 'Street ' || n, 'City ' || n, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO addresses (street, city, postcode, country, client_id)
+    SELECT 'Street ' || n, 'City ' || n, 'PC ' || n, CASE WHEN n % 1000 = 0 THEN 'GB' ELSE 'ES' END, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO categories (name) SELECT 'Category ' || n FROM generate_series(1, {ROWS}) n;
     INSERT INTO products (name, sku, price, stock, category_id, active, reorder_level)
     SELECT md5(n::text) || ' ' || md5((n * 7)::text), 'SKU-' || n, n, (n % 1000 <> 7)::int, n, n % 1000 <> 3, 0

@@ -36,6 +36,8 @@ DAY = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 EQUALITIES: list[tuple[Repository, str, Any, str]] = [
     (AddressRepository, "client_id", 7, "client_id"),
     (AddressRepository, "city", "city 7", "text_key((city)"),
+    (AddressRepository, "postcode", "pc 7", "text_key((postcode)"),
+    (AddressRepository, "country", "GB", "country"),
     (BillRepository, "client_id", 7, "client_id"),
     (BillRepository, "payment_type", "cash", "payment_type"),
     (BillRepository, "kind", "credit", "kind"),
@@ -79,6 +81,7 @@ UNIQUE = {
 }
 # Values that most rows have. A first page of them is soon full, in whatever order they stand.
 COMMON: list[tuple[Repository, str, Any]] = [
+    (AddressRepository, "country", "ES"),
     (BillRepository, "payment_type", "card"),
     (BillRepository, "kind", "sale"),
     (BillRepository, "date_from", dt.datetime(2020, 1, 2, tzinfo=dt.UTC)),
