@@ -17,6 +17,7 @@ from urllib.parse import quote
 from dotenv import dotenv_values
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
+from config.currencies import Currency
 from config.setting_types import (
     UNIX,
     Boolean,
@@ -127,6 +128,8 @@ class Settings(BaseModel):
     rate_limit_period: WholeSeconds = 60
     rate_limit_exempt: Networks | None = None
     trusted_proxies: Networks = ()
+
+    currency: Currency = "EUR"
 
     auth: Boolean = False
     secret_keys: SecretKeys = ()

@@ -25,4 +25,5 @@ class BillController(BaseController):
         "refunds_bill_id": None,
         "reason": None,
         "refunded": 0,
+        "currency": "EUR",
     }

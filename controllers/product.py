@@ -84,6 +84,7 @@ class ProductController(BulkController):
         "image": "https://example.com/lamp.jpg",
         "active": True,
         "reorder_level": 5,
+        "currency": "EUR",
     }
 
     def routes(self) -> list[APIRoute]:

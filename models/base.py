@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     Numeric,
+    String,
     Table,
     TextClause,
     func,
@@ -32,6 +33,8 @@ from models.unique_fields import UNIQUE_TEXT, UniqueText
 _VALUES = "values"
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
+# That of the shop, which the function returns (see `infrastructure.database.shop_currency`).
+Currency = Annotated[str, mapped_column(String(3), server_default=text("shop_currency()"))]
 
 
 def next_version(updated_at: str) -> str:

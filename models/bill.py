@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
+from models.base import Base, Currency, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
 from models.text_key import text_key
 
 _SERVER_NUMBER = re.compile(r"(bill|credit)-\d{4}-\d{6,}", re.ASCII)
@@ -62,6 +62,7 @@ class Bill(Row):
     refunded: Mapped[Money] = mapped_column(server_default="0")
     # Whether the order that the bill settled was deleted, which leaves a document as it is for ever.
     order_deleted: Mapped[bool] = mapped_column(server_default=false())
+    currency: Mapped[Currency]
 
     __table_args__ = (
         CheckConstraint("discount >= 0", name="discount_not_negative"),

@@ -6,7 +6,7 @@ from enum import IntEnum
 from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, known, list_index, not_nan, range_index, reference
+from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
 
 
 class OrderStatus(IntEnum):
@@ -54,6 +54,7 @@ class Order(Row):
     client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
     bill_id: Mapped[int] = mapped_column(reference("bills.id_key"), unique=True)
     address_id: Mapped[int | None] = mapped_column(reference("addresses.id_key", ondelete="SET NULL"))
+    currency: Mapped[Currency]
 
     __table_args__ = (
         CheckConstraint("total >= 0", name="total_not_negative"),

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Money, Row, list_index, not_nan, range_index, reference, unique_key
+from models.base import Currency, Money, Row, list_index, not_nan, range_index, reference, unique_key
 
 # The searched text: the words of name, sku and description, normalized by the SQL function `search_text`. With the
 # brackets that PostgreSQL adds, so that Alembic sees no difference.
@@ -20,6 +20,7 @@ class Product(Row):
     sku: Mapped[str | None] = mapped_column(String(64), unique=True)
     description: Mapped[str | None] = mapped_column(Text)
     price: Mapped[Money]
+    currency: Mapped[Currency]
     stock: Mapped[int] = mapped_column(BigInteger, server_default="0")
     category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
     image: Mapped[str | None] = mapped_column(String(500))

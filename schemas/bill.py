@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.enumerations import BillKind, CreditReason, PaymentType
-from schemas.field_types import Amount, BillNumber, Key, Money, Reference
+from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Reference, ShopCurrency
 from schemas.query_types import QueryBillKinds, QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
 
@@ -30,6 +30,7 @@ class BillCreate(Create):
     total: Amount
     payment_type: PaymentType
     client_id: Reference | None = None
+    currency: ShopCurrency = LEFT_OUT
 
 
 BillUpdate = update_of(BillCreate)
@@ -48,6 +49,7 @@ class BillRead(Read):
     refunds_bill_id: Key | None
     reason: CreditReason | None = Field(description="Why a credit bill was made")
     refunded: Money
+    currency: Currency
 
 
 class ClientBillsQuery(ListQuery):

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringC
 from pydantic_core import PydanticCustomError
 
 from config.countries import COUNTRIES, COUNTRY_EXAMPLE, country_code
+from config.settings import get_settings
 from models.text_key import is_blank
 from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_decimal_schema, text_schema
 
@@ -257,6 +258,23 @@ StockDelta = Annotated[
 Flag = Annotated[bool, Field(strict=True)]
 
 
+class _OfTheShop:
+    """Documents the shop's currency, which a body may repeat and not change."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": [get_settings().currency], "readOnly": True}
+
+
+def _shop_currency(value: Any) -> Any:
+    currency = get_settings().currency
+    if value != currency:
+        raise refusal(f"must be {currency}, the currency of the shop, or left out")
+    return value
+
+
+ShopCurrency = Annotated[str, BeforeValidator(_shop_currency), _OfTheShop()]
+
+
 # -- Types of responses: never validated, only documented ------------------------------------------
 
 Key = Annotated[int, integer_schema(1, MAX_KEY)]
@@ -266,5 +284,6 @@ CountryCode = Annotated[
 Pieces = Annotated[int, integer_schema(0, MAX_STOCK)]
 Count = Annotated[int, integer_schema(0, MAX_KEY)]
 PiecesMoved = Annotated[int, integer_schema(-MAX_STOCK, MAX_STOCK)]
+Currency = Annotated[str, text_schema(3, 3)]
 Money = Annotated[Decimal, shown_decimal_schema(MAX_MONEY)]
 Stars = Annotated[Decimal, shown_decimal_schema(MAX_RATING)]

@@ -10,7 +10,7 @@ from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read,
 from schemas.bill import BillRead
 from schemas.client import ClientRead
 from schemas.enumerations import DeliveryMethod, OrderStatus
-from schemas.field_types import Amount, Key, Money, Reference
+from schemas.field_types import Amount, Currency, Key, Money, Reference, ShopCurrency
 from schemas.order_detail import OrderDetailRead
 from schemas.query_types import (
     QueryDeliveryMethods,
@@ -44,6 +44,7 @@ class OrderCreate(Create):
     client_id: Reference
     bill_id: Reference
     address_id: Reference | None = None
+    currency: ShopCurrency = LEFT_OUT
 
 
 OrderUpdate = update_of(OrderCreate)
@@ -60,6 +61,7 @@ class OrderRead(Read):
     client_id: Key
     bill_id: Key
     address_id: Key | None
+    currency: Currency
 
 
 class ExpandedOrderRead(OrderRead):

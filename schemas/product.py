@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
-from schemas.base import Body, Create, ListQuery, Read, update_of
+from schemas.base import LEFT_OUT, Body, Create, ListQuery, Read, update_of
 from schemas.enumerations import StockReason, StockReasonByHand
 from schemas.field_types import (
+    Currency,
     Flag,
     Key,
     Money,
@@ -17,6 +18,7 @@ from schemas.field_types import (
     PiecesMoved,
     Price,
     Reference,
+    ShopCurrency,
     Stock,
     StockDelta,
     Text64,
@@ -47,6 +49,7 @@ class ProductCreate(Create):
     image: OrNull[Url] = None
     active: Flag = True
     reorder_level: Stock | None = Field(default=None, description=_REORDER_LEVEL)
+    currency: ShopCurrency = LEFT_OUT
 
 
 ProductUpdate = update_of(ProductCreate)
@@ -64,6 +67,7 @@ class ProductRead(Read):
     image: str | None = Field(max_length=500)
     active: bool
     reorder_level: Pieces | None = Field(description=_REORDER_LEVEL)
+    currency: Currency
 
 
 class CategoryProductsQuery(ListQuery):

@@ -133,7 +133,11 @@ def a_category() -> Body:
 
 
 @builder(
-    "/products", "Product", changing="name", nullable="sku description image reorder_level", defaulted="stock active"
+    "/products",
+    "Product",
+    changing="name",
+    nullable="sku description image reorder_level",
+    defaulted="stock active currency",
 )
 def a_product() -> Body:
     return {
@@ -146,6 +150,7 @@ def a_product() -> Body:
         "image": "https://example.com/lamp.jpg",
         "active": True,
         "reorder_level": 5,
+        "currency": "EUR",
     }
 
 
@@ -154,7 +159,7 @@ def a_review() -> Body:
     return {"rating": 4.5, "comment": "Sturdy foot", "product_id": a_product}
 
 
-@builder("/bills", "Bill", changing="total", nullable="client_id", defaulted="bill_number discount date")
+@builder("/bills", "Bill", changing="total", nullable="client_id", defaulted="bill_number discount date currency")
 def a_bill() -> Body:
     return {
         "bill_number": unique("INV"),
@@ -163,10 +168,11 @@ def a_bill() -> Body:
         "total": 20,
         "payment_type": "card",
         "client_id": None,
+        "currency": "EUR",
     }
 
 
-@builder("/orders", "Order", changing="total", nullable="address_id", defaulted="date total status")
+@builder("/orders", "Order", changing="total", nullable="address_id", defaulted="date total status currency")
 def an_order() -> Body:
     return {
         "date": "2026-11-16T10:00:00Z",
@@ -176,6 +182,7 @@ def an_order() -> Body:
         "client_id": a_client,
         "bill_id": a_bill,
         "address_id": None,
+        "currency": "EUR",
     }
 
 

@@ -257,6 +257,7 @@ class _Launch:
         from sqlalchemy.exc import OperationalError
 
         from infrastructure.database.migrations import migrate
+        from infrastructure.database.shop_currency import settle_currency
         from infrastructure.database.stoppable import Cancellation, run_stoppable
         from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
 
@@ -268,6 +269,7 @@ class _Launch:
                 wait_for_database(urls.database_url, seconds, self._stop.requested)
             if not self._stop.requested():
                 migrate(urls.database_url, cancellation=cancellation)
+                settle_currency(urls.database_url, self._settings.currency, cancellation)
 
         watch = ServerWatch(self._settings)
         for attempts_left in reversed(range(_MIGRATION_ATTEMPTS)):

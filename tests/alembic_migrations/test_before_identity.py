@@ -29,11 +29,12 @@ BODIES: dict[str, Any] = {
 }
 MOMENT = "2026-01-02T03:04:05.678901Z"
 # What rows tell since then, such as who wrote a review. The tag of a list, or of an expanded order, has a digest of it.
+CURRENCY = ',"currency":"EUR"'
 NEW_FIELDS = {
     "/reviews": (',"client_id":null',),
-    "/products": (',"reorder_level":null',),
-    "/bills": (',"reason":null,"refunded":0.00',),
-    "/orders": (',"reason":null,"refunded":0.00',),
+    "/products": (',"reorder_level":null', CURRENCY),
+    "/bills": (',"reason":null,"refunded":0.00', CURRENCY),
+    "/orders": (',"reason":null,"refunded":0.00', CURRENCY),
     "/addresses": (
         ',"recipient":null',
         ',"postcode":null,"region":null,"country":"ES","telephone":null,"is_default":false',
@@ -68,7 +69,7 @@ def test_answers_are_those_of_before(migrated: str, tmp_path: Path, headers: dic
             response = http.request(method, path, json=BODIES.get(call))
             body = response.text
             for start, new_fields in NEW_FIELDS.items():
-                for new_field in new_fields if path.startswith(start) else ():
+                for new_field in new_fields if start in path else ():
                     body = body.replace(new_field, "")
             is_digest = body.startswith("[") or "expand" in path
             etag = recorded[1] if is_digest and body != response.text else response.headers.get("etag")

@@ -177,6 +177,6 @@ def test_money_has_two_decimals(database: str, tmp_path: Path) -> None:
     execute(database, "INSERT INTO categories (name) VALUES ('Tools')")
     execute(database, "INSERT INTO products (name, price, category_id) VALUES ('Saw', %s, 1)", Decimal(5))
     assert exported("products", tmp_path / "p.csv").decode().splitlines() == [
-        "name,sku,description,price,stock,category,image,active,reorder_level",
-        "Saw,,,5.00,0,Tools,,true,",
+        "name,sku,description,price,stock,category,image,active,reorder_level,currency",
+        "Saw,,,5.00,0,Tools,,true,,EUR",
     ]

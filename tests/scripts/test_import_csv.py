@@ -490,7 +490,7 @@ def test_levels_prices_and_stock_alerts(database: str, write: Writer, tmp_path: 
         == 0
     )
     assert stored(database, "sku, reorder_level, low_stock") == [("A", 5, False), ("B", None, False)]
-    assert exported("products", tmp_path / "out.csv").splitlines()[0].endswith(b",active,reorder_level")
+    assert exported("products", tmp_path / "out.csv").splitlines()[0].endswith(b",active,reorder_level,currency")
     path = write("sku,name,price,stock,category\nA,Axe,3,5,Tools\nB,Saw,2,0,Toys\nC,Hoe,7,0,Tools\n")
     assert imported("products", path, "--on-duplicate", "update") == EXIT_FINE
     assert stored(database, "sku, reorder_level, low_stock") == [("A", 5, True), ("B", None, False), ("C", None, False)]
