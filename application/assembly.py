@@ -30,6 +30,7 @@ from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
+from controllers.returns import ReturnController
 from controllers.review import ReviewController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
@@ -61,6 +62,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     OrderController,
     OrderDetailController,
     BillController,
+    ReturnController,
     AddressController,
     ReviewController,
     UserController,

@@ -16,14 +16,13 @@ from controllers.client import ClientController
 from controllers.pagination import Params, list_headers, rendered_list
 from controllers.policies import principal_of
 from controllers.reads import FreshRead
-from controllers.responses import as_dict, rendered_fields, row_reply, tagged_row
+from controllers.responses import as_dict, rendered_fields, reply, row_reply, tagged_row
 from controllers.routing import ROW, RowId, parse_query
 from controllers.streamed_response import StreamedResponse
 from infrastructure.cache.rendered_response import RenderedResponse
 from middleware.conditional_response import conditional_response
 from schemas.base import Page
-from schemas.bill import BillRead
-from schemas.checkout import Return
+from schemas.json_codec import json_body
 from schemas.order import (
     ClientOrdersQuery,
     ExpandedOrderRead,
@@ -32,6 +31,7 @@ from schemas.order import (
     OrderRead,
     OrderUpdate,
 )
+from schemas.returns import CreditBillRead, Return
 from security.policy import needs
 from security.principal import Principal
 from services.client import ClientService
@@ -39,7 +39,7 @@ from services.declared_errors import refusals_of
 from services.expanded_orders import ExpandedOrders, Place, expand, in_pieces
 from services.idempotency import Reply
 from services.identity.authorization import authorize
-from services.order import BILL_FIELDS, OrderService
+from services.order import OrderService
 from services.returns import ReturnService
 
 # Who may see the objects inside an order. Its details go with it.
@@ -110,8 +110,9 @@ class OrderController(BaseController):
                 summary="Return goods of an order",
                 body=Return,
                 body_example={"lines": [{"order_detail_id": 3, "quantity": 1}], "reason": "Broken on arrival"},
-                response_schema=BillRead,
-                example=self.bills.row_example() | {"kind": "credit", "refunds_bill_id": 1, "reason": "returned"},
+                response_schema=CreditBillRead,
+                example=self.bills.row_example()
+                | {"kind": "credit", "refunds_bill_id": 1, "reason": "returned", "return_id": 1},
                 refusals=refusals_of(ReturnService.return_items),
             ),
             self.list_route(
@@ -226,11 +227,15 @@ class OrderController(BaseController):
         return await self.write(request, lambda session: self._reply(OrderService(session).advance(id_key)))
 
     async def return_items(self, request: Request, id_key: RowId, body: Any) -> Response:
-        """The goods go back to the stock, and a credit bill gives the money back, less their share of the discount."""
+        """The goods go back to the stock, and a credit bill gives the money back, less their share of the discount.
+
+        With `restock: false` they are written off instead. The response is the credit bill, with the key of the return.
+        """
 
         def work(session: Session) -> Reply:
             bill = ReturnService(session).return_items(id_key, body)
-            return row_reply(201, bill, BILL_FIELDS, self.bills.location(bill.id_key))
+            shown = tagged_row(json_body(bill), bill["id_key"], bill["updated_at"])
+            return reply(201, shown, self.bills.location(bill["id_key"]))
 
         return await self.write(request, work)
 

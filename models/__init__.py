@@ -16,6 +16,7 @@ from models.order_detail import OrderDetail
 from models.outgoing_mail import OutgoingMail
 from models.price_change import PriceChange
 from models.product import Product
+from models.returns import Return, ReturnLine
 from models.review import Review
 from models.stock_movement import StockMovement
 from models.user import User
@@ -42,6 +43,8 @@ __all__ = [
     "OutgoingMail",
     "PriceChange",
     "Product",
+    "Return",
+    "ReturnLine",
     "Review",
     "Row",
     "StockMovement",

@@ -16,6 +16,8 @@ class StockReason(StrEnum):
     SALE = "sale"
     CANCEL = "cancel"
     RETURN = "return"
+    # What came back and cannot be sold again, behind its return.
+    WRITE_OFF = "write_off"
     RECEIPT = "receipt"
     EDIT = "edit"
 

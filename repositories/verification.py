@@ -26,6 +26,10 @@ class Span(NamedTuple):
 
 EVERYTHING = Span()
 
+# What was put in is less by what was written off.
+_PUT_IN = ", ".join(
+    f"'{reason}'" for reason in (StockReason.INITIAL, StockReason.RECEIPT, StockReason.EDIT, StockReason.WRITE_OFF)
+)
 # The ledger added up movement by movement, beside the quantities in the details of orders that are not canceled.
 _STOCK = text(f"""
     WITH movement AS (
@@ -33,7 +37,7 @@ _STOCK = text(f"""
         FROM stock_movements WHERE product_id BETWEEN :first AND :last
     ), ledger AS (
         SELECT product_id, sum(delta) AS stock, min(balance) AS lowest,
-            sum(delta) FILTER (WHERE reason IN ('{StockReason.INITIAL}', '{StockReason.RECEIPT}', '{StockReason.EDIT}')) AS put_in
+            sum(delta) FILTER (WHERE reason IN ({_PUT_IN})) AS put_in
         FROM movement GROUP BY product_id
     ), sold AS (
         SELECT d.product_id, sum(d.quantity - d.returned_quantity) AS quantity
@@ -118,6 +122,26 @@ _KEYS = text(f"""
     ORDER BY key LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
+# Returns of before the table have no rows: of a detail more may have come back than its lines say, and never less.
+_RETURNS = text("""
+    SELECT r.id_key, b.total, coalesce(sum(l.amount), 0) AS amounts,
+        min(l.order_detail_id) FILTER (WHERE d.order_id <> r.order_id) AS stranger
+    FROM returns r JOIN bills b ON b.id_key = r.credit_bill_id
+        LEFT JOIN return_lines l ON l.return_id = r.id_key LEFT JOIN order_details d ON d.id_key = l.order_detail_id
+    WHERE r.id_key BETWEEN :first AND :last
+    GROUP BY r.id_key, b.total
+    HAVING b.total <> coalesce(sum(l.amount), 0) OR bool_or(d.order_id <> r.order_id)
+    ORDER BY r.id_key LIMIT :limit
+""")
+
+_RETURNED = text("""
+    SELECT d.id_key, d.returned_quantity, sum(l.quantity) AS quantity
+    FROM order_details d JOIN return_lines l ON l.order_detail_id = d.id_key
+    WHERE d.id_key BETWEEN :first AND :last
+    GROUP BY d.id_key, d.returned_quantity HAVING sum(l.quantity) > d.returned_quantity
+    ORDER BY d.id_key LIMIT :limit
+""")
+
 # Every transaction is idle between its statements, but not for long.
 _IDLE = text("""
     SELECT pid, application_name, extract(epoch FROM clock_timestamp() - state_change) AS seconds
@@ -174,6 +198,7 @@ _COUNTS = {
     "events": text("SELECT count(*) FROM events"),
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
     "order details": text("SELECT count(*) FROM order_details"),
+    "returns": text("SELECT count(*) FROM returns"),
     "numbered bills": text("SELECT count(*) FROM bills WHERE bill_number ~ '^(BILL|CREDIT)-[0-9]{4}-[0-9]{6,}$'"),
     "keys of checkouts": text(f"SELECT count(*) FROM ({_CHECKOUTS}) AS checkout"),  # noqa: S608  (no value is in it)
     "connections": text(
@@ -205,6 +230,14 @@ class VerificationRepository:
     def lost_details(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
         """Details whose order is gone: `id_key, order_id`."""
         return self._rows(_LOST_DETAILS, limit, span)
+
+    def broken_returns(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
+        """Returns: `id_key, total` (of the credit bill), `amounts` (their sum), `stranger` (a line of another order)."""
+        return self._rows(_RETURNS, limit, span)
+
+    def broken_returned_details(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
+        """Order details: `id_key, returned_quantity, quantity` (by the lines of returns, which is more)."""
+        return self._rows(_RETURNED, limit, span)
 
     def broken_numbers(self, limit: int | None) -> Rows:
         """Kinds and years: `kind, year, bills, lowest, highest, missing, strangers` (of another kind), `last_number`."""

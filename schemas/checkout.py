@@ -1,4 +1,4 @@
-"""Bodies and responses of placing an order and of returning goods."""
+"""Bodies and responses of placing an order."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.enumerations import DeliveryMethod, PaymentType
 from schemas.error_limits import InChunks
-from schemas.field_types import Amount, BillNumber, OrNull, Price, Quantity, Reference, Text2000
+from schemas.field_types import Amount, BillNumber, Price, Quantity, Reference
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 from schemas.time_types import Moment
@@ -53,17 +53,3 @@ class PlacedOrderRead(OrderRead):
 
     order_details: list[OrderDetailRead]
     bill: BillRead
-
-
-class ReturnLine(Body):
-    """So many pieces of a line that come back."""
-
-    order_detail_id: Reference
-    quantity: Quantity
-
-
-class Return(Body):
-    """Goods of an order that come back."""
-
-    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InChunks(MAX_LINES)]
-    reason: OrNull[Text2000] = None

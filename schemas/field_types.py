@@ -140,6 +140,7 @@ Text20 = Annotated[str, Trimmed(20)]
 Text64 = Annotated[str, Trimmed(64)]
 Text100 = Annotated[str, Trimmed(100)]
 Text200 = Annotated[str, Trimmed(200)]
+Text500 = Annotated[str, Trimmed(500)]
 Text2000 = Annotated[str, Trimmed(2000)]
 Text5000 = Annotated[str, Trimmed(5000)]
 BillNumber = Annotated[

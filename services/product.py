@@ -98,6 +98,18 @@ class ProductService(BulkService[Product]):
         self.movements.record([_movement(product, delta, reason, order_detail_id)])
         self.has_changed(product)
 
+    def take_back(self, product: Product, quantity: int, order_detail_id: int, *, restock: bool) -> None:
+        """Add returned pieces to a locked product's stock, or write them off, which leaves it as it is."""
+        if restock:
+            self.move_stock(product, quantity, StockReason.RETURN, order_detail_id)
+            return
+        self.movements.record(
+            [
+                _movement(product, quantity, StockReason.RETURN, order_detail_id),
+                _movement(product, -quantity, StockReason.WRITE_OFF, order_detail_id),
+            ]
+        )
+
     @refuses(NotFound, InsufficientStock, AmountTooLarge)
     def change_stock(self, product_id: int, delta: int, reason: StockReason) -> Product:
         """The product after a change of its stock by hand."""

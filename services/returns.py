@@ -1,7 +1,7 @@
-"""Returning goods: back in stock, and a credit bill for what they cost."""
+"""Returning goods: back in stock, or written off, and a credit bill for what they cost."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -10,40 +10,48 @@ from sqlalchemy.orm import Session
 from models import Bill, Order, OrderDetail
 from models.bill import BillKind, CreditReason
 from models.order import OrderStatus
-from models.stock_movement import StockReason
+from models.returns import Return as StoredReturn
 from repositories.bill import BillRepository
 from repositories.event_writing import Happening, tell
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
-from schemas.checkout import Return
+from repositories.returns import ReturnRepository
+from schemas.returns import Return, ReturnedLineRead
+from security.principal import EVERYBODY, Principal
+from services.base import BaseService
 from services.bill import ZERO
 from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
 from services.identity.audit import old_and_new, record_one
 from services.integrity import violations_of
+from services.largest_remainder import spread
 from services.order import BILL_FIELDS, OrderService
 from services.product import ProductService
 
 _CENT = Decimal("0.01")
+_LINE = tuple(ReturnedLineRead.model_fields)
 _RETURNABLE = (OrderStatus.IN_PROGRESS, OrderStatus.DELIVERED)
 
 
-class ReturnService:
+class ReturnService(BaseService[StoredReturn]):
     """Locks the order, then its products by id, then the bill, then the counter, as every service does."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    thing, resource = "Return", "returns"
+    repository_type = ReturnRepository
+
+    def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
+        super().__init__(session, principal)
         self.bills = BillRepository(session)
 
     @refuses(NotFound, Conflict, ReturnExceedsSale, AmountTooLarge)
-    def return_items(self, order_id: int, request: Return) -> Any:
-        """All columns of the credit bill for the returned lines."""
+    def return_items(self, order_id: int, request: Return) -> dict[str, Any]:
+        """The credit bill for the returned lines, as `CreditBillRead` has it."""
         order = OrderService(self.session).lock(order_id)
         if order.status not in _RETURNABLE:
             raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: nothing of it can be returned")
         details = {detail.id_key: detail for detail in OrderDetailRepository(self.session).of_order(order_id)}
         returned = _quantities(request, details)
-        self._restock(returned, details)
+        self._take_back(returned, details, restock=request.restock)
         sale = self.bills.lock(order.bill_id)
         assert sale is not None, "an order's bill cannot be deleted"
         refund = _refund(order, sale, details.values())
@@ -51,6 +59,25 @@ class ReturnService:
         order.returned_total += refund
         self.session.flush()
         record_one(self.session, order, audited)
+        credit_bill = self._credit_bill(order, sale, refund)
+        return_id = self._keep(order_id, credit_bill.id_key, request, _lines(refund, returned, details))
+        shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS} | {"return_id": return_id}
+        tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])
+        return shown
+
+    def lines(self, return_id: int) -> list[dict[str, Any]]:
+        """The lines of the return, in the order of the lines of the order."""
+        return [dict(zip(_LINE, row, strict=True)) for row in ReturnRepository(self.session).lines(return_id, _LINE)]
+
+    def _take_back(self, returned: Counter[int], details: dict[int, OrderDetail], *, restock: bool) -> None:
+        products = ProductService(self.session)
+        locked_products = products.lock_all({details[detail_id].product_id for detail_id in returned})
+        for detail_id, quantity in returned.items():
+            detail = details[detail_id]
+            detail.returned_quantity += quantity
+            products.take_back(locked_products[detail.product_id], quantity, detail_id, restock=restock)
+
+    def _credit_bill(self, order: Order, sale: Bill, refund: Decimal) -> Any:
         credit = {
             "total": refund,
             "payment_type": sale.payment_type,
@@ -61,18 +88,16 @@ class ReturnService:
             "bill_number": self.bills.next_number(BillKind.CREDIT),
         }
         with violations_of(credit):
-            credit_bill = self.bills.add(credit)
-        shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS}
-        tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])
-        return credit_bill
+            return self.bills.add(credit)
 
-    def _restock(self, returned: Counter[int], details: dict[int, OrderDetail]) -> None:
-        products = ProductService(self.session)
-        locked_products = products.lock_all({details[detail_id].product_id for detail_id in returned})
-        for detail_id, quantity in returned.items():
-            detail = details[detail_id]
-            detail.returned_quantity += quantity
-            products.move_stock(locked_products[detail.product_id], quantity, StockReason.RETURN, detail_id)
+    def _keep(self, order_id: int, credit_bill_id: int, request: Return, lines: Iterable[Mapping[str, Any]]) -> int:
+        """Store the return; its key."""
+        returns = ReturnRepository(self.session)
+        values = {"order_id": order_id, "credit_bill_id": credit_bill_id}
+        row = returns.add(values | {"reason": request.reason, "restock": request.restock})
+        returns.add_lines([{"return_id": row.id_key, **line} for line in lines])
+        key: int = row.id_key
+        return key
 
 
 def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int]:
@@ -99,3 +124,17 @@ def _refund(order: Order, sale: Bill, details: Iterable[OrderDetail]) -> Decimal
     # Multiplied before it is divided: a rounded share would be wrong for large sums.
     refunded = (gross * max(ZERO, order.total - sale.discount) / order.total).quantize(_CENT, ROUND_HALF_UP)
     return max(ZERO, refunded - order.returned_total)
+
+
+def _lines(refund: Decimal, returned: Mapping[int, int], details: Mapping[int, OrderDetail]) -> list[dict[str, Any]]:
+    """The lines of the return, among which the refund is spread by what the goods cost."""
+    amounts = spread(refund, {key: details[key].price * quantity for key, quantity in returned.items()})
+    return [
+        {
+            "order_detail_id": key,
+            "product_id": details[key].product_id,
+            "quantity": quantity,
+            "amount": amounts[key],
+        }
+        for key, quantity in returned.items()
+    ]

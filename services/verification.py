@@ -133,6 +133,18 @@ INVARIANTS = (
             for row in rows.late_events(limit)
         ],
     ),
+    Invariant(
+        "The lines of every return sum up to its credit bill, and are among what came back of its order",
+        ("returns",),
+        lambda rows, limit, span: [
+            *(_return_breach(row) for row in rows.broken_returns(limit, span)),
+            *(
+                f"order detail {row.id_key}: {row.quantity} came back by its returns, {row.returned_quantity} by itself"
+                for row in rows.broken_returned_details(limit, span)
+            ),
+        ],
+        walked=("returns", "order_details"),
+    ),
 )
 
 
@@ -193,6 +205,15 @@ def _total_breach(row: Any) -> str:
     if row.bill_total != row.to_pay:
         reasons.append(f"bill {row.bill_id} has total {row.bill_total}, but {_money(row.to_pay)} is to be paid")
     return f"order {row.id_key}: {'; '.join(reasons)}"
+
+
+def _return_breach(row: Any) -> str:
+    reasons = []
+    if row.amounts != row.total:
+        reasons.append(f"its lines sum up to {_money(row.amounts)}, its credit bill to {row.total}")
+    if row.stranger is not None:
+        reasons.append(f"order detail {row.stranger} is of another order")
+    return f"return {row.id_key}: {'; '.join(reasons)}"
 
 
 def _number_breach(row: Any) -> str:

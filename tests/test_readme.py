@@ -19,7 +19,7 @@ from tests.shop import environment_of, shop_in_thread
 pytestmark = pytest.mark.integration
 
 # What each of them answers, in their order.
-STATUSES = [201, 201, 201, 201, 201, 200, 200, 201, 200, 400, 200, 200]
+STATUSES = [201, 201, 201, 201, 201, 200, 200, 201, 200, 200, 400, 200, 200]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,10 @@ def test_the_first_calls_answer_as_the_readme_says(shop: httpx.Client) -> None:
     assert repeated.json() == placed.json()
     assert shown.json()["client"]["name"] == "Ada"
     assert answers[7].json()["total"] == 37.49
-    assert [movement["delta"] for movement in answers[8].json()] == [25, -2, 1]
-    assert answers[9].json()["code"] == "insufficient_stock"
-    assert [product["name"] for product in answers[10].json()] == ["Desk lamp"]
+    assert [line["amount"] for line in answers[8].json()["lines"]] == [37.49]
+    assert [movement["delta"] for movement in answers[9].json()] == [25, -2, 1]
+    assert answers[10].json()["code"] == "insufficient_stock"
+    assert [product["name"] for product in answers[11].json()] == ["Desk lamp"]
 
 
 def test_events_are_read_as_the_readme_says(shop: httpx.Client) -> None:

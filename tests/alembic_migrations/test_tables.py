@@ -8,12 +8,12 @@ import pytest
 from psycopg2 import errors
 
 from infrastructure.embedded.servers import ServerUrls
-from tests.alembic_migrations.history import OLD_ROWS, TABLES
+from tests.alembic_migrations.history import OLD_ROWS, TABLES, return_goods
 from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration
 
-ROWS = TABLES["0001"] - {"bill_counters"}
+ROWS = TABLES["0001"] - {"bill_counters"} | {"returns"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
@@ -24,6 +24,7 @@ MONEY = {
     ("bills", "total"),
     ("bills", "discount"),
     ("bills", "refunded"),
+    ("return_lines", "amount"),
 }
 REFERENCES = {
     ("job_notes", "job_id", "procrastinate_jobs"),
@@ -38,6 +39,11 @@ REFERENCES = {
     ("order_details", "order_id", "orders"),
     ("order_details", "product_id", "products"),
     ("stock_movements", "product_id", "products"),
+    ("returns", "order_id", "orders"),
+    ("returns", "credit_bill_id", "bills"),
+    ("return_lines", "return_id", "returns"),
+    ("return_lines", "order_detail_id", "order_details"),
+    ("return_lines", "product_id", "products"),
     ("price_changes", "product_id", "products"),
     ("reviews", "client_id", "clients"),
     ("users", "client_id", "clients"),
@@ -74,6 +80,8 @@ BROKEN_CHECKS = [
     "UPDATE reviews SET rating = -0.01",
     *(f"UPDATE {table} SET {column} = 'NaN'" for table, column in sorted(MONEY)),
     "UPDATE reviews SET rating = 'NaN'",
+    "UPDATE return_lines SET quantity = 0",
+    "UPDATE return_lines SET amount = -0.01",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 0, 'edit')",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 1, 'luck')",
 ]
@@ -84,6 +92,8 @@ TAKEN = [
     "INSERT INTO bills (bill_number, total, payment_type) VALUES ('OLD-2', 1, 'card')",
     "INSERT INTO orders (delivery_method, client_id, bill_id) VALUES (1, 1, 1)",
     "UPDATE products SET sku = 'one for all'",
+    "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)",
+    "INSERT INTO return_lines SELECT * FROM return_lines",
 ]
 
 
@@ -92,6 +102,9 @@ def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
     """A connection to a migrated database with some rows, which never commits."""
     url = new_database(servers.database_url)
     execute(url, OLD_ROWS)
+    return_goods(url)
+    execute(url, "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)")
+    execute(url, "INSERT INTO return_lines VALUES (1, 1, 1, 1, 10)")
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     yield connection
     connection.close()
@@ -185,7 +198,9 @@ def test_unique_is_unique_in_the_database(filled: psycopg2.extensions.connection
 
 def test_a_clients_addresses_and_a_products_reviews_go_with_them(filled: psycopg2.extensions.connection) -> None:
     with filled.cursor() as cursor:
-        cursor.execute("DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products")
+        cursor.execute(
+            "UPDATE bills SET client_id = NULL; DELETE FROM returns; DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products"
+        )
         cursor.execute("SELECT (SELECT count(*) FROM addresses), (SELECT count(*) FROM reviews)")
         assert cursor.fetchone() == (0, 0)
     filled.rollback()

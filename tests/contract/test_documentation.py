@@ -62,6 +62,9 @@ OPERATIONS = {
     "checkout": ("post", "/checkout"),
     "cancel_order": ("post", "/orders/{id_key}/cancel"),
     "advance_order": ("post", "/orders/{id_key}/advance"),
+    "list_returns": ("get", "/returns"),
+    "get_return": ("get", "/returns/{id_key}"),
+    "list_order_returns": ("get", "/orders/{id_key}/returns"),
     "return_order": ("post", "/orders/{id_key}/returns"),
     "list_client_orders": ("get", "/clients/{id_key}/orders"),
     "list_client_addresses": ("get", "/clients/{id_key}/addresses"),
@@ -177,9 +180,9 @@ class TestOperation:
     def test_has_a_summary_and_one_tag(self, operation: Document, operation_id: str) -> None:
         assert operation["summary"]
         (tag,) = operation["tags"]
-        path = OPERATIONS[operation_id][1].split("/")
+        method, path = OPERATIONS[operation_id][0], OPERATIONS[operation_id][1].split("/")
         # A list below another row is one of the entity whose rows it has.
-        resource = path[-1] if f"list_{path[-1]}" in OPERATIONS else path[1]
+        resource = path[-1] if method == "get" and f"list_{path[-1]}" in OPERATIONS else path[1]
         assert tag == ("health" if resource == "health_check" else resource)
 
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:

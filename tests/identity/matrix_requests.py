@@ -37,6 +37,7 @@ class Rows:
             "orders": owner.order,
             "order_details": owner.detail,
             "bills": owner.bill,
+            "returns": shelf.returned(shelf.placed(owner.caller)),
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
             "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},

@@ -99,6 +99,9 @@ DELETE /orders/{id_key}                   orders:write              412
 POST   /orders/{id_key}/cancel            orders:write or own       200
 POST   /orders/{id_key}/advance           orders:write              409
 POST   /orders/{id_key}/returns           orders:write              409
+GET    /orders/{id_key}/returns           orders:read or own        200
+GET    /returns                           orders:read or own        200
+GET    /returns/{id_key}                  orders:read or own        200
 GET    /order_details                     orders:read or own        200
 GET    /order_details/{id_key}            orders:read or own        200
 POST   /order_details                     orders:write              201

@@ -1,6 +1,6 @@
 """A shop with two customers, who have one row of each kind, and a product that is not on sale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.builders import a_category, a_client, a_product, unique
@@ -19,6 +19,8 @@ class Customer:
     order: Row
     review: Row
     canary: str
+    # Of the piece that they bought; empty before it came back.
+    returned: Row = field(default_factory=dict)
 
     @property
     def detail(self) -> Row:
@@ -59,6 +61,22 @@ class Shelf:
         order = self.placed(caller, address_id=address["id_key"])
         review = self.made(caller, "/reviews", rating=4, comment="Good", product_id=self.product["id_key"])
         return Customer(caller, client, address, order, review, client["name"])
+
+    def take_back(self, customer: Customer) -> Customer:
+        """The customer, whose order has come back."""
+        customer.returned = self.returned(customer.order)
+        path = f"/orders/{customer.order['id_key']}?expand=order_details,bill"
+        customer.order = self.shop(self.staff, "GET", path).json()
+        return customer
+
+    def returned(self, order: Row) -> Row:
+        """The return of the first piece of a new order."""
+        path = f"/orders/{order['id_key']}"
+        assert self.shop(self.staff, "POST", f"{path}/advance").status_code == 200
+        lines = [{"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}]
+        credit = self.made(self.staff, f"{path}/returns", lines=lines)
+        row: Row = self.shop(self.staff, "GET", f"/returns/{credit['return_id']}").json()
+        return row
 
     def a_user(self) -> tuple[Row, Caller]:
         """A new customer, who has nothing yet, and their client."""

@@ -159,7 +159,9 @@ def test_what_happens_to_an_order(shop: GuardedShop, admin: Caller, product: Any
     assert [(entry["resource"], entry["resource_id"]) for entry in entries] == [
         ("orders", order["id_key"]),
         ("bills", credit["id_key"]),
+        ("returns", credit["return_id"]),
     ]
+    assert entries[2]["changes"]["reason"] == [None, "Broken"]
     assert entries[0]["changes"] == {"returned_total": [0, product["price"]]}
     shop(admin, "POST", f"/orders/{other['id_key']}/cancel")
     assert (entry := the_one(shop))["action"] == "cancel_order"

@@ -195,6 +195,26 @@ def test_an_order_is_canceled_while_it_is_pending(
     assert shop(None, "GET", f"/products/{shelf.product['id_key']}").json()["stock"] == stock + 1
 
 
+def test_returns_are_seen_by_whose_order_they_are_of(
+    shop: GuardedShop, shelf: Shelf, own: Customer, other: Customer
+) -> None:
+    path = f"/orders/{own.order['id_key']}"
+    assert shop(shelf.staff, "POST", f"{path}/advance").status_code == 200
+    lines = [{"order_detail_id": own.detail["id_key"], "quantity": 1}]
+    return_id = shelf.made(shelf.staff, f"{path}/returns", lines=lines)["return_id"]
+    one, mine = f"/returns/{return_id}", f"/returns?client_id={own.client['id_key']}"
+    for caller in (own.caller, shelf.staff):
+        assert shop(caller, "GET", one).json()["lines"][0]["amount"] == own.bill["total"]
+        for listed in (mine, f"/returns?order_id={own.order['id_key']}", f"{path}/returns"):
+            assert [row["id_key"] for row in shop(caller, "GET", listed).json()] == [return_id]
+    assert [row["id_key"] for row in shop(own.caller, "GET", "/returns").json()] == [return_id]
+    refused(shop(other.caller, "GET", one), 404, f"Return with id {return_id} not found")
+    refused(shop(other.caller, "GET", f"{path}/returns"), 404, f"Order with id {own.order['id_key']} not found")
+    for listed in ("/returns", mine):
+        assert shop(other.caller, "GET", listed).json() == []
+        refused(shop(None, "GET", listed), 401)
+
+
 def test_an_order_that_is_being_packed_is_canceled_by_staff_only(
     shop: GuardedShop, shelf: Shelf, own: Customer
 ) -> None:

@@ -103,6 +103,12 @@ def test_orders_move_on_and_come_back(http: httpx.Client) -> None:
     credit = http.post(f"{one}/returns", json={"lines": lines, "reason": "Broken on arrival"})
     assert credit.status_code == 201
     assert credit.headers["location"] == f"/bills/{credit.json()['id_key']}"
+    returned = f"/returns/{credit.json()['return_id']}"
+    assert http.get(returned).json()["lines"][0]["amount"] == credit.json()["total"]
+    assert http.get(f"/returns/{NO_ROW}").status_code == 404
+    for path in ("/returns", f"{one}/returns"):
+        assert http.get(path, params={"sort": "-created_at"}).json()
+    assert http.get(f"/orders/{NO_ROW}/returns").status_code == 404
     assert http.post(f"{one}/returns", json={"lines": [{**lines[0], "quantity": 2}]}).status_code == 400
     assert http.post(f"{one}/cancel").status_code == 409
     assert http.post(f"/orders/{checkout(http)['id_key']}/cancel").json()["status"] == 4

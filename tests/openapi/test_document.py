@@ -23,6 +23,7 @@ FILTERS = {
     "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand",
     "order_details": "order_id product_id",
+    "returns": "order_id client_id date_from date_to",
     "users": "username email role is_active client_id",
     "api_keys": "name prefix",
     "audit_entries": "actor action resource resource_id at_from at_to",
@@ -38,6 +39,7 @@ TAGS = [
     "orders",
     "order_details",
     "bills",
+    "returns",
     "auth",
     "users",
     "api_keys",
@@ -158,7 +160,7 @@ ENUMERATIONS = {
     "DeliveryMethod": ["DRIVE_THRU", "ON_HAND", "HOME_DELIVERY"],
     "PaymentType": ["CASH", "CARD"],
     "BillKind": ["SALE", "CREDIT"],
-    "StockReason": ["INITIAL", "SALE", "CANCEL", "RETURN", "RECEIPT", "EDIT"],
+    "StockReason": ["INITIAL", "SALE", "CANCEL", "RETURN", "WRITE_OFF", "RECEIPT", "EDIT"],
 }
 
 

@@ -105,8 +105,13 @@ class CheckoutMachine(ShopMachine):
         assert answer.status_code == 422
 
     @precondition(lambda self: self.all_details())
-    @rule(picked=st.lists(picks, min_size=1, max_size=2), quantity=st.integers(1, 2), keyed=st.booleans())
-    def return_items(self, picked: list[int], quantity: int, keyed: bool) -> None:
+    @rule(
+        picked=st.lists(picks, min_size=1, max_size=2),
+        quantity=st.integers(1, 2),
+        restock=st.sampled_from([None, True, False]),
+        keyed=st.booleans(),
+    )
+    def return_items(self, picked: list[int], quantity: int, restock: bool | None, keyed: bool) -> None:
         candidates = [order for order in self.orders if order.status in RETURNABLE] or self.orders
         order = self.one_of([order for order in candidates if order.details] or self.orders, picked[0])
         details = [self.one_of(order.details, pick) for pick in picked]
@@ -116,15 +121,26 @@ class CheckoutMachine(ShopMachine):
             refusals.append((409, ""))
         elif any(detail.returned + quantity * returned[detail.id_key] > detail.quantity for detail in details):
             refusals.append((400, ""))
-        body = {"lines": [{"order_detail_id": detail.id_key, "quantity": quantity} for detail in details]}
+        body: dict[str, Any] = {
+            "lines": [{"order_detail_id": detail.id_key, "quantity": quantity} for detail in details]
+        }
+        if restock is not None:
+            body["restock"] = restock
         headers = {"Idempotency-Key": unique("key")} if keyed else {}
         path = f"/orders/{order.id_key}/returns"
         answer = self.send("POST", path, body, headers)
         if self.happened(answer, refusals, 201):
             for detail in details:
                 detail.returned += quantity
-                detail.product.stock += quantity
+                detail.product.stock += 0 if restock is False else quantity
             credit = exact(answer)
+            row = exact(self.http.get(f"/returns/{credit['return_id']}"))
+            assert (row["order_id"], row["credit_bill_id"]) == (order.id_key, credit["id_key"])
+            assert row["restock"] is (restock is not False)
+            assert {line["order_detail_id"]: line["quantity"] for line in row["lines"]} == {
+                key: quantity * times for key, times in returned.items()
+            }
+            assert sum(line["amount"] for line in row["lines"]) == credit["total"]
             assert credit["total"] == order.refund()
             assert (credit["kind"], credit["refunds_bill_id"]) == ("credit", order.bill_id)
             assert answer.headers["Location"] == f"/bills/{credit['id_key']}"

@@ -157,7 +157,7 @@ def test_goods_that_come_back(shop: ToldShop) -> None:
     shop.events()
     lines = [{"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}]
     answer = shop.http.post(f"/orders/{order['id_key']}/returns", json={"lines": lines})
-    credit_bill = shop.shown(f"/bills/{answer.json()['id_key']}")
+    credit_bill = shop.shown(f"/bills/{answer.json()['id_key']}") | {"return_id": answer.json()["return_id"]}
     event = shop.the_one()
     assert (event["type"], event["resource_id"]) == ("order.returned", order["id_key"])
     assert event["data"] == {**shop.order(order["id_key"]), "credit_bill": credit_bill}

@@ -10,7 +10,8 @@ from infrastructure.database.migrations import maintenance_engine
 from models.order import OrderStatus
 from repositories.checkout import PendingOrder
 from repositories.order_detail import OrderDetailRepository
-from schemas.checkout import Checkout, Return
+from schemas.checkout import Checkout
+from schemas.returns import Return
 from security.principal import EVERYBODY
 from services.bill import BillService
 from services.category import CategoryService

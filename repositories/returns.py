@@ -1,0 +1,39 @@
+"""Queries on returns and their lines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, func, insert, select
+
+from models import Order, Return, ReturnLine
+from repositories.base import BaseRepository
+from repositories.query.filters import OWNER, OWNER_KEY, by_value
+
+
+def _of_clients(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return Return.order_id.in_(select(Order.id_key).where(condition))
+
+
+class ReturnRepository(BaseRepository[Return]):
+    model = Return
+    ranges = {
+        "date_from": Return.created_at >= bindparam("date_from"),
+        "date_to": Return.created_at <= bindparam("date_to"),
+    }
+    filters = {
+        **by_value(order_id=Return.order_id),
+        "client_id": _of_clients(Order.client_id == bindparam("client_id")),
+        "client_id_in": _of_clients(Order.client_id == func.any(bindparam("client_id_in", type_=ARRAY(BigInteger)))),
+        OWNER: _of_clients(Order.client_id == OWNER_KEY),
+        **ranges,
+    }
+
+    def add_lines(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Write the lines of returns."""
+        self.session.execute(insert(ReturnLine), lines)
+
+    def lines(self, return_id: int, fields: Sequence[str]) -> Sequence[Any]:
+        """The named columns of the lines of the return, in the order of the lines of the order."""
+        columns = (getattr(ReturnLine, name) for name in fields)
+        found = select(*columns).where(ReturnLine.return_id == return_id).order_by(ReturnLine.order_detail_id)
+        return self.session.execute(found).all()
