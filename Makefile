@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PROGRAMS := main.py run_production.py load_test.py
 
-# What `make export` and `make import` move. Rows that are there already are refused, unless OPTIONS says otherwise, as
+# What `make export` and `make import` move; orders, order_details and bills are only exported. Rows that are there already are refused, unless OPTIONS says otherwise, as
 # `make import OPTIONS='--on-duplicate update'` does (docs/csv.md).
 ENTITY := products
 FILE = $(ENTITY).csv
@@ -35,8 +35,8 @@ demo: $(VENV)/installed ## Run the shop and load a small catalog with some order
 verify: $(VENV)/installed ## Prove by SQL that the data keep their promises
 	@$(PYTHON) -m scripts.verify
 
-export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=products FILE=products.csv
-	@$(PYTHON) -m scripts.export_csv $(ENTITY) $(FILE)
+export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=orders FILE=orders.csv
+	@$(PYTHON) -m scripts.export_csv $(ENTITY) $(FILE) $(OPTIONS)
 
 import: $(VENV)/installed ## Store the rows of a CSV file: make import ENTITY=products FILE=products.csv
 	@$(PYTHON) -m scripts.import_csv $(ENTITY) $(FILE) $(OPTIONS)

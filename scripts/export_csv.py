@@ -1,11 +1,12 @@
 """Write the rows of the database to a CSV file: `python -m scripts.export_csv products FILE`.
 
-The rows are in the order of their keys, as one snapshot sees them, in UTF-8; `scripts.import_csv` makes the same rows
-of them in another database (`category` is the name of the category there). A FILE that ends in .gz is compressed; `-`
-is standard output. An export that does not get to its end leaves no file, and the one that was there before stays.
+The rows are in the order of their keys, as one snapshot sees them, in UTF-8. `scripts.import_csv` makes the same rows of
+products, clients and categories in another database (`category` is the name of the category there); orders, order details
+and bills are only exported, with their keys. A FILE that ends in .gz is compressed; `-` is standard output. An export
+that does not get to its end leaves no file, and the one that was there before stays.
 
-A cell is the stored text, also where it begins with =, +, - or @: every telephone number does. A spreadsheet takes
-such text for a formula; have it read the columns as text.
+A cell is the stored text. A spreadsheet takes text that begins with =, +, - or @ for a formula; with `--for-spreadsheets`
+it has an apostrophe before it, which `scripts.import_csv` takes away again. Numbers stay as they are.
 
 Exit code: 0 exported; 2 it could not be done; 130 interrupted.
 """
@@ -25,8 +26,7 @@ from tqdm import tqdm
 from scripts.csv_file import STANDARD, CsvFileError
 from scripts.csv_session import run_on_database
 from scripts.database import EXIT_FINE
-from services.csv.entities import CSV_ENTITIES
-from services.csv.exporter import CsvExport
+from services.csv.exporter import EXPORTS, CsvExport
 
 _ROWS_PER_STEP = 10_000
 # A higher level takes twice the time for files a tenth smaller.
@@ -49,7 +49,7 @@ class CountedFile:
 
 def export_file(session: Session, options: argparse.Namespace) -> int:
     """Export one file; the exit code."""
-    export = CsvExport(session, CSV_ENTITIES[options.entity])
+    export = CsvExport(session, EXPORTS[options.entity], for_spreadsheets=options.for_spreadsheets)
     # `disable=None`: no bar where standard error is not a terminal.
     with _output_file(options.file) as file, tqdm(total=export.count(), unit="row", disable=None) as progress:
         counted = CountedFile(file, progress)
@@ -92,8 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export_csv", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("entity", choices=CSV_ENTITIES, help="what the rows are")
+    parser.add_argument("entity", choices=EXPORTS, help="what the rows are")
     parser.add_argument("file", help="the CSV file; - is standard output")
+    parser.add_argument(
+        "--for-spreadsheets", action="store_true", help="put an apostrophe before text that a spreadsheet would run"
+    )
     options = parser.parse_args(arguments)
     # Standard output may be the CSV file.
     return run_on_database(lambda session, urls: export_file(session, options), sys.stderr)

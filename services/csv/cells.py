@@ -17,6 +17,7 @@ from repositories.base import is_key
 from repositories.csv.bulk_load import Rows, copy_cell, copy_cells
 from schemas.base import Create
 from services.base import BaseService
+from services.csv.guards import without_guards
 from services.csv.numbers import DecimalMark, misread, number_of
 from services.errors import NotFound
 
@@ -226,9 +227,10 @@ class RowChecker:
         reasons: dict[int, list[str]] = {}
         columns: dict[str, Sequence[str]] = {}
         # Without rows, zip gives no columns.
-        for column, texts in zip(self._columns, zip(*even.rows, strict=True), strict=False):
+        for column, given in zip(self._columns, zip(*even.rows, strict=True), strict=False):
             if column is None:
                 continue
+            texts = without_guards(given)
             cells, problems = column.cells(texts)
             if problems:
                 _note(column.title, texts, problems, reasons)

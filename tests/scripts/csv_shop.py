@@ -28,9 +28,9 @@ def imported(entity: str, path: Path, *options: str) -> int:
     return import_csv.main([entity, str(path), *options])
 
 
-def exported(entity: str, path: Path) -> bytes:
+def exported(entity: str, path: Path, *options: str) -> bytes:
     """The file that an export makes."""
-    assert export_csv.main([entity, str(path)]) == 0
+    assert export_csv.main([entity, str(path), *options]) == 0
     return path.read_bytes()
 
 

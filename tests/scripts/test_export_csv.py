@@ -40,7 +40,9 @@ def database(databases: tuple[str, str]) -> Iterator[str]:
 def text(longest: int, shortest: int = 0) -> st.SearchStrategy[str]:
     """Text as it is stored: trimmed, without NUL, not blank, and anything else."""
     signs = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
-    special = st.sampled_from(['"', ",", "\n", "\r\n", "\r", "\\", "\\.", "=1+1", "\t", "'", "NULL", "\\N", ";", " "])
+    special = st.sampled_from(
+        ['"', ",", "\n", "\r\n", "\r", "\\", "\\.", "=1+1", "\t", "'", "NULL", "\\N", ";", " ", "'=", "''-"]
+    )
     pieces = st.lists(st.one_of(signs, special), max_size=12).map("".join)
     return pieces.map(str.strip).filter(lambda value: shortest <= len(value) <= longest and not is_blank(value))
 
@@ -66,19 +68,27 @@ PRODUCTS = st.lists(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(names=st.lists(text(100, 1), min_size=1, max_size=3, unique_by=text_key), products=PRODUCTS)
+@given(
+    names=st.lists(text(100, 1), min_size=1, max_size=3, unique_by=text_key),
+    products=PRODUCTS,
+    options=st.sampled_from([(), ("--for-spreadsheets",)]),
+)
 def test_a_file_makes_the_same_rows_in_another_database(
-    databases: tuple[str, str], tmp_path: Path, names: list[str], products: list[tuple[Any, ...]]
+    databases: tuple[str, str],
+    tmp_path: Path,
+    names: list[str],
+    products: list[tuple[Any, ...]],
+    options: tuple[str, ...],
 ) -> None:
     for url in databases:
         execute(url, "TRUNCATE categories, products RESTART IDENTITY CASCADE")
     _fill(databases[0], names, products)
-    first = _exported(databases[0], tmp_path)
+    first = _exported(databases[0], tmp_path, *options)
     with named_by_the_settings(databases[1]):
         for entity, content in first.items():
             (tmp_path / "moved.csv").write_bytes(content)
             assert imported(entity, tmp_path / "moved.csv") == EXIT_FINE
-    assert _exported(databases[1], tmp_path) == first
+    assert _exported(databases[1], tmp_path, *options) == first
     columns = "name, sku, nullif(description, ''), price, stock, image, active"
     assert stored(databases[1], columns) == stored(databases[0], columns)
 
@@ -94,9 +104,9 @@ def _fill(url: str, names: list[str], products: list[tuple[Any, ...]]) -> None:
         psycopg2.extras.execute_values(cursor, f"INSERT INTO products ({columns}) VALUES %s", rows)
 
 
-def _exported(url: str, folder: Path) -> dict[str, bytes]:
+def _exported(url: str, folder: Path, *options: str) -> dict[str, bytes]:
     with named_by_the_settings(url):
-        return {entity: exported(entity, folder / "rows.csv") for entity in ("categories", "products")}
+        return {entity: exported(entity, folder / "rows.csv", *options) for entity in ("categories", "products")}
 
 
 def test_clients_go_the_same_way(database: str, databases: tuple[str, str], tmp_path: Path) -> None:
