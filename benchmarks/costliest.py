@@ -39,8 +39,8 @@ _FILL = """
         SELECT 'B-' || n, 0, 0, 'card', 1 FROM generate_series(1, %(orders)s) AS n;
     INSERT INTO orders (total, delivery_method, status, client_id, bill_id)
         SELECT 0, 1, 1, 1, n FROM generate_series(1, %(orders)s) AS n;
-    INSERT INTO order_details (order_id, product_id, quantity, price)
-        SELECT o, d, 1, 5 FROM generate_series(1, %(orders)s) AS o, generate_series(1, %(details)s) AS d;
+    INSERT INTO order_details (order_id, product_id, quantity, price, name, sku)
+        SELECT o, id_key, 1, 5, name, sku FROM generate_series(1, %(orders)s) AS o, products WHERE id_key <= %(details)s;
     ANALYZE
 """
 

@@ -5,6 +5,7 @@ names of products, of cities and of names of people grows. Times grow with the k
 orders are still open.
 """
 
+import json
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -102,10 +103,13 @@ class Trade:
         yield "bills (bill_number, date, total, payment_type, client_id, created_at, updated_at)", self._bills()
         yield "bill_counters (kind, year, last_number)", [f"sale\t{self.now.year}\t{self.size.orders}"]
         yield (
-            "orders (date, total, delivery_method, status, client_id, bill_id, address_id, created_at, updated_at)",
+            "orders (date, total, delivery_method, status, client_id, bill_id, address_id, ship_to, created_at, updated_at)",
             self._orders(),
         )
-        yield "order_details (quantity, price, order_id, product_id, created_at, updated_at)", self._details()
+        yield (
+            "order_details (quantity, price, name, sku, order_id, product_id, created_at, updated_at)",
+            self._details(),
+        )
         yield "stock_movements (product_id, delta, reason, order_detail_id, created_at)", self._ledger()
 
     def line(self, number: int) -> Line:
@@ -171,13 +175,20 @@ class Trade:
     def _orders(self) -> Iterator[str]:
         for line in self._lines():
             moment, method = self._moment(line.number, self.size.orders), 1 + line.number % 3
-            keys = f"{line.client}\t{line.number}\t{line.client}"
-            yield f"{moment}\t{line.total}\t{method}\t{line.status}\t{keys}\t{moment}\t{moment}"
+            keys, place = f"{line.client}\t{line.number}\t{line.client}", self._place(line.client)
+            yield f"{moment}\t{line.total}\t{method}\t{line.status}\t{keys}\t{place}\t{moment}\t{moment}"
+
+    def _place(self, client: int) -> str:
+        """What an order keeps of the address of its client."""
+        street, city = f"Street {client * 31 % self.size.clients}", f"City {client % max(5, self.size.clients // 20)}"
+        place = {"recipient": None, "street": street, "number": f"{client % 100}", "city": city, "postcode": None}
+        return json.dumps({**place, "region": None, "country": "ES", "telephone": None})
 
     def _details(self) -> Iterator[str]:
         for line in self._lines():
             moment = self._moment(line.number, self.size.orders)
-            yield f"{line.quantity}\t{line.price}\t{line.number}\t{line.product}\t{moment}\t{moment}"
+            sold = f"{line.price}\tThing {line.product}\tSKU-{line.product}"
+            yield f"{line.quantity}\t{sold}\t{line.number}\t{line.product}\t{moment}\t{moment}"
 
     def _ledger(self) -> Iterator[str]:
         """The initial stock is the current stock and all that was sold; canceled pieces came back."""

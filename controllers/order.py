@@ -72,6 +72,7 @@ class OrderController(BaseController):
         "client_id": 1,
         "bill_id": 1,
         "address_id": None,
+        "ship_to": None,
         "currency": "EUR",
     }
 

@@ -11,4 +11,13 @@ class OrderDetailController(BaseController):
     service = OrderDetailService
     create_schema, update_schema = OrderDetailCreate, OrderDetailUpdate
     read_schema, query_schema = OrderDetailRead, OrderDetailQuery
-    example = {"quantity": 2, "returned_quantity": 0, "price": 39.99, "order_id": 1, "product_id": 1}
+    example = {
+        "quantity": 2,
+        "returned_quantity": 0,
+        "price": 39.99,
+        "name": "Desk lamp",
+        "sku": "LAMP-01",
+        "tax_rate": 0,
+        "order_id": 1,
+        "product_id": 1,
+    }

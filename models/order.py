@@ -2,8 +2,9 @@
 
 import datetime as dt
 from enum import IntEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, DateTime, SmallInteger, func
+from sqlalchemy import JSON, CheckConstraint, DateTime, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
@@ -54,6 +55,8 @@ class Order(Row):
     client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
     bill_id: Mapped[int] = mapped_column(reference("bills.id_key"), unique=True)
     address_id: Mapped[int | None] = mapped_column(reference("addresses.id_key", ondelete="SET NULL"))
+    # The address as it was when the order was placed; what becomes of the address later changes nothing here.
+    ship_to: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     currency: Mapped[Currency]
 
     __table_args__ = (

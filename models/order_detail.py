@@ -1,6 +1,8 @@
-"""Order details, the lines of orders: a product, its quantity, and the price it was sold for."""
+"""Order details, the lines of orders: a product, its quantity, and what it was called and cost when it was sold."""
 
-from sqlalchemy import CheckConstraint, Integer
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, Integer, Numeric, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Money, Row, list_index, not_nan, reference
@@ -12,6 +14,11 @@ class OrderDetail(Row):
     quantity: Mapped[int] = mapped_column(Integer)
     returned_quantity: Mapped[int] = mapped_column(Integer, server_default="0")
     price: Mapped[Money]
+    # Copies of the product's at the time of the sale. The default is for the release before, which does not know it.
+    name: Mapped[str] = mapped_column(String(200), server_default="")
+    sku: Mapped[str | None] = mapped_column(String(64))
+    # In percent, included in the price.
+    tax_rate: Mapped[Decimal] = mapped_column(Numeric(6, 3), server_default="0")
     order_id: Mapped[int] = mapped_column(reference("orders.id_key", ondelete="CASCADE"))
     product_id: Mapped[int] = mapped_column(reference("products.id_key"))
 
@@ -19,6 +26,8 @@ class OrderDetail(Row):
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("price > 0", name="price_positive"),
         not_nan("price"),
+        # NaN is above all numbers.
+        CheckConstraint("tax_rate BETWEEN 0 AND 100", name="tax_rate_known"),
         CheckConstraint("returned_quantity BETWEEN 0 AND quantity", name="returned_within_quantity"),
         list_index("order_details", "created_at"),
         list_index("order_details", "order_id"),

@@ -7,6 +7,12 @@ from sqlalchemy import update
 from models import Address, Order
 from repositories.base import BaseRepository
 from repositories.query.filters import by_value, same
+from repositories.query.json_objects import json_object
+from schemas.address import ShipTo
+
+# What orders keep of an address; and its SQL, of a row of the table.
+SHIP_TO_FIELDS = tuple(ShipTo.model_fields)
+SHIP_TO = f"{json_object(Address, ShipTo)}::json"
 
 
 class AddressRepository(BaseRepository[Address]):

@@ -16,6 +16,7 @@ from models import Bill, Order, OrderDetail
 from models.base import next_version
 from models.bill import BillKind
 from models.stock_movement import StockReason
+from repositories.address import SHIP_TO
 from repositories.query.json_objects import json_object
 from schemas.bill import BillRead
 from schemas.field_types import MAX_MONEY
@@ -111,7 +112,7 @@ _FOUND = f""", keyed AS MATERIALIZED (
         SELECT * FROM idempotency_keys WHERE idempotency_keys.key = asked.key LIMIT 1
     ) AS kept ON true WHERE asked.key IS NOT NULL
 )"""  # noqa: S608
-_WANTED = "SELECT id_key, price, stock, active FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))"
+_WANTED = "SELECT id_key, price, stock, active, name, sku FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))"
 _LOCKED = f""", product AS MATERIALIZED ({_WANTED} ORDER BY id_key FOR NO KEY UPDATE)"""
 # The one product that the statement waits for comes first, so that it keeps no other from anybody meanwhile.
 _AWAITED = f"${1 + len(ORDER_COLUMNS) + len(LINE_COLUMNS)}::bigint"
@@ -133,7 +134,7 @@ _IS_LOCKED = (
     " AND (asked.address_id IS NULL OR asked.address_id = ANY (ARRAY (SELECT id_key FROM address))))"
 )
 _JUDGED = f""", priced AS MATERIALIZED (
-    SELECT line.*, product.active, product.price, product.stock, CASE
+    SELECT line.*, product.active, product.price, product.stock, product.name, product.sku, CASE
             WHEN product.active AND line.taken <= product.stock AND coalesce(line.offered = product.price, true) THEN NULL
             WHEN product.id_key IS NULL AND (SELECT true FROM products WHERE products.id_key = line.product_id)
                 THEN {Verdict.LOCKED:d}
@@ -178,6 +179,9 @@ _JUDGED = f""", priced AS MATERIALIZED (
 )"""  # noqa: S608
 _WRITTEN = f""", sale AS MATERIALIZED (
     SELECT *, {_next_key("bills")} AS bill_key, coalesce(date, now()) AS moment,
+        CASE WHEN address_id IS NOT NULL THEN (
+            SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
+        ) END AS ship_to,
         count(*) FILTER (WHERE bill_number IS NULL) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) AS nth
     FROM verdict WHERE order_key IS NOT NULL
 ), sold AS MATERIALIZED (
@@ -189,15 +193,16 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     FROM (SELECT product_id, sum(quantity) AS quantity FROM sold GROUP BY product_id) AS taken
     WHERE products.id_key = taken.product_id AND products.id_key = ANY (ARRAY (SELECT product_id FROM sold))
 ), order_details AS (
-    INSERT INTO order_details (id_key, quantity, price, order_id, product_id) OVERRIDING SYSTEM VALUE
-    SELECT detail_key, quantity, price, order_key, product_id FROM sold
+    INSERT INTO order_details (id_key, quantity, price, name, sku, order_id, product_id) OVERRIDING SYSTEM VALUE
+    SELECT detail_key, quantity, price, name, sku, order_key, product_id FROM sold
     RETURNING *
 ), ledger AS (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
     SELECT product_id, -quantity, '{StockReason.SALE}', detail_key FROM sold
 ), orders AS (
-    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id) OVERRIDING SYSTEM VALUE
-    SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id FROM sale
+    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to)
+        OVERRIDING SYSTEM VALUE
+    SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to FROM sale
     RETURNING *
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)

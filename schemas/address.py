@@ -55,6 +55,19 @@ class AddressRead(Read):
     client_id: Key
 
 
+class ShipTo(BaseModel):
+    """An address as it was when an order was placed."""
+
+    recipient: str | None = Field(max_length=200)
+    street: str = Field(max_length=200)
+    number: str | None = Field(max_length=20)
+    city: str = Field(max_length=100)
+    postcode: str | None = Field(max_length=20)
+    region: str | None = Field(max_length=100)
+    country: CountryCode
+    telephone: str | None = Field(max_length=21)
+
+
 class ClientAddressesQuery(ListQuery):
     """Filters of the addresses of one client."""
 

@@ -287,4 +287,8 @@ Count = Annotated[int, integer_schema(0, MAX_KEY)]
 PiecesMoved = Annotated[int, integer_schema(-MAX_STOCK, MAX_STOCK)]
 Currency = Annotated[str, text_schema(3, 3)]
 Money = Annotated[Decimal, shown_decimal_schema(MAX_MONEY)]
+Percent = Annotated[
+    Decimal,
+    WithJsonSchema({"type": "number", "format": "decimal", "minimum": 0, "maximum": 100, "description": "In percent"}),
+]
 Stars = Annotated[Decimal, shown_decimal_schema(MAX_RATING)]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from schemas.address import ShipTo
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.bill import BillRead
 from schemas.client import ClientRead
@@ -32,6 +33,7 @@ class OrderCreate(Create):
     read_only: ClassVar[Mapping[str, Any]] = {
         **READ_ONLY,
         "returned_total": Money,
+        "ship_to": dict[str, Any] | None,
         "order_details": list[dict[str, Any]],
         "bill": dict[str, Any],
         "client": dict[str, Any],
@@ -61,6 +63,7 @@ class OrderRead(Read):
     client_id: Key
     bill_id: Key
     address_id: Key | None
+    ship_to: ShipTo | None
     currency: Currency
 
 

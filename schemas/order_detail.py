@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.field_types import Key, Money, Pieces, Price, Quantity, Reference
+from schemas.field_types import Key, Money, Percent, Pieces, Price, Quantity, Reference
 from schemas.query_types import QueryReferences
 
 
 class OrderDetailCreate(Create):
     """A new line of an order. Without a `price` it takes the product's; another price is refused."""
 
-    read_only: ClassVar[Mapping[str, Any]] = {**READ_ONLY, "returned_quantity": Pieces}
+    read_only: ClassVar[Mapping[str, Any]] = {
+        **READ_ONLY,
+        "returned_quantity": Pieces,
+        "name": str,
+        "sku": str | None,
+        "tax_rate": Percent,
+    }
 
     quantity: Quantity
     price: Price = LEFT_OUT
@@ -25,11 +31,14 @@ OrderDetailUpdate = update_of(OrderDetailCreate)
 
 
 class OrderDetailRead(Read):
-    """A line of an order, at the price it was sold for."""
+    """A line of an order. `price`, `name` and `sku` are the product's when it was sold, whatever became of it since."""
 
     quantity: Quantity
     returned_quantity: Pieces
     price: Money
+    name: str = Field(max_length=200)
+    sku: str | None = Field(max_length=64)
+    tax_rate: Percent
     order_id: Key
     product_id: Key
 

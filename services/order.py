@@ -9,7 +9,7 @@ from models import Order, OrderDetail
 from models.bill import BillKind
 from models.order import OrderStatus
 from models.stock_movement import StockReason
-from repositories.address import AddressRepository
+from repositories.address import SHIP_TO_FIELDS, AddressRepository
 from repositories.bill import BillRepository
 from repositories.event_writing import Happening
 from repositories.order import OrderRepository
@@ -52,7 +52,7 @@ class OrderService(BaseService[Order]):
         if values.get("status", OrderStatus.PENDING) != OrderStatus.PENDING:
             raise Conflict("An order starts as PENDING")
         self._require_sale_bill(values["bill_id"])
-        self._require_address(values.get("address_id"), values["client_id"])
+        values["ship_to"] = self._ship_to(values.get("address_id"), values["client_id"])
 
     @refuses(Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch, AmountTooLarge)
     def before_update(self, row: Order, changes: dict[str, Any]) -> None:
@@ -61,7 +61,9 @@ class OrderService(BaseService[Order]):
         if "bill_id" in changes:
             self._require_sale_bill(changes["bill_id"])
         if "address_id" in changes or "client_id" in changes:
-            self._require_address(changes.get("address_id", row.address_id), changes.get("client_id", row.client_id))
+            ship_to = self._ship_to(changes.get("address_id", row.address_id), changes.get("client_id", row.client_id))
+            if "address_id" in changes:
+                changes["ship_to"] = ship_to
         if "status" in changes:
             self._leave_for(row, OrderStatus(changes["status"]))
 
@@ -109,14 +111,16 @@ class OrderService(BaseService[Order]):
         if bill is not None and bill.kind == BillKind.CREDIT:
             raise Conflict(f"Bill {bill_id} is a credit bill and settles no order")
 
-    def _require_address(self, address_id: int | None, client_id: int) -> None:
+    def _ship_to(self, address_id: int | None, client_id: int) -> dict[str, Any] | None:
+        """What an order of the client keeps of the address, which must be the client's."""
         if address_id is None:
-            return
+            return None
         AddressService(self.session, self.principal).hold(address_id)
-        address = AddressRepository.row_query(address_id, ("client_id",))(self.session)
+        address = AddressRepository.row_query(address_id, ("client_id", *SHIP_TO_FIELDS))(self.session)
         # Held, so that it is there.
         if address is None or address.client_id != client_id:
             raise RuleBroken(f"Address {address_id} is not one of client {client_id}")
+        return {name: getattr(address, name) for name in SHIP_TO_FIELDS}
 
     def _leave_for(self, row: Order, status: OrderStatus) -> None:
         current = OrderStatus(row.status)

@@ -53,6 +53,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         order = _require_open(self.orders.lock(values["order_id"]), values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
         values["price"] = sale_price(product, values.get("price"))
+        values |= _sold_as(product)
         first = not OrderDetailRepository(self.session).exist(order.id_key)
         total = _sum((ZERO if first else order.total), values["quantity"] * values["price"])
         row = super().create(values)
@@ -74,6 +75,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         quantity = changes.get("quantity", row.quantity)
         if target != row.product_id:
             changes["price"] = sale_price(locked_products[target], changes.get("price"))
+            changes |= _sold_as(locked_products[target])
         elif "price" in changes:
             require_price(locked_products[target], changes["price"])
         price = changes.get("price", row.price)
@@ -119,6 +121,11 @@ class OrderDetailService(BaseService[OrderDetail]):
         order.total = total
         self.session.flush()
         BillService(self.session).follow(order)
+
+
+def _sold_as(product: Product) -> dict[str, Any]:
+    """What a line keeps of its product."""
+    return {"name": product.name, "sku": product.sku}
 
 
 def _require_open(order: Order | None, order_id: int) -> Order:

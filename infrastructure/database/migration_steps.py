@@ -28,6 +28,10 @@ LOCK_SECONDS = 1.5
 _PAUSE_SECONDS = 2.0
 _SECONDS_BETWEEN_LINES = 60.0
 
+# So many keys at a time; and beyond the last one.
+_PORTION = 10_000
+_LAST_KEY = 2**63 - 1
+
 MIGRATION_LOCK = 7_240_119
 
 _IS_READ_ONLY = (
@@ -75,6 +79,21 @@ def one_at_a_time(connection: Connection, say: Callable[[str], object] = log.inf
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
         connection.commit()
+
+
+def in_portions(context: Any, table: str, statement: str) -> None:
+    """Execute `statement` for all rows of the table, some at a time, each time in a transaction of its own.
+
+    It names the keys of the rows as `id_key BETWEEN :first AND :last`, and finds nothing to do where it was executed before:
+    a migration that is interrupted begins anew. `context` is Alembic's. Where only the SQL is printed, it is one statement.
+    """
+    if context.as_sql:
+        context.impl.execute(text(statement).bindparams(first=0, last=_LAST_KEY))
+        return
+    with context.autocommit_block():
+        last = context.connection.execute(text(f"SELECT max(id_key) FROM {table}")).scalar_one() or 0  # noqa: S608
+        for first in range(0, last + 1, _PORTION):
+            context.connection.execute(text(statement), {"first": first, "last": first + _PORTION - 1})
 
 
 def limit_waits(connection: Connection) -> None:

@@ -7,9 +7,8 @@ into it.
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import Column, Date, DateTime, String
-
-from schemas.base import Read
 
 # What Python has values for; a function of the database writes others, as `infrastructure.database.datetimes` does.
 _FIRST, _BEHIND = "'0001-01-01 Z'", "'10000-01-01 Z'"
@@ -17,7 +16,7 @@ _FIRST, _BEHIND = "'0001-01-01 Z'", "'10000-01-01 Z'"
 
 def json_object(
     model: type[Any],
-    schema: type[Read],
+    schema: type[BaseModel],
     row: str | None = None,
     members: Mapping[str, str] | None = None,
     more: str = "",

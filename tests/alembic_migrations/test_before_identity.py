@@ -30,11 +30,13 @@ BODIES: dict[str, Any] = {
 MOMENT = "2026-01-02T03:04:05.678901Z"
 # What rows tell since then, such as who wrote a review. The tag of a list, or of an expanded order, has a digest of it.
 CURRENCY = ',"currency":"EUR"'
+AS_SOLD = (',"name":"Lamp","sku":null,"tax_rate":0.000',)
 NEW_FIELDS = {
     "/reviews": (',"client_id":null',),
     "/products": (',"reorder_level":null', CURRENCY),
     "/bills": (',"reason":null,"refunded":0.00', CURRENCY),
-    "/orders": (',"reason":null,"refunded":0.00', CURRENCY),
+    "/orders": (',"reason":null,"refunded":0.00', ',"ship_to":null', CURRENCY, *AS_SOLD),
+    "/order_details": AS_SOLD,
     "/addresses": (
         ',"recipient":null',
         ',"postcode":null,"region":null,"country":"ES","telephone":null,"is_default":false',
@@ -42,19 +44,22 @@ NEW_FIELDS = {
 }
 
 
+def times_of(table: str) -> str:
+    return f"UPDATE {table} SET created_at = '{MOMENT}', updated_at = '{MOMENT}'"
+
+
 @pytest.fixture
 def migrated(empty_database: str) -> str:
     """The old shop with its rows, all of one moment, at the newest revision."""
     move(empty_database, "0013")
     fill(empty_database)
-    times = [
-        f"UPDATE {table} SET created_at = '{MOMENT}', updated_at = '{MOMENT}'"
-        for table in TABLES["0001"] - {"bill_counters"}
-    ]
+    times = [times_of(table) for table in TABLES["0001"] - {"bill_counters"}]
     dates = ["UPDATE orders SET date = '2026-01-02T03:04:05Z'", "UPDATE bills SET date = '2026-01-02'"]
     # Without the triggers, which would move the versions to now.
     execute(empty_database, "; ".join(["SET session_replication_role = replica", *times, *dates]))
     migrate(empty_database)
+    # Lines have got the names of their products, which moves their versions.
+    execute(empty_database, f"SET session_replication_role = replica; {times_of('order_details')}")
     return empty_database
 
 

@@ -65,6 +65,7 @@ BROKEN_CHECKS = [
     "UPDATE products SET price = 0",
     "UPDATE order_details SET quantity = 0",
     "UPDATE order_details SET price = 0",
+    *(f"UPDATE order_details SET tax_rate = {rate}" for rate in ("-0.001", "100.001", "'NaN'")),
     "UPDATE order_details SET returned_quantity = quantity + 1",
     "UPDATE orders SET total = -0.01",
     "UPDATE orders SET returned_total = -0.01",

@@ -31,8 +31,8 @@ _MANY_ROWS = f"""
     FROM generate_series(1, {ROWS}) n;
     INSERT INTO bills (bill_number, date, total, payment_type, kind, refunds_bill_id)
     SELECT 'CR-' || n, '2020-01-01'::date + n, n, 'card', 'credit', n FROM generate_series(1000, {ROWS}, 1000) n;
-    INSERT INTO order_details (quantity, price, order_id, product_id)
-    SELECT 1, 1, n, n FROM generate_series(1, {ROWS}) n;
+    INSERT INTO order_details (quantity, price, name, order_id, product_id)
+    SELECT 1, 1, 'Lamp', n, n FROM generate_series(1, {ROWS}) n;
     INSERT INTO stock_movements (product_id, delta, reason) SELECT n, 1, 'initial' FROM generate_series(1, {ROWS}) n;
 """
 _TABLES = ("addresses", "bills", "categories", "clients", "order_details", "orders", "products", "reviews")
