@@ -83,8 +83,7 @@ class ApiClient:
         await self._http.aclose()
 
     async def check(self) -> None:
-        """Print the address of the shop, and raise at once, without retries, if there is no response."""
-        print(f"Shop: {self.base_url}", flush=True)
+        """Raise at once, without retries, if there is no response."""
         try:
             _parse(await self._send("GET", "/categories", params={"limit": 1}))
         except _NoResponse as error:
@@ -263,6 +262,13 @@ def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> 
     except ScriptError as error:
         print(f"Stopped: {error}", file=errors)
         return error.exit_code
+
+
+def name_shop(base_url: str) -> None:
+    """Print which shop this is, without a password: the first line of each script that calls one."""
+    credentials, at, address = base_url.rpartition("@")
+    scheme = credentials.partition("//")[0]
+    print(f"Shop: {f'{scheme}//' if at else ''}{address}", flush=True)
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -8,11 +8,11 @@ from typing import TextIO
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import SettingsError, get_settings
+from config.settings import Settings, SettingsError, get_settings
 from infrastructure.database.database_url import name_of
 from infrastructure.database.migrations import maintenance_engine, migrate, schema_of
 from infrastructure.database.suitability import UnsuitableDatabase, require_place
-from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, running_servers
+from infrastructure.embedded.servers import EmbeddedServerError, ServerUrls, embedded_urls, running_servers
 from infrastructure.server.production_checks import check_database_url, first_line
 
 EXIT_FINE, EXIT_CANNOT = 0, 2
@@ -30,12 +30,13 @@ EXPECTED_ERRORS = (SettingsError, EmbeddedServerError, SQLAlchemyError, Unsuitab
 def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, ServerUrls]]:
     """An engine for the database, and the URLs of all servers. Raises one of `EXPECTED_ERRORS`.
 
-    The embedded database is migrated, as whoever starts it does; another one must be at the newest migration. The name of the database is printed to `output` (by default standard output) before the first query.
+    The embedded database is migrated, as whoever starts it does; another one must be at the newest migration. The database is
+    named on `output` first: see `name_database`.
     """
     settings = get_settings()
     check_database_url(settings)
+    name_database(settings, output)
     with running_servers(settings) as urls:
-        print(f"Database: {name_of(urls.database_url)}", file=output or sys.stdout, flush=True)
         if settings.outside_database_url is None:
             migrate(urls.database_url)
         engine = maintenance_engine(urls.database_url)
@@ -49,6 +50,14 @@ def shop_database(output: TextIO | None = None) -> Iterator[tuple[Engine, Server
             yield engine, urls
         finally:
             engine.dispose()
+
+
+def name_database(settings: Settings, output: TextIO | None = None) -> None:
+    """Print which database this is, without its password, to `output` (by default standard output).
+
+    It is the first line of each script: who has several databases sees it before anything happens.
+    """
+    print(f"Database: {name_of(embedded_urls(settings).database_url)}", file=output or sys.stdout, flush=True)
 
 
 def report_error(error: Exception) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from models.order import OrderStatus
 from schemas.json_codec import to_json
-from scripts.api_client import ApiClient, Row, run_script
+from scripts.api_client import ApiClient, Row, name_shop, run_script
 from scripts.api_errors import EXIT_FINE, Refused
 from scripts.credentials import credentials_for
 
@@ -139,6 +139,7 @@ async def _return(api: ApiClient, path: str, counts: Mapping[int, int]) -> None:
 
 async def run(base_url: str) -> int:
     """Load the catalog into the shop at `base_url`; the exit code."""
+    name_shop(base_url)
     with credentials_for(base_url) as headers:
         return await _run(base_url, headers)
 

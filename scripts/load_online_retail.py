@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scripts.api_client import ApiClient, Row, run_all, run_script
+from scripts.api_client import ApiClient, Row, name_shop, run_all, run_script
 from scripts.api_errors import EXIT_FINE, EXIT_MISMATCH, ScriptError
 from scripts.credentials import credentials_for
 from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
@@ -166,6 +166,7 @@ def _progress(total: int, done: int, unit: str) -> "tqdm[Any]":
 
 async def load(options: argparse.Namespace) -> int:
     """Do the whole import; the exit code."""
+    name_shop(options.base_url)
     try:
         sales = read_sales_file(options.file)
     except (SalesFileError, OSError) as error:

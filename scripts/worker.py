@@ -14,7 +14,7 @@ from infrastructure.database.migrations import migrate
 from infrastructure.embedded.servers import running_servers
 from infrastructure.server.production_checks import check_database_url, check_redis_url
 from jobs.process import run
-from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error
+from scripts.database import EXIT_FINE, EXPECTED_ERRORS, name_database, report_error
 
 
 def main() -> int:
@@ -25,6 +25,7 @@ def main() -> int:
         if settings.outside_database_url is not None:
             check_database_url(settings)
             check_redis_url(settings)
+        name_database(settings)
         with running_servers(settings) as urls:
             if settings.outside_database_url is None:
                 migrate(urls.database_url)
