@@ -57,6 +57,9 @@ class NewOrder:
     bill_number: str | None = None
     date: datetime | None = None
     address_id: int | None = None
+    # Whether it goes to the default address of the client instead, if there is one. That one is not among the rows that the
+    # order is known to lock; the client is, whose address it is.
+    to_default_address: bool = False
     # For a customer, inactive products and the addresses of others do not exist.
     is_customers: bool = False
     key_to_keep: KeyToKeep | None = None
@@ -191,6 +194,7 @@ def _order_values(order: NewOrder) -> tuple[Any, ...]:
     return (
         order.client_id,
         order.address_id,
+        order.to_default_address,
         order.is_customers,
         order.discount,
         order.expected_total,

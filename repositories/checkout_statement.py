@@ -53,6 +53,8 @@ class Verdict(IntEnum):
 ORDER_COLUMNS: Final = {
     "client_id": "bigint",
     "address_id": "bigint",
+    # Whether it goes to the default address of its client, if there is one.
+    "to_default_address": "boolean",
     # Whether a customer places it, for whom inactive products and addresses of others do not exist.
     "is_customers": "boolean",
     "discount": "numeric",
@@ -93,12 +95,19 @@ def _next_key(table: str) -> str:
     return f"nextval('{table}_id_key_seq')"
 
 
+# Looked up only for those who ask for it; everything below sees the address that the order goes to.
+_ADDRESS = """CASE WHEN to_default_address THEN (
+        SELECT id_key FROM addresses WHERE addresses.client_id = asked.client_id AND addresses.is_default LIMIT 1
+    ) ELSE address_id END AS address_id"""
+_COLUMNS_ASKED = ", ".join(_ADDRESS if name == "address_id" else name for name in ORDER_COLUMNS)
+
 # Only names of columns and constants are put into the texts; every value is a parameter. Tables are looked into for one
 # row, or by an array of keys, and never joined: while a table is small, PostgreSQL would plan to read the whole of it, and
 # keep that plan when it has grown.
 _ASKED = f"""
 WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest({_arrays(ORDER_COLUMNS, 1)}) WITH ORDINALITY AS asked ({", ".join(ORDER_COLUMNS)}, place)
+    SELECT {_COLUMNS_ASKED}, place
+    FROM unnest({_arrays(ORDER_COLUMNS, 1)}) WITH ORDINALITY AS asked ({", ".join(ORDER_COLUMNS)}, place)
 ), line AS MATERIALIZED (
     SELECT * FROM unnest({_arrays(LINE_COLUMNS, 1 + len(ORDER_COLUMNS))}) AS line ({", ".join(LINE_COLUMNS)})
 )"""  # noqa: S608

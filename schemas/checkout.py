@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from models.order import DeliveryMethod as _DeliveryMethod
 from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.enumerations import DeliveryMethod, PaymentType
@@ -40,8 +41,16 @@ class Checkout(Body):
     discount: Amount = NO_MONEY
     bill_number: BillNumber = LEFT_OUT
     date: Moment = LEFT_OUT
-    address_id: Reference | None = None
+    address_id: Reference | None = Field(
+        default=None,
+        description="Left out, a HOME_DELIVERY goes to the client's default address, if there is one; null means none",
+    )
     expected_total: Amount = LEFT_OUT
+
+    @property
+    def goes_to_default_address(self) -> bool:
+        """Whether it goes to the default address of the client, if there is one."""
+        return self.delivery_method == _DeliveryMethod.HOME_DELIVERY and "address_id" not in self.model_fields_set
 
     def optional(self, name: str) -> Any:
         """The field, or None where it was left out."""

@@ -103,6 +103,7 @@ def new_order(
         bill_number=checkout.optional("bill_number"),
         date=checkout.optional("date"),
         address_id=None if checkout.address_id is None else _key(checkout.address_id),
+        to_default_address=checkout.goes_to_default_address,
         is_customers=principal.is_customer,
         key_to_keep=None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location),
         author=current_author(),

@@ -143,3 +143,58 @@ def test_copies_are_exact_by_every_way(client: httpx.Client, place: dict[str, An
         assert (detail["name"], detail["sku"]) == sold
     for order in (placed, classic):
         assert shown(client, order)["ship_to"] == kept
+
+
+class TestDefaultAddress:
+    """Where a checkout goes that does not say where."""
+
+    def test_home_deliveries_go_there(self, client: httpx.Client) -> None:
+        other = an_address(client, is_default=True)
+        address = an_address(client, is_default=True)
+        plain = an_address(client, client_id=address["client_id"])
+        product, owner = a_product(client), address["client_id"]
+        for method in (3, "HOME_DELIVERY", "home_delivery"):
+            order = checkout(client, product, client_id=owner, delivery_method=method)
+            assert (order["address_id"], order["ship_to"]) == (address["id_key"], copy_of(address))
+            assert shown(client, order)["ship_to"] == event_of(client, order)["ship_to"] == copy_of(address)
+        chosen = checkout(client, product, client_id=owner, address_id=plain["id_key"])
+        assert (chosen["address_id"], chosen["ship_to"]) == (plain["id_key"], copy_of(plain))
+        assert checkout(client, product, client_id=other["client_id"])["address_id"] == other["id_key"]
+
+    def test_nothing_else_does(self, client: httpx.Client) -> None:
+        address = an_address(client, is_default=True)
+        product, owner = a_product(client), address["client_id"]
+        without = an_address(client)["client_id"]
+        orders = [
+            *(checkout(client, product, client_id=owner, delivery_method=method) for method in (1, "ON_HAND")),
+            checkout(client, product, client_id=owner, address_id=None),
+            checkout(client, product, client_id=without),
+        ]
+        assert client.delete(f"/addresses/{address['id_key']}").status_code == 204
+        orders.append(checkout(client, product, client_id=owner))
+        assert [(order["address_id"], order["ship_to"]) for order in orders] == [(None, None)] * 5
+
+    def test_another_default_is_for_later_orders(self, client: httpx.Client) -> None:
+        address = an_address(client, is_default=True)
+        product, owner = a_product(client), address["client_id"]
+        body = {
+            "client_id": owner,
+            "delivery_method": 3,
+            "payment_type": "cash",
+            "lines": [{"product_id": product["id_key"], "quantity": 1}],
+        }
+        key = {"Idempotency-Key": f"default-address-{owner}"}
+        first = client.post("/checkout", json=body, headers=key)
+        second = an_address(client, client_id=owner, is_default=True)
+        assert client.post("/checkout", json=body, headers=key).json() == first.json()
+        assert client.post("/checkout", json=body).json()["ship_to"] == copy_of(second)
+        assert shown(client, first.json())["ship_to"] == copy_of(address)
+
+    def test_a_refusal_stays_a_refusal(self, client: httpx.Client) -> None:
+        address, product = an_address(client, is_default=True), a_product(client, stock=1)
+        body = {"delivery_method": 3, "payment_type": "card"}
+        line = {"product_id": product["id_key"], "quantity": 2}
+        nobody = {**body, "client_id": 2**63 - 1, "lines": [line]}
+        assert_problem(client.post("/checkout", json=nobody), 404, f"Client with id {2**63 - 1} not found")
+        short = {**body, "client_id": address["client_id"], "lines": [line]}
+        assert_problem(client.post("/checkout", json=short), 400)

@@ -267,25 +267,28 @@ def test_a_row_that_is_locked_and_no_product_holds_up_its_own_order_only(run: Ca
     run(scenario)
 
 
+@pytest.mark.parametrize("place", [{"address_id": 1}, {"to_default_address": True}], ids=["named", "default"])
 @pytest.mark.parametrize("table", ["clients", "addresses"])
-def test_many_orders_of_a_locked_client_hold_up_nobody_else(run: Callable[..., None], table: str) -> None:
+def test_many_orders_of_a_locked_client_hold_up_nobody_else(
+    run: Callable[..., None], table: str, place: dict[str, Any]
+) -> None:
     async def scenario(shop: Shop) -> None:
         add_a_client_with_an_address(shop.url)
         with connected(shop.url) as foreign, foreign.cursor() as cursor:
             cursor.execute(f"BEGIN; SELECT FROM {table} ORDER BY id_key DESC LIMIT 1 FOR UPDATE")
-            waiting = [asyncio.create_task(shop.verdict(LAMP, client_id=2, address_id=1)) for _ in range(30)]
+            waiting = [asyncio.create_task(shop.verdict(LAMP, client_id=2, **place)) for _ in range(30)]
             assert await placed_together(shop, [shop.verdict(LAMP) for _ in range(30)]) == [Verdict.PLACED] * 30
             # None of them had to be placed alone, and from now on it is known who is locked.
             assert ("place_free_orders", 60) in shop.sent
             before = len(shop.sent)
-            waiting.append(asyncio.create_task(shop.verdict(LAMP, client_id=2, address_id=1)))
+            waiting.append(asyncio.create_task(shop.verdict(LAMP, client_id=2, **place)))
             assert await placed_together(shop, [shop.verdict(LAMP) for _ in range(5)]) == [Verdict.PLACED] * 5
             assert ("place_orders", 5) in shop.sent[before:]
             assert not any(task.done() for task in waiting)
             cursor.execute("COMMIT")
         assert await asyncio.gather(*waiting) == [Verdict.PLACED] * 31
         shop.sent.clear()
-        assert await shop.verdict(LAMP, client_id=2, address_id=1) == Verdict.PLACED
+        assert await shop.verdict(LAMP, client_id=2, **place) == Verdict.PLACED
         assert shop.sent == [("place_orders", 1)]
 
     run(scenario)
@@ -294,7 +297,7 @@ def test_many_orders_of_a_locked_client_hold_up_nobody_else(run: Callable[..., N
 def add_a_client_with_an_address(url: str) -> None:
     execute(url, "INSERT INTO clients (name, lastname, email, email_key) VALUES ('Bo', 'Li', 'b@x.org', 'b@x.org')")
     execute(url, "TRUNCATE addresses RESTART IDENTITY CASCADE")
-    execute(url, "INSERT INTO addresses (street, number, city, client_id) VALUES ('Lane', '1', 'Town', 2)")
+    execute(url, "INSERT INTO addresses (street, city, is_default, client_id) VALUES ('Lane', 'Town', true, 2)")
 
 
 def test_each_locked_product_has_its_turn(run: Callable[..., None]) -> None:
