@@ -85,6 +85,8 @@ class ProductController(BulkController):
         "active": True,
         "reorder_level": 5,
         "currency": "EUR",
+        "rating_average": 4.5,
+        "review_count": 2,
     }
 
     def routes(self) -> list[APIRoute]:

@@ -12,6 +12,7 @@ from infrastructure.server.media_types import JSON
 from models.base import version
 from schemas.base import ListQuery
 from schemas.json_codec import json_body
+from schemas.product import OF_REVIEWS
 from services.idempotency import Reply
 
 
@@ -28,12 +29,14 @@ def rendered_row(row: Any, fields: Sequence[str]) -> RenderedResponse:
 def rendered_fields(content: dict[str, Any], query: ListQuery | None = None) -> RenderedResponse:
     """One row as JSON, tagged with its version, with the fields that `query` asks for.
 
-    A part of a row, or an expanded row, has a tag of its own: the row's version, a dot, and a digest. `If-Match` compares
+    A part of a row, an expanded row, or one with figures of other rows has a tag of its own: the row's version, a dot, and a digest. `If-Match` compares
     the part before the dot, so that this tag protects a change of the row too.
     """
     shown = content if query is None else query.shown(content)
     body = json_body(shown)
-    if query is None or query.shows_whole_rows:
+    # Figures that follow from other rows are beside the version.
+    is_versioned = OF_REVIEWS.keys().isdisjoint(shown)
+    if is_versioned and (query is None or query.shows_whole_rows):
         return RenderedResponse(body, f'"{version(content["id_key"], content["updated_at"])}"')
     return tagged_row(body, content["id_key"], content["updated_at"])
 

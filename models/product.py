@@ -1,8 +1,24 @@
 """Products, with their current price and stock, and the indexes of the search."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, FetchedValue, Index, String, Text, false, func, text, true
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    FetchedValue,
+    Index,
+    Numeric,
+    String,
+    Text,
+    false,
+    func,
+    text,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import FOLLOWING
 from models.base import Currency, Money, Row, list_index, not_nan, range_index, reference, unique_key
 
 # The searched text: the words of name, sku and description, normalized by the SQL function `search_text`. With the
@@ -30,6 +46,10 @@ class Product(Row):
     # Columns of their own, because an index on `stock` itself would change with every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
     low_stock: Mapped[bool] = mapped_column(Computed("coalesce(stock <= reorder_level, false)", persisted=True))
+    # Triggers of reviews keep these. They are beside the version of the row: a review disturbs no edit.
+    review_count: Mapped[int] = mapped_column(BigInteger, server_default="0", info=FOLLOWING)
+    rating_sum: Mapped[Decimal] = mapped_column(Numeric, server_default="0", info=FOLLOWING)
+    rating_average: Mapped[Decimal | None] = mapped_column(Numeric(3, 2), info=FOLLOWING)
     # The name for similarity search: its words in ASCII, so that pg_trgm handles all scripts in every locale. A trigger
     # writes it.
     search_name: Mapped[str] = mapped_column(Text, FetchedValue(), deferred=True)

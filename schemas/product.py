@@ -1,11 +1,12 @@
 """Bodies, responses and filters of products, and of the changes of their stock."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from schemas.base import LEFT_OUT, Body, Create, ListQuery, Read, update_of
+from schemas.base import LEFT_OUT, READ_ONLY, Body, Create, ListQuery, Read, update_of
 from schemas.enumerations import StockReason, StockReasonByHand
 from schemas.field_types import (
     Currency,
@@ -19,6 +20,7 @@ from schemas.field_types import (
     Price,
     Reference,
     ShopCurrency,
+    Stars,
     Stock,
     StockDelta,
     Text64,
@@ -37,8 +39,14 @@ _SEARCH = (
 _REORDER_LEVEL = "When stock falls to this level or below, the event `stock.low` says so; null for none"
 
 
+# What its reviews say of a product: it changes its entity tag, and not its version.
+OF_REVIEWS: Mapping[str, Any] = {"rating_average": Stars | None, "review_count": Pieces}
+
+
 class ProductCreate(Create):
     """A new product."""
+
+    read_only: ClassVar[Mapping[str, Any]] = {**READ_ONLY, **OF_REVIEWS}
 
     name: Name200
     sku: OrNull[Text64] = None
@@ -68,6 +76,10 @@ class ProductRead(Read):
     active: bool
     reorder_level: Pieces | None = Field(description=_REORDER_LEVEL)
     currency: Currency
+    rating_average: Stars | None = Field(
+        description="The average of its reviews, rounded to 2 decimals; null without one"
+    )
+    review_count: Pieces = Field(description="How many reviews it has")
 
 
 class CategoryProductsQuery(ListQuery):
