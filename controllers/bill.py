@@ -25,5 +25,9 @@ class BillController(BaseController):
         "refunds_bill_id": None,
         "reason": None,
         "refunded": 0,
+        "shipping": 0,
+        "tax": 0,
+        "paid": 0,
+        "payment_status": "unpaid",
         "currency": "EUR",
     }

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Date, Integer, String, false, text
+from sqlalchemy import CheckConstraint, Date, FetchedValue, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Currency, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
@@ -31,6 +31,15 @@ class CreditReason(StrEnum):
     CANCELED = "canceled"
     DELETED = "deleted"
     RETURNED = "returned"
+
+
+class PaymentStatus(StrEnum):
+    """What is paid of a bill: nothing, a part, all that its credit bills leave; or they leave nothing of it."""
+
+    UNPAID = "unpaid"
+    PARTLY_PAID = "partly_paid"
+    PAID = "paid"
+    REFUNDED = "refunded"
 
 
 class PaymentType(StrEnum):
@@ -62,15 +71,29 @@ class Bill(Row):
     refunded: Mapped[Money] = mapped_column(server_default="0")
     # Whether the order that the bill settled was deleted, which leaves a document as it is for ever.
     order_deleted: Mapped[bool] = mapped_column(server_default=false())
+    shipping: Mapped[Money] = mapped_column(server_default="0")
+    # What is in the total.
+    tax: Mapped[Money] = mapped_column(server_default="0")
+    # The sum of its payments.
+    paid: Mapped[Money] = mapped_column(server_default="0")
+    # A trigger writes it, unless a new bill has it.
+    payment_status: Mapped[str] = mapped_column(String(11), FetchedValue(), server_onupdate=FetchedValue())
     currency: Mapped[Currency]
 
     __table_args__ = (
         CheckConstraint("discount >= 0", name="discount_not_negative"),
         CheckConstraint("total >= 0", name="total_not_negative"),
         CheckConstraint("refunded >= 0", name="refunded_not_negative"),
+        CheckConstraint("shipping >= 0", name="shipping_not_negative"),
+        CheckConstraint("tax >= 0", name="tax_not_negative"),
+        CheckConstraint("paid >= 0", name="paid_not_negative"),
         not_nan("discount"),
         not_nan("total"),
         not_nan("refunded"),
+        not_nan("shipping"),
+        not_nan("tax"),
+        not_nan("paid"),
+        known("payment_status", PaymentStatus),
         known("payment_type", PaymentType),
         known("kind", BillKind),
         known("reason", CreditReason),

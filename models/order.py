@@ -1,12 +1,14 @@
 """Orders, their statuses and their methods of delivery."""
 
 import datetime as dt
+from decimal import Decimal
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, SmallInteger, func
+from sqlalchemy import JSON, CheckConstraint, DateTime, FetchedValue, Numeric, SmallInteger, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.bill import PaymentStatus
 from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
 
 
@@ -44,12 +46,28 @@ class DeliveryMethod(IntEnum):
     HOME_DELIVERY = 3
 
 
+# A figure of the order's bill, so that lists of orders are rows of one table. A trigger of the bill carries each change of
+# it over; the checkout gives it with a new order.
+_OfBill = Annotated[
+    Decimal, mapped_column(Numeric(12, 2), server_default=FetchedValue(), server_onupdate=FetchedValue())
+]
+
+
 class Order(Row):
     __tablename__ = "orders"
 
     date: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     total: Mapped[Money] = mapped_column(server_default="0")
     returned_total: Mapped[Money] = mapped_column(server_default="0")
+    discount: Mapped[_OfBill]
+    shipping: Mapped[_OfBill]
+    tax_included: Mapped[_OfBill]
+    # The bill's total, and what its credit bills leave of it.
+    to_pay: Mapped[_OfBill]
+    refunded: Mapped[_OfBill]
+    net: Mapped[_OfBill]
+    paid: Mapped[_OfBill]
+    payment_status: Mapped[str] = mapped_column(String(11), FetchedValue(), server_onupdate=FetchedValue())
     delivery_method: Mapped[int] = mapped_column(SmallInteger)
     status: Mapped[int] = mapped_column(SmallInteger, server_default=f"{OrderStatus.PENDING:d}")
     client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
@@ -66,6 +84,7 @@ class Order(Row):
         not_nan("returned_total"),
         known("delivery_method", DeliveryMethod),
         known("status", OrderStatus),
+        known("payment_status", PaymentStatus),
         list_index("orders", "created_at"),
         list_index("orders", "date"),
         list_index("orders", "status", "delivery_method"),

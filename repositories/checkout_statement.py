@@ -14,7 +14,7 @@ from typing import Final
 
 from models import Bill, Order, OrderDetail
 from models.base import next_version
-from models.bill import BillKind
+from models.bill import BillKind, PaymentStatus
 from models.stock_movement import StockReason
 from repositories.address import SHIP_TO
 from repositories.query.json_objects import json_object
@@ -186,8 +186,11 @@ _JUDGED = f""", priced AS MATERIALIZED (
         FROM judged ORDER BY place
     ) AS judged
 )"""  # noqa: S608
+# Of the order's bill (see `models.order`).
+_FIGURES = "discount, shipping, tax_included, to_pay, refunded, net, paid, payment_status"
 _WRITTEN = f""", sale AS MATERIALIZED (
-    SELECT *, {_next_key("bills")} AS bill_key, coalesce(date, now()) AS moment,
+    SELECT *, {_next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount AS to_pay,
+        CASE WHEN total = discount THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
         CASE WHEN address_id IS NOT NULL THEN (
             SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
         ) END AS ship_to,
@@ -209,9 +212,11 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
     SELECT product_id, -quantity, '{StockReason.SALE}', detail_key FROM sold
 ), orders AS (
-    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to)
+    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to, {_FIGURES})
         OVERRIDING SYSTEM VALUE
-    SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to FROM sale
+    SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to,
+        discount, 0, 0, to_pay, 0, to_pay, 0, payment_status
+    FROM sale
     RETURNING *
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)
@@ -219,10 +224,11 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + excluded.last_number
     RETURNING year, last_number
 ), bills AS (
-    INSERT INTO bills (id_key, bill_number, discount, date, total, payment_type, client_id) OVERRIDING SYSTEM VALUE
+    INSERT INTO bills (id_key, bill_number, discount, date, total, payment_type, client_id, payment_status)
+    OVERRIDING SYSTEM VALUE
     SELECT bill_key,
         coalesce(bill_number, '{BillKind.SALE.prefix}-' || year || '-' || lpad(number, greatest(6, length(number)), '0')),
-        discount, (moment AT TIME ZONE 'UTC')::date, total - discount, payment_type, client_id
+        discount, (moment AT TIME ZONE 'UTC')::date, to_pay, payment_type, client_id, payment_status
     FROM (
         SELECT sale.*, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
         FROM sale LEFT JOIN counter ON true

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.enumerations import BillKind, CreditReason, PaymentType
+from schemas.enumerations import BillKind, CreditReason, PaymentStatus, PaymentType
 from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Reference, ShopCurrency
 from schemas.query_types import QueryBillKinds, QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
@@ -21,7 +21,8 @@ class BillCreate(Create):
         "kind": BillKind,
         "refunds_bill_id": Key | None,
         "reason": CreditReason | None,
-        "refunded": Money,
+        **dict.fromkeys(("refunded", "shipping", "tax", "paid"), Money),
+        "payment_status": PaymentStatus,
     }
 
     bill_number: BillNumber = LEFT_OUT
@@ -49,6 +50,10 @@ class BillRead(Read):
     refunds_bill_id: Key | None
     reason: CreditReason | None = Field(description="Why a credit bill was made")
     refunded: Money
+    shipping: Money
+    tax: Money = Field(description="What is in the total")
+    paid: Money = Field(description="The sum of its payments")
+    payment_status: PaymentStatus
     currency: Currency
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from models.bill import BillKind as _BillKind
 from models.bill import CreditReason as _CreditReason
+from models.bill import PaymentStatus as _PaymentStatus
 from models.bill import PaymentType as _PaymentType
 from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
@@ -86,6 +87,7 @@ def _field_type(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
 
 OrderStatus = Annotated[int, *_field_type(_OrderStatus)]
 DeliveryMethod = Annotated[int, *_field_type(_DeliveryMethod)]
+PaymentStatus = Annotated[str, *_field_type(_PaymentStatus)]
 PaymentType = Annotated[str, *_field_type(_PaymentType)]
 BillKind = Annotated[str, *_field_type(_BillKind)]
 CreditReason = Annotated[str, *_field_type(_CreditReason)]

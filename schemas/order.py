@@ -10,7 +10,7 @@ from schemas.address import ShipTo
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.bill import BillRead
 from schemas.client import ClientRead
-from schemas.enumerations import DeliveryMethod, OrderStatus
+from schemas.enumerations import DeliveryMethod, OrderStatus, PaymentStatus
 from schemas.field_types import Amount, Currency, Key, Money, Reference, ShopCurrency
 from schemas.order_detail import OrderDetailRead
 from schemas.query_types import (
@@ -27,12 +27,17 @@ from schemas.time_types import Moment
 EXPANDABLE = ("order_details", "bill", "client")
 
 
+# What the order has from its lines, its returns and its bill.
+_FIGURES = ("returned_total", "discount", "shipping", "tax_included", "to_pay", "refunded", "net", "paid")
+
+
 class OrderCreate(Create):
     """A new order, without details yet."""
 
     read_only: ClassVar[Mapping[str, Any]] = {
         **READ_ONLY,
-        "returned_total": Money,
+        **dict.fromkeys(_FIGURES, Money),
+        "payment_status": PaymentStatus,
         "ship_to": dict[str, Any] | None,
         "order_details": list[dict[str, Any]],
         "bill": dict[str, Any],
@@ -56,8 +61,16 @@ class OrderRead(Read):
     """An order. Status: 1 PENDING, 2 IN_PROGRESS, 3 DELIVERED, 4 CANCELED."""
 
     date: dt.datetime
-    total: Money
-    returned_total: Money
+    total: Money = Field(description="The sum of the lines")
+    returned_total: Money = Field(description="What was given back for returned goods")
+    discount: Money
+    shipping: Money
+    tax_included: Money
+    to_pay: Money = Field(description="The total less the discount, with the shipping: what the bill comes to")
+    refunded: Money = Field(description="The sum of the credit bills of its bill")
+    net: Money = Field(description="What is to be paid, less what was refunded")
+    paid: Money = Field(description="The sum of the payments of its bill")
+    payment_status: PaymentStatus
     delivery_method: DeliveryMethod
     status: OrderStatus
     client_id: Key
