@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from sqlalchemy import JSON, CheckConstraint, DateTime, FetchedValue, Numeric, SmallInteger, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.bill import PaymentStatus
 from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
+from models.bill import PaymentStatus
 
 
 class OrderStatus(IntEnum):

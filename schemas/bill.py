@@ -51,8 +51,8 @@ class BillRead(Read):
     reason: CreditReason | None = Field(description="Why a credit bill was made")
     refunded: Money
     shipping: Money
-    tax: Money = Field(description="What is in the total")
-    paid: Money = Field(description="The sum of its payments")
+    tax: Money = Field(description="What is in the total; with two decimals")
+    paid: Money = Field(description="The sum of its payments; with two decimals")
     payment_status: PaymentStatus
     currency: Currency
 

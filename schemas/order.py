@@ -61,15 +61,17 @@ class OrderRead(Read):
     """An order. Status: 1 PENDING, 2 IN_PROGRESS, 3 DELIVERED, 4 CANCELED."""
 
     date: dt.datetime
-    total: Money = Field(description="The sum of the lines")
-    returned_total: Money = Field(description="What was given back for returned goods")
+    total: Money = Field(description="The sum of the lines; with two decimals")
+    returned_total: Money = Field(description="What was given back for returned goods; with two decimals")
     discount: Money
     shipping: Money
     tax_included: Money
-    to_pay: Money = Field(description="The total less the discount, with the shipping: what the bill comes to")
-    refunded: Money = Field(description="The sum of the credit bills of its bill")
-    net: Money = Field(description="What is to be paid, less what was refunded")
-    paid: Money = Field(description="The sum of the payments of its bill")
+    to_pay: Money = Field(
+        description="The total less the discount, with the shipping: what the bill comes to; with two decimals"
+    )
+    refunded: Money = Field(description="The sum of the credit bills of its bill; with two decimals")
+    net: Money = Field(description="What is to be paid, less what was refunded; with two decimals")
+    paid: Money = Field(description="The sum of the payments of its bill; with two decimals")
     payment_status: PaymentStatus
     delivery_method: DeliveryMethod
     status: OrderStatus

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,16 @@ MOMENT = "2026-01-02T03:04:05.678901Z"
 # What rows tell since then, such as who wrote a review. The tag of a list, or of an expanded order, has a digest of it.
 CURRENCY = ',"currency":"EUR"'
 AS_SOLD = (',"name":"Lamp","sku":null,"tax_rate":0.000',)
+OF_BILLS = (
+    ',"reason":null,"refunded":0.00,"shipping":0.00,"tax":0.00,"paid":0.00,"payment_status":"[a-z_]+"',
+    CURRENCY,
+)
+OF_ORDERS = ',"discount":[0-9.]+,"shipping":.*?,"payment_status":"[a-z_]+"'
 NEW_FIELDS = {
     "/reviews": (',"client_id":null',),
     "/products": (',"reorder_level":null', CURRENCY),
-    "/bills": (',"reason":null,"refunded":0.00', CURRENCY),
-    "/orders": (',"reason":null,"refunded":0.00', ',"ship_to":null', CURRENCY, *AS_SOLD),
+    "/bills": OF_BILLS,
+    "/orders": (OF_ORDERS, *OF_BILLS, ',"ship_to":null', *AS_SOLD),
     "/order_details": AS_SOLD,
     "/addresses": (
         ',"recipient":null',
@@ -56,10 +62,11 @@ def migrated(empty_database: str) -> str:
     times = [times_of(table) for table in TABLES["0001"] - {"bill_counters"}]
     dates = ["UPDATE orders SET date = '2026-01-02T03:04:05Z'", "UPDATE bills SET date = '2026-01-02'"]
     # Without the triggers, which would move the versions to now.
-    execute(empty_database, "; ".join(["SET session_replication_role = replica", *times, *dates]))
+    at_one_moment = "; ".join(["SET session_replication_role = replica", *times, *dates])
+    execute(empty_database, at_one_moment)
     migrate(empty_database)
-    # Lines have got the names of their products, which moves their versions.
-    execute(empty_database, f"SET session_replication_role = replica; {times_of('order_details')}")
+    # Orders have got figures and lines the names of their products, which moves their versions.
+    execute(empty_database, at_one_moment)
     return empty_database
 
 
@@ -75,7 +82,7 @@ def test_answers_are_those_of_before(migrated: str, tmp_path: Path, headers: dic
             body = response.text
             for start, new_fields in NEW_FIELDS.items():
                 for new_field in new_fields if start in path else ():
-                    body = body.replace(new_field, "")
+                    body = re.sub(new_field, "", body)
             is_digest = body.startswith("[") or "expand" in path
             etag = recorded[1] if is_digest and body != response.text else response.headers.get("etag")
             assert [response.status_code, etag, body] == recorded, call
