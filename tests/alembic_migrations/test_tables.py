@@ -23,7 +23,8 @@ MONEY = {
     ("orders", "returned_total"),
     ("bills", "total"),
     ("bills", "discount"),
-    ("bills", "refunded"),
+    *(("orders", name) for name in ["discount", "shipping", "tax_included", "to_pay", "refunded", "net", "paid"]),
+    *(("bills", name) for name in ["refunded", "shipping", "tax", "paid"]),
     ("return_lines", "amount"),
 }
 REFERENCES = {
@@ -73,6 +74,10 @@ BROKEN_CHECKS = [
     "UPDATE orders SET delivery_method = 0",
     "UPDATE bills SET total = -0.01",
     "UPDATE bills SET discount = -0.01",
+    "UPDATE bills SET shipping = -0.01",
+    "UPDATE bills SET tax = -0.01",
+    "UPDATE bills SET paid = -0.01",
+    "UPDATE orders SET payment_status = 'owed'",
     "UPDATE bills SET payment_type = 'gold'",
     "UPDATE bills SET refunded = -0.01",
     "UPDATE bills SET reason = 'luck'",
