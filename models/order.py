@@ -85,6 +85,9 @@ class Order(Row):
         known("delivery_method", DeliveryMethod),
         known("status", OrderStatus),
         known("payment_status", PaymentStatus),
+        CheckConstraint(
+            "'NaN' NOT IN (discount, shipping, tax_included, to_pay, refunded, net, paid)", name="figures_are_numbers"
+        ),
         list_index("orders", "created_at"),
         list_index("orders", "date"),
         list_index("orders", "status", "delivery_method"),

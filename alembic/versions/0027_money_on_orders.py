@@ -1,14 +1,14 @@
 """Orders show the figures of their bills, and bills what is shipping, tax and paid.
 
-Revision ID: 0025
-Revises: 0024
+Revision ID: 0027
+Revises: 0026
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025"
-down_revision = "0024"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
@@ -24,6 +24,7 @@ _FIGURES = {
     "paid": "paid",
     "payment_status": "payment_status",
 }
+_AMOUNTS = [name for name in _FIGURES if name != "payment_status"]
 _OF_BILLS = ("shipping", "tax", "paid")
 _KNOWN = "payment_status IN ('unpaid', 'partly_paid', 'paid', 'refunded')"
 
@@ -52,7 +53,7 @@ BEGIN
     FROM %1$I.bills WHERE id_key = NEW.bill_id FOR SHARE;
     IF NOT FOUND THEN
         -- The foreign key refuses it.
-        {" ".join(f"NEW.{name} := 0;" for name in list(_FIGURES)[:-1])} NEW.payment_status := 'unpaid';
+        {" ".join(f"NEW.{name} := 0;" for name in _AMOUNTS)} NEW.payment_status := 'unpaid';
     END IF;
     RETURN NEW;
 END
@@ -98,6 +99,7 @@ def upgrade() -> None:
             op.add_column(table, sa.Column(name, kind, server_default=value, nullable=False))
             op.alter_column(table, name, server_default=None)
         op.create_check_constraint(op.f(f"ck_{table}_payment_status_known"), table, _KNOWN)
+    op.create_check_constraint(op.f("ck_orders_figures_are_numbers"), "orders", f"'NaN' NOT IN ({', '.join(_AMOUNTS)})")
     op.execute(_SET_PAYMENT_STATUS)
     op.execute(_IN_SCHEMA.format(text=_TAKE_FIGURES))
     op.execute(_IN_SCHEMA.format(text=_CARRY_FIGURES))
