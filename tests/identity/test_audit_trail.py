@@ -145,6 +145,33 @@ def test_a_checkout_of_several_statements(shop: GuardedShop, admin: Caller, prod
     assert (entry["resource_id"], entry["changes"]["address_id"]) == (order["id_key"], [None, address["id_key"]])
 
 
+def test_an_address_becomes_the_default_and_another_loses_it(
+    shop: GuardedShop, admin: Caller, product: Any, buyer: Any
+) -> None:
+    where = {"street": "High Street", "city": "London", "client_id": buyer["id_key"]}
+    first = made(shop, admin, "/addresses", **where, is_default=True)
+    second = made(shop, admin, "/addresses", **where)
+    shop.entries()
+    shop(admin, "PATCH", f"/addresses/{second['id_key']}", json={"is_default": True, "country": "gb"})
+    assert {(entry["resource"], entry["resource_id"]): entry["changes"] for entry in shop.entries()} == {
+        ("addresses", first["id_key"]): {"is_default": [True, False]},
+        ("addresses", second["id_key"]): {"is_default": [False, True], "country": ["ES", "GB"]},
+    }
+    third = made(shop, admin, "/addresses", **where, is_default=True)
+    entries = {entry["resource_id"]: entry["changes"] for entry in shop.entries()}
+    assert entries.keys() == {second["id_key"], third["id_key"]}
+    assert entries[second["id_key"]] == {"is_default": [True, False]}
+    order = made(shop, admin, "/checkout", **order_of(buyer, product) | {"delivery_method": 3})
+    assert the_one(shop)["changes"]["address_id"] == [None, third["id_key"]] == [None, order["address_id"]]
+    bill = made(shop, admin, "/bills", total=0, payment_type="cash")
+    classic = made(shop, admin, "/orders", client_id=buyer["id_key"], bill_id=bill["id_key"], delivery_method=3)
+    shop.entries()
+    shop(admin, "PATCH", f"/orders/{classic['id_key']}", json={"address_id": first["id_key"]})
+    changes = the_one(shop)["changes"]
+    assert changes["address_id"] == [None, first["id_key"]]
+    assert (changes["ship_to"][0], changes["ship_to"][1]["street"]) == (None, "High Street")
+
+
 def test_what_happens_to_an_order(shop: GuardedShop, admin: Caller, product: Any, buyer: Any) -> None:
     order = made(shop, admin, "/checkout", **order_of(buyer, product, 2))
     other = made(shop, admin, "/checkout", **order_of(buyer, product))
