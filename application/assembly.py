@@ -30,6 +30,7 @@ from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
+from controllers.report import ReportController
 from controllers.returns import ReturnController
 from controllers.review import ReviewController
 from controllers.site_root import add_site_root
@@ -125,7 +126,14 @@ def assemble(settings: Settings) -> FastAPI:
 def _api_routes(settings: Settings) -> list[APIRoute]:
     """The routes below the prefix."""
     prefix = settings.api_prefix
-    controllers = (*CONTROLLERS, EventController, AuthController, AuthMailsController, AuthSessionsController)
+    controllers = (
+        *CONTROLLERS,
+        ReportController,
+        EventController,
+        AuthController,
+        AuthMailsController,
+        AuthSessionsController,
+    )
     routes = [route for controller in controllers for route in controller(prefix).routes()]
     return [*routes, *MetricsController(prefix, is_open=settings.metrics_open).routes()]
 

@@ -15,8 +15,8 @@ from controllers.openapi.headers import header_references
 from controllers.openapi.operation import LIMITED_HEADERS, service_responses
 from controllers.responses import json_response
 from infrastructure.server.health_paths import REPORT
-from infrastructure.server.media_types import JSON
-from infrastructure.server.quality_values import weighted_items
+from infrastructure.server.media_types import HTML, JSON
+from infrastructure.server.quality_values import prefers
 from middleware.public_prefix import prefix_of
 from schemas.index import Index
 
@@ -25,8 +25,6 @@ _A_DAY = {"Cache-Control": "public, max-age=86400"}
 _DOCUMENTATION = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
 # RFC 9116 recommends less than a year. The file is rendered for every request, so that it never expires.
 _SECURITY_DAYS = 180
-# For a longer Accept header the response is JSON.
-_LONGEST_ACCEPT = 1000
 
 
 def add_site_root(
@@ -49,7 +47,7 @@ def add_site_root(
     async def root(request: Request) -> Response:
         """For programs. A browser, which prefers HTML, is sent to the documentation."""
         varying = {"Vary": "Accept", "Cache-Control": "no-cache"}
-        if has_docs and _prefers_html(",".join(request.headers.getlist("accept"))):
+        if has_docs and prefers(",".join(request.headers.getlist("accept")), HTML, JSON):
             return RedirectResponse("/docs", headers=varying)
         return json_response(_below(prefix_of(request.scope), index, pages), headers=varying)
 
@@ -103,17 +101,3 @@ def _security_text(contacts: Sequence[str], now: dt.datetime) -> str:
     expires = (now + dt.timedelta(days=_SECURITY_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     lines = [*(f"Contact: {contact}" for contact in contacts), f"Expires: {expires}", "Preferred-Languages: en"]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _prefers_html(accept: str) -> bool:
-    """Whether HTML is preferred to JSON, as by browsers."""
-    if len(accept) > _LONGEST_ACCEPT:
-        return False
-    weights = {media_range.partition(";")[0]: weight for media_range, weight in weighted_items(accept)}
-    return _weight(weights, "text/html") > _weight(weights, "application/json")
-
-
-def _weight(weights: Mapping[str, float], media_type: str) -> float:
-    """The weight of a media type, by the media range that fits it best."""
-    fitting = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-    return next((weights[media_range] for media_range in fitting if media_range in weights), 0.0)

@@ -8,6 +8,7 @@ from models.base import Base, Row
 from models.bill import Bill, BillCounter
 from models.category import Category
 from models.client import Client
+from models.daily_sales import DailySales
 from models.event import Event
 from models.idempotency_key import IdempotencyKey
 from models.job import EventRelay, Job, JobNote, JobSchedule
@@ -32,6 +33,7 @@ __all__ = [
     "BillCounter",
     "Category",
     "Client",
+    "DailySales",
     "Event",
     "EventRelay",
     "IdempotencyKey",

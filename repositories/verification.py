@@ -190,12 +190,29 @@ _LATE_EVENTS = text("""
     ORDER BY position LIMIT :limit
 """)
 
+# Days whose bills have just changed are computed within a minute, and prove nothing until then.
+_DAILY_SALES = text("""
+    WITH billed AS (
+        SELECT date AS day, sum(CASE kind WHEN 'sale' THEN total ELSE -total END) AS net FROM bills GROUP BY date
+    ), kept AS (
+        SELECT dimension, day, sum(gross - discount + shipping - refunded) AS net FROM daily_sales GROUP BY dimension, day
+    ), compared AS (
+        SELECT day, dimension, coalesce(billed.net, 0) AS billed, coalesce(kept.net, 0) AS kept
+        FROM billed CROSS JOIN (VALUES ('payment_type'), ('country'), ('client'), ('product')) AS dimensions (dimension)
+        FULL JOIN kept USING (day, dimension)
+    )
+    SELECT day::text, dimension, billed, kept FROM compared
+    WHERE billed <> kept AND NOT EXISTS (SELECT FROM sales_changes WHERE sales_changes.day = compared.day)
+    ORDER BY compared.day, dimension LIMIT :limit
+""")
+
 _COUNTS = {
     "clients": text("SELECT count(*) FROM clients"),
     "products": text("SELECT count(*) FROM products"),
     "stock movements": text("SELECT count(*) FROM stock_movements"),
     "orders": text("SELECT count(*) FROM orders"),
     "events": text("SELECT count(*) FROM events"),
+    "bills": text("SELECT count(*) FROM bills"),
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
     "order details": text("SELECT count(*) FROM order_details"),
     "returns": text("SELECT count(*) FROM returns"),
@@ -258,6 +275,10 @@ class VerificationRepository:
     def late_events(self, limit: int | None) -> Rows:
         """Events that later ones have overtaken by more than a minute: `id, type, seconds`."""
         return self._rows(_LATE_EVENTS, limit)
+
+    def broken_days(self, limit: int | None) -> Rows:
+        """Days of reports: `day, dimension, billed` (what the bills add up to), `kept` (what reports say)."""
+        return self._rows(_DAILY_SALES, limit)
 
     def next_span(self, tables: Sequence[str], after: int, rows: int) -> Span | None:
         """The keys behind `after` that no more rows of each table have; None where there are no further rows."""

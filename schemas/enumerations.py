@@ -14,6 +14,7 @@ from models.bill import BillKind as _BillKind
 from models.bill import CreditReason as _CreditReason
 from models.bill import PaymentStatus as _PaymentStatus
 from models.bill import PaymentType as _PaymentType
+from models.daily_sales import SalesGroup as _SalesGroup
 from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
@@ -91,6 +92,7 @@ PaymentStatus = Annotated[str, *_field_type(_PaymentStatus)]
 PaymentType = Annotated[str, *_field_type(_PaymentType)]
 BillKind = Annotated[str, *_field_type(_BillKind)]
 CreditReason = Annotated[str, *_field_type(_CreditReason)]
+SalesGroup = Annotated[str, *_field_type(_SalesGroup)]
 StockReason = Annotated[str, *_field_type(_StockReason)]
 Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]

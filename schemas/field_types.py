@@ -20,6 +20,7 @@ from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_d
 T = TypeVar("T")
 
 MAX_MONEY = Decimal("9999999999.99")
+MAX_SUM = Decimal("999999999999999999.99")
 MAX_RATING = Decimal(5)
 MAX_QUANTITY = 1_000_000
 # The largest integer that is exact for JSON readers with binary floats.
@@ -291,4 +292,6 @@ Percent = Annotated[
     Decimal,
     WithJsonSchema({"type": "number", "format": "decimal", "minimum": 0, "maximum": 100, "description": "In percent"}),
 ]
+# What many amounts add up to, which may be below zero.
+Sum = Annotated[Decimal, shown_decimal_schema(MAX_SUM, -MAX_SUM)]
 Stars = Annotated[Decimal, shown_decimal_schema(MAX_RATING)]

@@ -36,7 +36,7 @@ def decimal_schema(maximum: Decimal, **bounds: float) -> WithJsonSchema:
     )
 
 
-def shown_decimal_schema(maximum: Decimal) -> WithJsonSchema:
+def shown_decimal_schema(maximum: Decimal, minimum: Decimal = Decimal(0)) -> WithJsonSchema:
     """The schema of an amount in responses."""
-    schema = {"type": "number", "format": "decimal", "minimum": 0, "maximum": float(maximum)}
+    schema = {"type": "number", "format": "decimal", "minimum": float(minimum), "maximum": float(maximum)}
     return WithJsonSchema({**schema, "description": "With two decimals"})

@@ -145,6 +145,14 @@ INVARIANTS = (
         ],
         walked=("returns", "order_details"),
     ),
+    Invariant(
+        "Reports say of every day what its bills add up to, unless these have just changed",
+        ("bills",),
+        lambda rows, limit, span: [
+            f"{row.day}, by {row.dimension}: reports say {row.kept}, but the bills add up to {row.billed}"
+            for row in rows.broken_days(limit)
+        ],
+    ),
 )
 
 

@@ -66,6 +66,7 @@ _TAGS = {
     "order_details": "The lines of an order. They move the stock, and the totals of order and bill.",
     "bills": "What is to be paid. Numbers given by the server have no gaps.",
     "returns": "Goods that came back, with the money given back for each line.",
+    "reports": "What was sold, to whom, and what is in stock: sums of the bills of days.",
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",
     "users": "Who can log in, with their roles.",
     "api_keys": "Keys of programs. A secret is shown once, when its key is made.",

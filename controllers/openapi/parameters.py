@@ -5,6 +5,7 @@ from typing import Any
 
 from controllers.openapi.headers import left_out
 from schemas.base import ListQuery, Parameters
+from schemas.enumerations import VARNAMES
 from schemas.query_types import names_schema
 
 
@@ -55,7 +56,9 @@ def _parameter(name: str, property_: dict[str, Any], value: Any) -> dict[str, An
 def _schema(property_: dict[str, Any]) -> dict[str, Any]:
     # A query has no null: an optional parameter may be left out.
     options = [option for option in property_.get("anyOf", ()) if option.get("type") != "null"]
-    schema = {name: value for name, value in property_.items() if name not in ("anyOf", "title")}
+    # The title of an enumeration is the name of its component.
+    dropped = ("anyOf",) if VARNAMES in property_ else ("anyOf", "title")
+    schema = {name: value for name, value in property_.items() if name not in dropped}
     if len(options) == 1:
         schema = options[0] | schema
     elif options:

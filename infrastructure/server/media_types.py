@@ -1,4 +1,4 @@
-"""The media types of request bodies."""
+"""The media types of bodies."""
 
 JSON = "application/json"
 # RFC 7396: what PATCH does here.
@@ -7,3 +7,6 @@ MERGE_PATCH = "application/merge-patch+json"
 ACCEPT_PATCH = f"{MERGE_PATCH}, {JSON}"
 # The form of a page, without files.
 FORM = "application/x-www-form-urlencoded"
+# What browsers prefer, and what spreadsheets read.
+HTML = "text/html"
+CSV = "text/csv"

@@ -144,6 +144,11 @@ GET    /jobs                              jobs:admin                200
 GET    /jobs/{id_key}                     jobs:admin                200
 POST   /jobs/{id_key}/retry               jobs:admin                200
 POST   /jobs/{id_key}/cancel              jobs:admin                409
+
+GET    /reports/sales                     reports:read              200
+GET    /reports/best_sellers              reports:read              200
+GET    /reports/clients                   reports:read              200
+GET    /reports/stock                     reports:read              200
 """
 # Not in the OpenAPI document: the documentation itself, and what browsers and crawlers ask every site for.
 _BESIDE = """

@@ -145,6 +145,15 @@ def test_stock_and_its_ledger(http: httpx.Client) -> None:
     assert http.get(f"/products/{NO_ROW}/stock_movements").status_code == 404
 
 
+def test_reports(http: httpx.Client) -> None:
+    checkout(http)
+    for name in ("sales", "best_sellers", "clients", "stock"):
+        shown = http.get(f"/reports/{name}")
+        assert shown.json()["rows"]
+        assert http.get(f"/reports/{name}", headers={"If-None-Match": shown.headers["etag"]}).status_code in (200, 304)
+    assert http.get("/reports/sales", params={"from": "2026-02-30"}).status_code == 422
+
+
 def test_prices_and_their_figures(http: httpx.Client) -> None:
     one = f"/products/{a_product(http, price=3)['id_key']}"
     assert http.patch(one, json={"price": 2}).status_code == 200
@@ -292,6 +301,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
         test_orders_move_on_and_come_back,
         test_stock_and_its_ledger,
         test_prices_and_their_figures,
+        test_reports,
         test_lists_below_another_row,
     ):
         walk(http)

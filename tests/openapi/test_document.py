@@ -40,6 +40,7 @@ TAGS = [
     "order_details",
     "bills",
     "returns",
+    "reports",
     "auth",
     "users",
     "api_keys",

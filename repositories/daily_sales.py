@@ -1,0 +1,146 @@
+"""Daily sales: the days whose bills have changed, computed anew from their bills.
+
+A transaction takes the changes of some days out of `sales_changes`, and then reads the bills of these days. A bill that is
+committed between the two has left a change of its own, so that its day is computed once more.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.orm import Session
+from sqlalchemy.types import Date
+
+from models.bill import BillKind, CreditReason
+from models.daily_sales import Dimension
+
+# One transaction at a time computes days: two would write the same rows.
+_LOCK = text("SELECT pg_advisory_xact_lock(7240121)")
+
+_FIRST, _LAST = bindparam("first", type_=Date), bindparam("last", type_=Date)
+
+_PENDING = text("SELECT EXISTS (SELECT FROM sales_changes WHERE day BETWEEN :first AND :last)").bindparams(
+    _FIRST, _LAST
+)
+
+# As texts, because a date may lie beyond those that Python knows.
+_TAKE = text("""
+    WITH taken AS (
+        DELETE FROM sales_changes WHERE day IN (
+            SELECT DISTINCT day FROM sales_changes WHERE day BETWEEN :first AND :last ORDER BY day LIMIT :most
+        ) RETURNING day
+    )
+    SELECT DISTINCT day::text FROM taken
+""").bindparams(_FIRST, _LAST)
+_TAKE_ANY = text("""
+    WITH taken AS (
+        DELETE FROM sales_changes WHERE day IN (SELECT DISTINCT day FROM sales_changes ORDER BY day LIMIT :most) RETURNING day
+    )
+    SELECT DISTINCT day::text FROM taken
+""")
+
+_FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))")
+
+# What a bill shows as discount may be more than its goods cost. What it took off is what its total lacks; of a bill without
+# lines, whose total somebody has typed, it is what the bill says.
+#
+# A discount is spread over the lines by largest remainder, ties by the key of the line. All is computed in whole cents.
+_SOLD = f"""
+WITH credit AS MATERIALIZED (
+    SELECT credit.id_key, credit.date AS day, credit.payment_type, coalesce(credit.client_id, orders.client_id) AS client_id,
+        orders.ship_to ->> 'country' AS country, credit.total, credit.tax, credit.refunds_bill_id AS sale_id, credit.reason
+    FROM bills AS credit LEFT JOIN orders ON orders.bill_id = credit.refunds_bill_id
+    WHERE credit.kind = '{BillKind.CREDIT}' AND credit.date = ANY (CAST(:days AS date[]))
+), sale AS MATERIALIZED (
+    SELECT bills.id_key, bills.date AS day, bills.payment_type, coalesce(bills.client_id, orders.client_id) AS client_id,
+        orders.ship_to ->> 'country' AS country, orders.id_key AS order_id, bills.total, bills.shipping, bills.tax,
+        goods.units, coalesce(goods.gross, bills.total + bills.discount - bills.shipping) AS gross,
+        CASE WHEN goods.gross IS NULL THEN bills.discount ELSE goods.gross + bills.shipping - bills.total END AS discount,
+        bills.date = ANY (CAST(:days AS date[])) AS is_counted
+    FROM bills LEFT JOIN orders ON orders.bill_id = bills.id_key LEFT JOIN LATERAL (
+        SELECT sum(quantity * price) AS gross, sum(quantity) AS units FROM order_details WHERE order_id = orders.id_key
+    ) AS goods ON true
+    WHERE bills.kind = '{BillKind.SALE}' AND (bills.date = ANY (CAST(:days AS date[]))
+        OR bills.id_key = ANY (ARRAY (SELECT sale_id FROM credit WHERE reason = '{CreditReason.CANCELED}')))
+), spread AS MATERIALIZED (
+    SELECT sale.id_key AS bill_id, sale.day, sale.is_counted, detail.id_key, detail.product_id, detail.quantity,
+        detail.quantity * detail.price AS gross, sale.discount,
+        div(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS cents,
+        mod(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS rest
+    FROM sale JOIN order_details AS detail ON detail.order_id = sale.order_id
+), line AS MATERIALIZED (
+    SELECT bill_id, day, is_counted, product_id, quantity, gross, (cents + CASE
+            WHEN row_number() OVER (PARTITION BY bill_id ORDER BY rest DESC, id_key)
+                <= discount * 100 - sum(cents) OVER (PARTITION BY bill_id) THEN 1 ELSE 0
+        END) / 100 AS discount
+    FROM spread
+), returned AS MATERIALIZED (
+    SELECT credit.id_key AS credit_id, credit.day, item.product_id, item.quantity, item.amount
+    FROM credit JOIN returns ON returns.credit_bill_id = credit.id_key JOIN return_lines AS item ON item.return_id = returns.id_key
+    UNION ALL
+    SELECT credit.id_key, credit.day, line.product_id, line.quantity, line.gross - line.discount
+    FROM credit JOIN line ON line.bill_id = credit.sale_id WHERE credit.reason = '{CreditReason.CANCELED}'
+)"""  # noqa: S608  (no value is in it)
+
+_COLUMNS = "orders, units, returned_units, gross, discount, shipping, refunded, tax"
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in _COLUMNS.split(", "))
+
+# Beside its lines a bill has its shipping, and a credit bill what no line of a return accounts for: they are of no product.
+_ADD = text(f"""
+    {_SOLD}, by_bill AS MATERIALIZED (
+        SELECT day, payment_type, country, client_id, (units IS NOT NULL)::integer AS orders, coalesce(units, 0) AS units,
+            0 AS returned_units, gross, discount, shipping, 0 AS refunded, tax
+        FROM sale WHERE is_counted
+        UNION ALL
+        SELECT day, payment_type, country, client_id, 0, 0,
+            coalesce((SELECT sum(quantity) FROM returned WHERE credit_id = credit.id_key), 0), 0, 0, 0, total, -tax
+        FROM credit
+    ), by_line AS MATERIALIZED (
+        SELECT day, product_id, bill_id, quantity AS units, 0 AS returned_units, gross, discount, 0 AS shipping, 0 AS refunded,
+            0 AS tax
+        FROM line WHERE is_counted
+        UNION ALL SELECT day, product_id, NULL, 0, quantity, 0, 0, 0, amount, 0 FROM returned
+        UNION ALL
+        SELECT day, NULL, NULL::bigint, 0, 0,
+            CASE WHEN units IS NULL THEN gross ELSE 0 END, CASE WHEN units IS NULL THEN discount ELSE 0 END, shipping, 0, tax
+        FROM sale WHERE is_counted
+        UNION ALL
+        SELECT day, NULL, NULL, 0, 0, 0, 0, 0,
+            total - coalesce((SELECT sum(amount) FROM returned WHERE credit_id = credit.id_key), 0), -tax
+        FROM credit
+    )
+    INSERT INTO daily_sales (dimension, day, key, {_COLUMNS})
+    SELECT '{Dimension.PAYMENT_TYPE}', day, payment_type, {_SUMS} FROM by_bill GROUP BY day, payment_type
+    UNION ALL SELECT '{Dimension.COUNTRY}', day, coalesce(country, ''), {_SUMS} FROM by_bill GROUP BY day, country
+    UNION ALL SELECT '{Dimension.CLIENT}', day, coalesce(client_id::text, ''), {_SUMS} FROM by_bill GROUP BY day, client_id
+    UNION ALL SELECT '{Dimension.PRODUCT}', day, coalesce(product_id::text, ''), count(DISTINCT bill_id),
+        {_SUMS.removeprefix("sum(orders) AS orders, ")} FROM by_line GROUP BY day, product_id
+    HAVING product_id IS NOT NULL
+        OR sum(abs(gross) + abs(discount) + shipping + abs(refunded) + abs(tax)) > 0
+""")  # noqa: S608  (no value is in it)
+
+
+class DailySalesRepository:
+    """Keeps the days up to date with the bills, within the transaction of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def are_pending(self, first: date, last: date) -> bool:
+        """Whether bills of these days have changed since the days were computed."""
+        return bool(self.session.scalar(_PENDING, {"first": first, "last": last}))
+
+    def refresh(self, most: int, days: tuple[date, date] | None = None) -> int:
+        """Compute the oldest days that have changed, `most` at a time, between two days or of all; how many there were."""
+        self.session.execute(_LOCK)
+        if days is None:
+            taken = self.session.scalars(_TAKE_ANY, {"most": most}).all()
+        else:
+            taken = self.session.scalars(_TAKE, {"most": most, "first": days[0], "last": days[1]}).all()
+        if taken:
+            self._compute(taken)
+        return len(taken)
+
+    def _compute(self, days: Sequence[str]) -> None:
+        self.session.execute(_FORGET, {"days": list(days)})
+        self.session.execute(_ADD, {"days": list(days)})

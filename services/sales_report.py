@@ -1,0 +1,86 @@
+"""Reports of sales, clients and stock, from days that are up to date."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.daily_sales import SalesGroup
+from repositories.daily_sales import DailySalesRepository
+from repositories.sales_report import SalesReportRepository
+from schemas.base import Parameters
+from schemas.report import (
+    BestSeller,
+    CategoryStock,
+    ClientSales,
+    SalesFigures,
+    SalesQuery,
+    SalesRow,
+    StockFigures,
+    TopQuery,
+)
+
+# So many days are computed by a transaction.
+DAYS_AT_ONCE = 31
+
+# The groups whose keys are those of rows.
+_OF_ROWS = (SalesGroup.PRODUCT, SalesGroup.CLIENT)
+
+
+def _shown(row: Any, schema: type[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in schema.model_fields}
+
+
+def _all_shown(rows: Sequence[Any], schema: type[Any]) -> list[dict[str, Any]]:
+    return [_shown(row, schema) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SalesReportService:
+    """Reports, as contents of JSON."""
+
+    session: Session
+
+    @property
+    def _reports(self) -> SalesReportRepository:
+        return SalesReportRepository(self.session)
+
+    def sales(self, query: SalesQuery, days: tuple[date, date]) -> dict[str, Any]:
+        """By the names of `schemas.report.SalesReport`."""
+        rows = _all_shown(self._reports.sales(SalesGroup(query.group), *days, query.limit), SalesRow)
+        if query.group in _OF_ROWS:
+            rows = [row | {"key": row["key"] and int(row["key"])} for row in rows]
+        totals = _shown(self._reports.totals(*days), SalesFigures)
+        return {**_period(days), "group": query.group, "rows": rows, "totals": totals}
+
+    def best_sellers(self, query: TopQuery, days: tuple[date, date]) -> dict[str, Any]:
+        """By the names of `schemas.report.BestSellersReport`."""
+        return {**_period(days), "rows": _all_shown(self._reports.best_sellers(*days, query.limit), BestSeller)}
+
+    def clients(self, query: TopQuery, days: tuple[date, date]) -> dict[str, Any]:
+        """By the names of `schemas.report.ClientsReport`."""
+        counts = self._reports.client_counts(*days)
+        rows = _all_shown(self._reports.clients(*days, query.limit), ClientSales)
+        return {**_period(days), "new": counts.new, "returning": counts.returning, "rows": rows}
+
+    def stock(self, query: Parameters, days: tuple[date, date]) -> dict[str, Any]:
+        """By the names of `schemas.report.StockReport`."""
+        rows = _all_shown(self._reports.stock(), CategoryStock)
+        totals = {name: sum(row[name] for row in rows) for name in StockFigures.model_fields}
+        return {"rows": rows, "totals": totals}
+
+
+def _period(days: tuple[date, date]) -> dict[str, date]:
+    return {"from": days[0], "to": days[1]}
+
+
+def are_pending(session: Session, days: tuple[date, date]) -> bool:
+    """Whether bills of these days have changed since the days were computed."""
+    return DailySalesRepository(session).are_pending(*days)
+
+
+def refresh(session: Session, days: tuple[date, date] | None = None) -> bool:
+    """Compute some days whose bills have changed, between two days or of all; whether there may be more."""
+    return DailySalesRepository(session).refresh(DAYS_AT_ONCE, days) == DAYS_AT_ONCE
