@@ -65,6 +65,20 @@ def test_addresses_are_made_changed_and_removed(shop: GuardedShop, shelf: Shelf,
     refused(shop(own.caller, "GET", path), 404)
 
 
+def test_a_default_address_is_ones_own(shop: GuardedShop, shelf: Shelf, own: Customer, other: Customer) -> None:
+    theirs = shelf.made(other.caller, "/addresses", street="1", city="2", is_default=True)
+    mine = shelf.made(own.caller, "/addresses", street="1", city="2", is_default=True)
+    for address in (theirs, other.address):
+        refused(shop(own.caller, "PATCH", f"/addresses/{address['id_key']}", json={"is_default": True}), 404)
+    sent = {"street": "1", "city": "2", "client_id": other.client["id_key"], "is_default": True}
+    refused(shop(own.caller, "POST", "/addresses", json=sent), 403, "client_id must be your own")
+    assert shop(other.caller, "GET", f"/addresses/{theirs['id_key']}").json() == theirs
+    order = shelf.made(own.caller, "/checkout", **shelf.checkout(delivery_method=3))
+    assert order["address_id"] == mine["id_key"]
+    for address, caller in ((mine, own.caller), (theirs, other.caller)):
+        assert shop(caller, "DELETE", f"/addresses/{address['id_key']}").status_code == 204
+
+
 @pytest.mark.parametrize("client", ["other", "nobody"])
 def test_an_address_is_not_given_to_another(shop: GuardedShop, own: Customer, other: Customer, client: str) -> None:
     client_id = other.client["id_key"] if client == "other" else 999_999
