@@ -25,6 +25,7 @@ from infrastructure.database.change_listener import ANNOUNCEMENT, CATALOG, Chang
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
 from infrastructure.database.shop_currency import settle_currency
+from infrastructure.database.shop_time_zone import settle_time_zone
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
 from infrastructure.mail.delivery import MailDelivery
@@ -168,6 +169,7 @@ class AppResources:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
             settle_currency(servers.database_url, self.settings.currency)
+            settle_time_zone(servers.database_url, self.settings.shop_timezone)
 
     async def _announce_changes(self) -> None:
         """Have the workers of every launcher make their cached responses stale."""

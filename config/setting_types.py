@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -236,6 +237,17 @@ def _shop_url(value: object) -> object:
     return text
 
 
+def _time_zone(value: str) -> str:
+    name = value.strip()
+    try:
+        if not re.fullmatch(r"[A-Za-z0-9_+/-]+", name):
+            raise ZoneInfoNotFoundError
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("the IANA name of a time zone, such as Europe/Madrid") from None
+    return name
+
+
 def _country(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -298,5 +310,6 @@ SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
 MailFrom = Annotated[str, BeforeValidator(_mail_from)]
 ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
 Country = Annotated[str, BeforeValidator(_country)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 # How many calls within how many seconds.
 Rate = Annotated[tuple[int, int], BeforeValidator(_rate)]

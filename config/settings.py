@@ -42,6 +42,7 @@ from config.setting_types import (
     SecretKeys,
     ShopUrl,
     SmtpUrl,
+    TimeZone,
     Upper,
     WholeSeconds,
 )
@@ -148,6 +149,7 @@ class Settings(BaseModel):
     rate_limit_refresh: Rate = (30, 60)
 
     shop_country: Country = "ES"
+    shop_timezone: TimeZone = "UTC"
 
     background_workers: Annotated[int, Field(ge=0, le=64)] = 1
     events_days: Annotated[float, Field(gt=0, le=4000)] = 30

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ from schemas.report import (
 )
 from security.policy import needs
 from services.errors import Unavailable
-from services.sales_report import SalesReportService, are_pending, refresh
+from services.sales_report import SalesReportService, are_pending, refresh, today
 
 _POLICY = needs("reports:read")
 _SALES = {
@@ -133,7 +133,7 @@ class ReportController:
         async def get_report(request: Request) -> Response:
             """By the dates of the bills. With `Accept: text/csv` the rows come as CSV, with names in the first line."""
             asked = parse_query(request, query)
-            days = asked.days(datetime.now(UTC).date()) if hasattr(asked, "days") else None
+            days = asked.days(await executor_of(request).read(today)) if hasattr(asked, "days") else None
 
             def work(session: Session) -> dict[str, Any]:
                 return report(SalesReportService(session), asked, days or (date.min, date.max))

@@ -59,7 +59,7 @@ class Bill(Row):
 
     bill_number: Mapped[str] = mapped_column(String(50), unique=True)
     discount: Mapped[Money] = mapped_column(server_default="0")
-    date: Mapped[dt.date] = mapped_column(Date, server_default=text("((now() AT TIME ZONE 'UTC')::date)"))
+    date: Mapped[dt.date] = mapped_column(Date, server_default=text("((now() AT TIME ZONE shop_time_zone())::date)"))
     total: Mapped[Money]
     payment_type: Mapped[str] = mapped_column(String(10))
     client_id: Mapped[int | None] = mapped_column(reference("clients.id_key"))

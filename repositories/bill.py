@@ -27,7 +27,7 @@ _OWN = union_all(
 ).scalar_subquery()
 
 # By the clock of the database, which all workers share.
-_THIS_YEAR = select(cast(extract("year", func.timezone("UTC", func.now())), Integer))
+_THIS_YEAR = select(cast(extract("year", func.timezone(func.shop_time_zone(), func.now())), Integer))
 
 
 class BillRepository(BaseRepository[Bill]):

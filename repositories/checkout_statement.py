@@ -220,7 +220,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     RETURNING *
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)
-    SELECT '{BillKind.SALE}', extract(year FROM now() AT TIME ZONE 'UTC'), max(nth) FROM sale HAVING max(nth) > 0
+    SELECT '{BillKind.SALE}', extract(year FROM now() AT TIME ZONE shop_time_zone()), max(nth) FROM sale HAVING max(nth) > 0
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + excluded.last_number
     RETURNING year, last_number
 ), bills AS (
@@ -228,7 +228,7 @@ _WRITTEN = f""", sale AS MATERIALIZED (
     OVERRIDING SYSTEM VALUE
     SELECT bill_key,
         coalesce(bill_number, '{BillKind.SALE.prefix}-' || year || '-' || lpad(number, greatest(6, length(number)), '0')),
-        discount, (moment AT TIME ZONE 'UTC')::date, to_pay, payment_type, client_id, payment_status
+        discount, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, payment_status
     FROM (
         SELECT sale.*, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
         FROM sale LEFT JOIN counter ON true

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
@@ -112,11 +112,18 @@ _STOCK = text(f"""
 """)  # noqa: S608  (no value is in it)
 
 
+_TODAY = text("SELECT (now() AT TIME ZONE shop_time_zone())::date")
+
+
 class SalesReportRepository:
     """Reads through a session."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
+
+    def today(self) -> date:
+        """The day that it is where the shop is."""
+        return cast(date, self.session.scalar(_TODAY))
 
     def sales(self, group: SalesGroup, first: date, last: date, limit: int) -> Sequence[Any]:
         """The groups with sales between two days: `key, name`, and the figures."""

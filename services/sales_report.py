@@ -76,6 +76,11 @@ def _period(days: tuple[date, date]) -> dict[str, date]:
     return {"from": days[0], "to": days[1]}
 
 
+def today(session: Session) -> date:
+    """The day that it is where the shop is."""
+    return SalesReportRepository(session).today()
+
+
 def are_pending(session: Session, days: tuple[date, date]) -> bool:
     """Whether bills of these days have changed since the days were computed."""
     return DailySalesRepository(session).are_pending(*days)

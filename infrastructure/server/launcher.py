@@ -258,6 +258,7 @@ class _Launch:
 
         from infrastructure.database.migrations import migrate
         from infrastructure.database.shop_currency import settle_currency
+        from infrastructure.database.shop_time_zone import settle_time_zone
         from infrastructure.database.stoppable import Cancellation, run_stoppable
         from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
 
@@ -270,6 +271,7 @@ class _Launch:
             if not self._stop.requested():
                 migrate(urls.database_url, cancellation=cancellation)
                 settle_currency(urls.database_url, self._settings.currency, cancellation)
+                settle_time_zone(urls.database_url, self._settings.shop_timezone, cancellation)
 
         watch = ServerWatch(self._settings)
         for attempts_left in reversed(range(_MIGRATION_ATTEMPTS)):

@@ -133,6 +133,10 @@ REFUSED = [
         ("SHOP_COUNTRY", held, "two letters (ISO 3166-1), such as ES")
         for held in ("UK", "XX", "ESP", "Spain", "E", "0", "\u00df", "\ufb01")
     ],
+    *[
+        ("SHOP_TIMEZONE", held, "IANA name of a time zone")
+        for held in ("Madrid", "Mars/Olympus_Mons", "../UTC", "UTC; --")
+    ],
     ("MAX_BODY_BYTES", "0", "greater than or equal to 1"),
     ("MAX_BODY_BYTES", "big", "byte"),
     ("LOG_LEVEL", "LOUD", "'INFO'"),
