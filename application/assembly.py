@@ -28,6 +28,7 @@ from controllers.metrics import MetricsController
 from controllers.openapi.docs_ui import add_docs_ui
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
+from controllers.payment import PaymentController
 from controllers.policies import guard_unguarded, require_policies
 from controllers.product import ProductController
 from controllers.report import ReportController
@@ -64,6 +65,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     OrderDetailController,
     BillController,
     ReturnController,
+    PaymentController,
     AddressController,
     ReviewController,
     UserController,

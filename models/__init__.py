@@ -15,6 +15,7 @@ from models.job import EventRelay, Job, JobNote, JobSchedule
 from models.order import Order
 from models.order_detail import OrderDetail
 from models.outgoing_mail import OutgoingMail
+from models.payment import Payment
 from models.price_change import PriceChange
 from models.product import Product
 from models.returns import Return, ReturnLine
@@ -43,6 +44,7 @@ __all__ = [
     "Order",
     "OrderDetail",
     "OutgoingMail",
+    "Payment",
     "PriceChange",
     "Product",
     "Return",

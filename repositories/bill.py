@@ -19,7 +19,7 @@ _MOMENT = cast(func.least(Bill.date, literal_column("'294276-12-31'::date")), TI
 # The keys of a client's bills: a bill that names no client is that of its order. As one array, which is made once: the bills
 # are then found by their keys, and not by a look at every bill.
 _own = aliased(Bill)
-_OWN = union_all(
+OWN_BILLS = union_all(
     select(_own.id_key).where(_own.client_id == OWNER_KEY),
     select(_own.id_key)
     .join(Order, Order.bill_id == _own.id_key)
@@ -46,7 +46,7 @@ class BillRepository(BaseRepository[Bill]):
         "bill_number": same(Bill.bill_number, "bill_number"),
         "date_from": Bill.date >= _FIRST_DAY,
         "date_to": Bill.date <= _LAST_DAY,
-        OWNER: Bill.id_key == func.any(func.array(_OWN)),
+        OWNER: Bill.id_key == func.any(func.array(OWN_BILLS)),
     }
 
     def next_number(self, kind: BillKind) -> str:

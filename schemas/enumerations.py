@@ -18,6 +18,7 @@ from models.daily_sales import SalesGroup as _SalesGroup
 from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
+from models.payment import PaymentMethod as _PaymentMethod
 from models.stock_movement import StockReason as _StockReason
 from schemas.field_types import as_integer, refusal
 from security.scopes import Role as _Role
@@ -88,6 +89,7 @@ def _field_type(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
 
 OrderStatus = Annotated[int, *_field_type(_OrderStatus)]
 DeliveryMethod = Annotated[int, *_field_type(_DeliveryMethod)]
+PaymentMethod = Annotated[str, *_field_type(_PaymentMethod)]
 PaymentStatus = Annotated[str, *_field_type(_PaymentStatus)]
 PaymentType = Annotated[str, *_field_type(_PaymentType)]
 BillKind = Annotated[str, *_field_type(_BillKind)]

@@ -14,6 +14,7 @@ from config.countries import COUNTRY_EXAMPLE
 from models.bill import BillKind, PaymentType
 from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
+from models.payment import PaymentMethod
 from models.stock_movement import StockReason
 from schemas.enumerations import member_parser, schema_of
 from schemas.field_types import as_country, refusal, without_nul
@@ -124,6 +125,7 @@ QueryReferences = Annotated[
 QueryOrderStatuses = Annotated[tuple[int, ...], _members(OrderStatus), _enum_schema(OrderStatus)]
 QueryDeliveryMethods = Annotated[tuple[int, ...], _members(DeliveryMethod), _enum_schema(DeliveryMethod)]
 QueryPaymentTypes = Annotated[tuple[str, ...], _members(PaymentType), _enum_schema(PaymentType)]
+QueryPaymentMethods = Annotated[tuple[str, ...], _members(PaymentMethod), _enum_schema(PaymentMethod)]
 QueryBillKinds = Annotated[tuple[str, ...], _members(BillKind), _enum_schema(BillKind)]
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]

@@ -71,6 +71,11 @@ class BillService(BaseService[Bill]):
         if is_server_number(row.bill_number):
             raise Conflict(f"Bill {row.id_key} was numbered by the server and cannot be deleted")
 
+    def book(self, bill: Bill, amount: Decimal) -> None:
+        """Add a payment to what is paid of the locked bill. To pay the bill of an order is to change the order."""
+        self.apply(bill, {"paid": bill.paid + amount})
+        self.tell_change(bill, {})
+
     def follow(self, order: Order) -> None:
         """Set the total of the order's bill by that of the order. Lock the order and its products first."""
         bill = super().lock(order.bill_id)

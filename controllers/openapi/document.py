@@ -65,6 +65,7 @@ _TAGS = {
     "orders": "What a client bought. PENDING (1), IN_PROGRESS (2), DELIVERED (3), or CANCELED (4).",
     "order_details": "The lines of an order. They move the stock, and the totals of order and bill.",
     "bills": "What is to be paid. Numbers given by the server have no gaps.",
+    "payments": "Money for bills, and money given back for credit bills; never changed or deleted.",
     "returns": "Goods that came back, with the money given back for each line.",
     "reports": "What was sold, to whom, and what is in stock: sums of the bills of days.",
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",

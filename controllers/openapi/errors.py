@@ -21,6 +21,7 @@ from security.scopes import Scope
 from services import errors
 from services.errors import ShopError
 from services.identity import errors as identity
+from services.payment_errors import PaymentExceedsOpen
 
 PROBLEM_JSON = "application/problem+json"
 # The member of an error response with its codes, until `name_problems` replaces it by the schema that lists them.
@@ -219,6 +220,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.StatusConflict(7, "DELIVERED", "CANCELED"),
     errors.JobConflict(7, "running", "tried again"),
     errors.ProductHasSales(7),
+    PaymentExceedsOpen(7, Decimal("80.00"), Decimal("74.98")),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

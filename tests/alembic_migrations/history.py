@@ -60,6 +60,7 @@ TABLES["0028"] = TABLES["0027"]
 TABLES["0029"] = TABLES["0028"]
 TABLES["0030"] = TABLES["0029"] | {"daily_sales", "sales_changes"}
 TABLES["0031"] = TABLES["0030"]
+TABLES["0032"] = TABLES["0031"] | {"payments"}
 
 # An open order of 3 and a canceled one of 2 of the first product, of which 7 are left; none of the second was ever sold.
 OLD_ROWS = """

@@ -13,7 +13,7 @@ from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration
 
-ROWS = TABLES["0001"] - {"bill_counters"} | {"returns"}
+ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "payments"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
@@ -26,6 +26,7 @@ MONEY = {
     *(("orders", name) for name in ["discount", "shipping", "tax_included", "to_pay", "refunded", "net", "paid"]),
     *(("bills", name) for name in ["refunded", "shipping", "tax", "paid"]),
     ("return_lines", "amount"),
+    ("payments", "amount"),
 }
 REFERENCES = {
     ("job_notes", "job_id", "procrastinate_jobs"),
@@ -42,6 +43,7 @@ REFERENCES = {
     ("stock_movements", "product_id", "products"),
     ("returns", "order_id", "orders"),
     ("returns", "credit_bill_id", "bills"),
+    ("payments", "bill_id", "bills"),
     ("return_lines", "return_id", "returns"),
     ("return_lines", "order_detail_id", "order_details"),
     ("return_lines", "product_id", "products"),
@@ -86,6 +88,8 @@ BROKEN_CHECKS = [
     "UPDATE reviews SET rating = -0.01",
     *(f"UPDATE {table} SET {column} = 'NaN'" for table, column in sorted(MONEY)),
     "UPDATE reviews SET rating = 'NaN'",
+    "UPDATE payments SET amount = 0",
+    "UPDATE payments SET method = 'gold'",
     "UPDATE return_lines SET quantity = 0",
     "UPDATE return_lines SET amount = -0.01",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 0, 'edit')",
@@ -111,6 +115,7 @@ def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
     return_goods(url)
     execute(url, "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)")
     execute(url, "INSERT INTO return_lines VALUES (1, 1, 1, 1, 10)")
+    execute(url, "INSERT INTO payments (bill_id, amount, method) VALUES (1, 1, 'cash')")
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     yield connection
     connection.close()

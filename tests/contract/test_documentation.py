@@ -66,6 +66,10 @@ OPERATIONS = {
     "checkout": ("post", "/checkout"),
     "cancel_order": ("post", "/orders/{id_key}/cancel"),
     "advance_order": ("post", "/orders/{id_key}/advance"),
+    "list_payments": ("get", "/payments"),
+    "get_payment": ("get", "/payments/{id_key}"),
+    "list_bill_payments": ("get", "/bills/{id_key}/payments"),
+    "pay_bill": ("post", "/bills/{id_key}/payments"),
     "list_returns": ("get", "/returns"),
     "get_return": ("get", "/returns/{id_key}"),
     "list_order_returns": ("get", "/orders/{id_key}/returns"),
@@ -186,7 +190,7 @@ class TestOperation:
         (tag,) = operation["tags"]
         method, path = OPERATIONS[operation_id][0], OPERATIONS[operation_id][1].split("/")
         # A list below another row is one of the entity whose rows it has.
-        is_below_a_row = method == "get" and "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
+        is_below_a_row = (method == "get" or path[-1] == "payments") and "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
         resource = path[-1] if is_below_a_row else path[1]
         assert tag == ("health" if resource == "health_check" else resource)
 

@@ -85,6 +85,7 @@ def rows_of_customer(customer: Customer) -> dict[str, Row]:
         "order_details": customer.detail,
         "bills": customer.bill,
         "returns": customer.returned,
+        "payments": customer.payment,
         "reviews": customer.review,
     }
 

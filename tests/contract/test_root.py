@@ -54,7 +54,14 @@ class TestIndex:
         index = response.json()
         assert index["name"]
         assert index["version"] == client.get("/openapi.json").json()["info"]["version"]
-        assert set(index["resources"].values()) == {*BUILDERS, "/checkout", "/returns", "/audit_entries", "/jobs"}
+        assert set(index["resources"].values()) == {
+            *BUILDERS,
+            "/checkout",
+            "/returns",
+            "/payments",
+            "/audit_entries",
+            "/jobs",
+        }
         for name in ("docs", "redoc", "openapi", "health"):
             assert client.get(index[name]).status_code == 200
 

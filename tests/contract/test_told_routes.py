@@ -125,6 +125,10 @@ def bill_of_order(shop: ToldShop) -> Call:
     return at("/bills", {"id_key": placed(shop)["bill_id"]}), {"payment_type": "cash"}
 
 
+def payment_of_order(shop: ToldShop) -> Call:
+    return f"{at('/bills', {'id_key': placed(shop)['bill_id']})}/payments", {"amount": 1, "method": "cash"}
+
+
 def detail_of_order(shop: ToldShop) -> Call:
     return at("/order_details", placed(shop)["order_details"][0]), {"quantity": 3}
 
@@ -216,6 +220,7 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
         lambda shop: (f"{at('/orders', placed(shop))}/advance", None),
         "order.status_changed",
     ),
+    "POST /bills/{id_key}/payments": (payment_of_order, "order.updated"),
     "POST /orders/{id_key}/returns": (return_of_goods, "order.returned"),
     "POST /auth/register": (lambda shop: ("/auth/register", registration()), "client.created user.registered"),
     "POST /register": (lambda shop: ("/register", registration()), "client.created user.registered"),

@@ -38,6 +38,7 @@ class Rows:
             "order_details": owner.detail,
             "bills": owner.bill,
             "returns": shelf.returned(shelf.placed(owner.caller)),
+            "payments": shelf.paid(owner.bill),
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
             "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},
@@ -185,6 +186,8 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /jobs/{id_key}/retry": lambda rows, kind: None,
     "POST /jobs/{id_key}/cancel": lambda rows, kind: None,
     "POST /orders/{id_key}/returns": lambda rows, kind: {"lines": [{"order_detail_id": UNKNOWN, "quantity": 1}]},
+    # More than is open of any bill.
+    "POST /bills/{id_key}/payments": lambda rows, kind: {"amount": 1_000_000, "method": "cash"},
     "POST /order_details": lambda rows, kind: {
         "quantity": 1,
         "order_id": rows.owner.order["id_key"],

@@ -100,6 +100,10 @@ POST   /orders/{id_key}/cancel            orders:write or own       200
 POST   /orders/{id_key}/advance           orders:write              409
 POST   /orders/{id_key}/returns           orders:write              409
 GET    /orders/{id_key}/returns           orders:read or own        200
+GET    /payments                          bills:read or own         200
+GET    /payments/{id_key}                 bills:read or own         200
+GET    /bills/{id_key}/payments           bills:read or own         200
+POST   /bills/{id_key}/payments           bills:write               409
 GET    /returns                           orders:read or own        200
 GET    /returns/{id_key}                  orders:read or own        200
 GET    /order_details                     orders:read or own        200

@@ -21,6 +21,8 @@ class Customer:
     canary: str
     # Of the piece that they bought; empty before it came back.
     returned: Row = field(default_factory=dict)
+    # Of their bill, before that.
+    payment: Row = field(default_factory=dict)
 
     @property
     def detail(self) -> Row:
@@ -63,11 +65,16 @@ class Shelf:
         return Customer(caller, client, address, order, review, client["name"])
 
     def take_back(self, customer: Customer) -> Customer:
-        """The customer, whose order has come back."""
+        """The customer, whose order was paid and has come back."""
+        customer.payment = self.paid(customer.bill)
         customer.returned = self.returned(customer.order)
         path = f"/orders/{customer.order['id_key']}?expand=order_details,bill"
         customer.order = self.shop(self.staff, "GET", path).json()
         return customer
+
+    def paid(self, bill: Row) -> Row:
+        """A payment of a new bill."""
+        return self.made(self.staff, f"/bills/{bill['id_key']}/payments", amount=1, method="cash")
 
     def returned(self, order: Row) -> Row:
         """The return of the first piece of a new order."""

@@ -103,6 +103,14 @@ def test_orders_move_on_and_come_back(http: httpx.Client) -> None:
     credit = http.post(f"{one}/returns", json={"lines": lines, "reason": "Broken on arrival"})
     assert credit.status_code == 201
     assert credit.headers["location"] == f"/bills/{credit.json()['id_key']}"
+    paid = http.post(
+        f"/bills/{order['bill_id']}/payments", json={"amount": 1, "method": "transfer", "reference": "RF18"}
+    )
+    assert paid.status_code == 201
+    assert http.get(paid.headers["location"]).json() == paid.json()
+    for path in ("/payments", f"/bills/{order['bill_id']}/payments"):
+        assert http.get(path, params={"method": "transfer"}).json()
+    assert http.post(f"/bills/{NO_ROW}/payments", json={"amount": 1, "method": "cash"}).status_code == 404
     returned = f"/returns/{credit.json()['return_id']}"
     assert http.get(returned).json()["lines"][0]["amount"] == credit.json()["total"]
     assert http.get(f"/returns/{NO_ROW}").status_code == 404

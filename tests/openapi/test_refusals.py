@@ -225,6 +225,8 @@ def what_orders_refuse(walk: Walk) -> None:
     walk.changes(one, "total_mismatch", {"total": 1})
     walk.changes(one, "conflict", {"client_id": a_client(walk.http)["id_key"]})
     walk.changes(one, "status_conflict", {"status": 3})
+    payments = f"/bills/{order['bill_id']}/payments"
+    walk.refused("POST", payments, "payment_exceeds_open", {"amount": order["to_pay"] + 1, "method": "card"})
     walk.changes(one, "not_found", {"address_id": NO_ROW})
     line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}
     walk.refused("POST", f"{one}/returns", "conflict", {"lines": [line]})
