@@ -190,7 +190,9 @@ class TestOperation:
         (tag,) = operation["tags"]
         method, path = OPERATIONS[operation_id][0], OPERATIONS[operation_id][1].split("/")
         # A list below another row is one of the entity whose rows it has.
-        is_below_a_row = (method == "get" or path[-1] == "payments") and "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
+        is_below_a_row = (
+            (method == "get" or path[-1] == "payments") and "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
+        )
         resource = path[-1] if is_below_a_row else path[1]
         assert tag == ("health" if resource == "health_check" else resource)
 
