@@ -6,7 +6,7 @@ from alembic import command
 from infrastructure.database.migrations import alembic_config, maintenance_connection
 from tests.race.databases import execute, rows_of
 
-REVISIONS = ("base", *(f"{number:04}" for number in range(1, 32)))
+REVISIONS = ("base", *(f"{number:04}" for number in range(1, 33)))
 
 TABLES = {
     "0001": {
