@@ -44,6 +44,7 @@ class AddressService(BaseService[Address]):
     @refuses(Conflict)
     def before_update(self, row: Address, changes: dict[str, Any]) -> None:
         if "client_id" in changes:
+            self._lock_references(changes)
             raise Conflict(f"The client_id of address {row.id_key} is fixed")
         if changes.get("is_default"):
             self._clear_default(row.client_id)
