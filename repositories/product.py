@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
     BigInteger,
     ColumnElement,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     String,
     bindparam,
     cast,
+    exists,
     func,
     insert,
     literal_column,
@@ -69,6 +71,13 @@ class ProductRepository(BaseRepository[Product]):
 class StockMovementRepository(BaseRepository[Any]):
     model = StockMovement
     filters = by_value(product_id=StockMovement.product_id, reason=StockMovement.reason)
+
+    def sold(self, product_ids: Sequence[int]) -> set[int]:
+        """Those of the products that have a sale in their ledger."""
+        key = func.unnest(bindparam("keys", type_=ARRAY(BigInteger))).column_valued("key")
+        of_product = (StockMovement.product_id == key) & (StockMovement.reason == StockReason.SALE.value)
+        found = select(key).where(exists().where(of_product))
+        return set(self.session.scalars(found, {"keys": list(product_ids)})) if product_ids else set()
 
     def record(self, movements: Sequence[dict[str, Any]]) -> None:
         """Write entries of the ledger, each with `product_id`, `delta`, `reason` and `order_detail_id`."""

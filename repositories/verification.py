@@ -12,8 +12,10 @@ from sqlalchemy import Row, Table, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Base, OrderDetail, StockMovement
+from models.bill import BillKind
 from models.order import OrderStatus
 from models.stock_movement import StockReason
+from repositories.books import BooksRepository
 from schemas.json_schema import MAX_KEY
 
 
@@ -213,6 +215,8 @@ _COUNTS = {
     "orders": text("SELECT count(*) FROM orders"),
     "events": text("SELECT count(*) FROM events"),
     "bills": text("SELECT count(*) FROM bills"),
+    "canceled orders": text(f"SELECT count(*) FROM orders WHERE status = {OrderStatus.CANCELED:d}"),  # noqa: S608
+    "credit bills": text(f"SELECT count(*) FROM bills WHERE kind = '{BillKind.CREDIT}'"),  # noqa: S608
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
     "order details": text("SELECT count(*) FROM order_details"),
     "returns": text("SELECT count(*) FROM returns"),
@@ -231,6 +235,7 @@ class VerificationRepository:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.books = BooksRepository(session)
 
     def count(self, things: str) -> int:
         """How many `things` there are; the names are those of `_COUNTS`."""

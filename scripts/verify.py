@@ -17,7 +17,8 @@ from infrastructure.cache.tags import Invalidation
 from scripts.cache_invalidation import invalidate_cache
 from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error, shop_database
 from services.base import invalidation_of
-from services.verification import SHOWN_BREACHES, Finding, Repair, VerificationService
+from services.repairs import Repair
+from services.verification import SHOWN_BREACHES, Finding, VerificationService
 
 EXIT_BROKEN = 1
 
@@ -55,6 +56,8 @@ def report(findings: Sequence[Finding]) -> bool:
             print(f"   {breach}")
         if finding.more:
             print("   ... and more")
+        for line in finding.older:
+            print(f"   older than this rule: {line}")
     return not any(finding.breaches for finding in findings)
 
 

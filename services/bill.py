@@ -1,4 +1,4 @@
-"""Rules of bills: numbers without gaps, and totals that follow the order."""
+"""Rules of bills: numbers without gaps, totals that follow the order, documents that stay, and what answers them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,20 +7,25 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import Bill, Order
-from models.bill import BillKind, is_server_number
+from models.bill import BillKind, CreditReason, is_server_number
 from models.order import OrderStatus
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
+from services.books_errors import ClientMismatch, DocumentFixed, RefundExceedsPayment
 from services.client import ClientService
 from services.declared_errors import refuses
 from services.errors import Conflict, InvalidField, TotalMismatch
 from services.event_writing import tell_of_orders
+from services.identity.audit import old_and_new, record_one
+from services.integrity import violations_of
 
 ZERO = Decimal("0.00")
 _CLIENT_NUMBER = "INV-2026-17"
+# What never changes of a document once its order has left PENDING.
+_FIXED = {"bill_number", "client_id", "date", "total", "discount"}
 
 
 class BillService(BaseService[Bill]):
@@ -46,11 +51,13 @@ class BillService(BaseService[Bill]):
         else:
             require_client_number(number)
 
-    @refuses(Conflict, TotalMismatch)
+    @refuses(Conflict, ClientMismatch, DocumentFixed, RefundExceedsPayment, TotalMismatch)
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
         # An order may have taken the bill before it was locked; from then on, its details wait for the bill.
         order = self._order = self._order or OrderRepository(self.session).lock_of_bill(row.id_key)
-        self._require_changeable(row, order)
+        self._require_changeable(row, order, changes)
+        if "client_id" in changes and (row.refunded or (order is not None and order.client_id != changes["client_id"])):
+            raise ClientMismatch(row.id_key)
         if "bill_number" in changes:
             if is_server_number(row.bill_number):
                 raise Conflict(f"The number of bill {row.id_key} was given by the server and stays")
@@ -60,14 +67,17 @@ class BillService(BaseService[Bill]):
             if changes.get("total", total) != total:
                 raise TotalMismatch(total, changes["total"])
             changes["total"] = total
+        _require_refunded(row, changes.get("total", row.total))
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
         """To change the bill of an order is to change the order."""
         if self._order is not None:
             tell_of_orders(self.session, [self._order.id_key])
 
-    @refuses(Conflict)
+    @refuses(Conflict, DocumentFixed)
     def before_delete(self, row: Bill) -> None:
+        if is_fixed(row, self._order):
+            raise DocumentFixed(row.id_key)
         if is_server_number(row.bill_number):
             raise Conflict(f"Bill {row.id_key} was numbered by the server and cannot be deleted")
 
@@ -76,30 +86,110 @@ class BillService(BaseService[Bill]):
         self.apply(bill, {"paid": bill.paid + amount})
         self.tell_change(bill, {})
 
+    # -- the bill of an order, which is locked -----------------------------------------------------
+
+    def be_taken(self, bill_id: int, client_id: int) -> None:
+        """Let an order of the client have this bill, if there is one; one without a client becomes the client's."""
+        bill = self.repository.lock(bill_id)
+        if bill is None:
+            return
+        if bill.kind == BillKind.CREDIT:
+            raise Conflict(f"Bill {bill_id} is a credit bill and settles no order")
+        if bill.order_deleted:
+            raise DocumentFixed(bill_id)
+        if bill.client_id is None:
+            audited = old_and_new(self.session, bill, {"client_id": client_id})
+            self.apply(bill, {"client_id": client_id})
+            record_one(self.session, bill, audited)
+        elif bill.client_id != client_id:
+            raise ClientMismatch(bill_id)
+
+    @refuses(DocumentFixed)
+    def require_not_fixed(self, order: Order) -> None:
+        """Raise `DocumentFixed` if the order's bill is a document that does not change any more."""
+        if order.status == OrderStatus.PENDING:
+            return
+        bill = self.session.get(Bill, order.bill_id)
+        if bill is not None and is_fixed(bill, order):
+            raise DocumentFixed(bill.id_key)
+
+    @refuses(RefundExceedsPayment)
     def follow(self, order: Order) -> None:
-        """Set the total of the order's bill by that of the order. Lock the order and its products first."""
+        """Set the total of the order's bill by that of the order. Lock the order's products first."""
         bill = super().lock(order.bill_id)
         total = amount_to_pay(order.total, bill.discount)
         if bill.total != total:
+            _require_refunded(bill, total)
             self.apply(bill, {"total": total})
 
-    def settle_at_zero(self, order: Order) -> None:
-        """Leave nothing to pay on the bill of an order that is being deleted."""
+    def answer_cancellation(self, order: Order) -> Any | None:
+        """Give back what is left of the bill of the order, which was canceled: the credit bill, None if nothing was left."""
+        return self._credit_rest(order, super().lock(order.bill_id), CreditReason.CANCELED)
+
+    def answer_deletion(self, order: Order) -> None:
+        """Give back what is left of a document whose order was deleted; leave nothing to pay on any other bill."""
         bill = super().lock(order.bill_id)
-        if bill.total != ZERO:
+        if is_document(bill, order):
+            self.apply(bill, {"order_deleted": True})
+            is_canceled = order.status == OrderStatus.CANCELED
+            self._credit_rest(order, bill, CreditReason.CANCELED if is_canceled else CreditReason.DELETED)
+        elif bill.total != ZERO and not bill.refunded:
             self.apply(bill, {"total": ZERO})
 
-    def _require_changeable(self, row: Bill, order: Order | None) -> None:
+    def credit(self, order: Order, sale: Bill, amount: Decimal, reason: CreditReason) -> Any:
+        """All columns of the new credit bill over `amount` of the locked bill. It takes the counter: call it last."""
+        values = {
+            "total": amount,
+            "payment_type": sale.payment_type,
+            "client_id": order.client_id,
+            "kind": BillKind.CREDIT.value,
+            "refunds_bill_id": sale.id_key,
+            "reason": reason.value,
+            "bill_number": BillRepository(self.session).next_number(BillKind.CREDIT),
+        }
+        with violations_of(values):
+            return self.repository.add(values)
+
+    def _credit_rest(self, order: Order, sale: Bill, reason: CreditReason) -> Any | None:
+        rest = sale.total - sale.refunded
+        return self.credit(order, sale, rest, reason) if rest > ZERO else None
+
+    def _require_changeable(self, row: Bill, order: Order | None, changes: Mapping[str, Any]) -> None:
+        if is_fixed(row, order) and _FIXED & changes.keys():
+            raise DocumentFixed(row.id_key)
         if row.kind == BillKind.CREDIT:
             raise Conflict(f"Bill {row.id_key} is a credit bill and does not change")
+        if row.order_deleted:
+            raise Conflict(f"Bill {row.id_key} belonged to an order that was deleted, and does not change")
         if order is not None and not order.is_open:
             status = OrderStatus(order.status).name
             raise Conflict(f"Bill {row.id_key} belongs to a {status} order and does not change")
 
 
+def is_document(bill: Bill, order: Order | None) -> bool:
+    """Whether the server numbered the bill, or a checkout made it: that makes bill and order in one transaction.
+
+    `order` is the one that it settles, if there is one.
+    """
+    return is_server_number(bill.bill_number) or (order is not None and order.created_at == bill.created_at)
+
+
+def is_fixed(bill: Bill, order: Order | None) -> bool:
+    """Whether it is a document whose number, client, date, lines and totals do not change any more, and which stays."""
+    if bill.kind == BillKind.CREDIT or bill.order_deleted:
+        return True
+    return order is not None and order.status != OrderStatus.PENDING and is_document(bill, order)
+
+
 def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
     """What is left to pay of `total`; never below zero."""
     return max(ZERO, total - discount)
+
+
+def _require_refunded(bill: Bill, total: Decimal) -> None:
+    """Raise `RefundExceedsPayment` for a lower total of the locked bill than was given back of it."""
+    if total < min(bill.refunded, bill.total):
+        raise RefundExceedsPayment(bill.id_key, total, bill.refunded)
 
 
 def require_client_number(number: str) -> None:

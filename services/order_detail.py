@@ -15,6 +15,7 @@ from schemas.field_types import MAX_MONEY
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
 from services.bill import ZERO, BillService
+from services.books_errors import DocumentFixed, RefundExceedsPayment
 from services.declared_errors import refuses
 from services.errors import (
     AmountTooLarge,
@@ -26,6 +27,17 @@ from services.errors import (
 )
 from services.event_writing import tell_of_orders
 from services.product import ProductService, require_active, require_price, sale_price
+
+_CHANGES = (
+    NotFound,
+    Conflict,
+    DocumentFixed,
+    RefundExceedsPayment,
+    ProductNotAvailable,
+    PriceMismatch,
+    InsufficientStock,
+    AmountTooLarge,
+)
 
 
 class OrderDetailService(BaseService[OrderDetail]):
@@ -48,9 +60,9 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- create ------------------------------------------------------------------------------------
 
-    @refuses(NotFound, Conflict, ProductNotAvailable, PriceMismatch, InsufficientStock, AmountTooLarge)
+    @refuses(*_CHANGES)
     def create(self, values: dict[str, Any]) -> Any:
-        order = _require_open(self.orders.lock(values["order_id"]), values["order_id"])
+        order = self._require_open(self.orders.lock(values["order_id"]), values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
         values["price"] = sale_price(product, values.get("price"))
         values |= _sold_as(product)
@@ -64,11 +76,11 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- change ------------------------------------------------------------------------------------
 
-    @refuses(NotFound, Conflict, ProductNotAvailable, PriceMismatch, InsufficientStock, AmountTooLarge)
+    @refuses(*_CHANGES)
     def before_update(self, row: OrderDetail, changes: dict[str, Any]) -> None:
+        order = self._require_open(self._order, row.order_id)
         if "order_id" in changes:
             raise Conflict(f"The order_id of order detail {row.id_key} is fixed")
-        order = _require_open(self._order, row.order_id)
         _require_not_returned(row)
         target = changes.get("product_id", row.product_id)
         locked_products = self.products.lock_all({row.product_id, target})
@@ -98,20 +110,29 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- delete ------------------------------------------------------------------------------------
 
-    @refuses(Conflict, AmountTooLarge)
+    @refuses(Conflict, DocumentFixed, RefundExceedsPayment, AmountTooLarge)
     def before_delete(self, row: OrderDetail) -> None:
-        _require_open(self._order, row.order_id)
+        self._require_open(self._order, row.order_id)
         _require_not_returned(row)
         locked_products = self.products.lock_all([row.product_id])
         self.products.move_stock(locked_products[row.product_id], row.quantity, StockReason.CANCEL, row.id_key)
 
     def after_delete(self, row: OrderDetail) -> None:
-        order = _require_open(self._order, row.order_id)
+        order = self._require_open(self._order, row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
         tell_of_orders(self.session, [order.id_key])
 
     # -- the order around it -----------------------------------------------------------------------
+
+    def _require_open(self, order: Order | None, order_id: int) -> Order:
+        """The locked order, whose details may change. Raises `NotFound`, `DocumentFixed`, `Conflict`."""
+        if order is None:
+            raise NotFound("Order", order_id)
+        BillService(self.session).require_not_fixed(order)
+        if not order.is_open:
+            raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: its details do not change")
+        return order
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
         """To change a detail is to change its order."""
@@ -126,15 +147,6 @@ class OrderDetailService(BaseService[OrderDetail]):
 def _sold_as(product: Product) -> dict[str, Any]:
     """What a line keeps of its product."""
     return {"name": product.name, "sku": product.sku}
-
-
-def _require_open(order: Order | None, order_id: int) -> Order:
-    """The locked order, whose details may change. Raises `NotFound`, `Conflict`."""
-    if order is None:
-        raise NotFound("Order", order_id)
-    if not order.is_open:
-        raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: its details do not change")
-    return order
 
 
 def _require_not_returned(row: OrderDetail) -> None:

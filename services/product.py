@@ -144,8 +144,10 @@ class ProductService(BulkService[Product]):
         return stats
 
     def _sold(self, products: Sequence[Product]) -> set[int]:
-        """The keys of those products that are in a detail of any order, canceled or not."""
-        return self.repository.referred_to(OrderDetail.__table__.c.product_id, [product.id_key for product in products])
+        """The keys of those products that were ever sold: a detail of any order has them, or had them, as the ledger says."""
+        keys = [product.id_key for product in products]
+        in_details = self.repository.referred_to(OrderDetail.__table__.c.product_id, keys)
+        return in_details | self.movements.sold([key for key in keys if key not in in_details])
 
     def _tell_of_reviews(self, products: Sequence[Product]) -> None:
         """Tell of the reviews that go with the products."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import Bill, Order, OrderDetail
-from models.bill import BillKind, CreditReason
+from models.bill import CreditReason
 from models.order import OrderStatus
 from models.returns import Return as StoredReturn
 from repositories.bill import BillRepository
@@ -19,11 +19,10 @@ from repositories.returns import ReturnRepository
 from schemas.returns import Return, ReturnedLineRead
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
-from services.bill import ZERO
+from services.bill import ZERO, BillService
 from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, ReturnExceedsSale
 from services.identity.audit import old_and_new, record_one
-from services.integrity import violations_of
 from services.largest_remainder import spread
 from services.order import BILL_FIELDS, OrderService
 from services.product import ProductService
@@ -59,7 +58,7 @@ class ReturnService(BaseService[StoredReturn]):
         order.returned_total += refund
         self.session.flush()
         record_one(self.session, order, audited)
-        credit_bill = self._credit_bill(order, sale, refund)
+        credit_bill = BillService(self.session).credit(order, sale, refund, CreditReason.RETURNED)
         return_id = self._keep(order_id, credit_bill.id_key, request, _lines(refund, returned, details))
         shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS} | {"return_id": return_id}
         tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])
@@ -76,19 +75,6 @@ class ReturnService(BaseService[StoredReturn]):
             detail = details[detail_id]
             detail.returned_quantity += quantity
             products.take_back(locked_products[detail.product_id], quantity, detail_id, restock=restock)
-
-    def _credit_bill(self, order: Order, sale: Bill, refund: Decimal) -> Any:
-        credit = {
-            "total": refund,
-            "payment_type": sale.payment_type,
-            "client_id": order.client_id,
-            "kind": BillKind.CREDIT.value,
-            "refunds_bill_id": sale.id_key,
-            "reason": CreditReason.RETURNED.value,
-            "bill_number": self.bills.next_number(BillKind.CREDIT),
-        }
-        with violations_of(credit):
-            return self.bills.add(credit)
 
     def _keep(self, order_id: int, credit_bill_id: int, request: Return, lines: Iterable[Mapping[str, Any]]) -> int:
         """Store the return; its key."""

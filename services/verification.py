@@ -1,7 +1,7 @@
 """Invariants of the data, which hold after any fault, and the repair of what can have one right value only.
 
 A verification only reads; give it a session whose transaction is one snapshot, so that every query sees the same rows
-while the shop works. A repair decides again under the locks that the shop itself takes, and in their order.
+while the shop works.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.text_key import email_key
-from repositories.client import ClientRepository
-from repositories.order import OrderRepository
-from repositories.product import ProductRepository
 from repositories.verification import EVERYTHING, Span, VerificationRepository
-from schemas.field_types import MAX_MONEY
-from services.bill import BillService
-from services.product import ProductService
+from services.repairs import Repair, other_keys, possible_repairs
 
 SHOWN_BREACHES = 20
 
@@ -27,21 +21,15 @@ SHOWN_BREACHES = 20
 class Finding:
     """The result for one invariant: how many rows of each kind were checked, and which of them break it.
 
-    `breaches` holds at most `SHOWN_BREACHES` lines; `more` says whether there are others.
+    `breaches` holds at most `SHOWN_BREACHES` lines; `more` says whether there are others. `older` are lines, as many, about
+    rows that are older than the invariant.
     """
 
     invariant: str
     checked: dict[str, int]
     breaches: tuple[str, ...]
     more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """A row that can have one right value only. `apply` sets it, in a transaction of its own."""
-
-    text: str
-    apply: Callable[[Session], None]
+    older: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +37,8 @@ class Invariant:
     """What always holds. `find` gives a line for each row that breaks it, up to a limit, among the keys of a span.
 
     The keys are those of the tables `walked`; without any the span means nothing. `checked` are the names of what is looked
-    at. What is not `lasting` may be so for a moment without a fault.
+    at. What is not `lasting` may be so for a moment without a fault. `find_older` gives lines for rows that are older than the
+    invariant, which do not break it.
     """
 
     text: str
@@ -57,12 +46,16 @@ class Invariant:
     find: Callable[[VerificationRepository, int, Span], list[str]]
     walked: tuple[str, ...] = ()
     lasting: bool = True
+    find_older: Callable[[VerificationRepository, int], list[str]] = lambda rows, limit: []
 
     def finding(self, rows: VerificationRepository) -> Finding:
         """The result for all rows."""
         breaches = self.find(rows, SHOWN_BREACHES + 1, EVERYTHING)
         checked = {name: rows.count(name) for name in self.checked}
-        return Finding(self.text, checked, tuple(breaches[:SHOWN_BREACHES]), len(breaches) > SHOWN_BREACHES)
+        older = self.find_older(rows, SHOWN_BREACHES)
+        return Finding(
+            self.text, checked, tuple(breaches[:SHOWN_BREACHES]), len(breaches) > SHOWN_BREACHES, tuple(older)
+        )
 
 
 INVARIANTS = (
@@ -105,7 +98,7 @@ INVARIANTS = (
         ("clients",),
         lambda rows, limit, span: [
             f"client {row.id_key}: the key of {row.email!r} is {row.email_key!r} instead of {key!r}"
-            for row, key in _other_keys(rows)
+            for row, key in other_keys(rows)
         ],
     ),
     Invariant(
@@ -153,6 +146,27 @@ INVARIANTS = (
             for row in rows.broken_days(limit)
         ],
     ),
+    Invariant(
+        "No bill is refunded beyond its total, and that of a canceled order is refunded as a whole",
+        ("credit bills", "canceled orders"),
+        lambda rows, limit, span: [
+            *(_refund_breach(row) for row in rows.books.broken_refunds(limit, *span)),
+            *(_unanswered(row) for row in rows.books.unanswered_cancellations(limit, *span, older=False)),
+        ],
+        walked=("bills", "orders"),
+        find_older=lambda rows, limit: [
+            _unanswered(row) for row in rows.books.unanswered_cancellations(limit, older=True)
+        ],
+    ),
+    Invariant(
+        "An order, its bill and its credit bills have one client",
+        ("orders",),
+        lambda rows, limit, span: [
+            f"order {row.id_key} of client {row.client_id}: bill {row.bill_id} is one of client {row.bill_client_id}"
+            for row in rows.books.bills_of_others(limit, *span)
+        ],
+        walked=("orders",),
+    ),
 )
 
 
@@ -176,21 +190,7 @@ class VerificationService:
 
     def repairs(self) -> list[Repair]:
         """All that can be repaired: totals from details, stock from its ledger, keys of e-mail addresses."""
-        return [
-            *(_total_repair(row) for row in self.repository.broken_totals(None) if row.details <= MAX_MONEY),
-            *(
-                _stock_repair(row)
-                for row in self.repository.broken_stock(None)
-                if row.stock != row.ledger and row.ledger >= 0
-            ),
-            *(_key_repair(row, key) for row, key in _other_keys(self.repository)),
-        ]
-
-
-def _other_keys(rows: VerificationRepository) -> list[tuple[Any, str]]:
-    """Clients whose key is not that of their address, each with the right key."""
-    keys = [(row, email_key(row.email)) for row in rows.unsure_email_keys()]
-    return [(row, key) for row, key in keys if row.email_key != key]
+        return possible_repairs(self.repository)
 
 
 def _stock_breach(row: Any) -> str:
@@ -242,48 +242,17 @@ def _key_breach(row: Any) -> str:
     return f"key {row.key!r}: {reason}"
 
 
-def _total_repair(row: Any) -> Repair:
-    order_id: int = row.id_key
-
-    def apply(session: Session) -> None:
-        order = OrderRepository(session).lock(order_id)
-        total = VerificationRepository(session).sum_of_details(order_id)
-        if order is None or total is None:
-            return
-        order.total = total
-        session.flush()
-        BillService(session).follow(order)
-
-    change = f"order {order_id}: total {row.total} -> {row.details}"
-    return Repair(f"{change}, bill {row.bill_id}: total {row.bill_total} -> {_money(row.to_pay)}", apply)
+def _refund_breach(row: Any) -> str:
+    reasons = []
+    if row.refunded != row.credited:
+        reasons.append(f"refunded {row.refunded}, but its credit bills sum up to {_money(row.credited)}")
+    if row.credited > row.total:
+        reasons.append(f"its credit bills sum up to {_money(row.credited)}, more than its total {row.total}")
+    return f"bill {row.id_key}: {'; '.join(reasons)}"
 
 
-def _stock_repair(row: Any) -> Repair:
-    product_id: int = row.id_key
-
-    def apply(session: Session) -> None:
-        product = ProductRepository(session).lock(product_id)
-        if product is None:
-            return
-        product.stock = VerificationRepository(session).ledger_of(product_id)
-        session.flush()
-        # The wrong stock may be in the cache.
-        ProductService(session).has_changed(product)
-
-    return Repair(f"product {product_id}: stock {row.stock} -> {row.ledger}", apply)
-
-
-def _key_repair(row: Any, key: str) -> Repair:
-    client_id: int = row.id_key
-
-    def apply(session: Session) -> None:
-        clients = ClientRepository(session)
-        client = clients.lock(client_id)
-        # Two rows with the same address are left for people to merge.
-        if client is not None and not clients.holders("email", [email_key(client.email)]):
-            client.email_key = email_key(client.email)
-
-    return Repair(f"client {client_id}: key of the e-mail address {row.email_key!r} -> {key!r}", apply)
+def _unanswered(row: Any) -> str:
+    return f"order {row.id_key} is canceled, but {row.refunded} of bill {row.bill_id} over {row.total} was refunded"
 
 
 def _money(amount: Decimal) -> str:

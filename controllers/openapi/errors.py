@@ -18,7 +18,7 @@ from schemas.problem import (
     UnexpectedProblem,
 )
 from security.scopes import Scope
-from services import errors
+from services import books_errors, errors
 from services.errors import ShopError
 from services.identity import errors as identity
 from services.payment_errors import PaymentExceedsOpen
@@ -221,6 +221,10 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.JobConflict(7, "running", "tried again"),
     errors.ProductHasSales(7),
     PaymentExceedsOpen(7, Decimal("80.00"), Decimal("74.98")),
+    books_errors.DocumentFixed(7),
+    books_errors.RefundExceedsPayment(7, Decimal("2.00"), Decimal("5.00")),
+    books_errors.ClientMismatch(7),
+    books_errors.OrderIsEmpty(7),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

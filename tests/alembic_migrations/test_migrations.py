@@ -125,6 +125,18 @@ def test_bills_say_what_was_refunded_of_them(empty_database: str) -> None:
     assert rows_of(empty_database, refunded) == [(None, "10.00"), (None, "0.00"), ("returned", "0.00")]
 
 
+def test_orders_of_before_are_older_than_the_books(empty_database: str) -> None:
+    move(empty_database, "0033")
+    since = "SELECT books_since() > now(), books_since() < now() + interval '61 minutes'"
+    assert rows_of(empty_database, since) == [(False, True)]
+    move(empty_database, "0001")
+    fill(empty_database)
+    migrate(empty_database)
+    assert rows_of(empty_database, since) == [(True, True)]
+    # The canceled order has no credit bill, and that breaks nothing.
+    assert breaches(empty_database) == []
+
+
 def test_bills_get_a_client_column_that_holds_them(empty_database: str) -> None:
     move(empty_database, "0001")
     fill(empty_database)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from infrastructure.embedded.servers import ServerUrls
-from tests.builders import Builder, a_product, an_order
+from tests.builders import Builder, a_product, an_order, an_order_detail
 from tests.contract.answers import assert_problem
 from tests.race.databases import execute, new_database
 from tests.shop import environment_of, shop_in_thread
@@ -96,6 +96,7 @@ def test_an_order_is_found_by_filters_and_shown_with_all_that_belongs_to_it(
             is_late = not moment.endswith("BC") and moment != "-infinity"
             matches = not bounds or is_late == ("date_from" in bounds)
             assert [row["id_key"] for row in found.json()] == ([order["id_key"]] if matches else [])
+    an_order_detail(client, order_id=order["id_key"])
     advanced = client.post(f"/orders/{order['id_key']}/advance")
     assert (advanced.status_code, advanced.json()["date"]) == (200, TIMES[moment])
 

@@ -304,6 +304,7 @@ class TestNumbers:
         for name, value in (("DRIVE_THRU", 1), ("on_hand", 2), ("Home_Delivery", 3)):
             assert an_order(client, delivery_method=name)["delivery_method"] == value
         order = an_order(client, status="PENDING")
+        BUILDERS["/order_details"](client, order_id=order["id_key"])
         changed = client.patch(f"/orders/{order['id_key']}", json={"status": "in_progress"})
         assert changed.json()["status"] == 2
         for name in ("CASH", "Card"):

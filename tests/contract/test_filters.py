@@ -389,6 +389,7 @@ class TestOrders:
     def test_status_and_delivery_method(self, client: httpx.Client) -> None:
         owner = a_client(client)["id_key"]
         orders = [an_order(client, client_id=owner, delivery_method=method) for method in (1, 2, 2)]
+        an_order_detail(client, order_id=orders[2]["id_key"])
         client.post(f"/orders/{orders[2]['id_key']}/advance")
         made = keys(orders)
         assert keys(listed(client, "/orders", client_id=owner, delivery_method=2)) == made[1:]

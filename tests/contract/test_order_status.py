@@ -128,7 +128,8 @@ class TestDeletion:
         assert client.get(f"/order_details/{sale.detail['id_key']}").status_code == 404
         bill = client.get(sale.bill)
         assert bill.status_code == 200
-        assert bill.json()["total"] == 0
+        # The client numbered it. That of a canceled order has its credit bill.
+        assert bill.json()["total"] == bill.json()["refunded"] == (39.96 if status == 4 else 0)
 
     def test_of_a_delivered_order_is_refused(self, client: httpx.Client) -> None:
         sale = a_sale(client, 3)
@@ -190,15 +191,19 @@ class TestAddress:
         other = client.put(f"/orders/{order['id_key']}", json={"client_id": a_client(client)["id_key"]})
         assert other.status_code in (400, 404)
         both = {"client_id": a_client(client)["id_key"], "address_id": None}
-        assert client.put(f"/orders/{order['id_key']}", json=both).status_code == 200
+        # Nor does its bill.
+        assert_problem(client.put(f"/orders/{order['id_key']}", json=both), 409)
+        elsewhere = both | {"bill_id": a_bill(client)["id_key"]}
+        assert client.put(f"/orders/{order['id_key']}", json=elsewhere).status_code == 200
 
 
 def test_a_bill_settles_one_order(client: httpx.Client) -> None:
     order, other = an_order(client), an_order(client)
     message = f"Order with bill_id '{order['bill_id']}' already exists"
-    body = an_order.body(client, bill_id=order["bill_id"])
+    body = an_order.body(client, bill_id=order["bill_id"], client_id=order["client_id"])
     assert_problem(client.post("/orders", json=body), 409, message)
-    assert_problem(client.put(f"/orders/{other['id_key']}", json={"bill_id": order["bill_id"]}), 409, message)
+    change = {name: order[name] for name in ("bill_id", "client_id")}
+    assert_problem(client.put(f"/orders/{other['id_key']}", json=change), 409, message)
     client.delete(f"/orders/{order['id_key']}")
     assert client.post("/orders", json=body).status_code == 201
     assert a_bill(client)["id_key"] != order["bill_id"]

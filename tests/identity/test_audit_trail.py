@@ -191,8 +191,10 @@ def test_what_happens_to_an_order(shop: GuardedShop, admin: Caller, product: Any
     assert entries[2]["changes"]["reason"] == [None, "Broken"]
     assert entries[0]["changes"] == {"returned_total": [0, product["price"]]}
     shop(admin, "POST", f"/orders/{other['id_key']}/cancel")
-    assert (entry := the_one(shop))["action"] == "cancel_order"
-    assert entry["changes"] == {"status": [1, 4]}
+    credit_entry, entry = shop.entries()
+    assert (entry["action"], entry["changes"]) == ("cancel_order", {"status": [1, 4]})
+    assert (credit_entry["action"], credit_entry["resource"]) == ("cancel_order", "bills")
+    assert credit_entry["changes"]["reason"] == [None, "canceled"]
 
 
 def test_a_change_of_the_stock_by_a_key(shop: GuardedShop, product: Any) -> None:

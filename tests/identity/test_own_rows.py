@@ -296,14 +296,13 @@ def test_no_filter_and_no_expansion_shows_rows_of_others(shop: GuardedShop, own:
 def test_the_bill_of_an_order_is_that_of_its_client(
     shop: GuardedShop, shelf: Shelf, own: Customer, other: Customer
 ) -> None:
-    bills = {
-        name: shelf.made(shelf.staff, "/bills", total=1, payment_type="cash", client_id=client_id)
-        for name, client_id in (("without a client", None), ("of another", other.client["id_key"]))
-    }
-    for name, bill in bills.items():
+    for name, client_id in (("without a client", None), ("of another", other.client["id_key"])):
+        bill = shelf.made(shelf.staff, "/bills", total=1, payment_type="cash")
         order = shelf.made(
             shelf.staff, "/orders", delivery_method=1, client_id=own.client["id_key"], bill_id=bill["id_key"]
         )
+        # As earlier releases let it be.
+        execute(shop.database_url, "UPDATE bills SET client_id = %s WHERE id_key = %s", client_id, bill["id_key"])
         shown = shop(own.caller, "GET", f"/orders/{order['id_key']}?expand=bill").json()["bill"]
         alone = shop(own.caller, "GET", f"/bills/{bill['id_key']}")
         is_own = name == "without a client"

@@ -413,6 +413,7 @@ def test_codes_are_those_that_an_operation_can_really_have(documented: Document)
     assert ("list_products", 403, "cross_origin") not in declared
     assert ("delete_product", 409, "product_has_sales") in declared
     assert {code for operation, status, code in declared if (operation, status) == ("advance_order", 409)} == {
+        "order_is_empty",
         "status_conflict",
         "request_in_progress",
     }

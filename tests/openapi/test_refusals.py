@@ -111,6 +111,8 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_is_taken(walk)
     what_others_hold(walk)
     what_orders_refuse(walk)
+    what_documents_refuse(walk)
+    what_the_books_refuse(walk)
     what_lines_refuse(walk)
     what_checkout_refuses(walk)
     what_stock_refuses(walk)
@@ -191,7 +193,7 @@ def what_is_taken(walk: Walk) -> None:
                 "PATCH", f"{resource.path}/bulk", "already_exists", [{"id_key": other["id_key"], field: taken[field]}]
             )
     order, other = an_order(walk.http), an_order(walk.http)
-    settled = {"bill_id": order["bill_id"]}
+    settled = {name: order[name] for name in ("bill_id", "client_id")}
     walk.refused("POST", "/orders", "already_exists", an_order.body(walk.http) | settled)
     walk.changes(f"/orders/{other['id_key']}", "already_exists", settled)
     number = a_bill(walk.http)["bill_number"]
@@ -238,6 +240,49 @@ def what_orders_refuse(walk: Walk) -> None:
     walk.post(f"{one}/advance")
     walk.refused("POST", f"{one}/advance", "status_conflict")
     walk.refused("POST", f"{one}/cancel", "status_conflict")
+
+
+def what_documents_refuse(walk: Walk) -> None:
+    order = walk.placed()
+    detail = f"/order_details/{order['order_details'][0]['id_key']}"
+    bill, new = f"/bills/{order['bill_id']}", {"order_id": order["id_key"], "product_id": 1, "quantity": 1}
+    walk.post(f"/orders/{order['id_key']}/advance")
+    walk.refused("POST", "/order_details", "document_fixed", new)
+    walk.changes(detail, "document_fixed", {"quantity": 7})
+    walk.refused("DELETE", detail, "document_fixed")
+    walk.changes(bill, "document_fixed", {"discount": 1})
+    walk.refused("DELETE", bill, "document_fixed")
+    gone = walk.placed()
+    assert walk.http.delete(f"/orders/{gone['id_key']}").status_code == 204
+    empty = an_order(walk.http, client_id=gone["client_id"])
+    taking = {"client_id": gone["client_id"], "bill_id": gone["bill_id"]}
+    walk.refused("POST", "/orders", "document_fixed", an_order.body(walk.http) | taking)
+    walk.changes(f"/orders/{empty['id_key']}", "document_fixed", taking)
+    walk.changes(f"/orders/{empty['id_key']}", "order_is_empty", {"status": 2})
+    walk.refused("POST", f"/orders/{empty['id_key']}/advance", "order_is_empty")
+
+
+def what_the_books_refuse(walk: Walk) -> None:
+    foreign = a_bill(walk.http, client_id=a_client(walk.http)["id_key"])["id_key"]
+    walk.refused("POST", "/orders", "client_mismatch", an_order.body(walk.http) | {"bill_id": foreign})
+    moved = {"client_id": a_client(walk.http)["id_key"]}
+    walk.changes(f"/addresses/{an_address(walk.http)['id_key']}", "conflict", moved)
+    order = an_order(walk.http)
+    walk.changes(f"/orders/{order['id_key']}", "client_mismatch", {"bill_id": foreign})
+    bill = f"/bills/{order['bill_id']}"
+    walk.changes(bill, "client_mismatch", {"client_id": a_client(walk.http)["id_key"]})
+    # All that the bill says was given back, and nothing less may be paid by whoever takes it.
+    walk.post(f"/orders/{order['id_key']}/cancel")
+    assert walk.http.delete(f"/orders/{order['id_key']}").status_code == 204
+    walk.changes(bill, "refund_exceeds_payment", {"total": 1})
+    taking = {"client_id": order["client_id"], "bill_id": order["bill_id"]}
+    other = an_order(walk.http, **taking)
+    cheap, dear = (a_product(walk.http, price=price)["id_key"] for price in (1, 30))
+    line = {"order_id": other["id_key"], "product_id": cheap, "quantity": 1}
+    walk.refused("POST", "/order_details", "refund_exceeds_payment", line)
+    detail = f"/order_details/{walk.http.post('/order_details', json=line | {'product_id': dear}).json()['id_key']}"
+    walk.changes(detail, "refund_exceeds_payment", {"product_id": cheap})
+    walk.refused("DELETE", detail, "refund_exceeds_payment")
 
 
 def what_lines_refuse(walk: Walk) -> None:

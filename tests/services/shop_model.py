@@ -63,7 +63,10 @@ class Detail:
 
 @dataclass
 class Order:
-    """An order with its bill; `total` and `to_pay` are what a client sent, until there are details."""
+    """An order with its bill; `total` and `to_pay` are what a client sent, until there are details.
+
+    `is_document` says that the server numbered the bill, or a checkout made it. `refunded` is what returns gave back.
+    """
 
     id_key: int
     bill_id: int
@@ -73,10 +76,21 @@ class Order:
     status: OrderStatus = OrderStatus.PENDING
     details: list[Detail] = field(default_factory=list)
     refunded: Decimal = ZERO
+    is_document: bool = True
 
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def may_change(self) -> bool:
+        """Whether its lines and its bill may: of a document only until the order is on its way."""
+        return self.status is OrderStatus.PENDING or (self.is_open and not self.is_document)
+
+    @property
+    def given_back(self) -> Decimal:
+        """The sum of the credit bills."""
+        return self.to_pay if self.status is OrderStatus.CANCELED else self.refunded
 
     @property
     def has_returns(self) -> bool:
@@ -113,8 +127,8 @@ class ShopMachine(RuleBasedStateMachine):
         self.orders: list[Order] = []
         # The stock for which the ledger was last seen to agree: it is long, and most steps do not touch it.
         self.agreed: dict[int, int] = {}
-        # Bills that outlived their order.
-        self.left_bills: list[int] = []
+        # Bills that outlived their order: the total, and what was given back of it.
+        self.left_bills: dict[int, tuple[Decimal, Decimal]] = {}
         for stock, price in ((5, "9.99"), (12, "3.33")):
             self.add_product(stock, Decimal(price))
 
@@ -185,8 +199,8 @@ class ShopMachine(RuleBasedStateMachine):
         order = self.one_of(self.orders, pick)
         answer = self.send("POST", f"/orders/{order.id_key}/advance")
         if order.is_open:
-            assert self.happened(answer, [])
-            order.status = OrderStatus(order.status + 1)
+            if self.happened(answer, _against_an_empty(order)):
+                order.status = OrderStatus(order.status + 1)
         else:
             # There is no next one, whatever it would be called.
             self.happened(answer, [(409, f"Order {order.id_key} cannot go from {order.status.name} to ")])
@@ -218,7 +232,9 @@ class ShopMachine(RuleBasedStateMachine):
             return []
         if status not in allowed.get(order.status, ()):
             return [(409, f"Order {order.id_key} cannot go from {order.status.name} to {status.name}")]
-        return [(409, "")] if status is OrderStatus.CANCELED and order.has_returns else []
+        if status is not OrderStatus.CANCELED:
+            return _against_an_empty(order)
+        return [(409, "")] if order.has_returns else []
 
     @precondition(lambda self: self.orders)
     @rule(pick=picks)
@@ -229,13 +245,15 @@ class ShopMachine(RuleBasedStateMachine):
             if order.is_open:
                 order.give_back()
             self.orders.remove(order)
-            self.left_bills.append(order.bill_id)
+            is_answered = order.is_document or order.status is OrderStatus.CANCELED
+            left = order.to_pay if is_answered else ZERO
+            self.left_bills = {order.bill_id: (left, left)}
 
     @precondition(lambda self: self.orders)
     @rule(pick=picks, discount=amounts)
     def change_discount(self, pick: int, discount: Decimal) -> None:
         order = self.one_of(self.orders, pick)
-        refusals = [(409, "")] if discount != order.discount and not order.is_open else []
+        refusals = [(409, "")] if discount != order.discount and not order.may_change else []
         if self.happened(self.send("PUT", f"/bills/{order.bill_id}", {"discount": discount}), refusals):
             order.discount = discount
             if order.details:
@@ -262,8 +280,16 @@ class ShopMachine(RuleBasedStateMachine):
         parameters: dict[str, str | int] = {"client_id": self.goods.client_id, "expand": "order_details,bill"}
         shown = exact(self.http.get("/orders", params=parameters))
         assert [_seen(row) for row in shown] == [_kept(order) for order in self.orders]
-        for bill_id in self.left_bills[-1:]:
-            assert exact(self.http.get(f"/bills/{bill_id}"))["total"] == 0
+        for bill_id, left in self.left_bills.items():
+            bill = exact(self.http.get(f"/bills/{bill_id}"))
+            assert (bill["total"], bill["refunded"]) == left
+
+    @invariant()
+    def the_bills_say_what_the_shop_has_earned(self) -> None:
+        bills = exact(self.http.get("/bills", params={"client_id": self.goods.client_id, "limit": 1000}))
+        earned = sum((bill["total"] * (1 if bill["kind"] == "sale" else -1) for bill in bills), ZERO)
+        assert earned == sum((order.to_pay - order.given_back for order in self.orders), ZERO)
+        assert all(bill["refunded"] <= bill["total"] for bill in bills)
 
 
 def _seen(row: dict[str, Any]) -> object:
@@ -272,7 +298,8 @@ def _seen(row: dict[str, Any]) -> object:
         for detail in row["order_details"]
     ]
     bill = row["bill"]
-    return row["id_key"], row["status"], row["total"], row["returned_total"], bill["discount"], bill["total"], details
+    figures = bill["discount"], bill["total"], bill["refunded"]
+    return row["id_key"], row["status"], row["total"], row["returned_total"], figures, details
 
 
 def _kept(order: Order) -> object:
@@ -280,7 +307,12 @@ def _kept(order: Order) -> object:
         (detail.id_key, detail.product.id_key, detail.quantity, detail.price, detail.returned)
         for detail in order.details
     ]
-    return order.id_key, order.status, order.total, order.refunded, order.discount, order.to_pay, details
+    figures = order.discount, order.to_pay, order.given_back
+    return order.id_key, order.status, order.total, order.refunded, figures, details
+
+
+def _against_an_empty(order: Order) -> list[Refusal]:
+    return [] if order.details else [(409, f"Order {order.id_key} has no lines")]
 
 
 def _plain(value: Any) -> Any:

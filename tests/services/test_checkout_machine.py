@@ -161,7 +161,7 @@ class CheckoutMachine(ShopMachine):
     def change_quantity(self, pick: int, quantity: int) -> None:
         order, detail = self.one_of(self.all_details(), pick)
         more = quantity - detail.quantity
-        refusals: list[Refusal] = [] if order.is_open and not detail.returned else [(409, "")]
+        refusals: list[Refusal] = [] if order.may_change and not detail.returned else [(409, "")]
         if more > 0 and not detail.product.active:
             refusals.append((400, f"Product {detail.product.id_key} is not available"))
         if more > detail.product.stock:

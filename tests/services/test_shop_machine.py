@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.race.goods import exact
+from tests.race.goods import exact, unique
 from tests.services.shop_model import (
     MAX_MONEY,
     Detail,
@@ -29,15 +29,16 @@ class DetailMachine(ShopMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.new_order(Decimal("1.00"), Decimal("2.00"), Decimal("5.00"))
+        self.new_order(Decimal("1.00"), Decimal("2.00"), Decimal("5.00"), False)
         self.add(0, 0, 2, "none")
 
     @precondition(lambda self: len(self.orders) < 4)
-    @rule(total=amounts, to_pay=amounts, discount=amounts)
-    def new_order(self, total: Decimal, to_pay: Decimal, discount: Decimal) -> None:
-        bill = self.goods.bill(total=float(to_pay), discount=float(discount), client_id=self.goods.client_id)
+    @rule(total=amounts, to_pay=amounts, discount=amounts, is_document=st.booleans())
+    def new_order(self, total: Decimal, to_pay: Decimal, discount: Decimal, is_document: bool) -> None:
+        number = {} if is_document else {"bill_number": unique("INV")}
+        bill = self.goods.bill(total=float(to_pay), discount=float(discount), client_id=self.goods.client_id, **number)
         order_id = self.goods.order(bill["id_key"], total=float(total))
-        self.orders.append(Order(order_id, bill["id_key"], discount, total, to_pay))
+        self.orders.append(Order(order_id, bill["id_key"], discount, total, to_pay, is_document=is_document))
 
     @precondition(lambda self: self.orders)
     @rule(pick=picks, which=picks, quantity=quantities, offer=statements)
@@ -73,11 +74,11 @@ class DetailMachine(ShopMachine):
             detail.quantity = quantity
             order.settle()
 
-    @precondition(lambda self: any(order.is_open and order.details for order in self.orders))
+    @precondition(lambda self: any(order.may_change and order.details for order in self.orders))
     @rule(pick=picks)
     def change_quantity_of_what_is_not_sold_any_more(self, pick: int) -> None:
         """No more can be taken of it, but less."""
-        order, detail = self.one_of([found for found in self.all_details() if found[0].is_open], pick)
+        order, detail = self.one_of([found for found in self.all_details() if found[0].may_change], pick)
         product = detail.product
         self.happened(self.send("PUT", f"/products/{product.id_key}", {"active": False}), [])
         more = self.send("PUT", f"/order_details/{detail.id_key}", {"quantity": detail.quantity + 1})
@@ -143,7 +144,7 @@ class DetailMachine(ShopMachine):
     def state_a_total_of_the_bill(self, pick: int, total: Decimal) -> None:
         order = self.one_of(self.orders, pick)
         refusals = _against_total(order.details, order.to_pay, total)
-        if total != order.to_pay and not order.is_open:
+        if total != order.to_pay and not order.may_change:
             refusals = [(409, "")]
         if self.happened(self.send("PUT", f"/bills/{order.bill_id}", {"total": total}), refusals):
             order.to_pay = total
@@ -163,7 +164,7 @@ def _sum(details: list[Detail]) -> Decimal:
 
 
 def _against_change(order: Order) -> list[Refusal]:
-    return [] if order.is_open else [(409, "")]
+    return [] if order.may_change else [(409, "")]
 
 
 def _against_taking(product: Product, quantity: int) -> list[Refusal]:

@@ -1,0 +1,74 @@
+"""What the books have to say: sales and what was given back of them, canceled orders, and whose bills they are.
+
+As in `repositories.verification`, every method gives the rows in the order of their keys, at most `limit` of them, or all
+when it is None, of those with the keys from `first` to `last`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from models.bill import BillKind
+from models.order import OrderStatus
+from schemas.json_schema import MAX_KEY
+
+_REFUNDS = text(f"""
+    WITH credit AS (
+        SELECT refunds_bill_id, sum(total) AS total FROM bills
+        WHERE refunds_bill_id BETWEEN :first AND :last GROUP BY refunds_bill_id
+    )
+    SELECT b.id_key, b.total, b.refunded, coalesce(credit.total, 0) AS credited
+    FROM bills b LEFT JOIN credit ON credit.refunds_bill_id = b.id_key
+    WHERE b.id_key BETWEEN :first AND :last AND b.kind = '{BillKind.SALE}'
+        AND (b.refunded <> coalesce(credit.total, 0) OR credit.total > b.total)
+    ORDER BY b.id_key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
+# `books_since` is a function of the migrations: orders placed before were canceled without a credit bill.
+_UNANSWERED = text(f"""
+    SELECT o.id_key, o.bill_id, b.bill_number, b.total, b.refunded FROM orders o JOIN bills b ON b.id_key = o.bill_id
+    WHERE o.status = {OrderStatus.CANCELED:d} AND o.id_key BETWEEN :first AND :last AND b.total <> b.refunded
+        AND (o.created_at < books_since()) = :older
+    ORDER BY o.id_key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
+# A bill of nobody is that of its order.
+_OTHER_CLIENTS = text("""
+    SELECT o.id_key, o.client_id, b.id_key AS bill_id, b.bill_number, b.client_id AS bill_client_id
+    FROM orders o JOIN bills b ON b.id_key = o.bill_id
+    WHERE o.id_key BETWEEN :first AND :last AND b.client_id <> o.client_id
+    UNION ALL
+    SELECT o.id_key, o.client_id, b.id_key, b.bill_number, b.client_id
+    FROM orders o JOIN bills b ON b.refunds_bill_id = o.bill_id
+    WHERE o.id_key BETWEEN :first AND :last AND b.client_id <> o.client_id
+    ORDER BY 1, 3 LIMIT :limit
+""")
+
+Rows = Sequence[Row[Any]]
+
+
+class BooksRepository:
+    """Looks at bills and their orders through one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def broken_refunds(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Sale bills: `id_key, total, refunded, credited` (the sum of their credit bills)."""
+        return self._rows(_REFUNDS, limit, first, last)
+
+    def unanswered_cancellations(self, limit: int | None, first: int = 1, last: int = MAX_KEY, *, older: bool) -> Rows:
+        """Canceled orders whose bill was not given back: `id_key, bill_id, bill_number, total, refunded`.
+
+        `older` ones were placed before the books were kept so.
+        """
+        return self._rows(_UNANSWERED, limit, first, last, older=older)
+
+    def bills_of_others(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Orders with a bill or credit bill of another client: `id_key, client_id, bill_id, bill_number, bill_client_id`."""
+        return self._rows(_OTHER_CLIENTS, limit, first, last)
+
+    def _rows(self, statement: Any, limit: int | None, first: int, last: int, **more: Any) -> Rows:
+        return self.session.execute(statement, {"limit": limit, "first": first, "last": last, **more}).all()
