@@ -11,7 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.bill import BillKind
-from models.order import OrderStatus
+from models.order import DeliveryMethod, OrderStatus
 from schemas.json_schema import MAX_KEY
 
 _REFUNDS = text(f"""
@@ -46,6 +46,17 @@ _OTHER_CLIENTS = text("""
     ORDER BY 1, 3 LIMIT :limit
 """)
 
+# An address that was deleted is no longer named; the copy is all that tells of it then.
+_INCOMPLETE = text(f"""
+    SELECT o.id_key, o.address_id, EXISTS (SELECT FROM order_details d WHERE d.order_id = o.id_key) AS has_lines
+    FROM orders o
+    WHERE o.status IN ({OrderStatus.IN_PROGRESS:d}, {OrderStatus.DELIVERED:d}) AND o.id_key BETWEEN :first AND :last
+        AND (NOT EXISTS (SELECT FROM order_details d WHERE d.order_id = o.id_key)
+            OR o.delivery_method = {DeliveryMethod.HOME_DELIVERY:d} AND o.address_id IS NOT NULL AND o.ship_to IS NULL)
+        AND (o.created_at < books_since()) = :older
+    ORDER BY o.id_key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
 Rows = Sequence[Row[Any]]
 
 
@@ -69,6 +80,13 @@ class BooksRepository:
     def bills_of_others(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Orders with a bill or credit bill of another client: `id_key, client_id, bill_id, bill_number, bill_client_id`."""
         return self._rows(_OTHER_CLIENTS, limit, first, last)
+
+    def incomplete_shipped_orders(self, limit: int | None, first: int = 1, last: int = MAX_KEY, *, older: bool) -> Rows:
+        """Orders on their way, or delivered, without lines or the copy of their address: `id_key, address_id, has_lines`.
+
+        `older` ones were placed before the books were kept so.
+        """
+        return self._rows(_INCOMPLETE, limit, first, last, older=older)
 
     def _rows(self, statement: Any, limit: int | None, first: int, last: int, **more: Any) -> Rows:
         return self.session.execute(statement, {"limit": limit, "first": first, "last": last, **more}).all()

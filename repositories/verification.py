@@ -216,6 +216,9 @@ _COUNTS = {
     "events": text("SELECT count(*) FROM events"),
     "bills": text("SELECT count(*) FROM bills"),
     "canceled orders": text(f"SELECT count(*) FROM orders WHERE status = {OrderStatus.CANCELED:d}"),  # noqa: S608
+    "shipped orders": text(
+        f"SELECT count(*) FROM orders WHERE status IN ({OrderStatus.IN_PROGRESS:d}, {OrderStatus.DELIVERED:d})"  # noqa: S608
+    ),
     "credit bills": text(f"SELECT count(*) FROM bills WHERE kind = '{BillKind.CREDIT}'"),  # noqa: S608
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
     "order details": text("SELECT count(*) FROM order_details"),

@@ -167,6 +167,17 @@ INVARIANTS = (
         ],
         walked=("orders",),
     ),
+    Invariant(
+        "Every shipped order has lines and, where it goes home to an address, its copy of it",
+        ("shipped orders",),
+        lambda rows, limit, span: [
+            _incomplete(row) for row in rows.books.incomplete_shipped_orders(limit, *span, older=False)
+        ],
+        walked=("orders",),
+        find_older=lambda rows, limit: [
+            _incomplete(row) for row in rows.books.incomplete_shipped_orders(limit, older=True)
+        ],
+    ),
 )
 
 
@@ -253,6 +264,11 @@ def _refund_breach(row: Any) -> str:
 
 def _unanswered(row: Any) -> str:
     return f"order {row.id_key} is canceled, but {row.refunded} of bill {row.bill_id} over {row.total} was refunded"
+
+
+def _incomplete(row: Any) -> str:
+    missing = f"keeps no copy of address {row.address_id}" if row.has_lines else "has no lines"
+    return f"order {row.id_key} was shipped, but {missing}"
 
 
 def _money(amount: Decimal) -> str:

@@ -86,6 +86,11 @@ LONG_AGO = (
     "INSERT INTO events (type, resource, data, occurred_at, sequence)"
     " VALUES ('category.created', 'categories', '{}', now() - interval '2 days', 0)"
 )
+_WITHOUT_LINES = """
+    INSERT INTO bills (bill_number, total, payment_type, client_id) VALUES ('EMPTY', 0, 'cash', 1);
+    INSERT INTO orders (delivery_method, status, client_id, bill_id) SELECT 1, 3, 1, max(id_key) FROM bills
+"""
+
 DAMAGE = {
     "stock": (
         1,
@@ -211,6 +216,13 @@ DAMAGE = {
         "INSERT INTO clients (name, lastname, email, email_key) VALUES ('B', 'B', 'b@x.org', 'b@x.org');"
         "UPDATE bills SET client_id = 2 WHERE reason = 'returned'",
         "order 1 of client 1: bill 2 is one of client 2",
+    ),
+    "a shipped order without lines": (14, _WITHOUT_LINES, "was shipped, but has no lines"),
+    "a copy of an address lost": (
+        14,
+        "INSERT INTO addresses (street, city, client_id) VALUES ('S', 'C', 1);"
+        "UPDATE orders SET address_id = (SELECT max(id_key) FROM addresses) WHERE id_key = 1",
+        "order 1 was shipped, but keeps no copy of address 1",
     ),
     "a key that is of no address": (6, "UPDATE clients SET email_key = 'x' WHERE id_key = 1", "the key of "),
 }
@@ -397,3 +409,13 @@ def test_keys_of_addresses_are_made_right(database: str, capsys: pytest.CaptureF
     assert stored[keys[0]] == "ada@xn--bcher-kva.example"
     execute(database, "DELETE FROM clients WHERE id_key = %s", keys[1])
     assert main(["--repair", "--yes"]) == EXIT_FINE
+
+
+def test_shipped_orders_of_before_are_listed_apart(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(database, _WITHOUT_LINES)
+    since = "CREATE OR REPLACE FUNCTION books_since() RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$SELECT timestamptz %s$$"
+    execute(database, since % "'infinity'")
+    main([])
+    output = capsys.readouterr().out
+    assert verdicts(output)[13] == "holds"
+    assert "was shipped, but has no lines" in output
