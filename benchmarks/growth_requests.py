@@ -114,6 +114,19 @@ _SEARCHES = {
     "two words": f"{word(3)} {word(30)}",
     "no such word": "qqwwxxyy",
 }
+# Of clients and orders: words that one has, and words that many have.
+_FURTHER_SEARCHES = {
+    "/clients?q=an address": "/clients?q=client{client}@example.com",
+    "/clients?q=a frequent word": "/clients?q=name",
+    "/clients?q=two words": "/clients?q=name lastname",
+    "/orders?q=a number": "/orders?q={order}",
+    "/orders?q=a number of a bill": "/orders?q=bill-{year}-{bill}",
+    "/orders?q=an address": "/orders?q=client{client}@example.com",
+    "/orders?q=a product": f"/orders?q={word(80)}",
+    "/orders?q=a frequent word": f"/orders?q={word(0)}",
+    "/orders?q=two frequent words": f"/orders?q={word(0)} lastname",
+    "/orders?q=no such word": "/orders?q=qqwwxxyy",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +172,8 @@ def cases() -> Iterator[Case]:
         yield Case("combined", path, f"{path}&limit={PAGE}")
     for name, words in _SEARCHES.items():
         yield Case("q", f"/products?q={name}", f"/products?q={words.replace(' ', '%20')}&limit={PAGE}")
+    for name, path in _FURTHER_SEARCHES.items():
+        yield Case("q", name, f"{path}&limit={PAGE}".replace(" ", "%20"))
     for name, (_, repository, schema) in _RESOURCES.items():
         for column in repository.sortable():
             if column in schema.model_fields:

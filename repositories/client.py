@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, select, update
 
 from models import Address, Client, Order, Review
+from repositories import client_search
 from repositories.base import BaseRepository
 from repositories.event_writing import Told
 from repositories.query.filters import same
@@ -20,7 +21,9 @@ class ClientRepository(BaseRepository[Client]):
         "email": Client.email_key == bindparam("email"),
         "name": same(Client.name, "name"),
         "lastname": same(Client.lastname, "lastname"),
+        "q": client_search.found,
     }
+    rankings = {"q": client_search.ranking}
 
     def forget_in_reviews(self, client_ids: Sequence[int]) -> Sequence[int]:
         """Remove the clients from the reviews that they wrote, which are changed by this: their keys."""

@@ -3,6 +3,7 @@
 from sqlalchemy import bindparam, select
 
 from models import Bill, Order, OrderDetail
+from repositories import order_search
 from repositories.base import BaseRepository
 from repositories.event_writing import Told
 from repositories.query.filters import by_value
@@ -33,7 +34,9 @@ class OrderRepository(BaseRepository[Order]):
             bill_id=Order.bill_id,
         ),
         **ranges,
+        "q": order_search.found,
     }
+    rankings = {"q": order_search.ranking}
 
     def lock_of_bill(self, bill_id: int) -> Order | None:
         """The order that the bill settles, locked; None if there is none."""

@@ -11,20 +11,19 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
-    bindparam,
     case,
     func,
     literal,
     literal_column,
     or_,
     select,
-    true,
     union_all,
 )
 
 from models import Product
 from models.product import SEARCHED_SKU, SEARCHED_TEXT, SEARCHED_WORDS
 from repositories.query.list_shape import Ranking
+from repositories.searched_words import asked, asked_words, has_words
 
 # Of a longer text only so many letters are compared with names: every letter costs, and these tell names apart.
 _MOST_COMPARED = 64
@@ -41,29 +40,19 @@ _TWO_LETTERS = "^( [a-z0-9]| [a-z][0-9][a-z][a-z]){1,2} $"
 # The result of `search_text` for a text without words.
 _NOTHING = "  "
 
-_asked = bindparam("q", type_=Text)
-_asked_words = func.search_text(_asked, False)
-_asked_code = func.nullif(func.replace(_asked_words, " ", ""), "")
-_like_names = func.nullif(func.search_text(func.left(_asked, _MOST_COMPARED), True), _NOTHING)
+_asked_code = func.nullif(func.replace(asked_words, " ", ""), "")
+_like_names = func.nullif(func.search_text(func.left(asked, _MOST_COMPARED), True), _NOTHING)
 
 # No product fulfils any of these where the search has no letter and no digit.
 _has_in_name = Product.search_name.like(
-    literal("%").concat(func.nullif(func.search_text(_asked, True), _NOTHING)).concat("%")
+    literal("%").concat(func.nullif(func.search_text(asked, True), _NOTHING)).concat("%")
 )
 _code = literal_column(SEARCHED_SKU, Text)
 _has_code = _code == _asked_code
 _has_start_of_code = _code.like(
     case((func.length(_asked_code) >= _SHORTEST_START, _asked_code.concat("%")), else_=_asked_code)
 )
-_phrases = func.search_phrases(_asked)
-_has_words = and_(
-    literal_column(SEARCHED_WORDS).bool_op("@>")(func.string_to_array(func.nullif(func.btrim(_asked_words), ""), " ")),
-    # The index has the words and not their order. The order is compared only where the search has a phrase.
-    case(
-        (func.cardinality(_phrases) == 0, true()),
-        else_=literal_column(SEARCHED_TEXT, Text).bool_op("~~")(func.all(_phrases)),
-    ),
-)
+_has_words = has_words(SEARCHED_TEXT, SEARCHED_WORDS)
 _similarity = func.word_similarity(_like_names, Product.search_name)
 
 

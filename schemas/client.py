@@ -31,6 +31,12 @@ class ClientRead(Read):
     telephone: str | None = Field(max_length=21)
 
 
+_SEARCH = (
+    "Words of any script in name, e-mail and telephone, all of which have to be there; or the end of a telephone number, "
+    "from six digits on. Case and accents make no difference. Without a letter or digit nothing is found."
+)
+
+
 class ClientQuery(ListQuery):
     """Filters of the list of clients."""
 
@@ -39,3 +45,4 @@ class ClientQuery(ListQuery):
     email: Annotated[QueryText, AfterValidator(email_key)] | None = None
     name: QueryText | None = None
     lastname: QueryText | None = None
+    q: QueryText | None = Field(default=None, description=_SEARCH, examples=["ada lovelace"])

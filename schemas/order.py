@@ -18,6 +18,7 @@ from schemas.query_types import (
     QueryFrom,
     QueryOrderStatuses,
     QueryReferences,
+    QueryText,
     QueryTo,
     names_schema,
     subset_of,
@@ -97,6 +98,14 @@ Expand = Annotated[
 ]
 
 
+_SEARCH = (
+    "Words of any script, all of which have to be there, each in one of these: the number of the order or of its bill (a "
+    "whole one), name, e-mail and telephone of its client, the names of its products. Case and accents make no "
+    "difference. Where every word stands in 1,000 orders or more, only 1,000 of one word are looked at. Without a letter "
+    "or digit nothing is found."
+)
+
+
 class ClientOrdersQuery(ListQuery):
     """Filters of the orders of one client."""
 
@@ -111,6 +120,7 @@ class ClientOrdersQuery(ListQuery):
     bill_id: QueryReferences = ()
     date_from: QueryFrom | None = None
     date_to: QueryTo | None = None
+    q: QueryText | None = Field(default=None, description=_SEARCH, examples=["ada lamp"])
 
     @property
     def shows_whole_rows(self) -> bool:

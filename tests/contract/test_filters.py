@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 # What the contract lists, and a value that each filter takes.
 FILTERS: dict[str, dict[str, str]] = {
-    "/clients": {"email": "ada@example.com", "name": "Ada", "lastname": "Lovelace"},
+    "/clients": {"email": "ada@example.com", "name": "Ada", "lastname": "Lovelace", "q": "ada"},
     "/addresses": {"client_id": "1", "city": "London", "postcode": "N1 9GU", "country": "GB"},
     "/categories": {"name": "Lighting"},
     "/products": {
@@ -55,6 +55,7 @@ FILTERS: dict[str, dict[str, str]] = {
         "bill_id": "1",
         "date_from": "2026-11-16T00:00:00Z",
         "date_to": "2026-11-16",
+        "q": "ada lamp",
     },
     "/order_details": {"order_id": "1", "product_id": "1"},
 }

@@ -15,13 +15,13 @@ from tests.openapi.documented import PROBLEM, Document
 pytestmark = pytest.mark.unit
 
 FILTERS = {
-    "clients": "email name lastname",
+    "clients": "email name lastname q",
     "addresses": "client_id city postcode country",
     "categories": "name",
     "products": "sku category_id min_price max_price in_stock low_stock active q",
     "reviews": "product_id min_rating",
     "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
-    "orders": "client_id status delivery_method bill_id date_from date_to expand",
+    "orders": "client_id status delivery_method bill_id date_from date_to expand q",
     "order_details": "order_id product_id",
     "returns": "order_id client_id date_from date_to",
     "payments": "bill_id method",

@@ -69,6 +69,8 @@ RANGES: list[tuple[Repository, str, Any, str]] = [
     (ProductRepository, "min_price", 3990, "price"),
     (ProductRepository, "max_price", 7, "price"),
     (ProductRepository, "q", "8f14e45f", "name"),
+    (ClientRepository, "q", "a7@x.org", "email"),
+    (OrderRepository, "q", "a7@x.org", "id_key"),
     (ReviewRepository, "min_rating", 5, "rating"),
 ]
 # Of a unique value there is at most one row, which takes no sorting whatever the plan says.
