@@ -94,6 +94,10 @@ _FILTERS = (
     "/orders?date_to={day_500}",
     "/order_details?order_id={order}",
     "/order_details?product_id={product}",
+    "/order_details?date_from={day_1}",
+    "/order_details?date_from={day_30}",
+    "/order_details?date_to={day_1000}",
+    "/order_details?date_to={day_500}",
 )
 _COMBINED = (
     "/products?category_id=7&in_stock=false",

@@ -1,23 +1,90 @@
 """Queries on order details."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import aliased
 
 from models import Order, OrderDetail
 from models.order import OrderStatus
 from repositories.base import BaseRepository
+from repositories.order import OrderRepository
 from repositories.query.filters import OWNER, OWNER_KEY, by_value
 from repositories.query.statement_cache import memoized
+
+# Lines have no date: that of their order counts. Its index finds the orders of few days. For very many orders the lines are
+# read in the order of their keys, from the first block of them that has such an order to the last.
+_FARTHEST: ColumnElement[int] = literal_column("4611686018427387903")
+_line = aliased(OrderDetail, name="line")
+_block: ColumnElement[int] = _line.id_key.op(">>")(literal_column("10"))
+
+
+def _orders(*bounds: str) -> Select[int]:
+    return select(Order.id_key).where(*(OrderRepository.filters[bound] for bound in bounds))
+
+
+def _order(bound: str, start: ColumnElement[int]) -> ScalarSelect[int]:
+    """The key of the order within the bound that is nearest to `start`, by the index of keys and dates."""
+    distance = (Order.id_key + literal_column("0")).self_group().op("<->")(start)
+    return _orders(bound).order_by(distance).limit(1).scalar_subquery()
+
+
+def _first_key() -> ColumnElement[int]:
+    """The key with which the first block begins that has a line of the first order, or of a later one."""
+    line = _line.order_id >= _order("date_from", literal_column("0::bigint"))
+    return _first_block(_block_of(func.min), _block_of(func.max), line).op("<<")(literal_column("10"))
+
+
+def _end() -> ColumnElement[int]:
+    """The key behind the last block that has a line of the last order, or of an earlier one."""
+    line = _line.order_id <= _order("date_to", _FARTHEST)
+    last = _first_block(_block_of(func.max), _block_of(func.min), line, step="-1")
+    return (last + literal_column("1")).self_group().op("<<")(literal_column("10"))
+
+
+def _block_of(end: Callable[..., ColumnElement[int]]) -> ScalarSelect[int]:
+    """The first block or the last one."""
+    return select(end(_line.id_key).op(">>")(literal_column("10"))).scalar_subquery()
+
+
+def _first_block(
+    begin: ColumnElement[int], end: ColumnElement[int], line: ColumnElement[bool], step: str = "1"
+) -> ScalarSelect[int]:
+    """The first block from `begin` to `end` that has such a line."""
+    blocks = func.generate_series(begin, end, literal_column(step)).table_valued("block", name="block")
+    number = literal_column("block.block", BigInteger)
+    return select(number).select_from(blocks).where(exists().where(_block == number, line)).limit(1).scalar_subquery()
 
 
 class OrderDetailRepository(BaseRepository[OrderDetail]):
     model = OrderDetail
     filters = {
         **by_value(order_id=OrderDetail.order_id, product_id=OrderDetail.product_id),
+        "date_from": and_(OrderDetail.order_id.in_(_orders("date_from")), OrderDetail.id_key >= _first_key()),
+        "date_to": and_(OrderDetail.order_id.in_(_orders("date_to")), OrderDetail.id_key < _end()),
         OWNER: OrderDetail.order_id.in_(select(Order.id_key).where(Order.client_id == OWNER_KEY)),
     }
+
+    @classmethod
+    def conditions(cls, names: Sequence[str]) -> list[ColumnElement[bool]]:
+        """Of two dates the orders between them are looked up, and not those of each."""
+        if not {"date_from", "date_to"}.issubset(names):
+            return super().conditions(names)
+        others = super().conditions([name for name in names if name not in ("date_from", "date_to")])
+        between = OrderDetail.order_id.in_(_orders("date_from", "date_to"))
+        return [*others, between, OrderDetail.id_key >= _first_key(), OrderDetail.id_key < _end()]
 
     def exist(self, order_id: int) -> bool:
         """Whether the order has any details."""

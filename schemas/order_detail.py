@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.field_types import Key, Money, Percent, Pieces, Price, Quantity, Reference
-from schemas.query_types import QueryReferences
+from schemas.query_types import QueryFrom, QueryReferences, QueryTo
 
 
 class OrderDetailCreate(Create):
@@ -50,3 +50,5 @@ class OrderDetailQuery(ListQuery):
 
     order_id: QueryReferences = ()
     product_id: QueryReferences = ()
+    date_from: QueryFrom | None = Field(default=None, description="Only lines of orders of this time or later")
+    date_to: QueryTo | None = Field(default=None, description="Only lines of orders of this time or earlier")

@@ -49,6 +49,11 @@ class ListedTable:
     # Filters with an order of their own; what they find depends on the other filters.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
 
+    @classmethod
+    def conditions(cls, names: Sequence[str]) -> list[ColumnElement[bool]]:
+        """The conditions of the filters with these names. A subclass may have one for several of them together."""
+        return [cls.filters[name] for name in names]
+
 
 @dataclass(frozen=True, slots=True)
 class ListShape:

@@ -97,7 +97,7 @@ def _filtering(listed: type[ListedTable], filters: tuple[str, ...], are_many: bo
 
 
 def _unranked(listed: type[ListedTable], filters: tuple[str, ...]) -> list[ColumnElement[bool]]:
-    return [listed.filters[name] for name in filters if name not in listed.rankings]
+    return listed.conditions([name for name in filters if name not in listed.rankings])
 
 
 def _size_columns(

@@ -57,7 +57,12 @@ FILTERS: dict[str, dict[str, str]] = {
         "date_to": "2026-11-16",
         "q": "ada lamp",
     },
-    "/order_details": {"order_id": "1", "product_id": "1"},
+    "/order_details": {
+        "order_id": "1",
+        "product_id": "1",
+        "date_from": "2026-11-16T00:00:00Z",
+        "date_to": "2026-11-16",
+    },
 }
 EACH = [(path, name, value) for path, filters in FILTERS.items() for name, value in filters.items()]
 each_filter = pytest.mark.parametrize(("path", "name", "value"), EACH, ids=[f"{path}-{name}" for path, name, _ in EACH])
@@ -368,6 +373,39 @@ class TestBills:
         sale = client.get(order).json()["bill_id"]
         for kind, expected in (("sale", [sale]), ("CREDIT", [credit]), ("sale,credit", [sale, credit])):
             assert keys(listed(client, "/bills", id_key=f"{sale},{credit}", kind=kind)) == expected
+
+
+class TestOrderDetails:
+    def test_dates_are_those_of_their_orders(self, client: httpx.Client) -> None:
+        product = a_product(client)["id_key"]
+        times = (
+            "2026-11-17T00:00:00Z",
+            "2026-11-16T23:59:59.999999Z",
+            "2026-11-15T23:59:59.999999Z",
+            "2026-11-16T00:00:00Z",
+        )
+        orders = [an_order(client, date=time)["id_key"] for time in times]
+        # In another order than that of their orders.
+        made = [
+            an_order_detail(client, order_id=order, product_id=product, quantity=1)["id_key"] for order in orders[::-1]
+        ]
+        for filters, expected in (
+            ({"date_from": "2026-11-16"}, [0, 2, 3]),
+            ({"date_to": "2026-11-16"}, [0, 1, 2]),
+            ({"date_from": "2026-11-16", "date_to": "2026-11-16"}, [0, 2]),
+            ({"date_from": "2026-11-17T00:00:00.000001Z"}, []),
+            ({"date_to": "2026-11-16T00:00:00Z"}, [0, 1]),
+        ):
+            rows = [made[place] for place in expected]
+            assert keys(listed(client, "/order_details", product_id=product, **filters)) == rows, filters
+            assert keys(listed(client, "/order_details", product_id=product, sort="-id_key", **filters)) == rows[::-1]
+            first = made[0] if rows and rows[0] == made[0] else 0
+            behind = client.get("/order_details", params={"product_id": product, "after": first, **filters}).json()
+            assert keys(behind) == [key for key in rows if key > first], filters
+        moved = client.patch(f"/orders/{orders[0]}", json={"date": "2026-11-16T12:00:00Z"})
+        assert moved.status_code == 200, moved.text
+        one_day = {"date_from": "2026-11-16", "date_to": "2026-11-16"}
+        assert keys(listed(client, "/order_details", product_id=product, **one_day)) == [made[0], made[2], made[3]]
 
 
 class TestOrders:

@@ -22,7 +22,7 @@ FILTERS = {
     "reviews": "product_id min_rating",
     "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand q",
-    "order_details": "order_id product_id",
+    "order_details": "order_id product_id date_from date_to",
     "returns": "order_id client_id date_from date_to",
     "payments": "bill_id method",
     "users": "username email role is_active client_id",

@@ -64,6 +64,8 @@ EQUALITIES: list[tuple[Repository, str, Any, str]] = [
 RANGES: list[tuple[Repository, str, Any, str]] = [
     (BillRepository, "date_from", dt.datetime(2030, 12, 1, tzinfo=dt.UTC), "date"),
     (BillRepository, "date_to", DAY, "date"),
+    (OrderDetailRepository, "date_from", dt.datetime(2020, 6, 15, tzinfo=dt.UTC), "date"),
+    (OrderDetailRepository, "date_to", DAY, "date"),
     (OrderRepository, "date_from", dt.datetime(2020, 6, 15, tzinfo=dt.UTC), "date"),
     (OrderRepository, "date_to", DAY, "date"),
     (ProductRepository, "min_price", 3990, "price"),
