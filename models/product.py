@@ -9,6 +9,7 @@ from sqlalchemy import (
     FetchedValue,
     Index,
     Numeric,
+    SmallInteger,
     String,
     Text,
     false,
@@ -29,6 +30,10 @@ SEARCHED_WORDS = f"string_to_array(btrim({SEARCHED_TEXT}), ' ')"
 SEARCHED_SKU = "replace(search_text(sku, false), ' ', '')"
 
 
+# The first stock of each step after that of 0. Of the last one there is no end.
+STOCK_STEPS = "'{1,2,4,8,16,32,64,128,256,512,1024,2048,4096,8192,16384,32768,65536,131072,262144,524288}'::bigint[]"
+
+
 class Product(Row):
     __tablename__ = "products"
 
@@ -46,6 +51,10 @@ class Product(Row):
     # Columns of their own, because an index on `stock` itself would change with every sale.
     in_stock: Mapped[bool] = mapped_column(Computed("stock > 0", persisted=True))
     low_stock: Mapped[bool] = mapped_column(Computed("coalesce(stock <= reorder_level, false)", persisted=True))
+    # Rises with `stock`, and changes as seldom as its number of binary digits.
+    stock_step: Mapped[int] = mapped_column(
+        SmallInteger, Computed(f"width_bucket(stock, {STOCK_STEPS})::smallint", persisted=True)
+    )
     # Triggers of reviews keep these. They are beside the version of the row: a review disturbs no edit.
     review_count: Mapped[int] = mapped_column(BigInteger, server_default="0", info=FOLLOWING)
     rating_sum: Mapped[Decimal] = mapped_column(Numeric, server_default="0", info=FOLLOWING)
@@ -67,6 +76,7 @@ class Product(Row):
         list_index("products", "in_stock", "active"),
         # Of their own, because each column of few values that a filter leaves open doubles what a page costs.
         list_index("products", "low_stock", "in_stock", "active"),
+        list_index("products", "stock_step"),
         list_index("products", "price"),
         list_index("products", "name"),
         range_index("products", "cents", text("((price * 100)::bigint)")),

@@ -59,7 +59,7 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         }
         unique = {one.columns.keys()[0] for one in table.constraints if isinstance(one, UniqueConstraint)}
         first = ("id_key", "created_at")
-        return (*first, *sorted((indexed | unique).difference(first)))
+        return (*first, *sorted((indexed | unique | cls.steps.keys()).difference(first)))
 
     @classmethod
     def row_query(cls, row_id: int, fields: tuple[str, ...], visible: Visible = EVERY_ROW) -> Query[Any | None]:

@@ -10,7 +10,9 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Numeric,
+    SmallInteger,
     String,
+    and_,
     bindparam,
     cast,
     exists,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 )
 
 from models import Product, StockMovement
+from models.product import STOCK_STEPS
 from models.stock_movement import StockReason
 from repositories import product_search
 from repositories.base import BaseRepository
@@ -40,6 +43,10 @@ def _cents_asked(bound: str, rounded: Callable[[ColumnElement[Any]], ColumnEleme
     return cast(rounded(within * literal_column("100")), BigInteger)
 
 
+def _step_of(stock: ColumnElement[int]) -> ColumnElement[int]:
+    return cast(func.width_bucket(stock, literal_column(STOCK_STEPS)), SmallInteger)
+
+
 class ProductRepository(BaseRepository[Product]):
     model = Product
     told = Told(Product, ProductRead, "product")
@@ -51,6 +58,10 @@ class ProductRepository(BaseRepository[Product]):
         "max_price": Product.price <= bindparam("max_price"),
         "in_stock": Product.in_stock == bindparam("in_stock"),
         "low_stock": Product.low_stock == bindparam("low_stock"),
+        "stock_below": and_(
+            Product.stock < bindparam("stock_below", type_=BigInteger),
+            Product.stock_step <= _step_of(bindparam("stock_below", type_=BigInteger) - literal_column("1")),
+        ),
         "active": Product.active == bindparam("active"),
         "q": product_search.found,
     }
@@ -59,6 +70,7 @@ class ProductRepository(BaseRepository[Product]):
         "max_price": _cents() <= _cents_asked("max_price", func.floor),
     }
     rankings = {"q": product_search.ranking}
+    steps = {"stock": Product.stock_step}
 
     @classmethod
     def written_along(cls, added: CTE) -> Sequence[Insert]:

@@ -27,7 +27,7 @@ from schemas.field_types import (
     Text5000,
     Url,
 )
-from schemas.query_types import QueryFlag, QueryNumber, QueryReferences, QueryStockReasons, QueryText
+from schemas.query_types import QueryFlag, QueryNumber, QueryReferences, QueryStock, QueryStockReasons, QueryText
 
 _SEARCH = (
     "Words of any script in name, SKU and description. Names with the words as they stand come first, then names that "
@@ -93,6 +93,9 @@ class CategoryProductsQuery(ListQuery):
     in_stock: QueryFlag | None = Field(default=None, description="Only rows of which there are some, or none")
     low_stock: QueryFlag | None = Field(
         default=None, description="Only rows whose stock is at its reorder_level or below, or all others"
+    )
+    stock_below: QueryStock | None = Field(
+        default=None, description="Only rows of which there are fewer than this", examples=[5]
     )
     active: QueryFlag | None = Field(default=None, description="Only rows that are on sale, or are not")
     q: QueryText | None = Field(default=None, description=_SEARCH, examples=["desk lamp"])

@@ -155,6 +155,13 @@ QueryNumber = Annotated[
     Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number", "format": "decimal", "examples": [4.5]})
 ]
 QueryFlag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean", "examples": [True]})]
+# Whatever is beyond the numbers of PostgreSQL is as good as its bounds.
+QueryStock = Annotated[
+    int,
+    BeforeValidator(_integer),
+    AfterValidator(lambda number: min(max(number, 0), MAX_KEY)),
+    WithJsonSchema({"type": "integer", "format": "int64"}),
+]
 QueryCount = Annotated[int, BeforeValidator(_integer)]
 QueryFrom = Annotated[
     dt.datetime,

@@ -46,6 +46,8 @@ class ListedTable:
     filters: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
     # Filters by a value that a GiST index holds behind the key, in the form of the index: see `lists._in_order_of_keys`.
     ranges: ClassVar[Mapping[str, ColumnElement[bool]]] = {}
+    # Columns without an index, each with a column of an index that rises with it in steps: see `stepped_lists`.
+    steps: ClassVar[Mapping[str, Any]] = {}
     # Filters with an order of their own; what they find depends on the other filters.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
 

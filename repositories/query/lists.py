@@ -25,6 +25,7 @@ from repositories.query.list_shape import MANY, ListedTable, ListShape, Ranking
 from repositories.query.merged_lists import ListIndex, index_for, index_led_by, walks
 from repositories.query.pages import AFTER, REACH, columns_of, cut_out, limited, together
 from repositories.query.statement_cache import memoized
+from repositories.query.stepped_lists import by_steps
 
 # So few rows are found by their value and sorted faster than they are found in the order of the keys.
 _FEW = 2000
@@ -56,15 +57,14 @@ def page_statement(listed: type[ListedTable], shape: ListShape, counted: bool) -
     ranking = ranking_of(listed, shape)
     if ranking is not None:
         return (_classed if shape.are_many else _ranked)(listed, shape, ranking, counted)
-    if listed.rankings.keys() & shape.filters and not shape.are_many:
-        return _found_once(listed, shape, counted)
     if listed.rankings.keys() & shape.filters:
-        return _plain(listed, shape, counted)
-    index = _index(listed, shape)
-    if index is not None:
+        return (_plain if shape.are_many else _found_once)(listed, shape, counted)
+    if len(shape.sort) == 1 and shape.sort[0][0] in listed.steps:
+        size = _size_columns(listed, shape.filters) if counted else ()
+        return by_steps(listed, shape, _conditions(listed, shape), size)
+    if (index := _index(listed, shape)) is not None:
         return _merged(listed, shape, index, counted)
-    column = _equal_column(listed, shape)
-    if column is not None:
+    if (column := _equal_column(listed, shape)) is not None:
         return _by_the_end(listed, shape, column, counted)
     if _has_two_ends(listed, shape):
         return _between(listed, shape, counted)

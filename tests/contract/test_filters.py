@@ -35,6 +35,7 @@ FILTERS: dict[str, dict[str, str]] = {
         "max_price": "9.99",
         "in_stock": "true",
         "low_stock": "true",
+        "stock_below": "5",
         "active": "false",
         "q": "lamp",
     },
@@ -336,6 +337,32 @@ class TestProducts:
         key = a_product(client, price=9.98)["id_key"]
         found = client.get("/products", params={**filters, "after": key - 1, "limit": 1})
         assert keys(found.json()) == ([key] if is_found else [])
+
+
+class TestStock:
+    STOCKS = (0, 1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 9, 7, 5, 1, 0, 2_000_000, 1_000_000)
+
+    def test_below(self, client: httpx.Client) -> None:
+        category = a_category(client)["id_key"]
+        made = [a_product(client, stock=stock, category_id=category)["id_key"] for stock in self.STOCKS]
+        for bound in (-1, 0, 1, 2, 3, 5, 64, 65, 128, 129, 1_000_000, 1_000_001, 10**30):
+            expected = [key for key, stock in zip(made, self.STOCKS, strict=True) if stock < bound]
+            assert keys(listed(client, "/products", category_id=category, stock_below=bound)) == expected, bound
+        assert client.post(f"/products/{made[-1]}/stock", json={"delta": -999_999}).status_code == 200
+        assert made[-1] in keys(listed(client, f"/categories/{category}/products", stock_below=2))
+
+    @pytest.mark.parametrize("limit", [1, 4, 1000])
+    def test_sorted(self, client: httpx.Client, limit: int) -> None:
+        category = a_category(client)["id_key"]
+        made = [(a_product(client, stock=stock, category_id=category)["id_key"], stock) for stock in self.STOCKS]
+        for sort, sign in (("stock", 1), ("-stock", -1)):
+            shown: list[int] = []
+            for skip in range(0, len(made), limit):
+                asked = {"category_id": category, "sort": sort, "skip": skip, "limit": limit}
+                page = client.get("/products", params=asked)
+                assert page.headers["X-Total-Count"] == str(len(made))
+                shown += keys(page.json())
+            assert shown == [key for key, _ in sorted(made, key=lambda row: (sign * row[1], row[0]))]
 
 
 class TestReviews:

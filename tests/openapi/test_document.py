@@ -18,7 +18,7 @@ FILTERS = {
     "clients": "email name lastname q",
     "addresses": "client_id city postcode country",
     "categories": "name",
-    "products": "sku category_id min_price max_price in_stock low_stock active q",
+    "products": "sku category_id min_price max_price in_stock low_stock stock_below active q",
     "reviews": "product_id min_rating",
     "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand q",

@@ -69,6 +69,7 @@ RANGES: list[tuple[Repository, str, Any, str]] = [
     (OrderRepository, "date_from", dt.datetime(2020, 6, 15, tzinfo=dt.UTC), "date"),
     (OrderRepository, "date_to", DAY, "date"),
     (ProductRepository, "min_price", 3990, "price"),
+    (ProductRepository, "stock_below", 1, "stock_step"),
     (ProductRepository, "max_price", 7, "price"),
     (ProductRepository, "q", "8f14e45f", "name"),
     (ClientRepository, "q", "a7@x.org", "email"),
