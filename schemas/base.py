@@ -50,7 +50,7 @@ ReadVersion = Annotated[Timestamp, OR_FAR, Field(description="The version that w
 
 def _show_read_only(schema: dict[str, Any], body: "type[Body]") -> None:
     for name, kind in sorted(body.read_only.items()):
-        documented = TypeAdapter(kind).json_schema()
+        documented = TypeAdapter(kind).json_schema(mode="serialization")
         schema["properties"][name] = {**documented, "readOnly": True, "description": "Ignored"}
 
 

@@ -32,8 +32,13 @@ COMPONENT_KEYS = frozenset({"title", "type", "enum", VARNAMES})
 
 
 def components() -> dict[str, dict[str, Any]]:
-    """The schemas of all enumerations, by name."""
-    return {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _kinds}
+    """The schemas of all enumerations by name, and those of the names of numbers."""
+    found = {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _kinds}
+    for kind in _kinds:
+        if issubclass(kind, int):
+            names = _names_of(kind)
+            found[names["title"]] = names | {"description": f"The names of {kind.__name__}, in upper or lower case."}
+    return found
 
 
 def schema_of(kind: type[Enum]) -> dict[str, Any]:
@@ -46,6 +51,16 @@ def schema_of(kind: type[Enum]) -> dict[str, Any]:
         "enum": values,
         VARNAMES: [member.name for member in kind],
     }
+
+
+def request_schema_of(kind: type[Enum]) -> dict[str, Any]:
+    """The schema of an enumeration in bodies and filters, which take names beside numbers."""
+    value = schema_of(kind)
+    return {"anyOf": [value, _names_of(kind)]} if issubclass(kind, int) else value
+
+
+def _names_of(kind: type[Enum]) -> dict[str, Any]:
+    return {"title": f"{kind.__name__}Name", "type": "string", "enum": [member.name for member in kind]}
 
 
 def _description(kind: type[Enum]) -> str:
@@ -81,10 +96,14 @@ def _parse_member(values: dict[Any, Any], texts: dict[str, Any], message: str, v
     return member
 
 
-def _field_type(kind: type[Enum]) -> tuple[BeforeValidator, WithJsonSchema]:
+def _field_type(kind: type[Enum]) -> tuple[Any, ...]:
     """The annotations of a field of the enumeration, which becomes a component."""
     _kinds.append(kind)
-    return BeforeValidator(member_parser(list(kind))), WithJsonSchema(schema_of(kind))
+    return (
+        BeforeValidator(member_parser(list(kind))),
+        WithJsonSchema(request_schema_of(kind), mode="validation"),
+        WithJsonSchema(schema_of(kind), mode="serialization"),
+    )
 
 
 OrderStatus = Annotated[int, *_field_type(_OrderStatus)]

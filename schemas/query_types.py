@@ -16,7 +16,7 @@ from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.payment import PaymentMethod
 from models.stock_movement import StockReason
-from schemas.enumerations import member_parser, schema_of
+from schemas.enumerations import member_parser, request_schema_of
 from schemas.field_types import as_country, refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
 from schemas.time_types import end_of, moment_schema, start_of
@@ -92,7 +92,7 @@ def _array_schema(schema: dict[str, Any], description: str) -> WithJsonSchema:
 
 
 def _enum_schema(kind: type[Enum]) -> WithJsonSchema:
-    return _array_schema(schema_of(kind), "Only rows with one of these values")
+    return _array_schema(request_schema_of(kind), "Only rows with one of these values")
 
 
 def subset_of(allowed: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:

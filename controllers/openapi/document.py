@@ -1,5 +1,6 @@
 """The OpenAPI document of the shop: its description, tags and components, and the parts that FastAPI leaves out."""
 
+from collections.abc import Container
 from typing import Any
 
 from fastapi import FastAPI
@@ -115,8 +116,9 @@ def openapi_document(app: FastAPI, api_prefix: str) -> dict[str, Any]:
                     bodies = operation["requestBody"]["content"]
                     bodies[MERGE_PATCH] = bodies[JSON]
                 _link_to_row(document["paths"], operation, route)
-    referring: dict[str, Any] = _referring_to_enumerations(document)
-    referring["components"]["schemas"] |= enumerations.components()
+    components_of_enumerations = enumerations.components()
+    referring: dict[str, Any] = _referring_to_enumerations(document, components_of_enumerations.keys())
+    referring["components"]["schemas"] |= components_of_enumerations
     return referring
 
 
@@ -127,16 +129,16 @@ def below(document: dict[str, Any], api_prefix: str, public_prefix: str) -> dict
     return {**document, "servers": [here], "components": components}
 
 
-def _referring_to_enumerations(value: Any) -> Any:
-    """`value` with a reference for every enumeration that has names: generated clients then have one type for each."""
+def _referring_to_enumerations(value: Any, named: Container[str]) -> Any:
+    """`value` with a reference for each enumeration that is `named`: generated clients then have one type for each."""
     if isinstance(value, list):
-        return [_referring_to_enumerations(item) for item in value]
+        return [_referring_to_enumerations(item, named) for item in value]
     if not isinstance(value, dict):
         return value
-    if enumerations.VARNAMES in value:
+    if "enum" in value and value.get("title") in named:
         here = {name: item for name, item in value.items() if name not in enumerations.COMPONENT_KEYS}
         return {"$ref": f"#/components/schemas/{value['title']}", **here}
-    return {name: _referring_to_enumerations(item) for name, item in value.items()}
+    return {name: _referring_to_enumerations(item, named) for name, item in value.items()}
 
 
 def _restore_examples(operation: dict[str, Any], route: APIRoute) -> None:
