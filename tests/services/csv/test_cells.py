@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models.text_key import text_key
+from schemas.bill import BillCreate
 from schemas.client import ClientCreate
 from schemas.product import ProductCreate
 from services.client import ClientService
@@ -120,3 +121,7 @@ def test_a_cell_with_nothing_to_be_seen_is_none_where_the_field_may_be() -> None
 def test_zero_has_no_sign() -> None:
     column = FieldColumn(ProductCreate, "stock")
     assert column.cells(["-0", "-0.0", "0e3"]) == (["0", "0", "0"], {})
+    local = FieldColumn(ProductCreate, "stock", decimal=",")
+    assert local.cells(["-0", "-0,0", "-0,00"]) == (["0", "0", "0"], {})
+    total = FieldColumn(BillCreate, "total", decimal=",")
+    assert total.cells(["-0", "-0,00"]) == (["0.00", "0.00"], {})
