@@ -28,16 +28,18 @@ VARNAMES = "x-enum-varnames"
 # The enumerations with a component, registered by `_field_type`.
 _kinds: list[type[Enum]] = []
 # The keys of the schema that belong to the enumeration; other keys belong to the place where it is used.
-COMPONENT_KEYS = frozenset({"title", "type", "enum", VARNAMES})
+COMPONENT_KEYS = frozenset({"title", "type", "enum", "anyOf", VARNAMES})
 
 
 def components() -> dict[str, dict[str, Any]]:
-    """The schemas of all enumerations by name, and those of the names of numbers."""
+    """The schemas of all enumerations by name; for numbers also those of their names, and of both together."""
     found = {kind.__name__: schema_of(kind) | {"description": _description(kind)} for kind in _kinds}
     for kind in _kinds:
         if issubclass(kind, int):
-            names = _names_of(kind)
+            names, both = _names_of(kind), request_schema_of(kind)
             found[names["title"]] = names | {"description": f"The names of {kind.__name__}, in upper or lower case."}
+            parts = [{"$ref": f"#/components/schemas/{part['title']}"} for part in both["anyOf"]]
+            found[both["title"]] = both | {"anyOf": parts, "description": f"{kind.__name__} as a number or a name."}
     return found
 
 
@@ -56,7 +58,8 @@ def schema_of(kind: type[Enum]) -> dict[str, Any]:
 def request_schema_of(kind: type[Enum]) -> dict[str, Any]:
     """The schema of an enumeration in bodies and filters, which take names beside numbers."""
     value = schema_of(kind)
-    return {"anyOf": [value, _names_of(kind)]} if issubclass(kind, int) else value
+    both = {"title": f"{kind.__name__}OrName", "anyOf": [value, _names_of(kind)]}
+    return both if issubclass(kind, int) else value
 
 
 def _names_of(kind: type[Enum]) -> dict[str, Any]:

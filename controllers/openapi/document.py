@@ -135,9 +135,10 @@ def _referring_to_enumerations(value: Any, named: Container[str]) -> Any:
         return [_referring_to_enumerations(item, named) for item in value]
     if not isinstance(value, dict):
         return value
-    if "enum" in value and value.get("title") in named:
+    title = value.get("title")
+    if isinstance(title, str) and title in named and not value.keys().isdisjoint(("enum", "anyOf")):
         here = {name: item for name, item in value.items() if name not in enumerations.COMPONENT_KEYS}
-        return {"$ref": f"#/components/schemas/{value['title']}", **here}
+        return {"$ref": f"#/components/schemas/{title}", **here}
     return {name: _referring_to_enumerations(item, named) for name, item in value.items()}
 
 
