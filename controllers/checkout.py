@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from controllers.base import executor_of
 from controllers.idempotency import keyed_request
 from controllers.openapi import operation
 from controllers.order import OrderController
@@ -16,12 +17,15 @@ from controllers.policies import principal_of
 from controllers.preferences import preferred
 from controllers.responses import as_response, reply
 from infrastructure.cache.rendered_response import RenderedResponse
-from schemas.checkout import Checkout, PlacedOrderRead
+from infrastructure.server.media_types import JSON
+from schemas.checkout import Checkout, PlacedOrderRead, QuoteRead
+from schemas.json_codec import json_body
 from security.policy import needs
 from services.checkout import CheckoutService, PlacedOrder, require_permitted
 from services.declared_errors import refusals_of
 from services.errors import ShopError
 from services.idempotency import Reply, is_kept
+from services.quote import QuoteService
 
 _EXAMPLE = {
     "client_id": 1,
@@ -30,6 +34,21 @@ _EXAMPLE = {
     "discount": 5.00,
     "expected_total": 74.98,
     "lines": [{"product_id": 1, "quantity": 2, "price": 39.99}],
+}
+
+_QUOTE = {
+    "client_id": 1,
+    "delivery_method": 3,
+    "payment_type": "card",
+    "lines": [{"product_id": 1, "name": "Desk lamp", "sku": "LAMP-01", "quantity": 2, "price": 39.99, "amount": 79.98}],
+    "shortages": [{"product_id": 1, "requested": 2, "available": 1}],
+    "total": 79.98,
+    "discount": 5.00,
+    "shipping": 0,
+    "tax_included": 0,
+    "taxes": [],
+    "to_pay": 74.98,
+    "currency": "EUR",
 }
 
 
@@ -60,7 +79,22 @@ class CheckoutController(OrderController):
                 refusals=refusals_of(CheckoutService.place),
                 policy=needs("orders:write", or_own=True),
                 owner=self.service.repository_type.owner,
-            )
+            ),
+            self.route(
+                "POST",
+                f"{self.prefix}/checkout/quote",
+                self.quote,
+                "quote_checkout",
+                summary="What an order would come to",
+                status=200,
+                body=Checkout,
+                body_example=_EXAMPLE,
+                response_schema=QuoteRead,
+                example=_QUOTE,
+                refusals=refusals_of(QuoteService.quote),
+                policy=needs("orders:write", or_own=True),
+                owner=self.service.repository_type.owner,
+            ),
         ]
 
     async def checkout(self, request: Request, body: Any) -> Response:
@@ -79,6 +113,16 @@ class CheckoutController(OrderController):
                 raise
             return await self.write_keyed(request, partial(_refuse, refusal), keyed)
         return as_response(preferred(placed if isinstance(placed, Reply) else self._placed(placed), request))
+
+    async def quote(self, request: Request, body: Any) -> Response:
+        """What the answer of a checkout with this body would say now, with the products of which there are too few.
+
+        Nothing is stored or reserved, and an `Idempotency-Key` means nothing here. What a checkout refuses otherwise is refused.
+        """
+        principal = principal_of(request)
+        require_permitted(body, principal)
+        quote = await executor_of(request).read(lambda session: QuoteService(session, principal).quote(body))
+        return Response(json_body(quote), 200, {"Content-Type": JSON})
 
     def _placed(self, order: PlacedOrder) -> Reply:
         return reply(201, RenderedResponse(order.body, order.etag), self.location(order.id_key))

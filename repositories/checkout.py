@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from models.text_key import text_key
 from repositories.author import NOBODY, Author
-from repositories.checkout_statement import LINE_COLUMNS, ORDER_COLUMNS, Verdict, statement_text
+from repositories.checkout_statement import LINE_COLUMNS, ORDER_COLUMNS, Verdict, quote_text, statement_text
 from repositories.idempotency_key import lock_number
 from repositories.query.prepared import execute_prepared
 
 _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUMNS)
 _WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
 _SKIPPING = Prepared("place_free_orders", statement_text(skips_locked=True), (*_PARAMETERS, "awaited"))
+_QUOTING = Prepared("quote_order", quote_text(), _PARAMETERS)
 
 # A row that somebody may have locked: its table, and its key.
 LockedRow = tuple[str, int]
@@ -176,6 +177,25 @@ def outcome(row: Row) -> Outcome:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class QuotedLine:
+    """What a line would be sold as, and how many pieces there are."""
+
+    name: str
+    sku: str | None
+    price: Decimal
+    stock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What would become of an order now. The lines are those of the order; all are there where it could be placed."""
+
+    outcome: Outcome
+    lines: list[QuotedLine]
+    currency: str
+
+
 class CheckoutRepository:
     """Placing orders within the transaction of a session."""
 
@@ -186,6 +206,15 @@ class CheckoutRepository:
         """Place the orders as the statement of `placing` does; what became of each."""
         rows = execute_prepared(self.connection, *placing(orders))
         return [outcome(tuple(row)) for row in rows]
+
+    def quote(self, order: PendingOrder) -> Quoted:
+        """What would become of the order, whatever is in stock. It locks and writes nothing."""
+        row = tuple(execute_prepared(self.connection, _QUOTING, placing([order])[1]).one())
+        judged, (lines, currency) = outcome(row[:-2]), row[-2:]
+        if judged.verdict != Verdict.PLACED:
+            return Quoted(judged, [], currency)
+        quoted = [QuotedLine(name, sku, Decimal(price), stock) for name, sku, price, stock in lines]
+        return Quoted(judged, quoted, currency)
 
 
 def _order_values(order: NewOrder) -> tuple[Any, ...]:

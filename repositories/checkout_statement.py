@@ -155,7 +155,7 @@ _JUDGED = f""", priced AS MATERIALIZED (
 ), summed AS MATERIALIZED (
     SELECT place, sum(quantity * price) AS total, min(verdict) AS verdict FROM priced GROUP BY place
 ), judged AS MATERIALIZED (
-    SELECT asked.*, summed.total, keyed.status, keyed.headers, keyed.body, least(keyed.verdict, summed.verdict, CASE
+    SELECT asked.*, summed.total, keyed.status, keyed.headers, keyed.body, least(keyed.verdict, {{of_lines}}, CASE
             WHEN (SELECT true FROM clients WHERE clients.id_key = asked.client_id) IS NULL THEN {Verdict.NO_CLIENT:d}
             WHEN asked.address_id IS NULL THEN NULL
             ELSE (SELECT CASE
@@ -174,7 +174,8 @@ _JUDGED = f""", priced AS MATERIALIZED (
                 THEN {Verdict.NUMBER_TAKEN:d}
         END) AS verdict
     FROM asked JOIN summed USING (place) LEFT JOIN keyed USING (place)
-), wanted AS MATERIALIZED (
+)"""  # noqa: S608
+_DECIDED = f""", wanted AS MATERIALIZED (
     SELECT priced.*, sum(taken) OVER (PARTITION BY product_id ORDER BY place, number ROWS UNBOUNDED PRECEDING) <= stock AS is_there
     FROM priced JOIN judged USING (place) WHERE judged.verdict IS NULL
 ), verdict AS MATERIALIZED (
@@ -294,5 +295,25 @@ def statement_text(*, skips_locked: bool) -> str:
     That one has another parameter: the key of a product that it waits for all the same, or 0.
     """
     locked = _FREE_PRODUCTS + _FREE_OWNERS if skips_locked else _LOCKED
-    judged = _JUDGED.format(is_locked=_IS_LOCKED if skips_locked else "false")
-    return "".join((_ASKED, _FOUND, locked, judged, _WRITTEN, _RENDERED, _TOLD, _AUDITED, _RETURNED))
+    judged = _JUDGED.format(is_locked=_IS_LOCKED if skips_locked else "false", of_lines="summed.verdict")
+    return "".join((_ASKED, _FOUND, locked, judged, _DECIDED, _WRITTEN, _RENDERED, _TOLD, _AUDITED, _RETURNED))
+
+
+# No key is looked for, no row is locked, and nothing is written. The columns of `_RETURNED`, then all lines and the currency.
+_NO_KEYS = """, keyed AS (
+    SELECT NULL::bigint AS place, NULL::integer AS verdict, NULL::smallint AS status, NULL::jsonb AS headers,
+        NULL::bytea AS body WHERE false
+)"""
+_QUOTED = f"""
+SELECT coalesce(verdict, {Verdict.PLACED:d}), NULL, NULL, NULL, NULL, NULL, total::text,
+    (SELECT jsonb_agg(jsonb_build_array(number, verdict, active, price::text, stock) ORDER BY number) FROM priced
+        WHERE verdict IS NOT NULL),
+    (SELECT jsonb_agg(jsonb_build_array(name, sku, price::text, stock) ORDER BY number) FROM priced), shop_currency()
+FROM judged
+"""  # noqa: S608
+
+
+def quote_text() -> str:
+    """The SQL that judges one order by the same rules, except that too little in stock breaks none."""
+    judged = _JUDGED.format(is_locked="false", of_lines=f"nullif(summed.verdict, {Verdict.SHORT:d})")
+    return "".join((_ASKED, _NO_KEYS, f", product AS MATERIALIZED ({_WANTED})", judged, _QUOTED))

@@ -3,14 +3,14 @@
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from models.order import DeliveryMethod as _DeliveryMethod
 from schemas.base import LEFT_OUT, NO_MONEY, Body
 from schemas.bill import BillRead
 from schemas.enumerations import DeliveryMethod, PaymentType
 from schemas.error_limits import InChunks
-from schemas.field_types import Amount, BillNumber, Price, Quantity, Reference
+from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Pieces, Price, Quantity, Reference
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 from schemas.time_types import Moment
@@ -55,6 +55,42 @@ class Checkout(Body):
     def optional(self, name: str) -> Any:
         """The field, or None where it was left out."""
         return getattr(self, name) if name in self.model_fields_set else None
+
+
+class QuotedLineRead(BaseModel):
+    """A line as it would be sold now."""
+
+    product_id: Key
+    name: str
+    sku: str | None
+    quantity: Pieces
+    price: Money
+    amount: Money
+
+
+class ShortageRead(BaseModel):
+    """A product of which there is less than asked for."""
+
+    product_id: Key
+    requested: Pieces
+    available: Pieces
+
+
+class QuoteRead(BaseModel):
+    """What a checkout would come to now. With `shortages` it would be refused."""
+
+    client_id: Key
+    delivery_method: DeliveryMethod
+    payment_type: PaymentType
+    lines: list[QuotedLineRead]
+    shortages: list[ShortageRead]
+    total: Money
+    discount: Money
+    shipping: Money
+    tax_included: Money
+    taxes: list[dict[str, Any]]
+    to_pay: Money
+    currency: Currency
 
 
 class PlacedOrderRead(OrderRead):

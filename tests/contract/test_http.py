@@ -58,6 +58,7 @@ class TestMethods:
         ("path", "methods"),
         [
             ("/checkout", {"POST"}),
+            ("/checkout/quote", {"POST"}),
             ("/orders/1/cancel", {"POST"}),
             ("/orders/1/advance", {"POST"}),
             ("/orders/1/returns", {"GET", "HEAD", "POST"}),

@@ -215,6 +215,7 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
         "product.updated",
     ),
     "POST /checkout": (checkout, "order.created"),
+    "POST /checkout/quote": (lambda shop: ("/checkout/quote", checkout(shop)[1]), NOTHING),
     "POST /orders/{id_key}/cancel": (lambda shop: (f"{at('/orders', placed(shop))}/cancel", None), "order.canceled"),
     "POST /orders/{id_key}/advance": (
         lambda shop: (f"{at('/orders', placed(shop))}/advance", None),

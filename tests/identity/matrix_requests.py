@@ -179,6 +179,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /clients/bulk_delete": lambda rows, kind: _NONE,
     "POST /addresses": _address,
     "POST /checkout": _checkout,
+    "POST /checkout/quote": _checkout,
     "POST /orders": _order,
     # Canceled already: this is repeated without effect, and it does not go on.
     "POST /orders/{id_key}/cancel": lambda rows, kind: None,

@@ -90,6 +90,7 @@ PATCH  /addresses/{id_key}                clients:write or own      200
 DELETE /addresses/{id_key}                clients:write or own      412
 
 POST   /checkout                          orders:write or own       201
+POST   /checkout/quote                    orders:write or own       200
 GET    /orders                            orders:read or own        200
 GET    /orders/{id_key}                   orders:read or own        200
 POST   /orders                            orders:write              201

@@ -315,7 +315,10 @@ def what_checkout_refuses(walk: Walk) -> None:
         ("total_mismatch", {"price": 1}, {"expected_total": 3}),
         ("rule_broken", {}, {"address_id": an_address(walk.http)["id_key"]}),
     ):
-        walk.refused("POST", "/checkout", code, walk.order(a_product(walk.http, **product), **sent))
+        order = walk.order(a_product(walk.http, **product), **sent)
+        walk.refused("POST", "/checkout", code, order)
+        if code != "insufficient_stock":
+            walk.refused("POST", "/checkout/quote", code, order)
 
 
 def what_stock_refuses(walk: Walk) -> None:
