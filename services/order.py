@@ -85,6 +85,8 @@ class OrderService(BaseService[Order]):
     def after_update(self, row: Order) -> None:
         if self._is_canceled:
             BillService(self.session).answer_cancellation(row)
+            # The credit bill has changed its figures.
+            self.session.refresh(row)
 
     @refuses(Conflict, AmountTooLarge)
     def before_delete(self, row: Order) -> None:

@@ -107,6 +107,14 @@ def test_a_return_shows_what_is_left(client: httpx.Client) -> None:
     assert (order["net"], order["payment_status"]) == (0, "refunded")
 
 
+def test_a_cancellation_answers_with_what_it_gave_back(client: httpx.Client) -> None:
+    answer = placed(client)
+    canceled = client.post(f"/orders/{answer['id_key']}/cancel")
+    order, tag = agreed(client, answer["id_key"])
+    assert (canceled.json(), canceled.headers["etag"]) == (order, tag)
+    assert (order["refunded"], order["returned_total"], order["net"], order["payment_status"]) == (30, 0, 0, "refunded")
+
+
 def test_bodies_may_send_back_what_they_read(client: httpx.Client) -> None:
     answer = placed(client)
     order, _ = agreed(client, answer["id_key"])

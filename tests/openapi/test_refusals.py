@@ -173,6 +173,7 @@ def what_is_not_there_or_has_changed(walk: Walk, documented: Document) -> None:
     walk.refused("POST", "/users/bulk", "not_found", [a_user.body(walk.http, client_id=NO_ROW)])
     walk.refused("PATCH", "/users/bulk", "not_found", [{"id_key": a_user(walk.http)["id_key"], "client_id": NO_ROW}])
     walk.refused("POST", "/checkout", "not_found", walk.order({"id_key": NO_ROW}))
+    walk.refused("POST", "/checkout/quote", "not_found", walk.order({"id_key": NO_ROW}))
 
 
 def what_is_taken(walk: Walk) -> None:
@@ -197,7 +198,8 @@ def what_is_taken(walk: Walk) -> None:
     walk.refused("POST", "/orders", "already_exists", an_order.body(walk.http) | settled)
     walk.changes(f"/orders/{other['id_key']}", "already_exists", settled)
     number = a_bill(walk.http)["bill_number"]
-    walk.refused("POST", "/checkout", "already_exists", walk.order(a_product(walk.http), bill_number=number))
+    for path in ("/checkout", "/checkout/quote"):
+        walk.refused("POST", path, "already_exists", walk.order(a_product(walk.http), bill_number=number))
 
 
 def what_others_hold(walk: Walk) -> None:
