@@ -136,12 +136,18 @@ def test_filters_that_exclude_each_other_visit_nothing(
 
 
 def test_values_are_those_that_the_database_allows() -> None:
-    assert few_values(Base.metadata.tables["orders"]) == {"status": (1, 2, 3, 4), "delivery_method": (1, 2, 3)}
+    payments = {"payment_status": ("unpaid", "partly_paid", "paid", "refunded")}
+    assert few_values(Base.metadata.tables["orders"]) == {
+        "status": (1, 2, 3, 4),
+        "delivery_method": (1, 2, 3),
+        **payments,
+    }
     assert few_values(Base.metadata.tables["bills"]) == {
         "payment_type": ("cash", "card"),
         "kind": ("sale", "credit"),
         "reason": ("canceled", "deleted", "returned"),
         "order_deleted": (False, True),
+        **payments,
     }
     assert few_values(Base.metadata.tables["products"]) == dict.fromkeys(
         ("active", "in_stock", "low_stock"), (False, True)
