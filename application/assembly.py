@@ -34,6 +34,7 @@ from controllers.product import ProductController
 from controllers.report import ReportController
 from controllers.returns import ReturnController
 from controllers.review import ReviewController
+from controllers.shipment import ShipmentController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
 from controllers.user import UserController
@@ -66,6 +67,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     BillController,
     ReturnController,
     PaymentController,
+    ShipmentController,
     AddressController,
     ReviewController,
     UserController,

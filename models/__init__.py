@@ -20,6 +20,7 @@ from models.price_change import PriceChange
 from models.product import Product
 from models.returns import Return, ReturnLine
 from models.review import Review
+from models.shipment import Shipment, ShipmentLine
 from models.stock_movement import StockMovement
 from models.user import User
 from models.user_session import UserSession
@@ -51,6 +52,8 @@ __all__ = [
     "ReturnLine",
     "Review",
     "Row",
+    "Shipment",
+    "ShipmentLine",
     "StockMovement",
     "User",
     "UserSession",

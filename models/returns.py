@@ -34,10 +34,13 @@ class ReturnLine(Base):
     product_id: Mapped[int] = mapped_column(reference("products.id_key"))
     quantity: Mapped[int] = mapped_column(Integer)
     amount: Mapped[Money]
+    # Of these pieces, those that a shipment had taken to the client; the others never left.
+    shipped_quantity: Mapped[int] = mapped_column(Integer, server_default="0")
 
     __table_args__ = (
         PrimaryKeyConstraint("return_id", "order_detail_id"),
         CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("shipped_quantity BETWEEN 0 AND quantity", name="shipped_within_quantity"),
         CheckConstraint("amount >= 0", name="amount_not_negative"),
         not_nan("amount"),
         # For whoever deletes what is referred to.

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, func, insert, select
+from sqlalchemy import bindparam, insert, select
 
-from models import Order, Return, ReturnLine
+from models import Return, ReturnLine
 from repositories.base import BaseRepository
-from repositories.query.filters import OWNER, OWNER_KEY, by_value
-
-
-def _of_clients(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return Return.order_id.in_(select(Order.id_key).where(condition))
+from repositories.query.filters import by_value
+from repositories.query.owned_by_orders import of_clients
 
 
 class ReturnRepository(BaseRepository[Return]):
@@ -22,9 +19,7 @@ class ReturnRepository(BaseRepository[Return]):
     }
     filters = {
         **by_value(order_id=Return.order_id),
-        "client_id": _of_clients(Order.client_id == bindparam("client_id")),
-        "client_id_in": _of_clients(Order.client_id == func.any(bindparam("client_id_in", type_=ARRAY(BigInteger)))),
-        OWNER: _of_clients(Order.client_id == OWNER_KEY),
+        **of_clients(Return.order_id),
         **ranges,
     }
 

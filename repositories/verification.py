@@ -144,6 +144,16 @@ _RETURNED = text("""
     ORDER BY d.id_key LIMIT :limit
 """)
 
+# Of a detail no more has left than there is; what was counted here has left by the detail's own order.
+_SHIPPED = text("""
+    SELECT d.id_key, d.quantity, sum(l.quantity) AS shipped,
+        min(s.id_key) FILTER (WHERE s.order_id <> d.order_id) AS stranger
+    FROM order_details d JOIN shipment_lines l ON l.order_detail_id = d.id_key JOIN shipments s ON s.id_key = l.shipment_id
+    WHERE d.id_key BETWEEN :first AND :last
+    GROUP BY d.id_key, d.quantity HAVING sum(l.quantity) > d.quantity OR bool_or(s.order_id <> d.order_id)
+    ORDER BY d.id_key LIMIT :limit
+""")
+
 # Every transaction is idle between its statements, but not for long.
 _IDLE = text("""
     SELECT pid, application_name, extract(epoch FROM clock_timestamp() - state_change) AS seconds
@@ -223,6 +233,7 @@ _COUNTS = {
     "orders with details": text("SELECT count(DISTINCT order_id) FROM order_details"),
     "order details": text("SELECT count(*) FROM order_details"),
     "returns": text("SELECT count(*) FROM returns"),
+    "shipments": text("SELECT count(*) FROM shipments"),
     "numbered bills": text("SELECT count(*) FROM bills WHERE bill_number ~ '^(BILL|CREDIT)-[0-9]{4}-[0-9]{6,}$'"),
     "keys of checkouts": text(f"SELECT count(*) FROM ({_CHECKOUTS}) AS checkout"),  # noqa: S608  (no value is in it)
     "connections": text(
@@ -263,6 +274,10 @@ class VerificationRepository:
     def broken_returned_details(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
         """Order details: `id_key, returned_quantity, quantity` (by the lines of returns, which is more)."""
         return self._rows(_RETURNED, limit, span)
+
+    def broken_shipments(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
+        """Order details: `id_key, quantity, shipped, stranger` (a shipment of another order with pieces of it)."""
+        return self._rows(_SHIPPED, limit, span)
 
     def broken_numbers(self, limit: int | None) -> Rows:
         """Kinds and years: `kind, year, bills, lowest, highest, missing, strangers` (of another kind), `last_number`."""

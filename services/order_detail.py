@@ -11,6 +11,7 @@ from models.order import OrderStatus
 from models.stock_movement import StockReason
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
+from repositories.shipment import ShipmentRepository
 from schemas.field_types import MAX_MONEY
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
@@ -85,6 +86,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         target = changes.get("product_id", row.product_id)
         locked_products = self.products.lock_all({row.product_id, target})
         quantity = changes.get("quantity", row.quantity)
+        self._require_unshipped(order, row, target, quantity)
         if target != row.product_id:
             changes["price"] = sale_price(locked_products[target], changes.get("price"))
             changes |= _sold_as(locked_products[target])
@@ -122,6 +124,14 @@ class OrderDetailService(BaseService[OrderDetail]):
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
         tell_of_orders(self.session, [order.id_key])
+
+    def _require_unshipped(self, order: Order, row: OrderDetail, product_id: int, quantity: int) -> None:
+        """Raise `Conflict` where more than `quantity` pieces of the product have left already."""
+        if order.status == OrderStatus.PENDING:
+            return
+        shipped = ShipmentRepository(self.session).shipped_of(order.id_key).get(row.id_key, 0)
+        if shipped > (quantity if product_id == row.product_id else 0):
+            raise Conflict(f"Of order detail {row.id_key} {shipped} are shipped")
 
     # -- the order around it -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from repositories.event_writing import Happening, tell
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from repositories.returns import ReturnRepository
+from repositories.shipment import ShipmentRepository
 from schemas.returns import Return, ReturnedLineRead
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
@@ -59,7 +60,8 @@ class ReturnService(BaseService[StoredReturn]):
         self.session.flush()
         record_one(self.session, order, audited)
         credit_bill = BillService(self.session).credit(order, sale, refund, CreditReason.RETURNED)
-        return_id = self._keep(order_id, credit_bill.id_key, request, _lines(refund, returned, details))
+        lines = _lines(refund, returned, details, ShipmentRepository(self.session).out_of(order_id))
+        return_id = self._keep(order_id, credit_bill.id_key, request, lines)
         shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS} | {"return_id": return_id}
         tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])
         return shown
@@ -112,8 +114,13 @@ def _refund(order: Order, sale: Bill, details: Iterable[OrderDetail]) -> Decimal
     return max(ZERO, refunded - order.returned_total)
 
 
-def _lines(refund: Decimal, returned: Mapping[int, int], details: Mapping[int, OrderDetail]) -> list[dict[str, Any]]:
-    """The lines of the return, among which the refund is spread by what the goods cost."""
+def _lines(
+    refund: Decimal, returned: Mapping[int, int], details: Mapping[int, OrderDetail], out: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """The lines of the return, among which the refund is spread by what the goods cost.
+
+    `out` has the shipped pieces of each line that were not back: they come back before those that were not shipped.
+    """
     amounts = spread(refund, {key: details[key].price * quantity for key, quantity in returned.items()})
     return [
         {
@@ -121,6 +128,7 @@ def _lines(refund: Decimal, returned: Mapping[int, int], details: Mapping[int, O
             "product_id": details[key].product_id,
             "quantity": quantity,
             "amount": amounts[key],
+            "shipped_quantity": min(quantity, out.get(key, 0)),
         }
         for key, quantity in returned.items()
     ]

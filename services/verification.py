@@ -178,6 +178,12 @@ INVARIANTS = (
             _incomplete(row) for row in rows.books.incomplete_shipped_orders(limit, older=True)
         ],
     ),
+    Invariant(
+        "Of every line no more is shipped than was ordered, by shipments of its order",
+        ("shipments",),
+        lambda rows, limit, span: [_shipment_breach(row) for row in rows.broken_shipments(limit, span)],
+        walked=("order_details",),
+    ),
 )
 
 
@@ -233,6 +239,15 @@ def _return_breach(row: Any) -> str:
     if row.stranger is not None:
         reasons.append(f"order detail {row.stranger} is of another order")
     return f"return {row.id_key}: {'; '.join(reasons)}"
+
+
+def _shipment_breach(row: Any) -> str:
+    reasons = []
+    if row.shipped > row.quantity:
+        reasons.append(f"{row.shipped} are shipped of {row.quantity}")
+    if row.stranger is not None:
+        reasons.append(f"shipment {row.stranger} is of another order")
+    return f"order detail {row.id_key}: {'; '.join(reasons)}"
 
 
 def _number_breach(row: Any) -> str:

@@ -68,6 +68,7 @@ _TAGS = {
     "bills": "What is to be paid. Numbers given by the server have no gaps.",
     "payments": "Money for bills, and money given back for credit bills; never changed or deleted.",
     "returns": "Goods that came back, with the money given back for each line.",
+    "shipments": "Goods on their way: the first shipment moves a PENDING order on, the last delivery ends it.",
     "reports": "What was sold, to whom, and what is in stock: sums of the bills of days.",
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",
     "users": "Who can log in, with their roles.",

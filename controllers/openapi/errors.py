@@ -18,7 +18,7 @@ from schemas.problem import (
     UnexpectedProblem,
 )
 from security.scopes import Scope
-from services import books_errors, errors
+from services import books_errors, errors, shipment_errors
 from services.errors import ShopError
 from services.identity import errors as identity
 from services.payment_errors import PaymentExceedsOpen
@@ -225,6 +225,9 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     books_errors.RefundExceedsPayment(7, Decimal("2.00"), Decimal("5.00")),
     books_errors.ClientMismatch(7),
     books_errors.OrderIsEmpty(7),
+    shipment_errors.ShipmentExceedsOrder(3, 2, 1),
+    shipment_errors.NothingToShip(7),
+    shipment_errors.ShipmentDelivered(7),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

@@ -13,7 +13,7 @@ from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration
 
-ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "payments"}
+ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "shipments", "payments"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
@@ -42,6 +42,9 @@ REFERENCES = {
     ("order_details", "product_id", "products"),
     ("stock_movements", "product_id", "products"),
     ("returns", "order_id", "orders"),
+    ("shipments", "order_id", "orders"),
+    ("shipment_lines", "shipment_id", "shipments"),
+    ("shipment_lines", "order_detail_id", "order_details"),
     ("returns", "credit_bill_id", "bills"),
     ("payments", "bill_id", "bills"),
     ("return_lines", "return_id", "returns"),
@@ -91,6 +94,9 @@ BROKEN_CHECKS = [
     "UPDATE payments SET amount = 0",
     "UPDATE payments SET method = 'gold'",
     "UPDATE return_lines SET quantity = 0",
+    "UPDATE shipment_lines SET quantity = 0",
+    "UPDATE return_lines SET shipped_quantity = quantity + 1",
+    "UPDATE shipments SET delivered_at = shipped_at - interval '1 second'",
     "UPDATE return_lines SET amount = -0.01",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 0, 'edit')",
     "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, 1, 'luck')",
@@ -114,6 +120,7 @@ def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
     execute(url, OLD_ROWS)
     return_goods(url)
     execute(url, "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)")
+    execute(url, "INSERT INTO shipments (order_id) VALUES (1); INSERT INTO shipment_lines VALUES (1, 1, 1)")
     execute(url, "INSERT INTO return_lines VALUES (1, 1, 1, 1, 10)")
     execute(url, "INSERT INTO payments (bill_id, amount, method) VALUES (1, 1, 'cash')")
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
@@ -210,7 +217,7 @@ def test_unique_is_unique_in_the_database(filled: psycopg2.extensions.connection
 def test_a_clients_addresses_and_a_products_reviews_go_with_them(filled: psycopg2.extensions.connection) -> None:
     with filled.cursor() as cursor:
         cursor.execute(
-            "UPDATE bills SET client_id = NULL; DELETE FROM returns; DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products"
+            "UPDATE bills SET client_id = NULL; DELETE FROM returns; DELETE FROM shipments; DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products"
         )
         cursor.execute("SELECT (SELECT count(*) FROM addresses), (SELECT count(*) FROM reviews)")
         assert cursor.fetchone() == (0, 0)

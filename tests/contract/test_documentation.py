@@ -71,6 +71,11 @@ OPERATIONS = {
     "get_payment": ("get", "/payments/{id_key}"),
     "list_bill_payments": ("get", "/bills/{id_key}/payments"),
     "pay_bill": ("post", "/bills/{id_key}/payments"),
+    "list_shipments": ("get", "/shipments"),
+    "get_shipment": ("get", "/shipments/{id_key}"),
+    "patch_shipment": ("patch", "/shipments/{id_key}"),
+    "list_order_shipments": ("get", "/orders/{id_key}/shipments"),
+    "ship_order": ("post", "/orders/{id_key}/shipments"),
     "list_returns": ("get", "/returns"),
     "get_return": ("get", "/returns/{id_key}"),
     "list_order_returns": ("get", "/orders/{id_key}/returns"),
@@ -191,10 +196,10 @@ class TestOperation:
         (tag,) = operation["tags"]
         method, path = OPERATIONS[operation_id][0], OPERATIONS[operation_id][1].split("/")
         # A list below another row is one of the entity whose rows it has.
-        is_below_a_row = (
-            (method == "get" or path[-1] == "payments") and "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
-        )
-        resource = path[-1] if is_below_a_row else path[1]
+        is_below_a_row = "{id_key}" in path and f"list_{path[-1]}" in OPERATIONS
+        # Returns are made by orders.
+        is_by_its_parent = (method, path[-1]) == ("post", "returns")
+        resource = path[-1] if is_below_a_row and not is_by_its_parent else path[1]
         assert tag == ("health" if resource == "health_check" else resource)
 
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:

@@ -86,6 +86,7 @@ def rows_of_customer(customer: Customer) -> dict[str, Row]:
         "bills": customer.bill,
         "returns": customer.returned,
         "payments": customer.payment,
+        "shipments": customer.shipped,
         "reviews": customer.review,
     }
 

@@ -59,6 +59,7 @@ class TestIndex:
             "/checkout",
             "/returns",
             "/payments",
+            "/shipments",
             "/audit_entries",
             "/jobs",
         }

@@ -146,6 +146,15 @@ def return_of_goods(shop: ToldShop) -> Call:
     return f"{at('/orders', order)}/returns", {"lines": lines}
 
 
+def parcel(shop: ToldShop) -> Call:
+    shipment = shop.http.post(f"{at('/orders', placed(shop))}/shipments", json={}).json()
+    return at("/shipments", shipment), {"carrier": unique("Post")}
+
+
+def last_parcel(shop: ToldShop) -> Call:
+    return parcel(shop)[0], {"delivered_at": "2100-01-01"}
+
+
 def product_with_review(shop: ToldShop) -> Call:
     return at("/products", {"id_key": a_review(shop.http)["product_id"]}), None
 
@@ -222,6 +231,11 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
         "order.status_changed",
     ),
     "POST /bills/{id_key}/payments": (payment_of_order, "order.updated"),
+    "POST /orders/{id_key}/shipments": (
+        lambda shop: (f"{at('/orders', placed(shop))}/shipments", {}),
+        "order.status_changed order.updated",
+    ),
+    "PATCH /shipments/{id_key}": (parcel, "order.updated"),
     "POST /orders/{id_key}/returns": (return_of_goods, "order.returned"),
     "POST /auth/register": (lambda shop: ("/auth/register", registration()), "client.created user.registered"),
     "POST /register": (lambda shop: ("/register", registration()), "client.created user.registered"),
@@ -257,6 +271,7 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
 # The same operations about rows that others depend on.
 TOLD_TOO: dict[str, tuple[str, Callable[[ToldShop], Call], str]] = {
     "the bill of an order": ("PATCH", bill_of_order, "order.updated"),
+    "the last parcel": ("PATCH", last_parcel, "order.status_changed order.updated"),
     "a detail of several": ("PATCH", detail_of_order, "order.updated"),
     "the address of an order": ("DELETE", address_of_order, "order.updated"),
     "a product with a review": ("DELETE", product_with_review, "product.deleted review.deleted"),

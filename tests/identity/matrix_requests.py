@@ -37,7 +37,8 @@ class Rows:
             "orders": owner.order,
             "order_details": owner.detail,
             "bills": owner.bill,
-            "returns": shelf.returned(shelf.placed(owner.caller)),
+            "shipments": shelf.shipped(shelf.placed(owner.caller)),
+            "returns": _return_of(shelf, owner),
             "payments": shelf.paid(owner.bill),
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
@@ -56,7 +57,9 @@ class Rows:
 
     def row(self, operation: Operation) -> Row:
         """The row that the operation is about."""
-        if operation.path.startswith("/orders") and operation.path.endswith(("/cancel", "/advance", "/returns")):
+        if operation.path.startswith("/orders") and operation.path.endswith(
+            ("/cancel", "/advance", "/returns", "/shipments")
+        ):
             return self.canceled
         if operation.path == "/jobs/{id_key}/cancel":
             return self.canceled_job
@@ -103,10 +106,17 @@ _UNCHANGED = {
     "orders": "delivery_method",
     "order_details": "quantity",
     "bills": "payment_type",
+    "shipments": "carrier",
     "reviews": "rating",
     "users": "full_name",
     "api_keys": "name",
 }
+
+
+def _return_of(shelf: Shelf, owner: Customer) -> Row:
+    order = shelf.placed(owner.caller)
+    shelf.shipped(order)
+    return shelf.returned(order)
 
 
 def _event_of(shop: GuardedShop, owner: Customer) -> str:
@@ -189,6 +199,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /orders/{id_key}/returns": lambda rows, kind: {"lines": [{"order_detail_id": UNKNOWN, "quantity": 1}]},
     # More than is open of any bill.
     "POST /bills/{id_key}/payments": lambda rows, kind: {"amount": 1_000_000, "method": "cash"},
+    "POST /orders/{id_key}/shipments": lambda rows, kind: {},
     "POST /order_details": lambda rows, kind: {
         "quantity": 1,
         "order_id": rows.owner.order["id_key"],

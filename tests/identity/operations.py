@@ -105,6 +105,11 @@ GET    /payments                          bills:read or own         200
 GET    /payments/{id_key}                 bills:read or own         200
 GET    /bills/{id_key}/payments           bills:read or own         200
 POST   /bills/{id_key}/payments           bills:write               409
+GET    /orders/{id_key}/shipments         orders:read or own        200
+POST   /orders/{id_key}/shipments         orders:write              409
+GET    /shipments                         orders:read or own        200
+GET    /shipments/{id_key}                orders:read or own        200
+PATCH  /shipments/{id_key}                orders:write              200
 GET    /returns                           orders:read or own        200
 GET    /returns/{id_key}                  orders:read or own        200
 GET    /order_details                     orders:read or own        200

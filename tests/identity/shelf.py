@@ -23,6 +23,7 @@ class Customer:
     returned: Row = field(default_factory=dict)
     # Of their bill, before that.
     payment: Row = field(default_factory=dict)
+    shipped: Row = field(default_factory=dict)
 
     @property
     def detail(self) -> Row:
@@ -65,8 +66,9 @@ class Shelf:
         return Customer(caller, client, address, order, review, client["name"])
 
     def take_back(self, customer: Customer) -> Customer:
-        """The customer, whose order was paid and has come back."""
+        """The customer, whose order was paid and shipped, and has come back."""
         customer.payment = self.paid(customer.bill)
+        customer.shipped = self.shipped(customer.order)
         customer.returned = self.returned(customer.order)
         path = f"/orders/{customer.order['id_key']}?expand=order_details,bill"
         customer.order = self.shop(self.staff, "GET", path).json()
@@ -76,10 +78,13 @@ class Shelf:
         """A payment of a new bill."""
         return self.made(self.staff, f"/bills/{bill['id_key']}/payments", amount=1, method="cash")
 
+    def shipped(self, order: Row) -> Row:
+        """The shipment of all of a new order."""
+        return self.made(self.staff, f"/orders/{order['id_key']}/shipments")
+
     def returned(self, order: Row) -> Row:
-        """The return of the first piece of a new order."""
+        """The return of the first piece of an order that was shipped."""
         path = f"/orders/{order['id_key']}"
-        assert self.shop(self.staff, "POST", f"{path}/advance").status_code == 200
         lines = [{"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}]
         credit = self.made(self.staff, f"{path}/returns", lines=lines)
         row: Row = self.shop(self.staff, "GET", f"/returns/{credit['return_id']}").json()

@@ -229,6 +229,25 @@ def test_returns_are_seen_by_whose_order_they_are_of(
         refused(shop(None, "GET", listed), 401)
 
 
+def test_shipments_are_seen_by_whose_order_they_are_of(
+    shop: GuardedShop, shelf: Shelf, own: Customer, other: Customer
+) -> None:
+    path = f"/orders/{own.order['id_key']}"
+    refused(shop(own.caller, "POST", f"{path}/shipments", json={}), 403, "orders:write")
+    shipment = shelf.shipped(own.order)
+    one, mine = f"/shipments/{shipment['id_key']}", f"/shipments?client_id={own.client['id_key']}"
+    refused(shop(own.caller, "PATCH", one, json={"delivered_at": "2100-01-01"}), 403, "orders:write")
+    for caller in (own.caller, shelf.staff):
+        assert shop(caller, "GET", one).json() == shipment
+        for listed in (mine, f"/shipments?order_id={own.order['id_key']}", f"{path}/shipments"):
+            assert shop(caller, "GET", listed).json() == [shipment]
+    refused(shop(other.caller, "GET", one), 404, f"Shipment with id {shipment['id_key']} not found")
+    refused(shop(other.caller, "GET", f"{path}/shipments"), 404, f"Order with id {own.order['id_key']} not found")
+    for listed in ("/shipments", mine):
+        assert shop(other.caller, "GET", listed).json() == []
+        refused(shop(None, "GET", listed), 401)
+
+
 def test_an_order_that_is_being_packed_is_canceled_by_staff_only(
     shop: GuardedShop, shelf: Shelf, own: Customer
 ) -> None:

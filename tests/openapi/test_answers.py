@@ -118,6 +118,22 @@ def test_orders_move_on_and_come_back(http: httpx.Client) -> None:
         assert http.get(path, params={"sort": "-created_at"}).json()
     assert http.get(f"/orders/{NO_ROW}/returns").status_code == 404
     assert http.post(f"{one}/returns", json={"lines": [{**lines[0], "quantity": 2}]}).status_code == 400
+    shipment = http.post(f"{one}/shipments", json={"lines": lines, "carrier": "Parcel Post"})
+    assert shipment.status_code == 201
+    # The other piece came back before it was shipped.
+    assert http.post(f"{one}/shipments", json={}).status_code == 409
+    assert http.post(f"/orders/{NO_ROW}/shipments", json={}).status_code == 404
+    parcel = shipment.headers["location"]
+    for path in ("/shipments", f"{one}/shipments"):
+        assert http.get(
+            path, params={"sort": "-shipped_at", "order_id" if path == "/shipments" else "limit": 1}
+        ).is_success
+    assert http.get(f"/orders/{NO_ROW}/shipments").status_code == 404
+    assert http.patch(parcel, json={"delivered_at": "2001-01-01"}).status_code == 422
+    assert http.patch(parcel, json={"delivered_at": "2100-01-01"}).status_code == 200
+    assert http.patch(parcel, json={"delivered_at": None}).status_code == 409
+    assert http.get(parcel).json()["lines"] == lines
+    assert http.get(f"/shipments/{NO_ROW}").status_code == 404
     assert http.post(f"{one}/cancel").status_code == 409
     assert http.post(f"/orders/{checkout(http)['id_key']}/cancel").json()["status"] == 4
 

@@ -113,6 +113,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_orders_refuse(walk)
     what_documents_refuse(walk)
     what_the_books_refuse(walk)
+    what_shipments_refuse(walk)
     what_lines_refuse(walk)
     what_checkout_refuses(walk)
     what_stock_refuses(walk)
@@ -285,6 +286,20 @@ def what_the_books_refuse(walk: Walk) -> None:
     detail = f"/order_details/{walk.http.post('/order_details', json=line | {'product_id': dear}).json()['id_key']}"
     walk.changes(detail, "refund_exceeds_payment", {"product_id": cheap})
     walk.refused("DELETE", detail, "refund_exceeds_payment")
+
+
+def what_shipments_refuse(walk: Walk) -> None:
+    order = walk.placed()
+    path = f"/orders/{order['id_key']}/shipments"
+    line = {"order_detail_id": order["order_details"][0]["id_key"], "quantity": 3}
+    walk.refused("POST", path, "shipment_exceeds_order", {"lines": [line]})
+    one = f"/shipments/{walk.post(path, {})['id_key']}"
+    walk.refused("POST", path, "nothing_to_ship", {})
+    walk.refused("PATCH", one, "has_changed", {"updated_at": "2001-01-01T00:00:00Z"})
+    walk.refused("PATCH", one, "precondition_failed", {}, **{"If-Match": '"0-0"'})
+    assert walk.http.patch(one, json={"delivered_at": "2100-01-01"}).is_success
+    walk.refused("PATCH", one, "shipment_delivered", {"delivered_at": None})
+    walk.refused("POST", path, "conflict", {})
 
 
 def what_lines_refuse(walk: Walk) -> None:

@@ -91,6 +91,31 @@ def test_no_more_is_returned_than_was_sold(race_url: str, http: httpx.Client, go
     assert exact(http.get(f"/orders/{order['id_key']}"))["returned_total"] == order["bill"]["total"]
 
 
+def test_no_more_is_shipped_than_was_ordered(race_url: str, http: httpx.Client, goods: Goods) -> None:
+    order = goods.bought((goods.product(stock=7), 7))
+    path, key = f"/orders/{order['id_key']}", order["order_details"][0]["id_key"]
+    part = {"lines": [{"order_detail_id": key, "quantity": 2}]}
+    outcomes = send_together(
+        race_url, [*[Call("POST", f"{path}/shipments", part)] * 6, Call("POST", f"{path}/advance")]
+    )
+    assert statuses(outcomes[:6]) == [201] * 3 + [409] * 3
+    calls = [*[Call("POST", f"{path}/shipments", {})] * 6, *[Call("POST", f"{path}/returns", part)] * 3]
+    outcomes = send_together(race_url, calls)
+    shipments = http.get(f"{path}/shipments").json()
+    assert sum(line["quantity"] for shipment in shipments for line in shipment["lines"]) <= 7
+    assert statuses(outcomes[:6]).count(201) == len(shipments) - 3 <= 1
+
+
+def test_the_last_of_many_deliveries_ends_the_order(race_url: str, http: httpx.Client, goods: Goods) -> None:
+    order = goods.bought((goods.product(stock=8), 8))
+    path = f"/orders/{order['id_key']}"
+    part = {"lines": [{"order_detail_id": order["order_details"][0]["id_key"], "quantity": 1}]}
+    parcels = [http.post(f"{path}/shipments", json=part).headers["Location"] for _ in range(8)]
+    outcomes = send_together(race_url, [Call("PATCH", parcel, {"delivered_at": "2100-01-01"}) for parcel in parcels])
+    assert statuses(outcomes) == [200] * 8
+    assert http.get(path).json()["status"] == OrderStatus.DELIVERED
+
+
 def test_the_discount_moves_while_lines_come_and_go(race_url: str, http: httpx.Client, goods: Goods) -> None:
     product = goods.product(stock=100, price=10)
     bill = goods.bill()["id_key"]

@@ -185,6 +185,18 @@ DAMAGE = {
         "UPDATE return_lines SET quantity = quantity + 1",
         "came back by its returns",
     ),
+    "more shipped than ordered": (
+        15,
+        "INSERT INTO shipments (order_id) VALUES (1);"
+        "INSERT INTO shipment_lines SELECT 1, min(id_key), 4 FROM order_details WHERE order_id = 1",
+        "4 are shipped of 3",
+    ),
+    "shipped by another order": (
+        15,
+        "INSERT INTO shipments (order_id) VALUES (2);"
+        "INSERT INTO shipment_lines SELECT 1, min(id_key), 1 FROM order_details WHERE order_id = 1",
+        "shipment 1 is of another order",
+    ),
     "a write-off unbooked": (
         1,
         "INSERT INTO stock_movements (product_id, delta, reason) VALUES (1, -1, 'write_off')",

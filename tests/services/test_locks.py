@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -12,6 +14,7 @@ from repositories.checkout import PendingOrder
 from repositories.order_detail import OrderDetailRepository
 from schemas.checkout import Checkout
 from schemas.returns import Return
+from schemas.shipment import ShipmentCreate
 from security.principal import EVERYBODY
 from services.bill import BillService
 from services.category import CategoryService
@@ -22,6 +25,7 @@ from services.order import OrderService
 from services.order_detail import OrderDetailService
 from services.product import ProductService
 from services.returns import ReturnService
+from services.shipment import ShipmentService
 from tests.builders import unique
 from tests.repositories.statements import statements_of
 
@@ -95,6 +99,10 @@ def return_items(session: Session, placed: Placed) -> None:
     ReturnService(session).return_items(placed.order, Return.model_validate({"lines": lines}))
 
 
+def ship(session: Session, placed: Placed) -> dict[str, Any]:
+    return ShipmentService(session).ship(placed.order, ShipmentCreate.model_validate({}))
+
+
 def placed_in(session: Session, status: OrderStatus) -> Placed:
     """An order of this status, in a transaction that is over."""
     placed = Placed(session)
@@ -127,13 +135,23 @@ FIRST, SECOND, OTHER = ("products", "first"), ("products", "second"), ("products
         (return_items, [ORDER, FIRST, SECOND, BILL]),
         (cancel, [ORDER, FIRST, SECOND, BILL]),
         (advance, [ORDER]),
+        (ship, [ORDER]),
         (change_bill, [ORDER, BILL]),
     ],
 )
 def test_each_row_is_locked_once(
-    session: Session, change: Callable[[Session, Placed], None], expected: list[tuple[str, str]]
+    session: Session, change: Callable[[Session, Placed], object], expected: list[tuple[str, str]]
 ) -> None:
     # Goods come back from an order on its way, and lines change before.
     placed = placed_in(session, OrderStatus.IN_PROGRESS if change is return_items else OrderStatus.PENDING)
     locked = locked_by(session, lambda: change(session, placed))
     assert locked == [(table, getattr(placed, name)) for table, name in expected]
+
+
+def test_the_last_delivery_locks_the_order_first(session: Session) -> None:
+    placed = placed_in(session, OrderStatus.IN_PROGRESS)
+    shipment = ship(session, placed)["id_key"]
+    session.commit()
+    arrival = {"delivered_at": datetime(2100, 1, 1, tzinfo=UTC)}
+    locked = locked_by(session, lambda: ShipmentService(session).update(shipment, arrival))
+    assert locked == [("orders", placed.order), ("shipments", shipment)]
