@@ -100,8 +100,20 @@ class Trade:
         yield "clients (name, lastname, email, email_key, created_at, updated_at)", self._clients()
         yield "addresses (street, number, city, client_id, created_at, updated_at)", self._addresses()
         yield "reviews (rating, comment, product_id, created_at, updated_at)", self._reviews()
-        yield "bills (bill_number, date, total, payment_type, client_id, created_at, updated_at)", self._bills()
-        yield "bill_counters (kind, year, last_number)", [f"sale\t{self.now.year}\t{self.size.orders}"]
+        yield (
+            "bills (bill_number, date, total, payment_type, client_id, refunded, created_at, updated_at)",
+            self._bills(),
+        )
+        yield (
+            "bills (bill_number, date, total, payment_type, client_id, kind, refunds_bill_id, reason, created_at, updated_at)",
+            self._credit_bills(),
+        )
+        credits = sum(line.status == CANCELED for line in self._lines())
+        counted = {"sale": self.size.orders, "credit": credits}
+        yield (
+            "bill_counters (kind, year, last_number)",
+            (f"{kind}\t{self.now.year}\t{last}" for kind, last in counted.items() if last),
+        )
         yield (
             "orders (date, total, delivery_method, status, client_id, bill_id, address_id, ship_to, created_at, updated_at)",
             self._orders(),
@@ -170,7 +182,15 @@ class Trade:
         for line in self._lines():
             moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
             number = f"BILL-{self.now.year}-{line.number:06}"
-            yield f"{number}\t{moment[:10]}\t{line.total}\t{method}\t{line.client}\t{moment}\t{moment}"
+            refunded = line.total if line.status == CANCELED else "0"
+            yield f"{number}\t{moment[:10]}\t{line.total}\t{method}\t{line.client}\t{refunded}\t{moment}\t{moment}"
+
+    def _credit_bills(self) -> Iterator[str]:
+        canceled = (line for line in self._lines() if line.status == CANCELED)
+        for n, line in enumerate(canceled, start=1):
+            moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
+            amounts = f"{moment[:10]}\t{line.total}\t{method}\t{line.client}\tcredit\t{line.number}\tcanceled"
+            yield f"CREDIT-{self.now.year}-{n:06}\t{amounts}\t{moment}\t{moment}"
 
     def _orders(self) -> Iterator[str]:
         for line in self._lines():
