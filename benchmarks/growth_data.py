@@ -57,6 +57,10 @@ class Size:
         return max(100, self.products // 100)
 
 
+# What an order shows of its bill.
+_FIGURES = "discount, shipping, tax_included, to_pay, refunded, net, paid, payment_status"
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The one line of an order. Order, bill and detail have its number as their key."""
@@ -75,6 +79,20 @@ class Line:
     @property
     def total(self) -> str:
         return _money(self.quantity * self.cents)
+
+    @property
+    def refunded(self) -> str:
+        return self.total if self.status == CANCELED else _money(0)
+
+    @property
+    def payment_status(self) -> str:
+        return "refunded" if self.status == CANCELED else "unpaid"
+
+    @property
+    def figures(self) -> str:
+        """The values of `_FIGURES`, as the triggers write them that do not run here."""
+        net = _money(0) if self.status == CANCELED else self.total
+        return f"0\t0\t0\t{self.total}\t{self.refunded}\t{net}\t0\t{self.payment_status}"
 
 
 def _money(cents: int) -> str:
@@ -101,12 +119,17 @@ class Trade:
         yield "addresses (street, number, city, client_id, created_at, updated_at)", self._addresses()
         yield "reviews (rating, comment, product_id, created_at, updated_at)", self._reviews()
         yield (
-            "bills (bill_number, date, total, payment_type, client_id, refunded, created_at, updated_at)",
+            "bills (bill_number, date, total, payment_type, client_id, refunded, payment_status, created_at, updated_at)",
             self._bills(),
         )
         yield (
-            "bills (bill_number, date, total, payment_type, client_id, kind, refunds_bill_id, reason, created_at, updated_at)",
+            "bills (bill_number, date, total, payment_type, client_id, kind, refunds_bill_id, reason, payment_status, created_at, updated_at)",
             self._credit_bills(),
+        )
+        # As the triggers note them that do not run here: reports are made of these days.
+        yield (
+            "sales_changes (day)",
+            sorted({self._moment(n, self.size.orders)[:10] for n in range(1, self.size.orders + 1)}),
         )
         credits = sum(line.status == CANCELED for line in self._lines())
         counted = {"sale": self.size.orders, "credit": credits}
@@ -115,7 +138,7 @@ class Trade:
             (f"{kind}\t{self.now.year}\t{last}" for kind, last in counted.items() if last),
         )
         yield (
-            "orders (date, total, delivery_method, status, client_id, bill_id, address_id, ship_to, created_at, updated_at)",
+            f"orders (date, total, delivery_method, status, client_id, bill_id, address_id, ship_to, {_FIGURES}, created_at, updated_at)",
             self._orders(),
         )
         yield (
@@ -182,21 +205,21 @@ class Trade:
         for line in self._lines():
             moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
             number = f"BILL-{self.now.year}-{line.number:06}"
-            refunded = line.total if line.status == CANCELED else "0"
-            yield f"{number}\t{moment[:10]}\t{line.total}\t{method}\t{line.client}\t{refunded}\t{moment}\t{moment}"
+            figures = f"{line.refunded}\t{line.payment_status}"
+            yield f"{number}\t{moment[:10]}\t{line.total}\t{method}\t{line.client}\t{figures}\t{moment}\t{moment}"
 
     def _credit_bills(self) -> Iterator[str]:
         canceled = (line for line in self._lines() if line.status == CANCELED)
         for n, line in enumerate(canceled, start=1):
             moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
-            amounts = f"{moment[:10]}\t{line.total}\t{method}\t{line.client}\tcredit\t{line.number}\tcanceled"
+            amounts = f"{moment[:10]}\t{line.total}\t{method}\t{line.client}\tcredit\t{line.number}\tcanceled\tunpaid"
             yield f"CREDIT-{self.now.year}-{n:06}\t{amounts}\t{moment}\t{moment}"
 
     def _orders(self) -> Iterator[str]:
         for line in self._lines():
             moment, method = self._moment(line.number, self.size.orders), 1 + line.number % 3
             keys, place = f"{line.client}\t{line.number}\t{line.client}", self._place(line.client)
-            yield f"{moment}\t{line.total}\t{method}\t{line.status}\t{keys}\t{place}\t{moment}\t{moment}"
+            yield f"{moment}\t{line.total}\t{method}\t{line.status}\t{keys}\t{place}\t{line.figures}\t{moment}\t{moment}"
 
     def _place(self, client: int) -> str:
         """What an order keeps of the address of its client."""
