@@ -34,6 +34,24 @@ _UNANSWERED = text(f"""
     ORDER BY o.id_key LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
+_FIGURES = text("""
+    SELECT o.id_key, b.id_key AS bill_id, o.to_pay, b.total, o.net, b.total - b.refunded AS bill_net
+    FROM orders o JOIN bills b ON b.id_key = o.bill_id
+    WHERE o.id_key BETWEEN :first AND :last
+        AND (o.discount, o.shipping, o.tax_included, o.to_pay, o.refunded, o.net, o.paid, o.payment_status, o.currency)
+            IS DISTINCT FROM
+            (b.discount, b.shipping, b.tax, b.total, b.refunded, b.total - b.refunded, b.paid, b.payment_status, b.currency)
+    ORDER BY o.id_key LIMIT :limit
+""")
+
+_PAID = text("""
+    WITH booked AS (
+        SELECT bill_id, sum(amount) AS amount FROM payments WHERE bill_id BETWEEN :first AND :last GROUP BY bill_id
+    )
+    SELECT b.id_key, b.paid, coalesce(booked.amount, 0) AS booked FROM bills b LEFT JOIN booked ON booked.bill_id = b.id_key
+    WHERE b.id_key BETWEEN :first AND :last AND b.paid <> coalesce(booked.amount, 0) ORDER BY b.id_key LIMIT :limit
+""")
+
 # A bill of nobody is that of its order.
 _OTHER_CLIENTS = text("""
     SELECT o.id_key, o.client_id, b.id_key AS bill_id, b.bill_number, b.client_id AS bill_client_id
@@ -80,6 +98,14 @@ class BooksRepository:
     def bills_of_others(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Orders with a bill or credit bill of another client: `id_key, client_id, bill_id, bill_number, bill_client_id`."""
         return self._rows(_OTHER_CLIENTS, limit, first, last)
+
+    def other_figures(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Orders that say something else than their bills: `id_key, bill_id, to_pay, total, net, bill_net`."""
+        return self._rows(_FIGURES, limit, first, last)
+
+    def broken_payments(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Bills whose payments do not sum up to what is paid: `id_key, paid, booked`."""
+        return self._rows(_PAID, limit, first, last)
 
     def incomplete_shipped_orders(self, limit: int | None, first: int = 1, last: int = MAX_KEY, *, older: bool) -> Rows:
         """Orders on their way, or delivered, without lines or the copy of their address: `id_key, address_id, has_lines`.

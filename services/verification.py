@@ -184,6 +184,18 @@ INVARIANTS = (
         lambda rows, limit, span: [_shipment_breach(row) for row in rows.broken_shipments(limit, span)],
         walked=("order_details",),
     ),
+    Invariant(
+        "Orders say what their bills say, and payments sum up to what is paid of each bill",
+        ("orders", "bills"),
+        lambda rows, limit, span: [
+            *(_other_figures(row) for row in rows.books.other_figures(limit, *span)),
+            *(
+                f"bill {row.id_key}: {row.paid} is paid, but its payments sum up to {_money(row.booked)}"
+                for row in rows.books.broken_payments(limit, *span)
+            ),
+        ],
+        walked=("orders", "bills"),
+    ),
 )
 
 
@@ -230,6 +242,14 @@ def _total_breach(row: Any) -> str:
     if row.bill_total != row.to_pay:
         reasons.append(f"bill {row.bill_id} has total {row.bill_total}, but {_money(row.to_pay)} is to be paid")
     return f"order {row.id_key}: {'; '.join(reasons)}"
+
+
+def _other_figures(row: Any) -> str:
+    of_order, of_bill = (row.to_pay, row.net), (row.total, row.bill_net)
+    shown = (
+        f": {row.to_pay} to pay and {row.net} net, not {row.total} and {row.bill_net}" if of_order != of_bill else ""
+    )
+    return f"order {row.id_key} says something else than its bill {row.bill_id}{shown}"
 
 
 def _return_breach(row: Any) -> str:

@@ -431,3 +431,13 @@ def test_shipped_orders_of_before_are_listed_apart(database: str, capsys: pytest
     output = capsys.readouterr().out
     assert verdicts(output)[13] == "holds"
     assert "was shipped, but has no lines" in output
+
+
+def test_figures_that_differ_are_named(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(database, "UPDATE orders SET to_pay = 1 WHERE id_key = 1; UPDATE orders SET discount = 7 WHERE id_key = 2")
+    execute(database, "INSERT INTO payments (bill_id, amount, method) VALUES (1, 5, 'cash')")
+    assert main([]) == EXIT_BROKEN
+    output = capsys.readouterr().out
+    assert "order 1 says something else than its bill 1: 1.00 to pay" in output
+    assert "order 2 says something else than its bill 3" in output
+    assert "bill 1: 0.00 is paid, but its payments sum up to 5.00" in output
