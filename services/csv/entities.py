@@ -1,10 +1,12 @@
 """The entities with CSV files, and the columns of these."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table
 
+from config.settings import get_settings
 from models import PriceChange, StockMovement
 from schemas.base import Create
 from schemas.category import CategoryCreate
@@ -32,6 +34,12 @@ class CsvEntity:
     def key_field(self) -> str:
         """The field with the natural key."""
         return next(iter(self.service.unique))
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """What new rows get in fields that are left out."""
+        currency = {"currency": get_settings().currency} if "currency" in self.create.model_fields else {}
+        return {**self.service.defaults, **currency}
 
     @property
     def table(self) -> Table:

@@ -83,7 +83,7 @@ class CsvImport:
         if f"{name}_key" in self.entity.table.c:
             return KeyColumn(schema, name, self.service)
         # Where rows may be updated, an empty cell must differ from one with the default value.
-        left_out = None if self.on_duplicate == "update" else self.entity.service.defaults.get(name)
+        left_out = None if self.on_duplicate == "update" else self.entity.defaults.get(name)
         return FieldColumn(schema, name, left_out=left_out, decimal=self._decimal)
 
     def run(self, batches: Iterable[Batch], refuse: Refuse) -> None:
@@ -169,7 +169,7 @@ class CsvImport:
         if self.on_duplicate != "update":
             return columns
         filled = {}
-        for name, default in self.entity.service.defaults.items():
+        for name, default in self.entity.defaults.items():
             if name in columns:
                 filled[name] = [cell or copy_cell(default) for cell in columns[name]]
         return {**columns, **filled}

@@ -93,7 +93,7 @@ class StoredRows:
     def _content(self, rows: Rows, kinds: Mapping[str, type[Any]], place: int) -> tuple[Any, ...]:
         """The values of a row; where a cell is empty, what the table gives to a new row."""
         cells = ((name, kind, rows.columns[name][place]) for name, kind in kinds.items())
-        return tuple(_value(kind, cell) if cell else self._service.defaults.get(name) for name, kind, cell in cells)
+        return tuple(_value(kind, cell) if cell else self._entity.defaults.get(name) for name, kind, cell in cells)
 
     def places_taken(self, rows: Rows) -> set[int]:
         """Where rows are whose natural key is stored, or is that of a row before."""

@@ -115,3 +115,12 @@ def test_without_a_sku_all_else_must_be_the_same(database: str, tmp_path: Path) 
     assert stored(database, "price") == [(20,), (20,), (20,), (21,)]
     assert imported("products", path) == EXIT_FINE
     assert len(stored(database, "price")) == 8
+
+
+def test_an_empty_cell_of_a_field_with_a_default_gets_it(database: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("sku,name,price,category,currency,stock,active\nA,Axe,1,Tools,,,\nB,Saw,2,Tools,EUR,1,true\n")
+    for options in ((), UPDATE, ("--on-duplicate", "skip")):
+        execute(database, "TRUNCATE products CASCADE")
+        assert imported("products", path, *options) == EXIT_FINE
+        assert stored(database, "currency, stock, active") == [("EUR", 0, True), ("EUR", 1, True)]

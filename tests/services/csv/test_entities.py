@@ -26,4 +26,4 @@ def test_there_is_one_natural_key(entity: CsvEntity) -> None:
 @pytest.mark.parametrize("entity", CSV_ENTITIES.values(), ids=CSV_ENTITIES)
 def test_what_the_database_gives_to_fields_left_out_is_known(entity: CsvEntity) -> None:
     given = {name for name in entity.create.model_fields if entity.table.c[name].server_default is not None}
-    assert given == entity.service.defaults.keys()
+    assert given == entity.defaults.keys()
