@@ -264,7 +264,7 @@ class _OfTheShop:
     """Documents the shop's currency, which a body may repeat and not change."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"type": "string", "enum": [get_settings().currency], "readOnly": True}
+        return {"type": "string", "enum": [get_settings().currency]}
 
 
 def _shop_currency(value: Any) -> Any:
