@@ -15,9 +15,8 @@ from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
 from controllers.policies import principal_of
 from controllers.preferences import preferred
-from controllers.responses import as_response, reply
+from controllers.responses import as_response, digest, reply
 from infrastructure.cache.rendered_response import RenderedResponse
-from infrastructure.server.media_types import JSON
 from schemas.checkout import Checkout, PlacedOrderRead, QuoteRead
 from schemas.json_codec import json_body
 from security.policy import needs
@@ -122,7 +121,8 @@ class CheckoutController(OrderController):
         principal = principal_of(request)
         require_permitted(body, principal)
         quote = await executor_of(request).read(lambda session: QuoteService(session, principal).quote(body))
-        return Response(json_body(quote), 200, {"Content-Type": JSON})
+        content = json_body(quote)
+        return as_response(preferred(reply(200, RenderedResponse(content, f'"{digest(content)}"')), request))
 
     def _placed(self, order: PlacedOrder) -> Reply:
         return reply(201, RenderedResponse(order.body, order.etag), self.location(order.id_key))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
-from config.countries import COUNTRY_EXAMPLE
+from config.countries import COUNTRIES, COUNTRY_EXAMPLE
 from models.bill import BillKind, PaymentType
 from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
@@ -136,7 +136,7 @@ QueryCountries = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda value: _parse_all(value, as_country)),
     _array_schema(
-        {"type": "string", "minLength": 2, "maxLength": 2, "examples": [COUNTRY_EXAMPLE]},
+        {"type": "string", "enum": sorted(COUNTRIES), "examples": [COUNTRY_EXAMPLE]},
         "Only rows of one of these countries",
     ),
 ]

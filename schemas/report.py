@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, create_model
 
 from schemas.base import Parameters
 from schemas.enumerations import SalesGroup
-from schemas.field_types import Count, Key, Sum, refusal
+from schemas.field_types import Count, Key, Sum
 from schemas.query_types import QueryCount
 from schemas.time_types import Date
 
@@ -21,13 +21,6 @@ def _day(which: str, default: str) -> tuple[Any, Any]:
 
 class _Days(Parameters):
     """The days that a report is about."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "_Days":
-        first, last = (getattr(self, name, None) for name in ("from", "to"))
-        if first is not None and last is not None and first > last:
-            raise refusal("from must not be after to")
-        return self
 
     def days(self, today: dt.date) -> tuple[dt.date, dt.date]:
         """The first and the last day; without them, the last thirty days."""

@@ -169,6 +169,19 @@ def test_stock_and_its_ledger(http: httpx.Client) -> None:
     assert http.get(f"/products/{NO_ROW}/stock_movements").status_code == 404
 
 
+def test_quotes(http: httpx.Client) -> None:
+    product = a_product(http, price=10, stock=1)
+    body = {
+        "client_id": a_client(http)["id_key"],
+        "delivery_method": 3,
+        "payment_type": "card",
+        "lines": [{"product_id": product["id_key"], "quantity": 2}],
+    }
+    quote = http.post("/checkout/quote", json=body)
+    assert (quote.status_code, quote.json()["total"]) == (200, 20)
+    assert http.post("/checkout/quote", json=body | {"client_id": NO_ROW}).status_code == 404
+
+
 def test_reports(http: httpx.Client) -> None:
     checkout(http)
     for name in ("sales", "best_sellers", "clients", "stock"):
@@ -325,6 +338,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
         test_orders_move_on_and_come_back,
         test_stock_and_its_ledger,
         test_prices_and_their_figures,
+        test_quotes,
         test_reports,
         test_lists_below_another_row,
     ):
