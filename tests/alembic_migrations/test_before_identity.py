@@ -39,7 +39,7 @@ OF_BILLS = (
 OF_ORDERS = ',"discount":[0-9.]+,"shipping":.*?,"payment_status":"[a-z_]+"'
 NEW_FIELDS = {
     "/reviews": (',"client_id":null',),
-    "/products": (',"reorder_level":null', CURRENCY),
+    "/products": (',"reorder_level":null', CURRENCY, ',"rating_average":[a-z0-9.]+,"review_count":[0-9]+'),
     "/bills": OF_BILLS,
     "/orders": (OF_ORDERS, *OF_BILLS, ',"ship_to":null', *AS_SOLD),
     "/order_details": AS_SOLD,
@@ -85,4 +85,7 @@ def test_answers_are_those_of_before(migrated: str, tmp_path: Path, headers: dic
                     body = re.sub(new_field, "", body)
             is_digest = body.startswith("[") or "expand" in path
             etag = recorded[1] if is_digest and body != response.text else response.headers.get("etag")
+            if path.startswith("/products/") and etag is not None:
+                # Ratings are no change of a product: behind its version its tag has a digest since then.
+                etag = re.sub(r"\..*", '"', etag)
             assert [response.status_code, etag, body] == recorded, call
