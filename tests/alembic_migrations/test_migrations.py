@@ -50,6 +50,8 @@ def test_a_difference_between_models_and_database_is_noticed(empty_database: str
         check(empty_database)
 
 
+# Twice through every revision.
+@pytest.mark.timeout(400)
 def test_step_by_step_down_and_up_again(empty_database: str) -> None:
     for revision in REVISIONS[1:]:
         move(empty_database, revision)

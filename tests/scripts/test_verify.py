@@ -168,7 +168,7 @@ DAMAGE = {
         "WITH places AS (SELECT id, row_number() OVER (ORDER BY position) AS place FROM events)"
         " UPDATE events SET sequence = CASE WHEN place > 1 THEN place END,"
         " occurred_at = occurred_at - (place = 1)::int * interval '2 minutes' FROM places WHERE places.id = events.id",
-        "without a sequence for 12",
+        "without a sequence for 1",
     ),
     "a return that gave back more": (
         10,
