@@ -8,7 +8,7 @@ filter's name. Where its rows belong to clients it names the `owner`, and where 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, Select, UniqueConstraint, bindparam, func, select
+from sqlalchemy import Column, ColumnElement, Engine, Select, UniqueConstraint, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from infrastructure.database.statement_limits import ONLY_LOCKS
@@ -55,7 +55,10 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         table = cls.model.__table__
         plain = (index for index in table.indexes if not index.dialect_options["postgresql"]["using"])
         indexed = {
-            column.name for index in plain if len(index.columns) == len(index.expressions) for column in index.columns
+            column.name
+            for index in plain
+            if all(isinstance(expression, Column) for expression in index.expressions)
+            for column in index.columns
         }
         unique = {one.columns.keys()[0] for one in table.constraints if isinstance(one, UniqueConstraint)}
         first = ("id_key", "created_at")

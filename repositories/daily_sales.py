@@ -44,7 +44,8 @@ _FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))"
 # What a bill shows as discount may be more than its goods cost. What it took off is what its total lacks; of a bill without
 # lines, whose total somebody has typed, it is what the bill says.
 #
-# A discount is spread over the lines by largest remainder, ties by the key of the line. All is computed in whole cents.
+# A discount is spread over the lines by largest remainder, ties by the key of the line. All is computed in whole cents, and
+# rounded down, also below zero: a bill that was changed by other programs may ask for more than its lines.
 _SOLD = f"""
 WITH credit AS MATERIALIZED (
     SELECT credit.id_key, credit.date AS day, credit.payment_type, coalesce(credit.client_id, orders.client_id) AS client_id,
@@ -65,9 +66,11 @@ WITH credit AS MATERIALIZED (
 ), spread AS MATERIALIZED (
     SELECT sale.id_key AS bill_id, sale.day, sale.is_counted, detail.id_key, detail.product_id, detail.quantity,
         detail.quantity * detail.price AS gross, sale.discount,
-        div(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS cents,
-        mod(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS rest
-    FROM sale JOIN order_details AS detail ON detail.order_id = sale.order_id
+        share.cents - (share.rest < 0)::integer AS cents, share.rest + CASE WHEN share.rest < 0 THEN sale.gross ELSE 0 END AS rest
+    FROM sale JOIN order_details AS detail ON detail.order_id = sale.order_id CROSS JOIN LATERAL (
+        SELECT div(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS cents,
+            mod(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS rest
+    ) AS share
 ), line AS MATERIALIZED (
     SELECT bill_id, day, is_counted, product_id, quantity, gross, (cents + CASE
             WHEN row_number() OVER (PARTITION BY bill_id ORDER BY rest DESC, id_key)

@@ -41,7 +41,7 @@ def request_of(path: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any
 def caller(shop: GuardedShop) -> Caller:
     """An administrator, beside one row of each kind."""
     shelf = Shelf(shop)
-    shelf.a_customer()
+    shelf.take_back(shelf.a_customer())
     shop.key("orders:read")
     return shop.user("admin")
 

@@ -20,6 +20,7 @@ def test_every_unique_key_is_about_a_field() -> None:
         "Client": {"uq_clients_email": "email", "uq_clients_email_key": "email"},
         "Order": {"uq_orders_bill_id": "bill_id"},
         "Product": {"uq_products_sku": "sku", "uq_products_sku_key": "sku"},
+        "Return": {"uq_returns_credit_bill_id": "credit_bill_id"},
         "Review": {"uq_reviews_client_id": "product_id"},
         "User": {
             "uq_users_client_id": "client_id",
