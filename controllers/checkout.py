@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from controllers.base import executor_of
-from controllers.idempotency import keyed_request
+from controllers.idempotency import key_of, keyed_request
 from controllers.openapi import operation
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
@@ -120,6 +120,8 @@ class CheckoutController(OrderController):
         """
         principal = principal_of(request)
         require_permitted(body, principal)
+        # One that is malformed is refused, as everywhere.
+        key_of(request)
         quote = await executor_of(request).read(lambda session: QuoteService(session, principal).quote(body))
         content = json_body(quote)
         return as_response(preferred(reply(200, RenderedResponse(content, f'"{digest(content)}"')), request))
