@@ -11,9 +11,9 @@ from sqlalchemy.types import Date
 from models.daily_sales import Dimension, SalesGroup
 
 _SUMS = """coalesce(sum(orders), 0)::bigint AS orders, coalesce(sum(units), 0)::bigint AS units,
-    coalesce(sum(returned_units), 0)::bigint AS returned_units, coalesce(sum(gross), 0) AS gross,
-    coalesce(sum(discount), 0) AS discount, coalesce(sum(shipping), 0) AS shipping, coalesce(sum(refunded), 0) AS refunded,
-    coalesce(sum(gross - discount + shipping - refunded), 0) AS net, coalesce(sum(tax), 0) AS tax"""
+    coalesce(sum(returned_units), 0)::bigint AS returned_units, coalesce(sum(gross), 0.00) AS gross,
+    coalesce(sum(discount), 0.00) AS discount, coalesce(sum(shipping), 0.00) AS shipping, coalesce(sum(refunded), 0.00) AS refunded,
+    coalesce(sum(gross - discount + shipping - refunded), 0.00) AS net, coalesce(sum(tax), 0.00) AS tax"""
 _DAYS = "day BETWEEN :first AND :last"
 _NAMES = {
     Dimension.PRODUCT: "SELECT name FROM products WHERE id_key = nullif(summed.key, '')::bigint",
@@ -102,7 +102,7 @@ _CLIENT_COUNTS = _statement(f"""
     ) AS counted
 """)  # noqa: S608  (no value is in it)
 
-_STOCK_SUMS = """count(*) AS products, coalesce(sum(stock), 0) AS units, coalesce(sum(stock * price), 0) AS value,
+_STOCK_SUMS = """count(*) AS products, coalesce(sum(stock), 0) AS units, coalesce(sum(stock * price), 0.00) AS value,
     count(*) FILTER (WHERE low_stock) AS low, count(*) FILTER (WHERE stock = 0) AS out"""
 _STOCK = text(f"""
     SELECT category_id, categories.name, products, units, value, low, out FROM (
