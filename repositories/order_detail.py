@@ -26,7 +26,8 @@ from repositories.query.statement_cache import memoized
 
 # Lines have no date: that of their order counts. Its index finds the orders of few days. For very many orders the lines are
 # read in the order of their keys, from the first block of them that has such an order to the last.
-_FARTHEST: ColumnElement[int] = literal_column("4611686018427387903")
+# Near enough for distances, which the index keeps as floats, to be exact.
+_FARTHEST: ScalarSelect[int] = select(func.max(aliased(Order, name="last_order").id_key)).scalar_subquery()
 _line = aliased(OrderDetail, name="line")
 _block: ColumnElement[int] = _line.id_key.op(">>")(literal_column("10"))
 
