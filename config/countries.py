@@ -6,6 +6,10 @@ import pycountry
 
 COUNTRIES: Final = frozenset(country.alpha_2 for country in pycountry.countries)
 COUNTRY_EXAMPLE: Final = "ES"
+# What a field or setting must hold.
+COUNTRY_TEXT: Final = (
+    "the code of a country with two letters (ISO 3166-1), such as ES; that of the United Kingdom is GB"
+)
 
 
 def country_code(text: str) -> str | None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from config.countries import country_code
+from config.countries import COUNTRY_TEXT, country_code
 
 # In place of a network: all who come through a Unix socket, and have no address.
 UNIX: Literal["unix"] = "unix"
@@ -253,9 +253,7 @@ def _country(value: object) -> object:
         return value
     code = country_code(value.strip())
     if code is None:
-        raise ValueError(
-            "the code of a country with two letters (ISO 3166-1), such as ES; that of the United Kingdom is GB"
-        )
+        raise ValueError(COUNTRY_TEXT)
     return code
 
 

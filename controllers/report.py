@@ -121,7 +121,7 @@ class ReportController:
     def _route(
         self,
         name: str,
-        report: Callable[[SalesReportService, Any, tuple[date, date]], dict[str, Any]],
+        report: Callable[[SalesReportService, Any, Any], dict[str, Any]],
         query: type[Parameters],
         schema: type[BaseModel],
         row: type[BaseModel],
@@ -133,10 +133,10 @@ class ReportController:
         async def get_report(request: Request) -> Response:
             """By the dates of the bills. With `Accept: text/csv` the rows come as CSV, with names in the first line."""
             asked = parse_query(request, query)
-            days = asked.days(await executor_of(request).read(today)) if hasattr(asked, "days") else None
+            days = None if query is StockQuery else asked.days(await executor_of(request).read(today))
 
             def work(session: Session) -> dict[str, Any]:
-                return report(SalesReportService(session), asked, days or (date.min, date.max))
+                return report(SalesReportService(session), asked, days)
 
             if days is not None:
                 await _bring_up_to_date(request, days)

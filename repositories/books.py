@@ -1,4 +1,4 @@
-"""What the books have to say: sales and what was given back of them, canceled orders, and whose bills they are.
+"""What the books have to say: sales and what was given back of them, what was shipped, whose bills they are, and reports.
 
 As in `repositories.verification`, every method gives the rows in the order of their keys, at most `limit` of them, or all
 when it is None, of those with the keys from `first` to `last`.
@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.bill import BillKind
+from models.daily_sales import Dimension
 from models.order import DeliveryMethod, OrderStatus
 from schemas.json_schema import MAX_KEY
 
@@ -75,6 +76,53 @@ _INCOMPLETE = text(f"""
     ORDER BY o.id_key LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
+# Returns of before the table have no rows: of a detail more may have come back than its lines say, and never less.
+_RETURNS = text("""
+    SELECT r.id_key, b.total, coalesce(sum(l.amount), 0) AS amounts,
+        min(l.order_detail_id) FILTER (WHERE d.order_id <> r.order_id) AS stranger
+    FROM returns r JOIN bills b ON b.id_key = r.credit_bill_id
+        LEFT JOIN return_lines l ON l.return_id = r.id_key LEFT JOIN order_details d ON d.id_key = l.order_detail_id
+    WHERE r.id_key BETWEEN :first AND :last
+    GROUP BY r.id_key, b.total
+    HAVING b.total <> coalesce(sum(l.amount), 0) OR bool_or(d.order_id <> r.order_id)
+    ORDER BY r.id_key LIMIT :limit
+""")
+
+_RETURNED = text("""
+    SELECT d.id_key, d.returned_quantity, sum(l.quantity) AS quantity
+    FROM order_details d JOIN return_lines l ON l.order_detail_id = d.id_key
+    WHERE d.id_key BETWEEN :first AND :last
+    GROUP BY d.id_key, d.returned_quantity HAVING sum(l.quantity) > d.returned_quantity
+    ORDER BY d.id_key LIMIT :limit
+""")
+
+# Of a detail no more has left than there is; what was counted here has left by the detail's own order.
+_SHIPPED = text("""
+    SELECT d.id_key, d.quantity, sum(l.quantity) AS shipped,
+        min(s.id_key) FILTER (WHERE s.order_id <> d.order_id) AS stranger
+    FROM order_details d JOIN shipment_lines l ON l.order_detail_id = d.id_key JOIN shipments s ON s.id_key = l.shipment_id
+    WHERE d.id_key BETWEEN :first AND :last
+    GROUP BY d.id_key, d.quantity HAVING sum(l.quantity) > d.quantity OR bool_or(s.order_id <> d.order_id)
+    ORDER BY d.id_key LIMIT :limit
+""")
+
+_DIMENSIONS = ", ".join(f"('{dimension}')" for dimension in Dimension)
+# Days whose bills have just changed are computed within a minute, and prove nothing until then.
+_DAYS = text(f"""
+    WITH billed AS (
+        SELECT date AS day, sum(CASE kind WHEN '{BillKind.SALE}' THEN total ELSE -total END) AS net FROM bills GROUP BY date
+    ), kept AS (
+        SELECT dimension, day, sum(gross - discount + shipping - refunded) AS net FROM daily_sales GROUP BY dimension, day
+    ), compared AS (
+        SELECT day, dimension, coalesce(billed.net, 0) AS billed, coalesce(kept.net, 0) AS kept
+        FROM billed CROSS JOIN (VALUES {_DIMENSIONS}) AS dimensions (dimension)
+        FULL JOIN kept USING (day, dimension)
+    )
+    SELECT day::text, dimension, billed, kept FROM compared
+    WHERE billed <> kept AND NOT EXISTS (SELECT FROM sales_changes WHERE sales_changes.day = compared.day)
+    ORDER BY compared.day, dimension LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
 Rows = Sequence[Row[Any]]
 
 
@@ -113,6 +161,22 @@ class BooksRepository:
         `older` ones were placed before the books were kept so.
         """
         return self._rows(_INCOMPLETE, limit, first, last, older=older)
+
+    def broken_returns(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Returns: `id_key, total` (of the credit bill), `amounts` (their sum), `stranger` (a line of another order)."""
+        return self._rows(_RETURNS, limit, first, last)
+
+    def broken_returned_details(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Order details: `id_key, returned_quantity, quantity` (by the lines of returns, which is more)."""
+        return self._rows(_RETURNED, limit, first, last)
+
+    def broken_shipments(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Order details: `id_key, quantity, shipped, stranger` (a shipment of another order with pieces of it)."""
+        return self._rows(_SHIPPED, limit, first, last)
+
+    def broken_days(self, limit: int | None) -> Rows:
+        """Days of reports: `day, dimension, billed` (what the bills add up to), `kept` (what reports say)."""
+        return self.session.execute(_DAYS, {"limit": limit}).all()
 
     def _rows(self, statement: Any, limit: int | None, first: int, last: int, **more: Any) -> Rows:
         return self.session.execute(statement, {"limit": limit, "first": first, "last": last, **more}).all()

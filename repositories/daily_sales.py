@@ -7,9 +7,8 @@ committed between the two has left a change of its own, so that its day is compu
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
-from sqlalchemy.types import Date
 
 from models.bill import BillKind, CreditReason
 from models.daily_sales import Dimension
@@ -17,27 +16,23 @@ from models.daily_sales import Dimension
 # One transaction at a time computes days: two would write the same rows.
 _LOCK = text("SELECT pg_advisory_xact_lock(7240121)")
 
-_FIRST, _LAST = bindparam("first", type_=Date), bindparam("last", type_=Date)
-
-_PENDING = text("SELECT EXISTS (SELECT FROM sales_changes WHERE day BETWEEN :first AND :last)").bindparams(
-    _FIRST, _LAST
+_PENDING = text(
+    "SELECT EXISTS (SELECT FROM sales_changes WHERE day BETWEEN CAST(:first AS date) AND CAST(:last AS date))"
 )
 
 # As texts, because a date may lie beyond those that Python knows.
 _TAKE = text("""
     WITH taken AS (
         DELETE FROM sales_changes WHERE day IN (
-            SELECT DISTINCT day FROM sales_changes WHERE day BETWEEN :first AND :last ORDER BY day LIMIT :most
+            SELECT DISTINCT day FROM sales_changes
+            WHERE day BETWEEN CAST(:first AS date) AND CAST(:last AS date) ORDER BY day LIMIT :most
         ) RETURNING day
     )
     SELECT DISTINCT day::text FROM taken
-""").bindparams(_FIRST, _LAST)
-_TAKE_ANY = text("""
-    WITH taken AS (
-        DELETE FROM sales_changes WHERE day IN (SELECT DISTINCT day FROM sales_changes ORDER BY day LIMIT :most) RETURNING day
-    )
-    SELECT DISTINCT day::text FROM taken
 """)
+# The first and the last of some days.
+Days = tuple[date | str, date | str]
+EVERY_DAY: Days = ("-infinity", "infinity")
 
 _FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))")
 
@@ -129,17 +124,14 @@ class DailySalesRepository:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def are_pending(self, first: date, last: date) -> bool:
+    def are_pending(self, days: Days) -> bool:
         """Whether bills of these days have changed since the days were computed."""
-        return bool(self.session.scalar(_PENDING, {"first": first, "last": last}))
+        return bool(self.session.scalar(_PENDING, {"first": days[0], "last": days[1]}))
 
-    def refresh(self, most: int, days: tuple[date, date] | None = None) -> int:
-        """Compute the oldest days that have changed, `most` at a time, between two days or of all; how many there were."""
+    def refresh(self, most: int, days: Days = EVERY_DAY) -> int:
+        """Compute the oldest of these days that have changed, at most `most`; how many there were."""
         self.session.execute(_LOCK)
-        if days is None:
-            taken = self.session.scalars(_TAKE_ANY, {"most": most}).all()
-        else:
-            taken = self.session.scalars(_TAKE, {"most": most, "first": days[0], "last": days[1]}).all()
+        taken = self.session.scalars(_TAKE, {"most": most, "first": days[0], "last": days[1]}).all()
         if taken:
             self._compute(taken)
         return len(taken)

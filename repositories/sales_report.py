@@ -77,29 +77,21 @@ _BEST_SELLERS = _statement(f"""
     ORDER BY summed.units - returned_units DESC, net DESC, summed.product_id
 """)  # noqa: S608  (no value is in it)
 
+# How many of all clients are new is said in each row, also where the limit leaves most of them out.
 _CLIENTS = _statement(f"""
-    SELECT summed.client_id, clients.name, clients.lastname, summed.is_new, orders, units, gross, discount, shipping, refunded, net
+    SELECT summed.client_id, clients.name, clients.lastname, summed.is_new, orders, units, gross, discount, shipping, refunded, net,
+        summed.new, summed.returning
     FROM (
-        SELECT key::bigint AS client_id, {_SUMS}, NOT EXISTS (
-            SELECT FROM daily_sales AS earlier WHERE earlier.dimension = '{Dimension.CLIENT}' AND earlier.orders > 0
-                AND earlier.key = daily_sales.key AND earlier.day < :first
-        ) AS is_new
-        FROM daily_sales WHERE dimension = '{Dimension.CLIENT}' AND key <> '' AND {_DAYS}
-        GROUP BY key HAVING sum(orders) > 0
-    ) AS summed LEFT JOIN clients ON clients.id_key = summed.client_id
-    ORDER BY net DESC, summed.client_id LIMIT :limit
-""")  # noqa: S608  (no value is in it)
-_CLIENT_COUNTS = _statement(f"""
-    SELECT count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new) AS returning FROM (
-        SELECT NOT EXISTS (
-            SELECT FROM daily_sales AS earlier WHERE earlier.dimension = '{Dimension.CLIENT}' AND earlier.orders > 0
-                AND earlier.key = sold.key AND earlier.day < :first
-        ) AS is_new
-        FROM (
-            SELECT key FROM daily_sales WHERE dimension = '{Dimension.CLIENT}' AND key <> '' AND {_DAYS}
+        SELECT *, count(*) FILTER (WHERE is_new) OVER () AS new, count(*) FILTER (WHERE NOT is_new) OVER () AS returning FROM (
+            SELECT key::bigint AS client_id, {_SUMS}, NOT EXISTS (
+                SELECT FROM daily_sales AS earlier WHERE earlier.dimension = '{Dimension.CLIENT}' AND earlier.orders > 0
+                    AND earlier.key = daily_sales.key AND earlier.day < :first
+            ) AS is_new
+            FROM daily_sales WHERE dimension = '{Dimension.CLIENT}' AND key <> '' AND {_DAYS}
             GROUP BY key HAVING sum(orders) > 0
-        ) AS sold
-    ) AS counted
+        ) AS sold ORDER BY net DESC, client_id LIMIT :limit
+    ) AS summed LEFT JOIN clients ON clients.id_key = summed.client_id
+    ORDER BY net DESC, summed.client_id
 """)  # noqa: S608  (no value is in it)
 
 _STOCK_SUMS = """count(*) AS products, coalesce(sum(stock), 0) AS units, coalesce(sum(stock * price), 0.00) AS value,
@@ -138,12 +130,11 @@ class SalesReportRepository:
         return self._rows(_BEST_SELLERS, first, last, limit)
 
     def clients(self, first: date, last: date, limit: int) -> Sequence[Any]:
-        """The clients who bought, by the names of `schemas.report.ClientSales`, those with most value first."""
-        return self._rows(_CLIENTS, first, last, limit)
+        """The clients who bought, by the names of `schemas.report.ClientSales`, those with most value first.
 
-    def client_counts(self, first: date, last: date) -> Any:
-        """How many clients bought between two days for the first time, `new`, and how many had before, `returning`."""
-        return self.session.execute(_CLIENT_COUNTS, {"first": first, "last": last}).one()
+        Each with how many of all of them bought for the first time, `new`, and how many had before, `returning`.
+        """
+        return self._rows(_CLIENTS, first, last, limit)
 
     def stock(self) -> Sequence[Any]:
         """The stock of each category now, by the names of `schemas.report.CategoryStock`."""

@@ -124,36 +124,6 @@ _KEYS = text(f"""
     ORDER BY key LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
-# Returns of before the table have no rows: of a detail more may have come back than its lines say, and never less.
-_RETURNS = text("""
-    SELECT r.id_key, b.total, coalesce(sum(l.amount), 0) AS amounts,
-        min(l.order_detail_id) FILTER (WHERE d.order_id <> r.order_id) AS stranger
-    FROM returns r JOIN bills b ON b.id_key = r.credit_bill_id
-        LEFT JOIN return_lines l ON l.return_id = r.id_key LEFT JOIN order_details d ON d.id_key = l.order_detail_id
-    WHERE r.id_key BETWEEN :first AND :last
-    GROUP BY r.id_key, b.total
-    HAVING b.total <> coalesce(sum(l.amount), 0) OR bool_or(d.order_id <> r.order_id)
-    ORDER BY r.id_key LIMIT :limit
-""")
-
-_RETURNED = text("""
-    SELECT d.id_key, d.returned_quantity, sum(l.quantity) AS quantity
-    FROM order_details d JOIN return_lines l ON l.order_detail_id = d.id_key
-    WHERE d.id_key BETWEEN :first AND :last
-    GROUP BY d.id_key, d.returned_quantity HAVING sum(l.quantity) > d.returned_quantity
-    ORDER BY d.id_key LIMIT :limit
-""")
-
-# Of a detail no more has left than there is; what was counted here has left by the detail's own order.
-_SHIPPED = text("""
-    SELECT d.id_key, d.quantity, sum(l.quantity) AS shipped,
-        min(s.id_key) FILTER (WHERE s.order_id <> d.order_id) AS stranger
-    FROM order_details d JOIN shipment_lines l ON l.order_detail_id = d.id_key JOIN shipments s ON s.id_key = l.shipment_id
-    WHERE d.id_key BETWEEN :first AND :last
-    GROUP BY d.id_key, d.quantity HAVING sum(l.quantity) > d.quantity OR bool_or(s.order_id <> d.order_id)
-    ORDER BY d.id_key LIMIT :limit
-""")
-
 # Every transaction is idle between its statements, but not for long.
 _IDLE = text("""
     SELECT pid, application_name, extract(epoch FROM clock_timestamp() - state_change) AS seconds
@@ -200,22 +170,6 @@ _LATE_EVENTS = text("""
         SELECT occurred_at FROM events WHERE sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1
     )
     ORDER BY position LIMIT :limit
-""")
-
-# Days whose bills have just changed are computed within a minute, and prove nothing until then.
-_DAILY_SALES = text("""
-    WITH billed AS (
-        SELECT date AS day, sum(CASE kind WHEN 'sale' THEN total ELSE -total END) AS net FROM bills GROUP BY date
-    ), kept AS (
-        SELECT dimension, day, sum(gross - discount + shipping - refunded) AS net FROM daily_sales GROUP BY dimension, day
-    ), compared AS (
-        SELECT day, dimension, coalesce(billed.net, 0) AS billed, coalesce(kept.net, 0) AS kept
-        FROM billed CROSS JOIN (VALUES ('payment_type'), ('country'), ('client'), ('product')) AS dimensions (dimension)
-        FULL JOIN kept USING (day, dimension)
-    )
-    SELECT day::text, dimension, billed, kept FROM compared
-    WHERE billed <> kept AND NOT EXISTS (SELECT FROM sales_changes WHERE sales_changes.day = compared.day)
-    ORDER BY compared.day, dimension LIMIT :limit
 """)
 
 _COUNTS = {
@@ -267,18 +221,6 @@ class VerificationRepository:
         """Details whose order is gone: `id_key, order_id`."""
         return self._rows(_LOST_DETAILS, limit, span)
 
-    def broken_returns(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
-        """Returns: `id_key, total` (of the credit bill), `amounts` (their sum), `stranger` (a line of another order)."""
-        return self._rows(_RETURNS, limit, span)
-
-    def broken_returned_details(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
-        """Order details: `id_key, returned_quantity, quantity` (by the lines of returns, which is more)."""
-        return self._rows(_RETURNED, limit, span)
-
-    def broken_shipments(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
-        """Order details: `id_key, quantity, shipped, stranger` (a shipment of another order with pieces of it)."""
-        return self._rows(_SHIPPED, limit, span)
-
     def broken_numbers(self, limit: int | None) -> Rows:
         """Kinds and years: `kind, year, bills, lowest, highest, missing, strangers` (of another kind), `last_number`."""
         return self._rows(_NUMBERS, limit)
@@ -298,10 +240,6 @@ class VerificationRepository:
     def late_events(self, limit: int | None) -> Rows:
         """Events that later ones have overtaken by more than a minute: `id, type, seconds`."""
         return self._rows(_LATE_EVENTS, limit)
-
-    def broken_days(self, limit: int | None) -> Rows:
-        """Days of reports: `day, dimension, billed` (what the bills add up to), `kept` (what reports say)."""
-        return self._rows(_DAILY_SALES, limit)
 
     def next_span(self, tables: Sequence[str], after: int, rows: int) -> Span | None:
         """The keys behind `after` that no more rows of each table have; None where there are no further rows."""

@@ -12,7 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from config.countries import COUNTRIES, COUNTRY_EXAMPLE, country_code
+from config.countries import COUNTRIES, COUNTRY_EXAMPLE, COUNTRY_TEXT, country_code
 from config.settings import get_settings
 from models.text_key import is_blank
 from schemas.json_schema import MAX_KEY, decimal_schema, integer_schema, shown_decimal_schema, text_schema
@@ -36,9 +36,6 @@ _URL = TypeAdapter(AnyHttpUrl)
 
 _NO_EMAIL = "must be an e-mail address such as ada@example.com"
 _NO_TELEPHONE = "must be a telephone number: international, digits only, such as +442071234567"
-_NO_COUNTRY = (
-    "must be the code of a country with two letters (ISO 3166-1), such as ES; that of the United Kingdom is GB"
-)
 _NO_URL = "must be an http or https URL such as https://example.com/lamp.jpg"
 
 # Addresses below .test or .local are not reachable from everywhere, but they are well-formed, and in use.
@@ -109,7 +106,7 @@ def as_country(text: str) -> str:
     """The code of a country, in upper case."""
     code = country_code(text)
     if code is None:
-        raise refusal(_NO_COUNTRY)
+        raise refusal(f"must be {COUNTRY_TEXT}")
     return code
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models.daily_sales import SalesGroup
-from repositories.daily_sales import DailySalesRepository
+from repositories.daily_sales import EVERY_DAY, DailySalesRepository, Days
 from repositories.sales_report import SalesReportRepository
 from schemas.base import Parameters
 from schemas.report import (
@@ -61,11 +61,11 @@ class SalesReportService:
 
     def clients(self, query: TopQuery, days: tuple[date, date]) -> dict[str, Any]:
         """By the names of `schemas.report.ClientsReport`."""
-        counts = self._reports.client_counts(*days)
-        rows = _all_shown(self._reports.clients(*days, query.limit), ClientSales)
-        return {**_period(days), "new": counts.new, "returning": counts.returning, "rows": rows}
+        found = self._reports.clients(*days, query.limit)
+        new, returning = (found[0].new, found[0].returning) if found else (0, 0)
+        return {**_period(days), "new": new, "returning": returning, "rows": _all_shown(found, ClientSales)}
 
-    def stock(self, query: Parameters, days: tuple[date, date]) -> dict[str, Any]:
+    def stock(self, query: Parameters, days: None) -> dict[str, Any]:
         """By the names of `schemas.report.StockReport`."""
         rows = _all_shown(self._reports.stock(), CategoryStock)
         totals = {name: sum(row[name] for row in rows) for name in StockFigures.model_fields}
@@ -83,9 +83,9 @@ def today(session: Session) -> date:
 
 def are_pending(session: Session, days: tuple[date, date]) -> bool:
     """Whether bills of these days have changed since the days were computed."""
-    return DailySalesRepository(session).are_pending(*days)
+    return DailySalesRepository(session).are_pending(days)
 
 
-def refresh(session: Session, days: tuple[date, date] | None = None) -> bool:
-    """Compute some days whose bills have changed, between two days or of all; whether there may be more."""
+def refresh(session: Session, days: Days = EVERY_DAY) -> bool:
+    """Compute some of these days whose bills have changed; whether there may be more."""
     return DailySalesRepository(session).refresh(DAYS_AT_ONCE, days) == DAYS_AT_ONCE

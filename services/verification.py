@@ -130,10 +130,10 @@ INVARIANTS = (
         "The lines of every return sum up to its credit bill, and are among what came back of its order",
         ("returns",),
         lambda rows, limit, span: [
-            *(_return_breach(row) for row in rows.broken_returns(limit, span)),
+            *(_return_breach(row) for row in rows.books.broken_returns(limit, *span)),
             *(
                 f"order detail {row.id_key}: {row.quantity} came back by its returns, {row.returned_quantity} by itself"
-                for row in rows.broken_returned_details(limit, span)
+                for row in rows.books.broken_returned_details(limit, *span)
             ),
         ],
         walked=("returns", "order_details"),
@@ -143,7 +143,7 @@ INVARIANTS = (
         ("bills",),
         lambda rows, limit, span: [
             f"{row.day}, by {row.dimension}: reports say {row.kept}, but the bills add up to {row.billed}"
-            for row in rows.broken_days(limit)
+            for row in rows.books.broken_days(limit)
         ],
     ),
     Invariant(
@@ -181,7 +181,7 @@ INVARIANTS = (
     Invariant(
         "Of every line no more is shipped than was ordered, by shipments of its order",
         ("shipments",),
-        lambda rows, limit, span: [_shipment_breach(row) for row in rows.broken_shipments(limit, span)],
+        lambda rows, limit, span: [_shipment_breach(row) for row in rows.books.broken_shipments(limit, *span)],
         walked=("order_details",),
     ),
     Invariant(

@@ -1,6 +1,5 @@
 """The shop's currency: taken over while nothing was sold, and fixed from then on, whoever starts beside whom."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -9,14 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from config.settings import PROJECT_ROOT
-from infrastructure.database.migrations import migrate
 from infrastructure.database.shop_currency import settle_currency
 from infrastructure.database.suitability import UnsuitableDatabase
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import connected, execute, process_number, rows_of
+from tests.race.databases import connected, execute, new_database, rows_of
 from tests.shop import environment_of, reserved_port, shop_in_thread
 
 pytestmark = pytest.mark.integration
@@ -27,17 +24,10 @@ A_PRODUCT = (
 A_BILL = "INSERT INTO bills (bill_number, total, payment_type) VALUES ('B-1', 0, 'card')"
 
 
-_numbers = itertools.count()
-
-
 @pytest.fixture
 def migrated(servers: ServerUrls) -> str:
     """The URL of a shop that has sold nothing."""
-    name = f"currency_{process_number()}_{next(_numbers)}"
-    execute(servers.database_url, f"CREATE DATABASE {name}")
-    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    migrate(url)
-    return url
+    return new_database(servers.database_url)
 
 
 def currencies(database: str) -> tuple[str, ...]:

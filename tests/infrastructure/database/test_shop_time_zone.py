@@ -1,7 +1,6 @@
 """The shop's time zone: it dates new bills, however they are made, and reports go by these dates."""
 
 import datetime as dt
-import itertools
 import random
 from decimal import Decimal
 from pathlib import Path
@@ -10,14 +9,12 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
-from infrastructure.database.migrations import migrate
 from infrastructure.database.shop_time_zone import settle_time_zone
 from infrastructure.database.suitability import UnsuitableDatabase
 from infrastructure.embedded.servers import ServerUrls
 from tests.builders import a_client, a_product
-from tests.race.databases import connected, execute, process_number, rows_of
+from tests.race.databases import connected, new_database, rows_of
 from tests.shop import environment_of, shop_in_thread
 
 pytestmark = pytest.mark.integration
@@ -26,17 +23,11 @@ ZONES = ("Europe/Madrid", "Pacific/Auckland", "America/St_Johns", "UTC")
 # Around New Year, and around the changes of the clocks in both hemispheres.
 TURNS = ("2030-12-31T12:00", "2031-03-30T01:00", "2031-04-05T14:00", "2031-10-26T01:00", "2031-03-09T05:30")
 
-_numbers = itertools.count()
-
 
 @pytest.fixture
 def migrated(servers: ServerUrls) -> str:
     """The URL of an empty shop."""
-    name = f"time_zone_{process_number()}_{next(_numbers)}"
-    execute(servers.database_url, f"CREATE DATABASE {name}")
-    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    migrate(url)
-    return url
+    return new_database(servers.database_url)
 
 
 def test_it_dates_new_bills_at_once(migrated: str) -> None:
