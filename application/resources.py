@@ -24,8 +24,7 @@ from infrastructure.cache.seal import secret_of
 from infrastructure.database.change_listener import ANNOUNCEMENT, CATALOG, ChangeListener
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import migrate
-from infrastructure.database.shop_currency import settle_currency
-from infrastructure.database.shop_time_zone import settle_time_zone
+from infrastructure.database.shop_settings import settle_shop
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
 from infrastructure.mail.delivery import MailDelivery
@@ -168,8 +167,7 @@ class AppResources:
         if self.settings.outside_database_url is None:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
-            settle_currency(servers.database_url, self.settings.currency)
-            settle_time_zone(servers.database_url, self.settings.shop_timezone)
+            settle_shop(servers.database_url, currency=self.settings.currency, time_zone=self.settings.shop_timezone)
 
     async def _announce_changes(self) -> None:
         """Have the workers of every launcher make their cached responses stale."""

@@ -7,8 +7,7 @@ same one, whatever their settings say.
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from infrastructure.database.migration_steps import limit_waits, one_at_a_time, run_retried
-from infrastructure.database.migrations import maintenance_connection
+from infrastructure.database.migration_steps import run_retried
 from infrastructure.database.stoppable import Cancellation
 from infrastructure.database.suitability import UnsuitableDatabase
 
@@ -25,20 +24,15 @@ _PLAN_ANEW = "ALTER TABLE {table} ALTER COLUMN currency SET DEFAULT shop_currenc
 _UPDATE = text("UPDATE products SET currency = shop_currency()")
 
 
-def settle_currency(database_url: str, currency: str, cancellation: Cancellation | None = None) -> None:
-    """Make `currency` that of the shop, as long as nothing was sold. The database has all migrations.
+def settle_currency(connection: Connection, currency: str, cancellation: Cancellation) -> None:
+    """Make `currency` that of the shop, as long as nothing was sold. Nobody else settles it meanwhile.
 
-    Raises `UnsuitableDatabase` for another one than what was sold in. Two that start at once, with two currencies, do it
-    one after the other.
+    Raises `UnsuitableDatabase` for another one than what was sold in, before anybody is kept waiting.
     """
-    cancellation = cancellation or Cancellation()
-    with maintenance_connection(database_url) as connection, cancellation.covering(connection):
-        if _is_settled(connection, currency):
-            return
+    if not _is_settled(connection, currency):
         connection.rollback()
-        with one_at_a_time(connection):
-            limit_waits(connection)
-            run_retried(lambda: _settle(connection, currency), connection, cancellation)
+        run_retried(lambda: _settle(connection, currency), connection, cancellation)
+    connection.rollback()
 
 
 def _settle(connection: Connection, currency: str) -> None:

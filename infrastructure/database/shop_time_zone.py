@@ -5,11 +5,9 @@ may change at any time: it decides about new bills only.
 """
 
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from infrastructure.database.migration_steps import limit_waits, one_at_a_time
-from infrastructure.database.migrations import maintenance_connection
-from infrastructure.database.stoppable import Cancellation
 from infrastructure.database.suitability import UnsuitableDatabase
 
 _STORED = text("SELECT shop_time_zone()")
@@ -18,23 +16,17 @@ _NOW_THERE = text("SELECT now() AT TIME ZONE :time_zone")
 _REPLACE = "CREATE OR REPLACE FUNCTION shop_time_zone() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT '{zone}'::text $$"
 
 
-def settle_time_zone(database_url: str, time_zone: str, cancellation: Cancellation | None = None) -> None:
-    """Make `time_zone` that of the shop; the database has all migrations.
+def settle_time_zone(connection: Connection, time_zone: str) -> None:
+    """Make `time_zone` that of the shop. Nobody else settles it meanwhile.
 
     Raises `UnsuitableDatabase` for one that PostgreSQL does not know.
     """
-    cancellation = cancellation or Cancellation()
-    with maintenance_connection(database_url) as connection, cancellation.covering(connection):
-        if connection.execute(_STORED).scalar_one() == time_zone:
-            return
+    if connection.execute(_STORED).scalar_one() != time_zone:
         try:
             connection.execute(_NOW_THERE, {"time_zone": time_zone})
         except DBAPIError as error:
             raise UnsuitableDatabase(
                 f"SHOP_TIMEZONE is {time_zone}, which this PostgreSQL does not know: name another zone, or update PostgreSQL"
             ) from error
-        connection.rollback()
-        with one_at_a_time(connection):
-            limit_waits(connection)
-            connection.execute(text(_REPLACE.format(zone=time_zone)))
-            connection.commit()
+        connection.execute(text(_REPLACE.format(zone=time_zone)))
+    connection.commit()

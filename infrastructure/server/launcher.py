@@ -257,8 +257,7 @@ class _Launch:
         from sqlalchemy.exc import OperationalError
 
         from infrastructure.database.migrations import migrate
-        from infrastructure.database.shop_currency import settle_currency
-        from infrastructure.database.shop_time_zone import settle_time_zone
+        from infrastructure.database.shop_settings import settle_shop
         from infrastructure.database.stoppable import Cancellation, run_stoppable
         from infrastructure.server.production_checks import DATABASE_WAIT_SECONDS, wait_for_database
 
@@ -270,8 +269,12 @@ class _Launch:
                 wait_for_database(urls.database_url, seconds, self._stop.requested)
             if not self._stop.requested():
                 migrate(urls.database_url, cancellation=cancellation)
-                settle_currency(urls.database_url, self._settings.currency, cancellation)
-                settle_time_zone(urls.database_url, self._settings.shop_timezone, cancellation)
+                settle_shop(
+                    urls.database_url,
+                    currency=self._settings.currency,
+                    time_zone=self._settings.shop_timezone,
+                    cancellation=cancellation,
+                )
 
         watch = ServerWatch(self._settings)
         for attempts_left in reversed(range(_MIGRATION_ATTEMPTS)):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from infrastructure.database.shop_time_zone import settle_time_zone
+from infrastructure.database.shop_settings import settle_shop
 from infrastructure.database.suitability import UnsuitableDatabase
 from infrastructure.embedded.servers import ServerUrls
 from tests.builders import a_client, a_product
@@ -28,6 +28,10 @@ TURNS = ("2030-12-31T12:00", "2031-03-30T01:00", "2031-04-05T14:00", "2031-10-26
 def migrated(servers: ServerUrls) -> str:
     """The URL of an empty shop."""
     return new_database(servers.database_url)
+
+
+def settle_time_zone(database: str, zone: str) -> None:
+    settle_shop(database, currency="EUR", time_zone=zone)
 
 
 def test_it_dates_new_bills_at_once(migrated: str) -> None:
