@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from models.text_key import text_key
 from repositories.author import NOBODY, Author
-from repositories.checkout_statement import LINE_COLUMNS, ORDER_COLUMNS, Verdict, quote_text, statement_text
+from repositories.checkout_judging import LINE_COLUMNS, ORDER_COLUMNS, Verdict
+from repositories.checkout_statement import quote_text, statement_text
 from repositories.idempotency_key import lock_number
 from repositories.query.prepared import execute_prepared
 

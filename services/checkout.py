@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from repositories.base import is_key
 from repositories.checkout import BrokenLine, KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, PlacedOrder
-from repositories.checkout_statement import Verdict
+from repositories.checkout_judging import Verdict
 from schemas.checkout import Checkout
 from security.principal import Principal
 from services.bill import require_client_number

@@ -23,7 +23,7 @@ from config.settings import Settings
 from infrastructure.cache.tags import Invalidation
 from infrastructure.database.sqlstate import CANCELED, LOCK_TIMEOUT, DatabaseUnavailable, StatementRefused, sqlstate
 from repositories.checkout import CheckoutRepository, LockedRow, Outcome, PendingOrder, outcome, placing
-from repositories.checkout_statement import Verdict
+from repositories.checkout_judging import Verdict
 from services.base import invalidation_of
 from services.checkout_lane import Lane, WaitingOrder
 from services.errors import RequestInProgress, Unavailable

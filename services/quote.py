@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from repositories.checkout import CheckoutRepository, PendingOrder, Quoted
-from repositories.checkout_statement import Verdict
+from repositories.checkout_judging import Verdict
 from schemas.checkout import Checkout
 from security.principal import Principal
 from services.bill import ZERO, require_client_number

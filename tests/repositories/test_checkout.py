@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from infrastructure.embedded.servers import ServerUrls
 from repositories.author import Author
 from repositories.checkout import KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, outcome, placing
-from repositories.checkout_statement import Verdict
+from repositories.checkout_judging import Verdict
 from repositories.idempotency_key import lock_number
 from tests.race.databases import WAITING, breaches, connected, execute, execution_of, new_database, rows_of
 

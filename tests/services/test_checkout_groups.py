@@ -16,7 +16,7 @@ from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.embedded.servers import ServerUrls
 from repositories.checkout import KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder
-from repositories.checkout_statement import Verdict
+from repositories.checkout_judging import Verdict
 from services.cache_service import CacheService
 from services.checkout_groups import CheckoutGroups
 from services.checkout_lane import MOST_LINES, MOST_ORDERS
