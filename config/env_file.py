@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
+from config.setting_files import SUFFIX
 from config.settings import Settings
 
 # From this similarity on, from 0 to 1, a name counts as a misspelled setting.
@@ -16,7 +17,7 @@ def env_file_warnings(env_file: Mapping[str, str], settings: Settings) -> Iterat
     """One line for each name in `env_file` that is nearly a setting, and for each server that is named without a host."""
     known = [name.upper() for name in Settings.model_fields]
     for name in env_file:
-        if name.upper() in known:
+        if name.upper().removesuffix(SUFFIX) in known:
             continue
         meant = get_close_matches(name.upper(), known, 1, _SIMILARITY)
         if meant:

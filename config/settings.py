@@ -1,8 +1,9 @@
 """Settings: read once from the environment and `.env`, validated, and frozen.
 
-The environment wins over `.env` beside `main.py`. An empty value means "not set", except for `RATE_LIMIT_EXEMPT`, where
-it means that no client is exempt. An invalid value raises `SettingsError`, whose text is one line for the operator: the
-variable, its value, and the valid values.
+The environment wins over `.env` beside `main.py`. In both, `NAME_FILE` names a file with the value of `NAME`
+(`config/setting_files.py`). An empty value means "not set", except for `RATE_LIMIT_EXEMPT`, where it means that no client
+is exempt. An invalid value raises `SettingsError`, whose text is one line for the operator: the variable, its value, and
+the valid values.
 """
 
 import os
@@ -18,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
 from config.currencies import Currency
+from config.setting_files import SUFFIX, UnusableFile, with_files_read
 from config.setting_types import (
     UNIX,
     Boolean,
@@ -56,6 +58,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "env_file",
+    "export_setting",
     "get_settings",
     "read_settings",
 ]
@@ -220,6 +223,29 @@ def _is_unicode(text: str) -> bool:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`, a mapping of variable names to texts. Raises `SettingsError` for an invalid value."""
+    return _validated(_with_files(environment))
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return _validated({**_with_files(env_file()), **_with_files(os.environ)})
+
+
+def export_setting(name: str, text: str) -> None:
+    """Put a setting into the environment of this process and its children, in place of the file that it came from, if any."""
+    os.environ[name] = text
+    os.environ.pop(name + SUFFIX, None)
+
+
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return with_files_read(environment, [name.upper() for name in Settings.model_fields], PROJECT_ROOT)
+    except UnusableFile as error:
+        raise SettingsError(str(error)) from None
+
+
+def _validated(environment: Mapping[str, str]) -> Settings:
     given: dict[str, Any] = {}
     for name in Settings.model_fields:
         text = environment.get(name.upper())
@@ -232,12 +258,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError(_error_line(error, environment)) from None
-
-
-@lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The settings of this process, read at the first call."""
-    return read_settings({**env_file(), **os.environ})
 
 
 def env_file() -> dict[str, str]:
@@ -257,7 +277,8 @@ def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
         return message
     variable = str(problem["loc"][0]).upper()
     value = environment.get(variable, "")
-    if "secret" in variable.lower():
+    # What stands in a file is there in order not to be shown.
+    if "secret" in variable.lower() or environment.get(variable + SUFFIX):
         value = "***"
     if "password" in variable.lower() or "url" in variable.lower():
         value = re.sub(r":(?!//).*@", ":***@", value)

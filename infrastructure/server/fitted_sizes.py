@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from config.settings import Settings, get_settings
+from config.settings import Settings, export_setting, get_settings
 from infrastructure.database.connection_limit import ConnectionLimit, connection_limit, fitted
 from infrastructure.database.migrations import maintenance_connection
 from infrastructure.database.stoppable import Cancellation, run_stoppable
@@ -42,7 +42,7 @@ def _fit(settings: Settings, limit: ConnectionLimit) -> Settings:
     if line is not None:
         sys.stderr.write(f"Warning: {line}\n")
         # The workers read the settings of the environment.
-        os.environ["UVICORN_WORKERS"] = str(settings.uvicorn_workers)
-        os.environ["DB_POOL_SIZE"] = str(settings.db_pool_size)
+        export_setting("UVICORN_WORKERS", str(settings.uvicorn_workers))
+        export_setting("DB_POOL_SIZE", str(settings.db_pool_size))
         get_settings.cache_clear()
     return settings

@@ -1,11 +1,10 @@
 """What the launcher has decided for its workers: they read it as settings, from their environment."""
 
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from config.settings import Settings, SettingsError, get_settings
+from config.settings import Settings, SettingsError, export_setting, get_settings
 from infrastructure.embedded.secret_file import kept_secret
 from infrastructure.embedded.servers import ServerUrls, data_folder
 
@@ -19,21 +18,21 @@ def export_settings(
 
     `address` is where the shop can be reached, if SHOP_URL does not say it better.
     """
-    os.environ["EMBEDDED"] = "false"
-    os.environ["AUTH"] = "on" if settings.auth else "off"
-    os.environ["DATABASE_URL"] = urls.database_url
-    os.environ["SHOP_URL"] = settings.shop_url or f"http://{address}"
+    export_setting("EMBEDDED", "false")
+    export_setting("AUTH", "on" if settings.auth else "off")
+    export_setting("DATABASE_URL", urls.database_url)
+    export_setting("SHOP_URL", settings.shop_url or f"http://{address}")
     if settings.secret_keys:
-        os.environ["SECRET_KEYS"] = ",".join(settings.secret_keys)
+        export_setting("SECRET_KEYS", ",".join(settings.secret_keys))
     if urls.redis_url is None:
-        os.environ["REDIS_ENABLED"] = "false"
+        export_setting("REDIS_ENABLED", "false")
     else:
-        os.environ["REDIS_URL"] = urls.redis_url
+        export_setting("REDIS_URL", urls.redis_url)
     if metrics is not None:
-        os.environ["METRICS_DIR"] = str(metrics)
+        export_setting("METRICS_DIR", str(metrics))
     alone = not production and settings.outside_database_url is None
     if alone and settings.rate_limit_exempt is None:
-        os.environ["RATE_LIMIT_EXEMPT"] = _LOOPBACK
+        export_setting("RATE_LIMIT_EXEMPT", _LOOPBACK)
     # The application is imported in this process, and reads its settings again.
     get_settings.cache_clear()
 
