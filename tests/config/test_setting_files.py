@@ -28,14 +28,13 @@ def secret(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_may_be_a_file(name: str, tmp_path: Path) -> None:
     # What is no value of the setting is refused by its own name, so the file was read.
-    (tmp_path / "value").write_text("\x00 no value of any setting but a text\n")
+    (tmp_path / "value").write_text("\x00 no value of most settings\n")
     try:
-        read = read_settings({name + SUFFIX: str(tmp_path / "value")})
+        seen = str(sorted(read_settings({name + SUFFIX: str(tmp_path / "value")}).model_fields_set)).upper()
     except SettingsError as error:
-        assert str(error).startswith(name)
-        assert "no value of any" not in str(error)
-    else:
-        assert name.lower() in read.model_fields_set
+        seen = str(error)
+    assert name in seen
+    assert "no value of most" not in seen
 
 
 @pytest.mark.unit
