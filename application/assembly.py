@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from application.resources import AppResources
@@ -38,6 +39,7 @@ from controllers.shipment import ShipmentController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
 from controllers.user import UserController
+from infrastructure.observability.route_templates import RouteTemplates
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
 from infrastructure.server.header_lines import parsed_lines
@@ -82,7 +84,7 @@ BULK_BYTES = 16 * 1024 * 1024
 def assemble(settings: Settings) -> FastAPI:
     """The application with these settings. Opens nothing."""
     routes = _api_routes(settings)
-    resources = AppResources(settings, _first_parts(routes, settings.api_prefix))
+    resources = AppResources(settings)
     app = Shop(
         title="Shop",
         version="1.0.0",
@@ -140,11 +142,6 @@ def _api_routes(settings: Settings) -> list[APIRoute]:
     )
     routes = [route for controller in controllers for route in controller(prefix).routes()]
     return [*routes, *MetricsController(prefix, is_open=settings.metrics_open).routes()]
-
-
-def _first_parts(routes: Sequence[APIRoute], prefix: str) -> list[str]:
-    """The first part of each path below the prefix: the names by which metrics count requests."""
-    return list(dict.fromkeys(route.path[len(prefix) + 1 :].partition("/")[0] for route in routes))
 
 
 def _contact(addresses: Sequence[str]) -> dict[str, Any]:
@@ -218,7 +215,7 @@ def _add_middleware(shop: Shop, resources: AppResources) -> None:
             credentials=settings.cors_credentials,
             uncounted=_unused_limit_headers(limit),
         )
-    shop.count_closed = resources.metrics.count_closed
+    shop.count_closed = lambda reason: resources.metrics.count_closed(reason.value)
     shop.end_waits = resources.end_waits
     shop.layers = context = RequestContext(
         app,
@@ -226,6 +223,7 @@ def _add_middleware(shop: Shop, resources: AppResources) -> None:
         metrics=resources.metrics,
         access_log=resources.access_log,
         trusted=settings.trusted_proxies,
+        routes=RouteTemplates([route.path_format for route in shop.router.routes if isinstance(route, Route)]),
     )
     shop.handle_early = FastPath(edge, context, VARY_WITHOUT_ORIGIN if settings.cors_origins else ()).handle_early
 

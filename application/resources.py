@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import cache, partial
 
@@ -30,6 +30,14 @@ from infrastructure.embedded.servers import running_servers
 from infrastructure.mail.delivery import MailDelivery
 from infrastructure.mail.mail_folder import MailFolder, mail_folder
 from infrastructure.observability.access_log import AccessLog
+from infrastructure.observability.metric_families import (
+    POOL_CONNECTIONS,
+    POOL_IN_USE,
+    POOL_SIZE,
+    POOL_USED,
+    POOL_WAITING,
+    REDIS_SECONDS,
+)
 from infrastructure.observability.metrics import Metrics
 from infrastructure.server.file_limit import room_for_connections
 from repositories.outgoing_mail import ANY_DUE, MAILS
@@ -38,6 +46,7 @@ from security.secret_keys import KeyRing, key_ring
 from services.cache_service import CacheService
 from services.checkout import CheckoutService
 from services.checkout_groups import CheckoutGroups
+from services.checkout_metrics import CheckoutMetrics
 from services.executor import Executor
 from services.identity.authenticator import Authenticator
 from services.identity.context import AccountContext
@@ -66,16 +75,15 @@ def _access_tokens(settings: Settings, key_ring: Callable[[], KeyRing]) -> Acces
 
 
 class AppResources:
-    """The resources of one worker process. The constructor opens nothing; `running` opens and closes everything.
+    """The resources of one worker process. The constructor opens nothing; `running` opens and closes everything."""
 
-    `routes` are the first parts of the paths that metrics count by name.
-    """
-
-    def __init__(self, settings: Settings, routes: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.draining = False
         self.database = Database(database_uri(settings), settings)
+        self.metrics = Metrics()
         self.gateway = RedisGateway(redis_uri(settings), settings.redis_max_connections, prefix=settings.redis_prefix)
+        self.gateway.on_exchange = lambda seconds: self.metrics.observe(REDIS_SECONDS, seconds=seconds)
         self.cache_epoch = CacheEpoch()
         secret = secret_of(database_uri(settings))
         self.cache = CacheService(
@@ -85,7 +93,7 @@ class AppResources:
             self.cache_epoch,
             self._announce_changes,
         )
-        self.executor = Executor(self.database, self.cache)
+        self.executor = Executor(self.database, self.cache, self.metrics)
         self.events = EventReader(self.executor)
         self.event_hub = EventHub(
             self.events,
@@ -93,7 +101,8 @@ class AppResources:
             streams=min(settings.limit_event_streams, settings.limit_concurrency // 2),
             waits=min(settings.limit_event_waits, settings.limit_concurrency // 2),
         )
-        self.checkouts = CheckoutService(CheckoutGroups(self.executor, settings))
+        checkout_metrics = CheckoutMetrics(self.metrics, settings.currency)
+        self.checkouts = CheckoutService(CheckoutGroups(self.executor, settings, checkout_metrics), checkout_metrics)
         self.route_limits = RouteLimits(self.gateway, settings, secret)
         self.key_ring = cache(partial(key_ring, settings))
         self.access_tokens = cache(partial(_access_tokens, settings, self.key_ring))
@@ -104,7 +113,6 @@ class AppResources:
         self.change_listener = ChangeListener(self.database.url, heard, self.database.ping, {MAILS: ANY_DUE})
         self.passwords = PasswordThreads()
         self.access_log = AccessLog() if settings.access_log else None
-        self.metrics = Metrics(routes, settings.api_prefix)
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -192,7 +200,11 @@ class AppResources:
 
     def record_state(self) -> None:
         """Write the state of this worker for /metrics."""
-        usage = self.database.usage().values()
-        self.metrics.record_state(
-            db_pool_size=sum(pool.size for pool in usage), db_pool_checked_out=sum(pool.in_use for pool in usage)
-        )
+        usage = self.database.usage()
+        self.metrics.record_memory()
+        self.metrics.record(POOL_SIZE, sum(pool.size for pool in usage.values()))
+        self.metrics.record(POOL_USED, sum(pool.in_use for pool in usage.values()))
+        for name, pool in usage.items():
+            self.metrics.record(POOL_CONNECTIONS, pool.size, name)
+            self.metrics.record(POOL_IN_USE, pool.in_use, name)
+            self.metrics.record(POOL_WAITING, pool.waiting, name)

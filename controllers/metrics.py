@@ -14,14 +14,14 @@ from services.queue_figures import QueueFigures, queue_figures
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "Content-Type": _TEXT}
-_EXAMPLE = 'shop_requests_total{method="GET",status="200"} 42.0'
+_EXAMPLE = 'http_requests_total{route="/products/{id_key}",method="GET",status="200"} 42.0'
 
 
 class MetricsController:
     """Below the prefix, and limited, unlike the health routes. `is_open` lets a scraper in without credentials."""
 
     def __init__(self, prefix: str = "", *, is_open: bool = False) -> None:
-        self._path = f"{prefix}/metrics"
+        self._prefix, self._path = prefix, f"{prefix}/metrics"
         self._policy = OPEN if is_open else needs("metrics:read")
 
     def routes(self) -> list[APIRoute]:
@@ -47,11 +47,12 @@ class MetricsController:
         resources.record_state()
         queue = await queue_figures(resources.database)
         # In a thread, because it reads files, and the first scrape imports a library.
-        return Response(await asyncio.to_thread(_rendered, resources.metrics, queue), headers=_HEADERS)
+        text = await asyncio.to_thread(_rendered, resources.metrics, request.app.version, self._prefix, queue)
+        return Response(text, headers=_HEADERS)
 
 
-def _rendered(metrics: Metrics, queue: QueueFigures | None) -> bytes:
+def _rendered(metrics: Metrics, version: str, prefix: str, queue: QueueFigures | None) -> bytes:
     # Imported by the first scrape: a library of 20 ms and 1.3 MB that a shop without monitoring never needs.
-    from infrastructure.observability.exposition import exposition
+    from infrastructure.observability.exposition import Facts, exposition
 
-    return exposition(metrics, None if queue is None else queue._asdict())
+    return exposition(metrics, Facts(version, prefix, None if queue is None else queue._asdict()))

@@ -26,6 +26,7 @@ from infrastructure.database.change_listener import ANNOUNCEMENT
 from infrastructure.database.connection_limit import background_threads
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import StatementRefused
+from infrastructure.observability.metrics import Metrics
 from jobs.connector import ShopConnector
 from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
 from jobs.runner import JobRunner
@@ -80,7 +81,7 @@ class BackgroundProcess:
         self._gateway = RedisGateway(redis_uri(settings), 4, prefix=settings.redis_prefix)
         secret = secret_of(database_uri(settings))
         self._cache = CacheService(self._gateway, settings.redis_cache_ttl, secret, CacheEpoch(), self._announce)
-        self._runner = JobRunner(self._database, Executor(self._database, self._cache))
+        self._runner = JobRunner(self._database, Executor(self._database, self._cache, Metrics()))
         self._connector = ShopConnector(self._database.url)
         news = partial(News, redis_uri(settings), self._gateway.key(NEWS))
         self._schedules = Schedules(self._database, TASKS)

@@ -114,3 +114,9 @@ def principal_of(scope: Scope) -> Principal:
     if principal is None:
         raise scope[_REFUSAL]
     return principal
+
+
+def actor_of(scope: Scope) -> str | None:
+    """Who was found to send the request, as the audit trail says it; None for callers who are not known."""
+    principal: Principal | None = scope.get(_PRINCIPAL)
+    return None if principal is None else principal.actor

@@ -117,7 +117,8 @@ class FastPath:
         )
         if not request.write(response.status_code, lines, response.body):
             return False
-        self._context.finish(request.scope, info, response.status_code, response.hit)
+        actor = None if state.caller is None else state.caller.principal.actor
+        self._context.finish(request.scope, info, response.status_code, hit=response.hit, actor=actor)
         return True
 
 

@@ -14,9 +14,11 @@ from config.settings import Network
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
+from infrastructure.observability.route_templates import RouteTemplates
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import NO_STORE, PRIVATE
+from middleware.callers import actor_of
 from middleware.client_address import client_address, is_from_proxy
 from middleware.public_prefix import forwarded_prefix, keep_prefix, links_with_prefix, take_off_root_path, with_prefix
 from middleware.trace_context import Trace, trace_of
@@ -70,7 +72,7 @@ class Service(Protocol):
 class RequestContext:
     """Gives a request its id, its response the headers of the contract and a line in `access_log`, and counts both.
 
-    `trusted` are the proxies whose word about their clients is believed.
+    `trusted` are the proxies whose word about their clients is believed, `routes` the names of requests.
     Sets `scope["shop.request_id"]`, `scope["shop.client"]`, the client's address, `scope["shop.path"]`, the path
     as the client sent it, and `scope["shop.trace_parent"]`, what it says of its trace, if it does. The layers within see paths without the public prefix; the links of responses have it. While
     `service` is draining, responses ask clients to close their connection.
@@ -84,8 +86,10 @@ class RequestContext:
         metrics: Metrics | None = None,
         access_log: AccessLog | None = None,
         trusted: tuple[Network, ...] = (),
+        routes: RouteTemplates | None = None,
     ) -> None:
         self.app = app
+        self.routes = routes or RouteTemplates(())
         self._service = service
         self._metrics = metrics or Metrics()
         self._access_log = access_log
@@ -112,10 +116,12 @@ class RequestContext:
             await send(message)
 
         tokens = request_id.set(info.identity), trace_id.set(info.trace_id)
+        self._metrics.begin_request()
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            self.finish(scope, info, status)
+            self._metrics.end_request()
+            self.finish(scope, info, status, actor=actor_of(scope))
             request_id.reset(tokens[0])
             trace_id.reset(tokens[1])
 
@@ -160,15 +166,18 @@ class RequestContext:
         lines = _LINES % (info.identity.encode(), milliseconds)
         return b"%btraceparent: %b\r\n" % (lines, info.traceparent) if info.traceparent else lines
 
-    def finish(self, scope: Scope, info: RequestInfo, status: int, hit: bool | None = None) -> None:
+    def finish(
+        self, scope: Scope, info: RequestInfo, status: int, *, hit: bool | None = None, actor: str | None = None
+    ) -> None:
         """Count and log a request at its end. `hit`: whether its response came from the cache; None if it is never cached."""
         seconds = time.perf_counter() - info.started
         if hit is not None:
             self._metrics.count_read(hit=hit)
-        self._metrics.count_request(scope["method"], scope["path"], status, max(0.0, seconds - info.waited))
+        route = self.routes.of(scope["path"])
+        self._metrics.count_request(scope["method"], route, status, max(0.0, seconds - info.waited))
         if self._access_log is not None:
             about = (info.identity, scope["method"], scope["shop.path"], status, seconds * 1000, info.client)
-            self._access_log.note(*about, info.trace_id)
+            self._access_log.note(*about, info.trace_id, route, actor)
 
     def _complete(self, headers: Iterable[tuple[bytes, bytes]], info: RequestInfo) -> list[tuple[bytes, bytes]]:
         defaults = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}

@@ -11,6 +11,7 @@ from schemas.checkout import Checkout
 from security.principal import Principal
 from services.bill import require_client_number
 from services.checkout_groups import CheckoutGroups
+from services.checkout_metrics import CheckoutMetrics
 from services.declared_errors import refuses
 from services.errors import (
     AlreadyExists,
@@ -52,8 +53,8 @@ def require_permitted(checkout: Checkout, principal: Principal) -> None:
 class CheckoutService:
     """Places the orders of one worker, all that wait by one statement."""
 
-    def __init__(self, groups: CheckoutGroups) -> None:
-        self._groups = groups
+    def __init__(self, groups: CheckoutGroups, metrics: CheckoutMetrics) -> None:
+        self._groups, self._metrics = groups, metrics
 
     @refuses(
         NotFound,
@@ -77,14 +78,22 @@ class CheckoutService:
         but for `require_permitted`, which comes before what is wrong with the key.
         """
         since = time.monotonic()
-        bill_number = checkout.optional("bill_number")
-        if bill_number is not None:
-            require_client_number(bill_number)
-        outcome = await self._groups.place(PendingOrder(new_order(checkout, principal, keyed, location)), since)
+        try:
+            return await self._placed(checkout, new_order(checkout, principal, keyed, location), since)
+        except ShopError as error:
+            self._metrics.refused(error)
+            raise
+
+    async def _placed(self, checkout: Checkout, order: NewOrder, since: float) -> PlacedOrder | Reply:
+        if order.bill_number is not None:
+            require_client_number(order.bill_number)
+        outcome = await self._groups.place(PendingOrder(order), since)
         if outcome.order is not None:
+            self._metrics.placed(checkout, outcome)
             return outcome.order
         if outcome.kept is not None:
             status, headers, body = outcome.kept
+            self._metrics.replayed()
             return Reply(status, body, {**headers, "Idempotent-Replayed": "true"})
         raise refusal(checkout, outcome)
 

@@ -26,6 +26,7 @@ from repositories.checkout import CheckoutRepository, LockedRow, Outcome, Pendin
 from repositories.checkout_judging import Verdict
 from services.base import invalidation_of
 from services.checkout_lane import Lane, WaitingOrder
+from services.checkout_metrics import CheckoutMetrics
 from services.errors import RequestInProgress, Unavailable
 from services.executor import Executor
 from services.integrity import violations_of
@@ -38,8 +39,8 @@ _PAUSE_SECONDS = 0.05
 class CheckoutGroups:
     """Places the orders of one worker. It belongs to one event loop."""
 
-    def __init__(self, executor: Executor, settings: Settings) -> None:
-        self._executor = executor
+    def __init__(self, executor: Executor, settings: Settings, metrics: CheckoutMetrics) -> None:
+        self._executor, self._metrics = executor, metrics
         self._patience, self._lock_timeout = settings.db_pool_timeout, settings.db_lock_timeout
         self._main, self._aside = Lane(self._place), Lane(self._place_free_ones_and_wait)
         self._keys: set[str] = set()
@@ -161,6 +162,7 @@ class CheckoutGroups:
                 undecided.append(waiting)
             else:
                 done.append((waiting, result))
+        self._metrics.retried(len(locked) + len(undecided))
         self._set_aside(locked)
         self._main.add(undecided, first=True)
         self._go_on(self._publish(done))
@@ -178,6 +180,7 @@ class CheckoutGroups:
         Where a row is locked that cannot be skipped, who waits for it must not hold up the others again. Else a session
         finds out what the constraint is about that the one violates that did.
         """
+        self._metrics.retried(len(group))
         if is_locked:
             for waiting in group:
                 waiting.alone = True

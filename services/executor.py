@@ -28,6 +28,8 @@ from infrastructure.cache.tags import Invalidation, TagValues
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, NoAnswer, StatementRefused, sqlstate
+from infrastructure.observability.metric_families import DATABASE_SECONDS
+from infrastructure.observability.metrics import Metrics
 from repositories.author import set_author
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
@@ -50,11 +52,12 @@ _LATE_SECONDS = 0.5
 
 
 class Executor:
-    """The services' way to the database and the cache of one worker."""
+    """The services' way to the database and the cache of one worker. It measures how long the database takes."""
 
-    def __init__(self, database: Database, cache: CacheService) -> None:
+    def __init__(self, database: Database, cache: CacheService, metrics: Metrics) -> None:
         self.database = database
         self.cache = cache
+        self._observe = partial(metrics.observe, DATABASE_SECONDS)
         self._late_invalidations: set[asyncio.Future[None]] = set()
         self._hops = ReadHops(self._run, self._attempt)
         # Light queries that no connection has sent yet.
@@ -77,6 +80,7 @@ class Executor:
         try:
             statement, parameters = next(steps).as_sent()
             rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent, since=since)
+            self._observe("read", seconds=time.monotonic() - since)
             if rows is not None:
                 steps.send(rows)
                 log.debug("More statements take a session: %s", statement.name)
@@ -140,6 +144,7 @@ class Executor:
         Raises `StatementRefused`, and then nothing was written. After any other error it may have been committed all the
         same, and what is old then, `unknown`, is invalidated here. Raises `DatabaseUnavailable`.
         """
+        started = time.monotonic()
         try:
             return await self.database.write_pool.execute(statement, parameters, since=since)
         except StatementRefused:
@@ -149,6 +154,8 @@ class Executor:
             if isinstance(error, NoAnswer):
                 self._publish_late(unknown())
             raise
+        finally:
+            self._observe("write", seconds=time.monotonic() - started)
 
     async def write(
         self, work: Callable[[Session], Reply], keyed: KeyedRequest | None = None, since: float | None = None
@@ -214,8 +221,12 @@ class Executor:
         await self.cache.invalidate(invalidation)
 
     async def _run(self, work: Callable[[], T], since: float) -> T:
-        with _service_errors():
-            return await self.database.run(work, since)
+        started = time.monotonic()
+        try:
+            with _service_errors():
+                return await self.database.run(work, since)
+        finally:
+            self._observe("transaction", seconds=time.monotonic() - started)
 
 
 @contextmanager

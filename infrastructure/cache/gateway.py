@@ -91,6 +91,8 @@ class RedisGateway:
         self._exchanges: Batcher[list[bytes], list[Any]] = Batcher(list, self._exchange)
         # Called when the circuit opens.
         self.on_away: Callable[[], None] | None = None
+        # Called with the seconds that an exchange took.
+        self.on_exchange: Callable[[float], None] | None = None
         # What was refused since the circuit opened, by the digest of the script.
         self._refused: dict[str, Callable[[], Awaitable[Any]]] = {}
         self._causes: set[type[RedisError]] = set()
@@ -193,6 +195,7 @@ class RedisGateway:
         exchange = asyncio.current_task()
         assert exchange is not None
         timer = exchange.get_loop().call_later(self._timeout, _give_up, exchange, _LAST_TURNS)
+        started = time.monotonic()
         try:
             replies = await self._converse(commands)
         except asyncio.CancelledError:
@@ -201,6 +204,8 @@ class RedisGateway:
             raise self._failed(RedisError(str(error))) from error
         finally:
             timer.cancel()
+            if self.on_exchange is not None:
+                self.on_exchange(time.monotonic() - started)
         self._failures = 0
         refusals = [
             reply for reply in replies if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError)

@@ -53,7 +53,8 @@ class AccessLogEntry(NamedTuple):
     """The values of one line.
 
     `moment` is the time of the response in seconds since 1970; `path` is as the client sent it, `client` the address
-    that limits count, `trace_id` the client's trace, if it has one.
+    that limits count, `trace_id` the client's trace, if it has one, `route` the template of the path, and `principal` the
+    caller as the audit trail says it, if it is known.
     """
 
     moment: float
@@ -64,6 +65,8 @@ class AccessLogEntry(NamedTuple):
     milliseconds: float
     client: str = ""
     trace_id: str | None = None
+    route: str = ""
+    principal: str | None = None
 
 
 class AccessLog:
@@ -83,6 +86,8 @@ class AccessLog:
         milliseconds: float,
         client: str = "",
         trace_id: str | None = None,
+        route: str = "",
+        principal: str | None = None,
     ) -> None:
         """Log a request within GATHER_SECONDS."""
         if 400 <= status < 500 and not self._refusals.take():
@@ -93,7 +98,9 @@ class AccessLog:
         if len(path) > _SEARCHED_LENGTH:
             path = path[:_SEARCHED_LENGTH]
         self._entries.append(
-            AccessLogEntry(time.time(), request_id, method, path, status, milliseconds, client, trace_id)
+            AccessLogEntry(
+                time.time(), request_id, method, path, status, milliseconds, client, trace_id, route, principal
+            )
         )
 
     def write(self) -> None:
@@ -155,16 +162,19 @@ def _json_line(request: AccessLogEntry) -> str:
     safe_id, safe_path = _safe_id(request.request_id), _safe_path(request.path)
     return json_line(
         {
-            "timestamp": timestamp(request.moment),
+            "ts": timestamp(request.moment),
             "level": "INFO",
             "logger": log.name,
             "request_id": safe_id,
-            **({"trace_id": request.trace_id} if request.trace_id else {}),
+            "trace_id": request.trace_id,
+            "client": request.client,
             "method": request.method,
+            "route": request.route,
             "path": safe_path,
             "status": request.status,
-            "duration_ms": round(request.milliseconds, 2),
-            "client": request.client,
+            "ms": round(request.milliseconds, 2),
+            "principal": request.principal,
+            # As in the text form: so a search for it finds both.
             "message": _message(safe_id, safe_path, request),
         }
     )

@@ -1,78 +1,147 @@
 """Exposition: the metrics of all workers in the text format of Prometheus."""
 
+import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, product
+from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from infrastructure.observability.background_memory import background_memory
-from infrastructure.observability.metrics import (
-    CLOSED,
-    METHODS,
-    STATUS_CLASSES,
+from infrastructure.observability.cells import Name
+from infrastructure.observability.metric_families import (
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    HTTP_DURATION,
+    HTTP_REQUESTS,
+    RESIDENT_MEMORY,
     TIME_BOUNDS,
-    Counts,
-    Metrics,
-    WorkerMetrics,
+    Family,
 )
+from infrastructure.observability.metrics import HISTOGRAM_LENGTH, Metrics
+from infrastructure.observability.route_templates import OTHER
+
+_TOO_MANY_REQUESTS = "429"
+_NANOSECONDS = 1e9
+_BOUNDS = [*map(str, TIME_BOUNDS), "+Inf"]
 
 
-def exposition(metrics: Metrics, queue: Mapping[str, float] | None = None) -> bytes:
-    """The sums over all workers, the state of each running process, and the figures of the queue where they are known."""
+class Facts(NamedTuple):
+    """What no worker counts: the release, the prefix of the routes, and the queue of jobs where its figures are known."""
+
+    version: str
+    prefix: str = ""
+    queue: Mapping[str, float] | None = None
+
+
+def exposition(metrics: Metrics, facts: Facts) -> bytes:
+    """The sums over all workers, the state of each running process, and the facts."""
     registry = CollectorRegistry()
-    registry.register(_Collector(metrics, queue))
+    registry.register(_Collector(metrics, facts))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, metrics: Metrics, queue: Mapping[str, float] | None) -> None:
-        self._metrics, self._queue = metrics, queue
+    def __init__(self, metrics: Metrics, facts: Facts) -> None:
+        self._metrics, self._facts = metrics, facts
 
     def collect(self) -> Iterator[Metric]:
-        yield from _sums(self._metrics.totals(), self._metrics.routes)
-        yield from _states(self._metrics.workers(), background_memory(self._metrics.folder))
-        if self._queue is not None:
-            yield from _queue(self._queue)
+        totals, workers = self._metrics.snapshot()
+        for family in COUNTERS:
+            yield _counter(family, totals)
+        for family in HISTOGRAMS:
+            yield _histogram(family, totals)
+        yield from _first_names(totals, self._facts.prefix)
+        yield from _states(workers, background_memory(self._metrics.folder))
+        yield _build_info(self._facts.version)
+        if self._facts.queue is not None:
+            yield from _queue(self._facts.queue)
 
 
-def _sums(totals: Counts, routes: Sequence[str]) -> Iterator[Metric]:
-    requests = CounterMetricFamily("shop_http_requests", "Answered requests", labels=("route", "method", "status"))
-    # There is room for more routes than there are.
-    for labels, count in zip(product(routes, METHODS, STATUS_CLASSES), totals.requests, strict=False):
-        if count:
-            requests.add_metric(labels, count)
-    yield requests
+def _numbers(family: Family, totals: Mapping[Name, Sequence[int]]) -> Iterator[tuple[tuple[str, ...], Sequence[int]]]:
+    """The labels and the numbers of a family. What an older release has counted in another way is passed over."""
+    length = HISTOGRAM_LENGTH if family.kind == "histogram" else 1
+    for (name, *labels), numbers in totals.items():
+        if name == family.name and len(labels) == len(family.labels) and len(numbers) == length:
+            yield tuple(labels), numbers
+
+
+def _counter(family: Family, totals: Mapping[Name, Sequence[int]]) -> Metric:
+    metric = CounterMetricFamily(family.name, family.text, labels=family.labels)
+    counted = list(_numbers(family, totals))
+    if not counted and not family.labels:
+        # What has not happened yet is 0, so that a rate can be computed from the beginning.
+        counted = [((), [0])]
+    for labels, (count,) in counted:
+        metric.add_metric(labels, count / family.divisor if family.divisor > 1 else count)
+    return metric
+
+
+def _histogram(family: Family, totals: Mapping[Name, Sequence[int]]) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.text, labels=family.labels)
+    for labels, numbers in _numbers(family, totals):
+        metric.add_metric(labels, _buckets(numbers), numbers[-1] / _NANOSECONDS)
+    return metric
+
+
+def _buckets(numbers: Sequence[int]) -> list[tuple[str, int]]:
+    return list(zip(_BOUNDS, accumulate(numbers[:-1]), strict=True))
+
+
+def _first_names(totals: Mapping[Name, Sequence[int]], prefix: str) -> Iterator[Metric]:
+    """Requests by the first part of their path and the class of their status, and all of their times together.
+
+    These are the first names of what the `http_` families say in more detail.
+    """
+    requests: Counter[tuple[str, str, str]] = Counter()
+    limited: Counter[str] = Counter()
+    for (route, method, status), (count,) in _numbers(HTTP_REQUESTS, totals):
+        first = route.removeprefix(f"{prefix}/").partition("/")[0] if route.startswith(f"{prefix}/") else OTHER
+        requests[first or OTHER, method, f"{status[0]}xx"] += count
+        if status == _TOO_MANY_REQUESTS:
+            limited[route] += count
+    by_first = CounterMetricFamily("shop_http_requests", "Answered requests", labels=("route", "method", "status"))
+    for labels, count in requests.items():
+        by_first.add_metric(labels, count)
+    yield by_first
+    times = [0] * HISTOGRAM_LENGTH
+    for _, numbers in _numbers(HTTP_DURATION, totals):
+        times = [*map(sum, zip(times, numbers, strict=True))]
     yield HistogramMetricFamily(
         "shop_http_request_duration_seconds",
-        "Time from the head of a request to the end of its answer",
-        buckets=list(zip([*map(str, TIME_BOUNDS), "+Inf"], accumulate(totals.times), strict=True)),
-        sum_value=totals.nanoseconds / 1e9,
+        HTTP_DURATION.text,
+        buckets=_buckets(times),
+        sum_value=times[-1] / _NANOSECONDS,
     )
-    yield CounterMetricFamily("shop_cache_hits", "Reads that the cache answered", totals.cache_hits)
-    yield CounterMetricFamily("shop_cache_misses", "Reads that the cache could not answer", totals.cache_misses)
-    yield CounterMetricFamily("shop_rate_limited", "Requests refused with 429", totals.rate_limited)
-
-    closed = CounterMetricFamily("shop_connections_closed", "Connections not served any longer", labels=("reason",))
-    for reason, count in zip(CLOSED, totals.closed, strict=True):
-        closed.add_metric((reason,), count)
-    yield closed
+    yield CounterMetricFamily("shop_rate_limited", "Requests refused with 429", limited.total())
+    by_route = CounterMetricFamily("shop_rate_limit_refusals", "Requests refused with 429", labels=("route",))
+    for route, count in limited.items():
+        by_route.add_metric((route,), count)
+    yield by_route
 
 
-def _states(workers: dict[int, WorkerMetrics], background: Sequence[int]) -> Iterator[Metric]:
+def _states(workers: Mapping[int, Mapping[Name, int]], background: Sequence[int]) -> Iterator[Metric]:
     yield GaugeMetricFamily("shop_workers", "Worker processes that serve", len(workers))
-    memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", labels=("worker",))
-    size = GaugeMetricFamily("shop_db_pool_size", "Database connections that requests can use", labels=("worker",))
-    used = GaugeMetricFamily("shop_db_pool_checked_out", "Database connections in use", labels=("worker",))
-    for number, block in workers.items():
-        worker = (str(number),)
-        if block.resident_bytes:
-            memory.add_metric(worker, block.resident_bytes)
-        size.add_metric(worker, block.db_pool_size)
-        used.add_metric(worker, block.db_pool_checked_out)
-    for number, resident in enumerate(background):
-        memory.add_metric((f"background {number}",), resident)
-    yield from (memory, size, used)
+    for family in GAUGES:
+        metric = GaugeMetricFamily(family.name, family.text, labels=("worker", *family.labels))
+        for number, states in workers.items():
+            for (name, *labels), value in states.items():
+                # Systems without /proc tell nothing of memory.
+                if name == family.name and (value or family is not RESIDENT_MEMORY):
+                    metric.add_metric((str(number), *labels), value)
+        if family is RESIDENT_MEMORY:
+            for number, resident in enumerate(background):
+                metric.add_metric((f"background {number}",), resident)
+        yield metric
+
+
+def _build_info(version: str) -> Metric:
+    metric = GaugeMetricFamily("shop_build_info", "The release that answers; always 1", labels=("version", "python"))
+    metric.add_metric((version, platform.python_version()), 1)
+    return metric
 
 
 def _queue(figures: Mapping[str, float]) -> Iterator[Metric]:

@@ -120,7 +120,7 @@ def trace_suffix(trace_id: str | None) -> str:
 def render_json(line: Line) -> str:
     """One JSON object, with `request_id`, `trace_id`, `exception` and `extra` only where there is one."""
     members: dict[str, object] = {
-        "timestamp": timestamp(line.moment),
+        "ts": timestamp(line.moment),
         "level": logging.getLevelName(line.level),
         "logger": line.logger,
     }

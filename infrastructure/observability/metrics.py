@@ -1,161 +1,141 @@
-"""Metrics: the counters of the workers for requests, their times and cache hits, and the state of each worker.
+"""Metrics: what the workers count and measure, and the state of each of them.
 
-A worker counts in a block of memory that it alone writes: without a lock, in about a microsecond per request. With
+A worker counts in a block of memory that it alone writes: without a lock, in about two microseconds per request. With
 METRICS_DIR, which the launcher sets, the blocks are files there that the workers map, so that each worker can read the
 sum of all. A block is locked while its worker runs. A new worker takes over the block of one that has ended, for
 whatever reason, and counts on from there: no count is lost, none is added twice, and there are never more blocks than
 there were workers at once.
 """
 
-import ctypes
 import itertools
 import logging
 import mmap
-import os
-import shutil
-import tempfile
-from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import add, itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from infrastructure.embedded.file_lock import FileLock
-from infrastructure.server import http_methods
-from infrastructure.server.connection_guard import Closed
+from infrastructure.observability.cells import BLOCK_BYTES, Cells, Name
+from infrastructure.observability.metric_families import (
+    CACHE_HITS,
+    CACHE_MISSES,
+    CONNECTIONS_CLOSED,
+    GAUGES,
+    HTTP_DURATION,
+    HTTP_IN_FLIGHT,
+    HTTP_REQUESTS,
+    RESIDENT_MEMORY,
+    TIME_BOUNDS,
+    Family,
+)
+from infrastructure.observability.route_templates import OTHER
+from infrastructure.server.http_methods import METHODS
 
 log = logging.getLogger("shop.metrics")
 
-# All unknown methods and routes are counted as this one, so that clients cannot add counters without bound.
-OTHER = "other"
-METHODS = (*http_methods.METHODS, OTHER)
-STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-CLOSED = tuple(reason.value for reason in Closed)
-# The upper bounds of the histogram's buckets, in seconds. Longer times are in one more bucket.
-TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
 _NANOSECONDS = 1_000_000_000
-# A block has room for this number of routes, OTHER included.
-_MAX_ROUTES = 64
-_CELLS_PER_ROUTE = len(METHODS) * len(STATUS_CLASSES)
-_METHOD_OFFSETS = {method: row * len(STATUS_CLASSES) for row, method in enumerate(METHODS)}
-_OTHER_METHOD_OFFSET = _METHOD_OFFSETS[OTHER]
-_TOO_MANY_REQUESTS = 429
-# A file system in memory, where a write never waits for a disk.
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nothing is expected there: a new folder is made)
-_FOLDER = "shop-metrics-"
-_LAUNCHER = "launcher"
+# The numbers of a histogram: one for each bucket, one for what is longer, and the sum in nanoseconds.
+HISTOGRAM_LENGTH = len(TIME_BOUNDS) + 2
+_SUM = HISTOGRAM_LENGTH - 1
+_METHODS = frozenset(METHODS)
 
 
-class Counts(ctypes.Structure):
-    """Counters: `requests` by route, method and status class, `times` by bucket, `closed` by reason."""
+class Snapshot(NamedTuple):
+    """`totals` are the sums over all workers, including those that have ended, by the name of the family and its labels;
+    `workers` what the running ones say of themselves, by their numbers, which start at 0."""
 
-    requests: "ctypes.Array[ctypes.c_int64]"
-    times: "ctypes.Array[ctypes.c_int64]"
-    closed: "ctypes.Array[ctypes.c_int64]"
-    nanoseconds: int
-    cache_hits: int
-    cache_misses: int
-    rate_limited: int
-
-    _fields_ = [
-        ("requests", ctypes.c_int64 * (_MAX_ROUTES * _CELLS_PER_ROUTE)),
-        ("times", ctypes.c_int64 * (len(TIME_BOUNDS) + 1)),
-        ("closed", ctypes.c_int64 * len(CLOSED)),
-        ("nanoseconds", ctypes.c_int64),
-        ("cache_hits", ctypes.c_int64),
-        ("cache_misses", ctypes.c_int64),
-        ("rate_limited", ctypes.c_int64),
-    ]
-
-
-class WorkerMetrics(ctypes.Structure):
-    """The counters of one worker, and its last recorded state."""
-
-    counts: Counts
-    resident_bytes: int
-    db_pool_size: int
-    db_pool_checked_out: int
-
-    _fields_ = [
-        ("counts", Counts),
-        ("resident_bytes", ctypes.c_int64),
-        ("db_pool_size", ctypes.c_int64),
-        ("db_pool_checked_out", ctypes.c_int64),
-    ]
-
-
-BLOCK_BYTES = ctypes.sizeof(WorkerMetrics)
+    totals: dict[Name, list[int]]
+    workers: dict[int, dict[Name, int]]
 
 
 class Metrics:
-    """The counters of one worker, and of all workers inside `shared`.
+    """The metrics of one worker, and of all workers inside `shared`."""
 
-    `routes` are the first parts of the paths below `prefix` that are counted by name; all workers have the same.
-    """
-
-    def __init__(self, routes: Sequence[str] = (), prefix: str = "") -> None:
-        self.routes = (*routes, OTHER)
-        if len(self.routes) > _MAX_ROUTES:
-            raise ValueError(f"{len(routes)} routes cannot be counted: there is room for {_MAX_ROUTES - 1}")
-        self._route_offsets = {route: row * _CELLS_PER_ROUTE for row, route in enumerate(self.routes)}
-        self._other_route_offset = self._route_offsets[OTHER]
-        self._route_start = len(prefix) + 1
+    def __init__(self) -> None:
         # The number of this worker; no other running worker has the same in the folder.
         self.number = 0
         self._folder: Path | None = None
-        self._write_to(WorkerMetrics())
+        self._write_to(bytearray(BLOCK_BYTES))
 
-    def _write_to(self, block: WorkerMetrics) -> None:
-        self._block, self._counts = block, block.counts
-        # Views of the same memory: to look them up for every request would cost as much as counting.
-        self._requests, self._times = block.counts.requests, block.counts.times
+    def _write_to(self, block: "bytearray | mmap.mmap") -> None:
+        self._cells = Cells(block)
+        self._numbers = self._cells.numbers
+        self._of_requests: dict[tuple[str, str, int], tuple[int, int]] = {}
+        # What the worker before it said of itself.
+        for name in _states(self._cells):
+            self._numbers[self._cells.place(name)] = 0
+        self._in_flight = self._cells.place((HTTP_IN_FLIGHT.name,))
 
-    def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count a request with its status and its duration."""
-        route = path[self._route_start :].partition("/")[0]
-        of_route = self._route_offsets.get(route, self._other_route_offset)
-        self._requests[of_route + _METHOD_OFFSETS.get(method, _OTHER_METHOD_OFFSET) + status // 100 - 1] += 1
-        self._times[bisect_left(TIME_BOUNDS, seconds)] += 1
-        self._counts.nanoseconds += int(seconds * _NANOSECONDS)
-        if status == _TOO_MANY_REQUESTS:
-            self._counts.rate_limited += 1
+    def count(self, family: Family, *labels: str, by: int = 1) -> None:
+        """Add to a counter."""
+        self._numbers[self._cells.place((family.name, *labels))] += by
+
+    def observe(self, family: Family, *labels: str, seconds: float) -> None:
+        """Add a time to a histogram."""
+        self._add_time(self._cells.place((family.name, *labels), HISTOGRAM_LENGTH), seconds)
+
+    def record(self, family: Family, value: int, *labels: str) -> None:
+        """Set what a gauge says of this worker."""
+        self._numbers[self._cells.place((family.name, *labels))] = value
+
+    def begin_request(self) -> None:
+        """One more request is under way."""
+        self._numbers[self._in_flight] += 1
+
+    def end_request(self) -> None:
+        """One less."""
+        self._numbers[self._in_flight] -= 1
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request with its status and its duration. `route` is the template of its path."""
+        key = (method, route, status)
+        cells = self._of_requests.get(key)
+        if cells is None:
+            cells = self._cells_of_request(*key)
+        self._numbers[cells[0]] += 1
+        self._add_time(cells[1], seconds)
+
+    def _cells_of_request(self, method: str, route: str, status: int) -> tuple[int, int]:
+        known = method if method in _METHODS else OTHER
+        cells = (
+            self._cells.place((HTTP_REQUESTS.name, route, known, str(status))),
+            self._cells.place((HTTP_DURATION.name, route), HISTOGRAM_LENGTH),
+        )
+        if known == method:
+            self._of_requests[method, route, status] = cells
+        return cells
+
+    def _add_time(self, place: int, seconds: float) -> None:
+        self._numbers[place + bisect_left(TIME_BOUNDS, seconds)] += 1
+        self._numbers[place + _SUM] += int(seconds * _NANOSECONDS)
 
     def count_read(self, *, hit: bool) -> None:
         """Count a cache hit, or a miss."""
-        if hit:
-            self._counts.cache_hits += 1
-        else:
-            self._counts.cache_misses += 1
+        self.count(CACHE_HITS if hit else CACHE_MISSES)
 
-    def count_closed(self, reason: Closed) -> None:
+    def count_closed(self, reason: str) -> None:
         """Count a connection that the guard has closed."""
-        self._counts.closed[CLOSED.index(reason.value)] += 1
+        self.count(CONNECTIONS_CLOSED, reason)
 
-    def record_state(self, *, db_pool_size: int, db_pool_checked_out: int) -> None:
-        """Write the state of this worker, which the other workers read."""
-        self._block.resident_bytes = resident_bytes()
-        self._block.db_pool_size = db_pool_size
-        self._block.db_pool_checked_out = db_pool_checked_out
+    def record_memory(self) -> None:
+        """Write how much memory this process has now."""
+        self.record(RESIDENT_MEMORY, resident_bytes())
 
     @property
     def folder(self) -> Path | None:
         """Where all processes of the launcher note what they tell each other; None for one that is alone."""
         return self._folder
 
-    def totals(self) -> Counts:
-        """The sums over all workers, including those that have ended."""
-        blocks = [self._block] if self._folder is None else [block for _, block in _read_blocks(self._folder)]
-        numbers = (memoryview(block.counts).cast("B").cast("q") for block in blocks)
-        return Counts.from_buffer(array("q", map(sum, zip(*numbers, strict=True))))
-
-    def workers(self) -> dict[int, WorkerMetrics]:
-        """The metrics of the running workers by their numbers, which start at 0."""
+    def snapshot(self) -> "Snapshot":
+        """What all workers have counted until now."""
         if self._folder is None:
-            return {0: self._block}
-        return {
-            _number_of(path): block for path, block in sorted(_read_blocks(self._folder)) if not _is_abandoned(path)
-        }
+            return Snapshot(_sums([self._cells]), {0: _states(self._cells)})
+        blocks = sorted(_read_blocks(self._folder), key=itemgetter(0))
+        running = {_number_of(path): _states(cells) for path, cells in blocks if not _is_abandoned(path)}
+        return Snapshot(_sums([cells for _, cells in blocks]), running)
 
     @contextmanager
     def shared(self, folder: Path | None) -> Iterator[None]:
@@ -167,7 +147,7 @@ class Metrics:
             if lock is not None:
                 # Another worker may take over the block from now on.
                 self._folder = None
-                self._write_to(WorkerMetrics.from_buffer_copy(self._block))
+                self._write_to(bytearray(self._cells.content()))
                 lock.close()
 
     def _join(self, folder: Path) -> FileLock | None:
@@ -183,52 +163,18 @@ class Metrics:
         return lock
 
 
-@contextmanager
-def metrics_folder(given: Path | None) -> Iterator[Path | None]:
-    """The folder for the blocks of the workers: `given`, or a new one, which is removed at the end.
-
-    None when no new one can be made.
-    """
-    if given is not None:
-        yield given
-        return
-    try:
-        folder, lock = _new_folder(
-            _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-        )
-    except OSError as error:
-        log.warning("Nowhere can a folder be made, so /metrics speaks for one worker only: %s", error)
-        yield None
-        return
-    try:
-        yield folder
-    finally:
-        # A worker that ends later keeps its mapped memory.
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.close()
+def _sums(blocks: Iterable[Cells]) -> dict[Name, list[int]]:
+    sums: dict[Name, list[int]] = {}
+    for cells in blocks:
+        for name, numbers in cells.items():
+            before = sums.get(name)
+            sums[name] = numbers if before is None else [*map(add, before, numbers)]
+    return sums
 
 
-def _new_folder(parent: Path) -> tuple[Path, FileLock]:
-    """A folder that is locked while its launcher runs; the folders of killed launchers are removed."""
-    for left in parent.glob(f"{_FOLDER}*"):
-        # Folders of other users are not removed, and another launcher may be removing the same one.
-        with suppress(OSError):
-            if left.stat().st_uid == os.getuid():
-                _remove_abandoned(left)
-    # It gets its name when it is locked: so no other launcher takes it for abandoned.
-    unnamed = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}", dir=parent))
-    lock = FileLock(unnamed / _LAUNCHER)
-    lock.acquire()
-    return unnamed.rename(parent / unnamed.name.removeprefix(".")), lock
-
-
-def _remove_abandoned(folder: Path) -> None:
-    lock = FileLock(folder / _LAUNCHER)
-    try:
-        if lock.acquire():
-            shutil.rmtree(folder)
-    finally:
-        lock.close()
+def _states(cells: Cells) -> dict[Name, int]:
+    gauges = {family.name for family in GAUGES}
+    return {name: numbers[0] for name, numbers in cells.items() if name[0] in gauges}
 
 
 def resident_bytes() -> int:
@@ -254,20 +200,20 @@ def _number_of(path: Path) -> int:
     return int(path.suffix[1:])
 
 
-def _mapped(path: Path) -> WorkerMetrics:
+def _mapped(path: Path) -> mmap.mmap:
     if path.stat().st_size != BLOCK_BYTES:
         # Written, not only extended: a full file system raises here, and does not kill the process at its first count.
         path.write_bytes(bytes(BLOCK_BYTES))
     with path.open("r+b") as file:
-        return WorkerMetrics.from_buffer(mmap.mmap(file.fileno(), BLOCK_BYTES))
+        return mmap.mmap(file.fileno(), BLOCK_BYTES)
 
 
-def _read_blocks(folder: Path) -> Iterator[tuple[Path, WorkerMetrics]]:
+def _read_blocks(folder: Path) -> Iterator[tuple[Path, Cells]]:
     for path in folder.glob("worker.*"):
         content = path.read_bytes()
         # A new block is empty for a moment.
         if len(content) == BLOCK_BYTES:
-            yield path, WorkerMetrics.from_buffer_copy(content)
+            yield path, Cells(content)
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -24,7 +24,7 @@ from infrastructure.embedded.servers import (
     never,
     running_servers,
 )
-from infrastructure.observability.metrics import metrics_folder
+from infrastructure.observability.metrics_folder import metrics_folder
 from infrastructure.server.background import BackgroundProcesses
 from infrastructure.server.connection_guard import guard_of
 from infrastructure.server.listener import bound_socket, listen

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.settings import Settings
 from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS
-from tests.builders import a_product
+from tests.builders import a_client, a_product
 from tests.contract.answers import assert_headers
 from tests.infrastructure.processes import wait_for
 from tests.shop import environment_of, shop_in_thread
@@ -66,6 +66,54 @@ def test_requests_are_counted_by_route_method_and_status(client: httpx.Client) -
     assert grown(before, after, TIMED) == 4
 
 
+def test_requests_have_the_template_of_their_path_and_their_status(client: httpx.Client) -> None:
+    path = f"/products/{a_product(client)['id_key']}"
+    before = scraped(client)
+    for _ in range(2):
+        client.get(path)
+    client.get("/products/999999999")
+    client.get("/products/no-number")
+    client.get("/elsewhere/7")
+    after = scraped(client)
+
+    def count(route: str, status: str) -> float:
+        labels = frozenset({("route", route), ("method", "GET"), ("status", status)})
+        return grown(before, after, ("http_requests_total", labels))
+
+    assert [count("/products/{id_key}", status) for status in ("200", "404", "422")] == [2, 1, 1]
+    assert count("other", "404") == 1
+    timed = ("http_request_duration_seconds_count", frozenset({("route", "/products/{id_key}")}))
+    assert grown(before, after, timed) == 4
+    assert after["http_requests_in_flight", frozenset({("worker", "0")})] == 1
+
+
+def test_checkouts_are_counted_with_their_pieces_and_money(client: httpx.Client) -> None:
+    buyer, lamp = a_client(client)["id_key"], a_product(client, price=12.5, stock=3)["id_key"]
+
+    def buy(quantity: int, **headers: str) -> int:
+        body = {
+            "client_id": buyer,
+            "lines": [{"product_id": lamp, "quantity": quantity}],
+            "payment_type": "card",
+            "delivery_method": 1,
+            "discount": 5,
+        }
+        return client.post("/checkout", json=body, headers=headers).status_code
+
+    before = scraped(client)
+    key = {"Idempotency-Key": f"metrics-{lamp}"}
+    assert [buy(3, **key), buy(3, **key), buy(1)] == [201, 201, 400]
+    after = scraped(client)
+
+    def count(name: str, **labels: str) -> float:
+        return grown(before, after, (name, frozenset(labels.items())))
+
+    assert (count("shop_checkouts_total"), count("shop_checkout_replays_total")) == (1, 1)
+    assert (count("shop_units_sold_total"), count("shop_revenue_total", currency="EUR")) == (3, 32.5)
+    assert (count("shop_checkout_refusals_total", code="insufficient_stock"), count("shop_stock_outs_total")) == (1, 1)
+    assert count("shop_database_seconds_count", kind="write") >= 2
+
+
 def test_the_cache_counts_reads_as_their_header_says(client: httpx.Client) -> None:
     path = f"/products/{a_product(client)['id_key']}"
     before = scraped(client)
@@ -88,6 +136,12 @@ def test_it_tells_how_the_worker_is(client: httpx.Client) -> None:
     assert samples["shop_db_pool_size", worker] == threads + READ_CONNECTIONS + WRITE_CONNECTIONS
     assert 0 <= samples["shop_db_pool_checked_out", worker] <= samples["shop_db_pool_size", worker]
     assert samples["process_resident_memory_bytes", worker] > 5e6
+    for pool in ("threads", "lanes", "read_lanes"):
+        of_pool = frozenset({("worker", "0"), ("pool", pool)})
+        assert samples["shop_db_connections", of_pool] >= 1
+        assert samples["shop_db_connections_waiting", of_pool] == 0
+    assert [value for (name, _), value in samples.items() if name == "shop_build_info"] == [1]
+    assert samples["shop_redis_seconds_count", frozenset()] > 0
 
 
 def test_any_worker_tells_the_sum_of_all(live_server: str) -> None:

@@ -15,11 +15,13 @@ from infrastructure.cache.tags import Invalidation
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.embedded.servers import ServerUrls
+from infrastructure.observability.metrics import Metrics
 from repositories.checkout import KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder
 from repositories.checkout_judging import Verdict
 from services.cache_service import CacheService
 from services.checkout_groups import CheckoutGroups
 from services.checkout_lane import MOST_LINES, MOST_ORDERS
+from services.checkout_metrics import CheckoutMetrics
 from services.errors import NotFound, RequestInProgress, Unavailable
 from services.executor import Executor
 from tests.race.databases import WAITING, breaches, connected, execute, new_database, rows_of
@@ -64,7 +66,7 @@ class CountingExecutor(Executor):
     """Writes down the statements that are sent, with the number of orders in each."""
 
     def __init__(self, database: Database, cache: CacheService) -> None:
-        super().__init__(database, cache)
+        super().__init__(database, cache, Metrics())
         self.sent: list[tuple[str, int]] = []
 
     async def send(
@@ -96,8 +98,8 @@ class Shop:
     """Places orders through one worker's groups."""
 
     def __init__(self, url: str, executor: CountingExecutor, settings: Settings) -> None:
-        self.url, self.executor = url, executor
-        self.groups = CheckoutGroups(executor, settings)
+        self.url, self.executor, self.metrics = url, executor, Metrics()
+        self.groups = CheckoutGroups(executor, settings, CheckoutMetrics(self.metrics, "EUR"))
 
     @property
     def sent(self) -> list[tuple[str, int]]:

@@ -22,6 +22,7 @@ from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Prepared
 from infrastructure.embedded.servers import ServerUrls
 from infrastructure.observability.log_lines import request_id
+from infrastructure.observability.metrics import Metrics
 from repositories.query.bound_query import BoundQuery, Query, Steps
 from services.base import invalidation_of
 from services.cache_service import CacheService
@@ -60,7 +61,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Executor]:
         gateway = RedisGateway(valkey.url, timeout=5)
         cache = CacheService(gateway)
         try:
-            yield Executor(database, cache)
+            yield Executor(database, cache, Metrics())
         finally:
             await cache.close()
             await gateway.close()
@@ -277,7 +278,7 @@ def test_without_a_database_every_read_of_a_turn_is_published(tmp_path: Path) ->
     async def away() -> None:
         settings = read_settings({"DB_POOL_SIZE": "2"})
         database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{free_port()}/shop", settings)
-        await scenario(Executor(database, CacheService(RedisGateway(None))))
+        await scenario(Executor(database, CacheService(RedisGateway(None)), Metrics()))
         database.close_pools()
         await asyncio.to_thread(database.close)
 
@@ -315,7 +316,7 @@ def test_a_write_whose_client_has_gone_is_published_all_the_same(url: str, tmp_p
 def test_what_the_database_says_in_the_words_of_the_shop(url: str, statement: str, error: type[Exception]) -> None:
     async def scenario() -> None:
         database = Database(url, read_settings({"DB_STATEMENT_TIMEOUT": "1"}))
-        executor = Executor(database, CacheService(RedisGateway(None)))
+        executor = Executor(database, CacheService(RedisGateway(None)), Metrics())
         with pytest.raises(error):
             await executor.read(lambda session: session.execute(text(statement)))
         database.close_pools()

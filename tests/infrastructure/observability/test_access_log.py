@@ -72,7 +72,7 @@ def test_messages_hold_no_secret_and_no_line_end() -> None:
 async def test_lines_have_the_form_of_the_log(alone: Configure, log_format: str) -> None:
     folder = alone(log_format=log_format)
     access_log = AccessLog()
-    access_log.note("abc-123", "GET", '/products/"7"', 200, 45.4, "203.0.113.7")
+    access_log.note("abc-123", "GET", '/products/"7"', 200, 45.4, "203.0.113.7", None, "/products/{id_key}", "user:7")
     access_log.write()
     stop_logging()
     (line,) = (folder / "app.log").read_text().splitlines()
@@ -81,16 +81,19 @@ async def test_lines_have_the_form_of_the_log(alone: Configure, log_format: str)
         assert re.fullmatch(MOMENT + re.escape(f" INFO shop.access {message}"), line)
         return
     members = json.loads(line)
-    assert re.fullmatch(MOMENT, members.pop("timestamp"))
+    assert re.fullmatch(MOMENT, members.pop("ts"))
     assert members == {
         "level": "INFO",
         "logger": "shop.access",
         "request_id": "abc-123",
+        "trace_id": None,
+        "client": "203.0.113.7",
         "method": "GET",
+        "route": "/products/{id_key}",
         "path": '/products/"7"',
         "status": 200,
-        "duration_ms": 45.4,
-        "client": "203.0.113.7",
+        "ms": 45.4,
+        "principal": "user:7",
         "message": message,
     }
 

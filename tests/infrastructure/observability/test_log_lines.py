@@ -56,7 +56,7 @@ def test_json_lines_have_the_members(configure: Configure, capsys: pytest.Captur
     folder = configure(log_format="json", log_level="debug")
     log.debug("Cache HIT: %s", "products:id:7", extra={"size": 12, "api_key": "abc"})
     line = json.loads(_lines(folder / "app.log")[0])
-    assert re.fullmatch(MOMENT, line.pop("timestamp"))
+    assert re.fullmatch(MOMENT, line.pop("ts"))
     assert line == {
         "level": "DEBUG",
         "logger": "shop.test",
