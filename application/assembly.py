@@ -36,6 +36,7 @@ from controllers.report import ReportController
 from controllers.returns import ReturnController
 from controllers.review import ReviewController
 from controllers.shipment import ShipmentController
+from controllers.shipping_rate import ShippingRateController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
 from controllers.user import UserController
@@ -70,6 +71,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     ReturnController,
     PaymentController,
     ShipmentController,
+    ShippingRateController,
     AddressController,
     ReviewController,
     UserController,

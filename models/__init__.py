@@ -21,6 +21,7 @@ from models.product import Product
 from models.returns import Return, ReturnLine
 from models.review import Review
 from models.shipment import Shipment, ShipmentLine
+from models.shipping_rate import ShippingRate
 from models.stock_movement import StockMovement
 from models.user import User
 from models.user_session import UserSession
@@ -54,6 +55,7 @@ __all__ = [
     "Row",
     "Shipment",
     "ShipmentLine",
+    "ShippingRate",
     "StockMovement",
     "User",
     "UserSession",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from sqlalchemy import JSON, CheckConstraint, DateTime, FetchedValue, Numeric, SmallInteger, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import FOLLOWING
 from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
 from models.bill import PaymentStatus
 
@@ -53,6 +54,9 @@ _OfBill = Annotated[
 ]
 
 
+_OfRate = Annotated[Decimal | None, mapped_column(Numeric(12, 2), info=FOLLOWING)]
+
+
 class Order(Row):
     __tablename__ = "orders"
 
@@ -76,6 +80,10 @@ class Order(Row):
     # The address as it was when the order was placed; what becomes of the address later changes nothing here.
     ship_to: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     currency: Mapped[Currency]
+    # The shipping rate that it was placed with; None where no checkout placed it, and nothing is charged. The bill's
+    # `shipping` follows from it and the lines.
+    shipping_price: Mapped[_OfRate]
+    shipping_free_from: Mapped[_OfRate]
 
     __table_args__ = (
         CheckConstraint("total >= 0", name="total_not_negative"),
@@ -87,6 +95,11 @@ class Order(Row):
         known("payment_status", PaymentStatus),
         CheckConstraint(
             "'NaN' NOT IN (discount, shipping, tax_included, to_pay, refunded, net, paid)", name="figures_are_numbers"
+        ),
+        CheckConstraint(
+            "shipping_price >= 0 AND shipping_price <> 'NaN'"
+            " AND shipping_free_from >= 0 AND shipping_free_from <> 'NaN'",
+            name="shipping_rate_valid",
         ),
         list_index("orders", "created_at"),
         list_index("orders", "date"),

@@ -8,6 +8,8 @@ from sqlalchemy import UniqueConstraint
 
 # The key in `Index.info` with the `UniqueText` of the index.
 UNIQUE_TEXT = "unique_text"
+# The key in `Index.info` with the field that another unique index is about.
+UNIQUE_FIELD = "unique_field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +40,5 @@ def unique_fields(model: type[Any]) -> dict[str, str]:
     return {
         **{name: field_of_form.get(column, column) for name, column in columns.items()},
         **{str(index.name): index.info[UNIQUE_TEXT].field for index in table.indexes if UNIQUE_TEXT in index.info},
+        **{str(index.name): index.info[UNIQUE_FIELD] for index in table.indexes if UNIQUE_FIELD in index.info},
     }

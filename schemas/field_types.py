@@ -168,19 +168,18 @@ Telephone = Annotated[
         }
     ),
 ]
+_COUNTRY = (StringConstraints(strict=True, strip_whitespace=True), AfterValidator(as_country))
+_COUNTRY_SCHEMA = {"type": "string", "enum": sorted(COUNTRIES), "examples": [COUNTRY_EXAMPLE]}
+_CODE_OF_COUNTRY = "Its code of ISO 3166-1, in upper or lower case"
 Country = Annotated[
     str,
-    StringConstraints(strict=True, strip_whitespace=True),
-    AfterValidator(as_country),
+    *_COUNTRY,
     WithJsonSchema(
-        {
-            "type": "string",
-            "enum": sorted(COUNTRIES),
-            "description": "Its code of ISO 3166-1, in upper or lower case. Left out, it is that of the shop (SHOP_COUNTRY)",
-            "examples": [COUNTRY_EXAMPLE],
-        }
+        _COUNTRY_SCHEMA | {"description": f"{_CODE_OF_COUNTRY}. Left out, it is that of the shop (SHOP_COUNTRY)"}
     ),
 ]
+# One that stands for no other when it is left out.
+NamedCountry = Annotated[str, *_COUNTRY, WithJsonSchema(_COUNTRY_SCHEMA | {"description": _CODE_OF_COUNTRY})]
 Url = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, max_length=500),

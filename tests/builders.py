@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from config.countries import COUNTRIES
+
 Body = dict[str, Any]
 Row = dict[str, Any]
 
@@ -152,6 +154,16 @@ def a_product() -> Body:
         "reorder_level": 5,
         "currency": "EUR",
     }
+
+
+# No two rates are of the same orders, and none is of orders that other tests place: they stay in these countries.
+_shipped_to = itertools.product(sorted(COUNTRIES - {"DE", "ES", "FR", "GB", "IE", "JE", "PT", "US"}), (1, 2, 3))
+
+
+@builder("/shipping_rates", "ShippingRate", changing="price", nullable="country free_from")
+def a_shipping_rate() -> Body:
+    country, delivery_method = next(_shipped_to)
+    return {"delivery_method": delivery_method, "country": country, "price": 4.9, "free_from": 50}
 
 
 @builder("/reviews", "Review", changing="comment", nullable="comment")

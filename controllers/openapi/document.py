@@ -69,6 +69,7 @@ _TAGS = {
     "payments": "Money for bills, and money given back for credit bills; never changed or deleted.",
     "returns": "Goods that came back, with the money given back for each line.",
     "shipments": "Goods on their way: the first shipment moves a PENDING order on, the last delivery ends it.",
+    "shipping_rates": "What the delivery of an order costs, by its method and the country that it goes to.",
     "reports": "What was sold, to whom, and what is in stock: sums of the bills of days.",
     "auth": "Who somebody is: registration, login, sessions, the own profile. Nothing of it is kept by caches.",
     "users": "Who can log in, with their roles.",

@@ -13,7 +13,7 @@ from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration
 
-ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "shipments", "payments"}
+ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "shipments", "payments", "shipping_rates"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
@@ -25,6 +25,8 @@ MONEY = {
     ("bills", "discount"),
     *(("orders", name) for name in ["discount", "shipping", "tax_included", "to_pay", "refunded", "net", "paid"]),
     *(("bills", name) for name in ["refunded", "shipping", "tax", "paid"]),
+    *(("orders", name) for name in ["shipping_price", "shipping_free_from"]),
+    *(("shipping_rates", name) for name in ["price", "free_from"]),
     ("return_lines", "amount"),
     ("payments", "amount"),
 }
@@ -95,6 +97,10 @@ BROKEN_CHECKS = [
     "UPDATE payments SET method = 'gold'",
     "UPDATE return_lines SET quantity = 0",
     "UPDATE shipment_lines SET quantity = 0",
+    "UPDATE shipping_rates SET price = -0.01",
+    "UPDATE shipping_rates SET free_from = -0.01",
+    "UPDATE shipping_rates SET delivery_method = 4",
+    "UPDATE orders SET shipping_price = -0.01",
     "UPDATE return_lines SET shipped_quantity = quantity + 1",
     "UPDATE shipments SET delivered_at = shipped_at - interval '1 second'",
     "UPDATE return_lines SET amount = -0.01",
@@ -110,6 +116,8 @@ TAKEN = [
     "UPDATE products SET sku = 'one for all'",
     "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)",
     "INSERT INTO return_lines SELECT * FROM return_lines",
+    "INSERT INTO shipping_rates (delivery_method, price) VALUES (3, 1)",
+    "INSERT INTO shipping_rates (delivery_method, price, country) VALUES (3, 1, 'PT')",
 ]
 
 
@@ -122,6 +130,7 @@ def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
     execute(url, "INSERT INTO returns (order_id, credit_bill_id) VALUES (1, 3)")
     execute(url, "INSERT INTO shipments (order_id) VALUES (1); INSERT INTO shipment_lines VALUES (1, 1, 1)")
     execute(url, "INSERT INTO return_lines VALUES (1, 1, 1, 1, 10)")
+    execute(url, "INSERT INTO shipping_rates (delivery_method, country, price) VALUES (3, NULL, 5), (3, 'PT', 7)")
     execute(url, "INSERT INTO payments (bill_id, amount, method) VALUES (1, 1, 'cash')")
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     yield connection

@@ -31,6 +31,7 @@ OPERATIONS = {
             ("order_details", "order_detail", "/order_details"),
             ("users", "user", "/users"),
             ("api_keys", "api_key", "/api_keys"),
+            ("shipping_rates", "shipping_rate", "/shipping_rates"),
         )
         for verb, name, method, path in (
             ("list", names, "get", path),
@@ -220,6 +221,8 @@ class TestOperation:
             media = "text/event-stream" if operation_id == "stream_events" else "application/json"
             assert_shown(document, operation["responses"][success]["content"][media])
 
+    # Nothing keeps such a row from being deleted.
+    NEVER_HELD = ("delete_address", "delete_review", "delete_api_key", "delete_shipping_rate")
     CHANGES = ("cancel_order", "advance_order", "change_product_stock", "retry_job", "cancel_job")
 
     def test_tells_every_error_with_its_shape(self, document: Document, operation: Document, operation_id: str) -> None:
@@ -240,8 +243,7 @@ class TestOperation:
         errors = {422, 429, 500, 503}
         if "{" in path:
             errors.add(404)
-        # Nothing keeps an address, a review or a key from being deleted.
-        if method != "get" and operation_id not in ("delete_address", "delete_review", "delete_api_key"):
+        if method != "get" and operation_id not in self.NEVER_HELD:
             errors.add(409)
         if method in ("put", "patch", "delete") and "{" in path:
             errors.add(412)

@@ -215,6 +215,8 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
     # Of users only that they are new, and of keys nothing: who may do what is in the audit trail.
     **of_resource("/users", "user.registered", NOTHING, NOTHING),
     **of_many("/users", "user.registered", NOTHING, NOTHING),
+    # What is shipped for how much, readers of events hear of by the orders.
+    **of_resource("/shipping_rates", NOTHING, NOTHING, NOTHING),
     **of_resource("/api_keys", NOTHING, NOTHING, NOTHING),
     # What becomes of jobs is of no interest to readers of events.
     "POST /jobs/{id_key}/retry": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/retry", None), NOTHING),

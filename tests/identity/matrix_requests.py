@@ -6,7 +6,7 @@ Or one whose refusal comes only after the caller was let in, where a success wou
 from collections.abc import Callable
 from typing import Any
 
-from tests.builders import a_category, a_client, a_product, unique
+from tests.builders import a_category, a_client, a_product, a_shipping_rate, unique
 from tests.guarded_shop import GuardedShop
 from tests.identity.matrix_callers import OTHER, OWNER
 from tests.identity.operations import Operation
@@ -40,6 +40,7 @@ class Rows:
             "shipments": shelf.shipped(shelf.placed(owner.caller)),
             "returns": _return_of(shelf, owner),
             "payments": shelf.paid(owner.bill),
+            "shipping_rates": shelf.made(shop.user("admin"), "/shipping_rates", **a_shipping_rate.sample()),
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
             "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},
@@ -107,6 +108,7 @@ _UNCHANGED = {
     "order_details": "quantity",
     "bills": "payment_type",
     "shipments": "carrier",
+    "shipping_rates": "price",
     "reviews": "rating",
     "users": "full_name",
     "api_keys": "name",
@@ -200,6 +202,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     # More than is open of any bill.
     "POST /bills/{id_key}/payments": lambda rows, kind: {"amount": 1_000_000, "method": "cash"},
     "POST /orders/{id_key}/shipments": lambda rows, kind: {},
+    "POST /shipping_rates": lambda rows, kind: a_shipping_rate.sample(),
     "POST /order_details": lambda rows, kind: {
         "quantity": 1,
         "order_id": rows.owner.order["id_key"],

@@ -62,6 +62,13 @@ PATCH  /categories/bulk                   catalog:write             200
 POST   /categories/bulk_delete            catalog:write             404
 GET    /categories/{id_key}/products      public                    200
 
+GET    /shipping_rates                    public                    200
+GET    /shipping_rates/{id_key}           public                    200
+POST   /shipping_rates                    settings:write            201
+PUT    /shipping_rates/{id_key}           settings:write            200
+PATCH  /shipping_rates/{id_key}           settings:write            200
+DELETE /shipping_rates/{id_key}           settings:write            412
+
 GET    /reviews                           public                    200
 GET    /reviews/{id_key}                  public                    200
 POST   /reviews                           own                       409

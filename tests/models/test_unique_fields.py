@@ -22,6 +22,10 @@ def test_every_unique_key_is_about_a_field() -> None:
         "Product": {"uq_products_sku": "sku", "uq_products_sku_key": "sku"},
         "Return": {"uq_returns_credit_bill_id": "credit_bill_id"},
         "Review": {"uq_reviews_client_id": "product_id"},
+        "ShippingRate": {
+            "uq_shipping_rates_delivery_method": "country",
+            "uq_shipping_rates_any_country": "delivery_method",
+        },
         "User": {
             "uq_users_client_id": "client_id",
             "uq_users_username_key": "username",

@@ -17,6 +17,7 @@ from tests.builders import (
     a_category,
     a_client,
     a_product,
+    a_shipping_rate,
     a_user,
     an_address,
     an_api_key,
@@ -180,6 +181,11 @@ def what_is_not_there_or_has_changed(walk: Walk, documented: Document) -> None:
     walk.refused("POST", "/checkout/quote", "not_found", walk.order({"id_key": NO_ROW}))
 
 
+def _place(rate: dict[str, Any]) -> dict[str, Any]:
+    """What only one shipping rate is for."""
+    return {name: rate[name] for name in ("delivery_method", "country")}
+
+
 def what_is_taken(walk: Walk) -> None:
     for resource, field in (
         (a_client, "email"),
@@ -197,6 +203,9 @@ def what_is_taken(walk: Walk) -> None:
             walk.refused(
                 "PATCH", f"{resource.path}/bulk", "already_exists", [{"id_key": other["id_key"], field: taken[field]}]
             )
+    rate, other = a_shipping_rate(walk.http), a_shipping_rate(walk.http)
+    walk.refused("POST", "/shipping_rates", "already_exists", a_shipping_rate.body(walk.http) | _place(rate))
+    walk.changes(f"/shipping_rates/{other['id_key']}", "already_exists", _place(rate))
     order, other = an_order(walk.http), an_order(walk.http)
     settled = {name: order[name] for name in ("bill_id", "client_id")}
     walk.refused("POST", "/orders", "already_exists", an_order.body(walk.http) | settled)
