@@ -9,6 +9,7 @@ PROGRAMS := main.py run_production.py load_test.py
 ENTITY := products
 FILE = $(ENTITY).csv
 OPTIONS :=
+BACKUP := newest
 
 # Where servers are tried as distributions package them, faults for minutes, and bounds of time, is beside:
 # tests/README.md has the rule.
@@ -21,7 +22,7 @@ TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 CHECKS := check-types check-style check-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo verify export import test test-faults test-bytecode check $(CHECKS) format lint clean
+.PHONY: help run demo verify backup restore export import test test-faults test-bytecode check $(CHECKS) format lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -34,6 +35,12 @@ demo: $(VENV)/installed ## Run the shop and load a small catalog with some order
 
 verify: $(VENV)/installed ## Prove by SQL that the data keep their promises
 	@$(PYTHON) -m scripts.verify
+
+backup: $(VENV)/installed ## Write a backup into .data/backups; OPTIONS=--verify also proves it, OPTIONS=--list shows all
+	@$(PYTHON) -m scripts.backup $(OPTIONS)
+
+restore: $(VENV)/installed ## Replace the data by a backup, while the shop does not run: make restore [BACKUP=shop-….dump]
+	@$(PYTHON) -m scripts.backup --restore $(BACKUP) $(OPTIONS)
 
 export: $(VENV)/installed ## Write rows to a CSV file: make export ENTITY=orders FILE=orders.csv
 	@$(PYTHON) -m scripts.export_csv $(ENTITY) $(FILE) $(OPTIONS)

@@ -109,6 +109,8 @@ class Settings(BaseModel):
     embedded: Boolean | None = None
     allow_insecure: Boolean = False
     data_dir: Folder = Path(".data")
+    backup_dir: Folder | None = None
+    backup_days: Annotated[float, Field(gt=0, le=4000)] = 14
 
     api_host: Host | None = None
     api_port: Port = 8000
@@ -210,7 +212,7 @@ class Settings(BaseModel):
         return f"redis://{password}{host}:{self.redis_port}/{self.redis_db}"
 
 
-_PATHS = frozenset({"data_dir", "log_dir", "metrics_dir"})
+_PATHS = frozenset({"backup_dir", "data_dir", "log_dir", "metrics_dir"})
 
 
 def _is_unicode(text: str) -> bool:

@@ -11,7 +11,7 @@ from croniter import croniter
 
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import StatementRefused
-from jobs.task import Task
+from jobs.task import BY_OPERATOR, Task
 from repositories.job_sources import DECLARE, FIRE, NOW, SCHEDULES, SET_BACK
 
 # A time that lies so much further than the next one was set by a clock that was wrong then.
@@ -23,7 +23,9 @@ class Schedules:
 
     def __init__(self, database: Database, tasks: dict[str, Task]) -> None:
         self._pool = database.write_pool
-        self._crons = {task.name: task.schedule for task in tasks.values() if task.schedule is not None}
+        schedules = {task.name: task.schedule for task in tasks.values() if task.schedule is not None}
+        self._crons = {task: cron for task, cron in schedules.items() if cron != BY_OPERATOR}
+        self._by_operator = schedules.keys() - self._crons.keys()
 
     async def declare(self) -> None:
         """Write down the schedules that are new or have changed. Raises `DatabaseUnavailable`."""
@@ -36,7 +38,7 @@ class Schedules:
         fired = 0
         for task, cron, due_at, now in await self._pool.execute(SCHEDULES, {}):
             # A schedule of another release is that one's affair.
-            if self._crons.get(task) != cron:
+            if self._crons.get(task) != cron and task not in self._by_operator:
                 continue
             next_at = next_time(cron, now)
             change = {"task": task, "due_at": due_at, "next_at": next_at}

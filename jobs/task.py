@@ -13,13 +13,15 @@ from typing import Any
 from croniter import croniter
 
 DEFAULT_TRIES = 8
+# A schedule that is in the database only, where an operator has set one.
+BY_OPERATOR = "by operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task: its function, and when and how often it is tried.
 
-    `schedule` is a cron expression in UTC; None for a task that is only started by events or requests. After `tries`
+    `schedule` is a cron expression in UTC, or `BY_OPERATOR`; None for a task that is only started by events or requests. After `tries`
     failures a job is dead.
     """
 
@@ -45,7 +47,7 @@ def task(
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         name = function.__name__
-        if schedule is not None and not croniter.is_valid(schedule):
+        if schedule not in (None, BY_OPERATOR) and not croniter.is_valid(schedule):
             raise ValueError(f"The schedule of {name} is no cron expression: {schedule}")
         if name in TASKS and TASKS[name].function.__module__ != function.__module__:
             raise ValueError(f"There are two tasks with the name {name}")

@@ -27,7 +27,9 @@ def admit_only(name: str, folder: Path, account: Account | None) -> None:
     The user who may start the server may do everything anyway. Replaces the files of earlier releases.
     """
     quoted = name.replace('"', '""')
-    _write(folder / "pg_hba.conf", f"local all all peer map={_MAP}\n", account)
+    # Of the databases "all" are those that can be named; base backups ask for "replication".
+    lines = "".join(f"local {database} all peer map={_MAP}\n" for database in ("all", "replication"))
+    _write(folder / "pg_hba.conf", lines, account)
     _write(folder / "pg_ident.conf", f'{_MAP} "{quoted}" all\n', account)
 
 

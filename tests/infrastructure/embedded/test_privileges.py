@@ -163,7 +163,7 @@ def test_a_folder_of_an_earlier_version_is_taken_over(open_dir: Path) -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute("SELECT auth_method, error FROM pg_hba_file_rules")
-            assert cursor.fetchall() == [("peer", None)]
+            assert cursor.fetchall() == [("peer", None)] * 2
     owners = {path.stat().st_uid for path in (postgres, *postgres.rglob("*"))}
     assert len(owners) == 1
     assert not owners & {0, nobody().uid}
