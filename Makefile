@@ -22,7 +22,7 @@ TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 CHECKS := check-types check-style check-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo verify backup restore export import test test-faults test-bytecode check $(CHECKS) format lint clean
+.PHONY: help run demo verify backup restore export import test test-faults test-bytecode check $(CHECKS) format lint lock clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -59,8 +59,9 @@ test-faults: $(VENV)/installed-dev ## Run the rest of them: servers of the distr
 	$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist worksteal -m '($(BESIDE)) and not timed'
 	$(PYTHON) -m pytest -n 0 -m timed --reruns 2 --reruns-delay 5 -W ignore::ResourceWarning
 
-# The tests start Python some hundred times; a shell that wants no bytecode written would make each of them slower.
-test test-faults test-bytecode: export PYTHONDONTWRITEBYTECODE :=
+# Bytecode comes when a module is imported first; a shell that wants none written would make each start slower, and tests
+# start Python some hundred times.
+run demo test test-faults test-bytecode: export PYTHONDONTWRITEBYTECODE :=
 
 test-bytecode:
 	@$(PYTHON) -m pytest --collect-only -q >/dev/null 2>&1 || true
@@ -90,18 +91,27 @@ clean: ## Remove what tools made; the shop's data in .data stays
 	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.data/*' -prune -exec rm -rf {} +
 
+# Every package with its hashes, of what the .txt files name and of what that brings along: to be run after each change of
+# those. A version stays as long as nothing asks for another one; OPTIONS=--upgrade takes the newest.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
+
+lock: $(VENV)/installed-dev ## Write the lock files anew, after a change of requirements.txt and its companions
+	$(LOCK) $(OPTIONS) requirements.txt -o requirements.lock
+	$(LOCK) $(OPTIONS) -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
 $(PYTHON):
+	@echo 'Making the virtual environment $(VENV)'
 	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	        exec $$python -m venv $(VENV); \
+	        exec $$python -m venv --without-pip $(VENV); \
 	    fi; \
 	done; \
 	echo 'Python 3.11 or later (with venv) is needed, and neither python3 nor python3.11 to python3.14 is one' >&2; exit 1
 
-$(VENV)/installed: requirements.txt | $(PYTHON)
-	@$(PYTHON) scripts/install_packages.py requirements.txt
+$(VENV)/installed: requirements.lock | $(PYTHON)
+	@$(PYTHON) scripts/install_packages.py requirements.lock
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt requirements.txt | $(PYTHON)
-	@$(PYTHON) scripts/install_packages.py requirements-dev.txt requirements.txt
+$(VENV)/installed-dev: requirements-dev.lock | $(PYTHON)
+	@$(PYTHON) scripts/install_packages.py requirements-dev.lock
 	@touch $(VENV)/installed $@
