@@ -11,6 +11,9 @@ from functools import lru_cache
 # All paths of no route are this one, so that clients cannot add names without bound.
 OTHER = "other"
 
+# Longer paths are found anew each time: what clients send must not fill the memory.
+_REMEMBERED_LENGTH = 100
+
 _NUMBER = re.compile(r"(?<=/)\d+(?=/|$)")
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
@@ -19,23 +22,23 @@ class RouteTemplates:
     """The templates of an application."""
 
     def __init__(self, templates: Sequence[str]) -> None:
-        # Most parameters are keys of rows. What has others is compared one by one, once for each of the last paths.
+        # Most parameters are keys of rows. What has others is compared one by one.
         self._by_shape = {_PARAMETER.sub("0", template): template for template in reversed(templates)}
         self._patterns = [
             (re.compile("[^/]+".join(map(re.escape, _PARAMETER.split(template)))), template)
             for template in templates
             if "{" in template
         ]
-        self._compared = lru_cache(maxsize=1024)(self._compare)
+        self._known = lru_cache(maxsize=4096)(self._find)
 
     def of(self, path: str) -> str:
         """The template of the path, with or without a slash at its end; OTHER for one that no route has."""
-        shape = _NUMBER.sub("0", path)
-        return self._by_shape.get(shape) or self._compared(path)
+        return self._known(path) if len(path) <= _REMEMBERED_LENGTH else self._find(path)
 
-    def _compare(self, path: str) -> str:
+    def _find(self, path: str) -> str:
+        template = self._by_shape.get(_NUMBER.sub("0", path))
+        if template is not None:
+            return template
         path = path.rstrip("/") or "/"
-        shape = _NUMBER.sub("0", path)
-        if shape in self._by_shape:
-            return self._by_shape[shape]
-        return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), OTHER)
+        template = self._by_shape.get(_NUMBER.sub("0", path))
+        return template or next((template for pattern, template in self._patterns if pattern.fullmatch(path)), OTHER)

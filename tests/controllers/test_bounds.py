@@ -31,6 +31,7 @@ from config.settings import read_settings
 from controllers.request_body import _is_json
 from infrastructure.database.engine import Database
 from infrastructure.observability.access_log import _safe_path
+from infrastructure.observability.route_templates import RouteTemplates
 from infrastructure.server.connection_counts import ConnectionCounts
 from infrastructure.server.ip_addresses import belongs_to, counted_as, parse_address
 from infrastructure.server.request_heads import RequestHeads, memoize_on_headers
@@ -58,6 +59,7 @@ LONG = "x" * 60_000
 ANY = (ipaddress.ip_network("0.0.0.0/0"),)
 
 COUNTS: ConnectionCounts = ConnectionCounts()
+TEMPLATES = RouteTemplates(("/products/{id_key}",))
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
     "config.settings.get_settings",
@@ -73,6 +75,10 @@ OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {
     "infrastructure.observability.access_log._safe_path": (
         lambda n: _safe_path(f"/{n}".ljust(1024, "é")),
         8 * MEBIBYTE,
+    ),
+    "infrastructure.observability.route_templates.RouteTemplates._find": (
+        lambda n: TEMPLATES.of(f"/{n}".ljust(100, "é")),
+        2 * MEBIBYTE,
     ),
     "infrastructure.server.connection_counts.ConnectionCounts._cells_of": (
         lambda n: COUNTS.add(f"2001:db8::{n:x}%{n}"),
