@@ -39,6 +39,8 @@ REGISTERED = {
         "lastname": "Lovelace",
         "email": "ada@example.com",
         "telephone": "+442071234567",
+        "language": "en",
+        "notify": {"sms": True, "mail": True, "push": True},
     },
 }
 TOKEN_PAIR = {

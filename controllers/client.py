@@ -12,4 +12,11 @@ class ClientController(BulkController):
     service = ClientService
     create_schema, update_schema = ClientCreate, ClientUpdate
     read_schema, query_schema = ClientRead, ClientQuery
-    example = {"name": "Ada", "lastname": "Lovelace", "email": "ada@example.com", "telephone": "+442071234567"}
+    example = {
+        "name": "Ada",
+        "lastname": "Lovelace",
+        "email": "ada@example.com",
+        "telephone": "+442071234567",
+        "language": "en",
+        "notify": {"sms": False, "mail": True, "push": True},
+    }

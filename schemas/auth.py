@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSc
 
 from schemas.base import LEFT_OUT, READ_ONLY, Body, ListQuery, Read, Update, without_version
 from schemas.client import ClientRead
+from schemas.enumerations import Language
 from schemas.field_types import Email, Flag, Key, Name100, OrNull, Reference, Telephone, Text200, Trimmed
 from schemas.json_schema import without_default
 from schemas.time_types import Timestamp
@@ -42,6 +43,7 @@ class Register(Body):
     lastname: Name100
     telephone: OrNull[Telephone] = None
     full_name: OrNull[Text200] = None
+    language: Language = LEFT_OUT
 
 
 class Login(Body):

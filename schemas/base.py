@@ -96,10 +96,11 @@ class Update(Body):
     updated_at: ReadVersion = LEFT_OUT
 
 
-def update_of(create: type[Create]) -> type[Update]:
+def update_of(create: type[Create], **other: Any) -> type[Update]:
     """The `Update` schema that goes with `create`: the same fields, each of them optional.
 
-    A field that was not sent stays as it is; `null` is accepted only where `create` accepts it.
+    A field that was not sent stays as it is; `null` is accepted only where `create` accepts it. `other` are types of fields
+    that a change reads in another way.
     """
     fields: dict[str, Any] = {
         name: (
@@ -108,6 +109,7 @@ def update_of(create: type[Create]) -> type[Update]:
         )
         for name, info in create.model_fields.items()
     }
+    fields |= {name: (kind, LEFT_OUT) for name, kind in other.items()}
     thing = create.__name__.removesuffix("Create")
     schema = create_model(f"{thing}Update", __base__=Update, __module__=create.__module__, **fields)
     schema.read_only = without_version(create.read_only)

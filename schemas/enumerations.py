@@ -14,6 +14,7 @@ from models.bill import BillKind as _BillKind
 from models.bill import CreditReason as _CreditReason
 from models.bill import PaymentStatus as _PaymentStatus
 from models.bill import PaymentType as _PaymentType
+from models.client import Language as _Language
 from models.daily_sales import SalesGroup as _SalesGroup
 from models.job import JobStatus as _JobStatus
 from models.order import DeliveryMethod as _DeliveryMethod
@@ -121,6 +122,7 @@ StockReason = Annotated[str, *_field_type(_StockReason)]
 Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]
 JobStatus = Annotated[str, *_field_type(_JobStatus)]
+Language = Annotated[str, *_field_type(_Language)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

@@ -1,7 +1,7 @@
 """The rules that hold for every entity: existence, references, uniqueness, versions, partial changes.
 
-A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `before_create`,
-`before_update`, `after_update`, `before_delete` and `after_delete`. A service lives as long as the transaction of its
+A subclass names its repository and what it refers to, and adds its own rules in the hooks `complete`, `complete_change`,
+`before_create`, `before_update`, `after_update`, `before_delete` and `after_delete`. A service lives as long as the transaction of its
 session; nothing here commits. It works for a principal: what is not theirs does not exist for a customer, nor for callers
 who are not known. A new row that takes one statement needs no session: see `single_statement`.
 """
@@ -139,8 +139,7 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
         read_at = changes.pop("updated_at", None)
         if read_at is not None and read_at != row.updated_at:
             raise HasChanged(self.thing, row.id_key)
-        self.complete(changes)
-        changes = {name: value for name, value in changes.items() if value != getattr(row, name)}
+        changes = self.real_changes(row, changes)
         if not changes:
             return row
         _require_near(changes)
@@ -177,6 +176,9 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
     def complete(cls, values: dict[str, Any]) -> None:
         """Add the values that follow from those that were sent, and from nothing else, for a new row or a change."""
 
+    def complete_change(self, row: M, changes: dict[str, Any]) -> None:
+        """Complete the values that were sent by what a locked row has, before it is looked which of them are changes."""
+
     def before_create(self, values: dict[str, Any]) -> None:
         """Check or complete the values of a new row by other rows. A service with this hook creates by several statements."""
 
@@ -200,6 +202,13 @@ class BaseService(OwnedRows, TellsEvents, Generic[M]):
         if row is None:
             raise NotFound(self.thing, row_id)
         return row
+
+    def real_changes(self, row: M, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the values, and of what follows from them, that the locked row does not have yet."""
+        values = dict(wanted)
+        self.complete(values)
+        self.complete_change(row, values)
+        return {name: value for name, value in values.items() if value != getattr(row, name)}
 
     def apply(self, row: M, changes: Mapping[str, Any]) -> None:
         """Write the changes to the locked row."""

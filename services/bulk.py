@@ -172,8 +172,7 @@ class BulkService(BaseService[M]):
 
     def _change(self, place: int, row: M, wanted: Mapping[str, Any]) -> Change[M]:
         values = {name: value for name, value in wanted.items() if name not in (_KEY, "updated_at")}
-        self.complete(values)
-        return Change(place, row, {name: value for name, value in values.items() if value != getattr(row, name)})
+        return Change(place, row, self.real_changes(row, values))
 
     def _apply_all(self, changes: Sequence[Change[M]]) -> None:
         names = sorted({name for change in changes for name in change.values})

@@ -1,9 +1,10 @@
 """Rules of clients."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from models import Client
+from models.client import EVERY_CHANNEL, Language
 from models.text_key import email_key
 from repositories.client import ClientRepository
 from services.bulk import BulkService
@@ -15,10 +16,16 @@ class ClientService(BulkService[Client]):
     thing, resource = "Client", "clients"
     repository_type = ClientRepository
 
+    defaults: ClassVar[Mapping[str, Any]] = {"language": Language.ENGLISH.value, "notify": EVERY_CHANNEL}
+
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:
         if "email" in values:
             values["email_key"] = email_key(values["email"])
+
+    def complete_change(self, row: Client, changes: dict[str, Any]) -> None:
+        if "notify" in changes:
+            changes["notify"] = row.notify | changes["notify"]
 
     def before_delete(self, row: Client) -> None:
         self.before_deletes([row])

@@ -101,10 +101,17 @@ def builder(
     return declare
 
 
-@builder("/clients", "Client", changing="name", nullable="telephone")
+@builder("/clients", "Client", changing="name", nullable="telephone", defaulted="language notify")
 def a_client() -> Body:
     email = f"{unique('ada').replace(' ', '.')}@example.com"
-    return {"name": unique("Ada"), "lastname": unique("Lovelace"), "email": email, "telephone": "+442071234567"}
+    return {
+        "name": unique("Ada"),
+        "lastname": unique("Lovelace"),
+        "email": email,
+        "telephone": "+442071234567",
+        "language": "es",
+        "notify": {"sms": False, "mail": True, "push": False},
+    }
 
 
 @builder(

@@ -1,5 +1,6 @@
 """Rows on their way into PostgreSQL by COPY, column by column."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ def copy_cell(value: Any) -> str:
     """The value as COPY reads it. An empty text is NULL, because an empty cell is a field left out."""
     if value is None:
         return ""
-    cell = str(value)
+    cell = json.dumps(value) if isinstance(value, dict) else str(value)
     return cell if cell.isprintable() and "\\" not in cell else cell.translate(_ESCAPED)
 
 

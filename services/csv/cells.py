@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from repositories.base import is_key
 from repositories.csv.bulk_load import Rows, copy_cell, copy_cells
 from schemas.base import Create
+from schemas.json_codec import from_json
 from services.base import BaseService
 from services.csv.guards import without_guards
 from services.csv.numbers import DecimalMark, misread, number_of
@@ -60,11 +61,19 @@ def _as_flag(text: str) -> Any:
     return _FLAGS.get(text.strip().lower(), text)
 
 
+def _as_object(text: str) -> Any:
+    """The value of JSON. Another cell stays a text, which the schema refuses."""
+    try:
+        return from_json(text.encode())
+    except ValueError:
+        return text
+
+
 def _reader(kind: str, decimal: DecimalMark | None) -> Callable[[str], Any]:
     """What makes a JSON value of a text, for a type of the schema."""
     if kind in NUMBERS:
         return partial(number_of, mark=decimal)
-    return _as_flag if kind == "boolean" else str
+    return {"boolean": _as_flag, "object": _as_object}.get(kind, str)
 
 
 class Column(Protocol):
@@ -200,7 +209,8 @@ class NameColumn:
 def kind_of(schema: type[Create], field: str) -> str:
     """The JSON type of the field."""
     options = schema.model_json_schema()["properties"][field]
-    kinds: set[str] = {option.get("type") for option in options.get("anyOf", [options])} - {"null"}
+    # What refers to another schema is an object.
+    kinds: set[str] = {option.get("type", "object") for option in options.get("anyOf", [options])} - {"null"}
     return kinds.pop()
 
 

@@ -1,5 +1,6 @@
 """What becomes of a row of a CSV file whose natural key is stored already, or is that of a row before it in the file."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -163,4 +164,6 @@ def _value(kind: type[Any], cell: str) -> Any:
     """The value of a cell that COPY would read."""
     if kind is bool:
         return cell == str(True)
+    if kind is object:
+        return json.loads(text_of(cell))
     return text_of(cell) if kind is str else kind(cell)

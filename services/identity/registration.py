@@ -27,7 +27,7 @@ from services.identity.even_time import in_even_time
 from services.identity.outgoing_mail import send_later
 from services.integrity import violations_of
 
-_OF_CLIENT = ("name", "lastname", "email", "telephone")
+_OF_CLIENT = ("name", "lastname", "email", "telephone", "language")
 
 
 class RegistrationService:

@@ -37,11 +37,13 @@ OF_BILLS = (
     CURRENCY,
 )
 OF_ORDERS = ',"discount":[0-9.]+,"shipping":.*?,"payment_status":"[a-z_]+"'
+OF_CLIENTS = ',"language":"en","notify":{.*?}'
 NEW_FIELDS = {
+    "/clients": (OF_CLIENTS,),
     "/reviews": (',"client_id":null',),
     "/products": (',"reorder_level":null', CURRENCY, ',"rating_average":[a-z0-9.]+,"review_count":[0-9]+'),
     "/bills": OF_BILLS,
-    "/orders": (OF_ORDERS, *OF_BILLS, ',"ship_to":null', *AS_SOLD),
+    "/orders": (OF_ORDERS, *OF_BILLS, OF_CLIENTS, ',"ship_to":null', *AS_SOLD),
     "/order_details": AS_SOLD,
     "/addresses": (
         ',"recipient":null',

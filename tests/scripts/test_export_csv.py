@@ -109,6 +109,9 @@ def _exported(url: str, folder: Path, *options: str) -> dict[str, bytes]:
         return {entity: exported(entity, folder / "rows.csv", *options) for entity in ("categories", "products")}
 
 
+EVERY_CHANNEL = '"{""sms"": true, ""mail"": true, ""push"": true}"'
+
+
 def test_clients_go_the_same_way(database: str, databases: tuple[str, str], tmp_path: Path) -> None:
     execute(
         database,
@@ -117,9 +120,9 @@ def test_clients_go_the_same_way(database: str, databases: tuple[str, str], tmp_
     )
     content = exported("clients", tmp_path / "clients.csv")
     assert content.decode().splitlines() == [
-        "name,lastname,email,telephone",
-        "=A(),O'Neil,A@b.de,+4912345678",
-        'B,"""",b@b.de,',
+        "name,lastname,email,telephone,language,notify",
+        f"=A(),O'Neil,A@b.de,+4912345678,en,{EVERY_CHANNEL}",
+        f'B,"""",b@b.de,,en,{EVERY_CHANNEL}',
     ]
     with named_by_the_settings(databases[1]):
         assert imported("clients", tmp_path / "clients.csv") == EXIT_FINE
