@@ -113,3 +113,8 @@ class Order(Row):
     def is_open(self) -> bool:
         """Whether the order is neither delivered nor canceled: only then may lines change, or a deletion return stock."""
         return self.status in (OrderStatus.PENDING, OrderStatus.IN_PROGRESS)
+
+    def shipping_of(self, goods: Decimal) -> Decimal:
+        """What the delivery of goods that cost so much, after the discount, costs by the rate of the order."""
+        is_free = self.shipping_free_from is not None and goods >= self.shipping_free_from
+        return Decimal(0) if self.shipping_price is None or is_free else self.shipping_price

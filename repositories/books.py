@@ -45,6 +45,17 @@ _FIGURES = text("""
     ORDER BY o.id_key LIMIT :limit
 """)
 
+# What the shipping of an order with lines comes to is looked at with its total.
+_SHIPPING = text("""
+    SELECT o.id_key, b.id_key AS bill_id, b.shipping, credited.shipping AS credited
+    FROM orders o JOIN bills b ON b.id_key = o.bill_id CROSS JOIN LATERAL (
+        SELECT coalesce(sum(shipping), 0) AS shipping FROM bills WHERE refunds_bill_id = b.id_key
+    ) AS credited
+    WHERE o.id_key BETWEEN :first AND :last AND (b.shipping > 0 OR b.refunded > 0) AND (credited.shipping > b.shipping
+        OR b.shipping > 0 AND NOT EXISTS (SELECT FROM order_details d WHERE d.order_id = o.id_key))
+    ORDER BY o.id_key LIMIT :limit
+""")
+
 _PAID = text("""
     WITH booked AS (
         SELECT bill_id, sum(amount) AS amount FROM payments WHERE bill_id BETWEEN :first AND :last GROUP BY bill_id
@@ -78,13 +89,13 @@ _INCOMPLETE = text(f"""
 
 # Returns of before the table have no rows: of a detail more may have come back than its lines say, and never less.
 _RETURNS = text("""
-    SELECT r.id_key, b.total, coalesce(sum(l.amount), 0) AS amounts,
+    SELECT r.id_key, b.total - b.shipping AS total, coalesce(sum(l.amount), 0) AS amounts,
         min(l.order_detail_id) FILTER (WHERE d.order_id <> r.order_id) AS stranger
     FROM returns r JOIN bills b ON b.id_key = r.credit_bill_id
         LEFT JOIN return_lines l ON l.return_id = r.id_key LEFT JOIN order_details d ON d.id_key = l.order_detail_id
     WHERE r.id_key BETWEEN :first AND :last
-    GROUP BY r.id_key, b.total
-    HAVING b.total <> coalesce(sum(l.amount), 0) OR bool_or(d.order_id <> r.order_id)
+    GROUP BY r.id_key, b.id_key
+    HAVING b.total - b.shipping <> coalesce(sum(l.amount), 0) OR bool_or(d.order_id <> r.order_id)
     ORDER BY r.id_key LIMIT :limit
 """)
 
@@ -151,6 +162,10 @@ class BooksRepository:
         """Orders that say something else than their bills: `id_key, bill_id, to_pay, total, net, bill_net`."""
         return self._rows(_FIGURES, limit, first, last)
 
+    def broken_shipping(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Orders without lines whose bill has `shipping`, or of which more is `credited`: `id_key, bill_id` and these."""
+        return self._rows(_SHIPPING, limit, first, last)
+
     def broken_payments(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Bills whose payments do not sum up to what is paid: `id_key, paid, booked`."""
         return self._rows(_PAID, limit, first, last)
@@ -163,7 +178,7 @@ class BooksRepository:
         return self._rows(_INCOMPLETE, limit, first, last, older=older)
 
     def broken_returns(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
-        """Returns: `id_key, total` (of the credit bill), `amounts` (their sum), `stranger` (a line of another order)."""
+        """Returns: `id_key, total` (of the credit bill, less its shipping), `amounts` (their sum), `stranger` (a line of another order)."""
         return self._rows(_RETURNS, limit, first, last)
 
     def broken_returned_details(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:

@@ -59,6 +59,8 @@ class NewOrder:
     bill_number: str | None = None
     date: datetime | None = None
     address_id: int | None = None
+    # Where it goes to without an address; None: to a country with no rates of its own.
+    shop_country: str | None = None
     # Whether it goes to the default address of the client instead, if there is one. That one is not among the rows that the
     # order is known to lock; the client is, whose address it is.
     to_default_address: bool = False
@@ -143,6 +145,8 @@ class Outcome:
     kept: tuple[int, dict[str, str], bytes] | None
     # The sum of its lines, as far as there are such products.
     total: Decimal | None
+    # What its delivery costs.
+    shipping: Decimal
     broken_lines: list[BrokenLine]
 
 
@@ -165,12 +169,13 @@ def placing(
 
 def outcome(row: Row) -> Outcome:
     """What a row of the statement's answer says of its order."""
-    verdict, order_key, body, etag, status, headers, total, lines = row
+    verdict, order_key, body, etag, status, headers, total, shipping, lines = row
     return Outcome(
         Verdict(verdict),
         None if order_key is None else PlacedOrder(order_key, body.encode(), etag),
         None if status is None or verdict != Verdict.REPEATED else (status, headers, body.encode()),
         None if total is None else Decimal(total),
+        Decimal(shipping),
         [
             BrokenLine(number, Verdict(of_line), active, None if price is None else Decimal(price), stock)
             for number, of_line, active, price, stock in lines or ()
@@ -224,6 +229,7 @@ def _order_values(order: NewOrder) -> tuple[Any, ...]:
     return (
         order.client_id,
         order.address_id,
+        order.shop_country,
         order.to_default_address,
         order.is_customers,
         order.discount,

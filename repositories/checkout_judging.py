@@ -39,6 +39,8 @@ class Verdict(IntEnum):
 ORDER_COLUMNS: Final = {
     "client_id": "bigint",
     "address_id": "bigint",
+    # Where it goes to without an address.
+    "shop_country": "text",
     # Whether it goes to the default address of its client, if there is one.
     "to_default_address": "boolean",
     # Whether a customer places it, for whom inactive products and addresses of others do not exist.
@@ -129,6 +131,14 @@ IS_LOCKED = (
     "NOT (asked.client_id = ANY (ARRAY (SELECT id_key FROM client))"
     " AND (asked.address_id IS NULL OR asked.address_id = ANY (ARRAY (SELECT id_key FROM address))))"
 )
+# The shipping rate of an order, a named country's before any other: `price`, `free_from`, and the `charged` of it. Where there
+# are no rates, nobody looks for the address.
+_RATE = """SELECT price, free_from,
+            CASE WHEN summed.total - asked.discount >= free_from THEN 0 ELSE price END AS charged
+        FROM shipping_rates WHERE shipping_rates.delivery_method = asked.delivery_method AND (country IS NULL OR country = coalesce(
+            (SELECT addresses.country FROM addresses WHERE addresses.id_key = asked.address_id), asked.shop_country))
+        ORDER BY country IS NULL LIMIT 1"""
+_TO_PAY = "summed.total - asked.discount + coalesce(rate.charged, 0)"
 JUDGED = f""", priced AS MATERIALIZED (
     SELECT line.*, product.active, product.price, product.stock, product.name, product.sku, CASE
             WHEN product.active AND line.taken <= product.stock AND coalesce(line.offered = product.price, true) THEN NULL
@@ -142,7 +152,8 @@ JUDGED = f""", priced AS MATERIALIZED (
 ), summed AS MATERIALIZED (
     SELECT place, sum(quantity * price) AS total, min(verdict) AS verdict FROM priced GROUP BY place
 ), judged AS MATERIALIZED (
-    SELECT asked.*, summed.total, keyed.status, keyed.headers, keyed.body, least(keyed.verdict, {{of_lines}}, CASE
+    SELECT asked.*, summed.total, coalesce(rate.price, 0) AS shipping_price, rate.free_from AS shipping_free_from,
+        coalesce(rate.charged, 0) AS shipping, keyed.status, keyed.headers, keyed.body, least(keyed.verdict, {{of_lines}}, CASE
             WHEN (SELECT true FROM clients WHERE clients.id_key = asked.client_id) IS NULL THEN {Verdict.NO_CLIENT:d}
             WHEN asked.address_id IS NULL THEN NULL
             ELSE (SELECT CASE
@@ -153,21 +164,21 @@ JUDGED = f""", priced AS MATERIALIZED (
         END, CASE
             WHEN {{is_locked}} THEN {Verdict.LOCKED:d}
         END, CASE
-            WHEN summed.total > {MAX_MONEY} THEN {Verdict.AMOUNT_TOO_LARGE:d}
+            WHEN greatest(summed.total, {_TO_PAY}) > {MAX_MONEY} THEN {Verdict.AMOUNT_TOO_LARGE:d}
             WHEN asked.discount > summed.total THEN {Verdict.DISCOUNT_TOO_LARGE:d}
-            WHEN asked.expected_total <> summed.total - asked.discount THEN {Verdict.OTHER_TOTAL:d}
+            WHEN asked.expected_total <> {_TO_PAY} THEN {Verdict.OTHER_TOTAL:d}
             WHEN asked.bill_number IS NULL THEN NULL
             WHEN (SELECT true FROM bills WHERE text_key(bills.bill_number) = text_key(asked.bill_number))
                 THEN {Verdict.NUMBER_TAKEN:d}
         END) AS verdict
-    FROM asked JOIN summed USING (place) LEFT JOIN keyed USING (place)
+    FROM asked JOIN summed USING (place) LEFT JOIN keyed USING (place) LEFT JOIN LATERAL ({_RATE}) AS rate ON true
 )"""  # noqa: S608
 DECIDED = f""", wanted AS MATERIALIZED (
     SELECT priced.*, sum(taken) OVER (PARTITION BY product_id ORDER BY place, number ROWS UNBOUNDED PRECEDING) <= stock AS is_there
     FROM priced JOIN judged USING (place) WHERE judged.verdict IS NULL
 ), verdict AS MATERIALIZED (
     SELECT *, CASE WHEN verdict = {Verdict.PLACED:d} THEN {next_key("orders")} END AS order_key FROM (
-        SELECT {", ".join(ORDER_COLUMNS)}, place, total, status, headers, body, coalesce(verdict, (
+        SELECT {", ".join(ORDER_COLUMNS)}, place, total, shipping, shipping_price, shipping_free_from, status, headers, body, coalesce(verdict, (
                 SELECT CASE WHEN bool_and(is_there) THEN {Verdict.PLACED:d} ELSE {Verdict.UNDECIDED:d} END
                 FROM wanted WHERE wanted.place = judged.place
             )) AS verdict

@@ -24,7 +24,7 @@ from repositories.checkout_writing import AUDITED, RENDERED, TOLD, WRITTEN
 
 _RETURNED = f"""
 SELECT verdict, order_key, coalesce(response.body, convert_from(verdict.body, 'UTF8')), etag, status, headers, total::text,
-    CASE WHEN verdict BETWEEN {Verdict.LOCKED:d} AND {Verdict.SHORT:d} THEN (
+    shipping::text, CASE WHEN verdict BETWEEN {Verdict.LOCKED:d} AND {Verdict.SHORT:d} THEN (
         SELECT jsonb_agg(jsonb_build_array(number, priced.verdict, active, price::text, stock) ORDER BY number)
         FROM priced WHERE priced.place = verdict.place AND priced.verdict IS NOT NULL) END AS lines
 FROM verdict LEFT JOIN response ON response.id_key = verdict.order_key ORDER BY place
@@ -47,7 +47,7 @@ _NO_KEYS = """, keyed AS (
         NULL::bytea AS body WHERE false
 )"""
 _QUOTED = f"""
-SELECT coalesce(verdict, {Verdict.PLACED:d}), NULL, NULL, NULL, NULL, NULL, total::text,
+SELECT coalesce(verdict, {Verdict.PLACED:d}), NULL, NULL, NULL, NULL, NULL, total::text, shipping::text,
     (SELECT jsonb_agg(jsonb_build_array(number, verdict, active, price::text, stock) ORDER BY number) FROM priced
         WHERE verdict IS NOT NULL),
     (SELECT jsonb_agg(jsonb_build_array(name, sku, price::text, stock) ORDER BY number) FROM priced), shop_currency()

@@ -17,8 +17,8 @@ from schemas.order_detail import OrderDetailRead
 # Of the order's bill (see `models.order`).
 _FIGURES = "discount, shipping, tax_included, to_pay, refunded, net, paid, payment_status"
 WRITTEN = f""", sale AS MATERIALIZED (
-    SELECT *, {next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount AS to_pay,
-        CASE WHEN total = discount THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
+    SELECT *, {next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount + shipping AS to_pay,
+        CASE WHEN total - discount + shipping = 0 THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
         CASE WHEN address_id IS NOT NULL THEN (
             SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
         ) END AS ship_to,
@@ -40,10 +40,10 @@ WRITTEN = f""", sale AS MATERIALIZED (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
     SELECT product_id, -quantity, '{StockReason.SALE}', detail_key FROM sold
 ), orders AS (
-    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to, {_FIGURES})
-        OVERRIDING SYSTEM VALUE
+    INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to, {_FIGURES},
+        shipping_price, shipping_free_from) OVERRIDING SYSTEM VALUE
     SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to,
-        discount, 0, 0, to_pay, 0, to_pay, 0, payment_status
+        discount, shipping, 0, to_pay, 0, to_pay, 0, payment_status, shipping_price, shipping_free_from
     FROM sale
     RETURNING *
 ), counter AS (
@@ -52,11 +52,11 @@ WRITTEN = f""", sale AS MATERIALIZED (
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + excluded.last_number
     RETURNING year, last_number
 ), bills AS (
-    INSERT INTO bills (id_key, bill_number, discount, date, total, payment_type, client_id, payment_status)
+    INSERT INTO bills (id_key, bill_number, discount, shipping, date, total, payment_type, client_id, payment_status)
     OVERRIDING SYSTEM VALUE
     SELECT bill_key,
         coalesce(bill_number, '{BillKind.SALE.prefix}-' || year || '-' || lpad(number, greatest(6, length(number)), '0')),
-        discount, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, payment_status
+        discount, shipping, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, payment_status
     FROM (
         SELECT sale.*, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
         FROM sale LEFT JOIN counter ON true

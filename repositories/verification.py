@@ -60,12 +60,16 @@ _TOTALS = text("""
     WITH summed AS (
         SELECT order_id, sum(quantity * price) AS total FROM order_details
         WHERE order_id BETWEEN :first AND :last GROUP BY order_id
+    ), charged AS (
+        SELECT o.id_key, o.total, summed.total AS details, b.id_key AS bill_id, b.total AS bill_total, b.shipping AS bill_shipping,
+            greatest(0, summed.total - b.discount) AS goods,
+            CASE WHEN greatest(0, summed.total - b.discount) >= o.shipping_free_from THEN 0
+                ELSE coalesce(o.shipping_price, 0) END AS shipping
+        FROM summed JOIN orders o ON o.id_key = summed.order_id JOIN bills b ON b.id_key = o.bill_id
     )
-    SELECT o.id_key, o.total, summed.total AS details,
-        b.id_key AS bill_id, b.total AS bill_total, greatest(0, summed.total - b.discount) AS to_pay
-    FROM summed JOIN orders o ON o.id_key = summed.order_id JOIN bills b ON b.id_key = o.bill_id
-    WHERE o.total <> summed.total OR b.total <> greatest(0, summed.total - b.discount)
-    ORDER BY o.id_key LIMIT :limit
+    SELECT *, goods + shipping AS to_pay FROM charged
+    WHERE total <> details OR bill_shipping <> shipping OR bill_total <> goods + shipping
+    ORDER BY id_key LIMIT :limit
 """)
 
 _LOST_DETAILS = text("""
@@ -214,7 +218,7 @@ class VerificationRepository:
         return self._rows(_STOCK, limit, span)
 
     def broken_totals(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
-        """Orders: `id_key, total, details` (their sum), `bill_id, bill_total, to_pay`."""
+        """Orders: `id_key, total, details` (their sum), `bill_id, bill_total, bill_shipping, shipping, to_pay`."""
         return self._rows(_TOTALS, limit, span)
 
     def lost_details(self, limit: int | None, span: Span = EVERYTHING) -> Rows:

@@ -25,6 +25,9 @@ class Return(Body):
     lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=MAX_LINES), InChunks(MAX_LINES)]
     reason: OrNull[Text500] = None
     restock: Flag = Field(default=True, description="Whether the goods can be sold again; false writes them off")
+    refund_shipping: Flag = Field(
+        default=False, description="Whether the shipping is given back too: with the last goods of the order alone"
+    )
 
 
 class CreditBillRead(BillRead):
@@ -52,7 +55,7 @@ class ReturnedLineRead(BaseModel):
 
 
 class ReturnWithLinesRead(ReturnRead):
-    """A return with its lines, whose amounts sum up to the total of the credit bill."""
+    """A return with its lines, whose amounts sum up to the total of the credit bill, less the shipping in that."""
 
     lines: list[ReturnedLineRead]
 

@@ -63,10 +63,10 @@ class BillService(BaseService[Bill]):
                 raise Conflict(f"The number of bill {row.id_key} was given by the server and stays")
             require_client_number(changes["bill_number"])
         if order is not None and OrderDetailRepository(self.session).exist(order.id_key):
-            total = amount_to_pay(order.total, changes.get("discount", row.discount))
-            if changes.get("total", total) != total:
-                raise TotalMismatch(total, changes["total"])
-            changes["total"] = total
+            charged = _charged(order, changes.get("discount", row.discount), has_lines=True)
+            if changes.get("total", charged["total"]) != charged["total"]:
+                raise TotalMismatch(charged["total"], changes["total"])
+            changes |= charged
         _require_refunded(row, changes.get("total", row.total))
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
@@ -114,13 +114,13 @@ class BillService(BaseService[Bill]):
             raise DocumentFixed(bill.id_key)
 
     @refuses(RefundExceedsPayment)
-    def follow(self, order: Order) -> None:
-        """Set the total of the order's bill by that of the order. Lock the order's products first."""
+    def follow(self, order: Order, *, has_lines: bool) -> None:
+        """Set what the order's bill comes to by the order. Lock the order's products first."""
         bill = super().lock(order.bill_id)
-        total = amount_to_pay(order.total, bill.discount)
-        if bill.total != total:
-            _require_refunded(bill, total)
-            self.apply(bill, {"total": total})
+        charged = _charged(order, bill.discount, has_lines=has_lines)
+        if charged != {name: getattr(bill, name) for name in charged}:
+            _require_refunded(bill, charged["total"])
+            self.apply(bill, charged)
 
     def answer_cancellation(self, order: Order) -> Any | None:
         """Give back what is left of the bill of the order, which was canceled: the credit bill, None if nothing was left."""
@@ -136,10 +136,14 @@ class BillService(BaseService[Bill]):
         elif bill.total != ZERO and not bill.refunded:
             self.apply(bill, {"total": ZERO})
 
-    def credit(self, order: Order, sale: Bill, amount: Decimal, reason: CreditReason) -> Any:
-        """All columns of the new credit bill over `amount` of the locked bill. It takes the counter: call it last."""
+    def credit(self, order: Order, sale: Bill, amount: Decimal, reason: CreditReason, shipping: Decimal = ZERO) -> Any:
+        """All columns of the new credit bill over `amount` of the locked bill, with so much of its shipping in it.
+
+        It takes the counter: call it last.
+        """
         values = {
             "total": amount,
+            "shipping": shipping,
             "payment_type": sale.payment_type,
             "client_id": order.client_id,
             "kind": BillKind.CREDIT.value,
@@ -152,7 +156,8 @@ class BillService(BaseService[Bill]):
 
     def _credit_rest(self, order: Order, sale: Bill, reason: CreditReason) -> Any | None:
         rest = sale.total - sale.refunded
-        return self.credit(order, sale, rest, reason) if rest > ZERO else None
+        # An order of which something came back is neither canceled nor deleted: no shipping was given back yet.
+        return self.credit(order, sale, rest, reason, min(sale.shipping, rest)) if rest > ZERO else None
 
     def _require_changeable(self, row: Bill, order: Order | None, changes: Mapping[str, Any]) -> None:
         if is_fixed(row, order) and _FIXED & changes.keys():
@@ -182,8 +187,15 @@ def is_fixed(bill: Bill, order: Order | None) -> bool:
 
 
 def amount_to_pay(total: Decimal, discount: Decimal) -> Decimal:
-    """What is left to pay of `total`; never below zero."""
+    """What is left to pay of the goods; never below zero."""
     return max(ZERO, total - discount)
+
+
+def _charged(order: Order, discount: Decimal, *, has_lines: bool) -> dict[str, Decimal]:
+    """What the bill of the order says of it. Without lines there is nothing to deliver."""
+    goods = amount_to_pay(order.total, discount)
+    shipping = order.shipping_of(goods) if has_lines else ZERO
+    return {"shipping": shipping, "total": goods + shipping}
 
 
 def _require_refunded(bill: Bill, total: Decimal) -> None:

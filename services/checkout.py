@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from config.settings import get_settings
 from repositories.base import is_key
 from repositories.checkout import BrokenLine, KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, PlacedOrder
 from repositories.checkout_judging import Verdict
@@ -112,6 +113,7 @@ def new_order(
         bill_number=checkout.optional("bill_number"),
         date=checkout.optional("date"),
         address_id=None if checkout.address_id is None else _key(checkout.address_id),
+        shop_country=get_settings().shop_country,
         to_default_address=checkout.goes_to_default_address,
         is_customers=principal.is_customer,
         key_to_keep=None if keyed is None else KeyToKeep(keyed.key, keyed.fingerprint, location),
@@ -164,7 +166,7 @@ def _discount_too_large(checkout: Checkout, outcome: Outcome) -> ShopError:
 
 def _other_total(checkout: Checkout, outcome: Outcome) -> ShopError:
     assert outcome.total is not None
-    return TotalMismatch(outcome.total - checkout.discount, checkout.optional("expected_total"))
+    return TotalMismatch(outcome.total - checkout.discount + outcome.shipping, checkout.optional("expected_total"))
 
 
 _REFUSALS: dict[Verdict, Callable[[Checkout, Outcome], ShopError]] = {

@@ -16,7 +16,7 @@ ShopError
 │   ├── HasChanged                   the row changed since the client read it
 │   ├── StatusConflict               an order cannot go from one status to another
 │   ├── ProductHasSales              a product with sales history is not deleted
-│   ├── …                            what the books forbid: see `books_errors`
+│   ├── …                            what the books forbid: see `books_errors`, `shipment_errors`, `shipping_errors`
 │   └── RequestInProgress            the first request with this Idempotency-Key still runs
 ├── PreconditionFailed          412  If-Match or If-None-Match asks for another version
 ├── InvalidField                422  a well-formed value that this row cannot take

@@ -22,10 +22,12 @@ from services.client import ClientService
 from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
 from services.product import ProductService
+from services.shipping_rate import ShippingRateService
 
 BILL_FIELDS = tuple(BillRead.model_fields)
 _FIXED_WITH_DETAILS = ("client_id", "bill_id")
 _FIXED_ON_ITS_WAY = (*_FIXED_WITH_DETAILS, "date", "delivery_method", "address_id")
+_DECIDE_SHIPPING = ("delivery_method", "address_id")
 
 
 class OrderService(BaseService[Order]):
@@ -36,7 +38,7 @@ class OrderService(BaseService[Order]):
     def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         super().__init__(session, principal)
         self.details = OrderDetailRepository(session)
-        self._is_canceled = False
+        self._is_canceled = self._is_shipped_anew = self._has_details = False
 
     @classmethod
     def happenings(cls, row: Order, old: Mapping[str, Any]) -> Iterable[Happening]:
@@ -69,13 +71,19 @@ class OrderService(BaseService[Order]):
         AmountTooLarge,
     )
     def before_update(self, row: Order, changes: dict[str, Any]) -> None:
-        has_details = self.details.exist(row.id_key)
+        has_details = self._has_details = self.details.exist(row.id_key)
         _require_fixed(row, changes, has_details=has_details)
         client_id = changes.get("client_id", row.client_id)
         if "address_id" in changes or "client_id" in changes:
             ship_to = self._ship_to(changes.get("address_id", row.address_id), client_id)
             if "address_id" in changes:
                 changes["ship_to"] = ship_to
+        if row.shipping_price is not None and not changes.keys().isdisjoint(_DECIDE_SHIPPING):
+            ship_to = changes.get("ship_to", row.ship_to)
+            changes |= ShippingRateService(self.session).kept(
+                changes.get("delivery_method", row.delivery_method), ship_to
+            )
+            self._is_shipped_anew = True
         if "bill_id" in changes or "client_id" in changes:
             self._lock_references(changes)
             BillService(self.session).be_taken(changes.get("bill_id", row.bill_id), client_id)
@@ -83,9 +91,13 @@ class OrderService(BaseService[Order]):
             self._leave_for(row, OrderStatus(changes["status"]), has_details=has_details)
 
     def after_update(self, row: Order) -> None:
+        bills = BillService(self.session)
+        if self._is_shipped_anew:
+            bills.follow(row, has_lines=self._has_details)
         if self._is_canceled:
-            BillService(self.session).answer_cancellation(row)
-            # The credit bill has changed its figures.
+            bills.answer_cancellation(row)
+        if self._is_shipped_anew or self._is_canceled:
+            # Its bill, or the credit bill, has changed its figures.
             self.session.refresh(row)
 
     @refuses(Conflict, AmountTooLarge)

@@ -122,7 +122,7 @@ class OrderDetailService(BaseService[OrderDetail]):
     def after_delete(self, row: OrderDetail) -> None:
         order = self._require_open(self._order, row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
-        self._set_total(order, order.total - row.quantity * row.price if left else ZERO)
+        self._set_total(order, order.total - row.quantity * row.price if left else ZERO, has_lines=left)
         tell_of_orders(self.session, [order.id_key])
 
     def _require_unshipped(self, order: Order, row: OrderDetail, product_id: int, quantity: int) -> None:
@@ -148,10 +148,10 @@ class OrderDetailService(BaseService[OrderDetail]):
         """To change a detail is to change its order."""
         tell_of_orders(self.session, [row.order_id])
 
-    def _set_total(self, order: Order, total: Decimal) -> None:
+    def _set_total(self, order: Order, total: Decimal, *, has_lines: bool = True) -> None:
         order.total = total
         self.session.flush()
-        BillService(self.session).follow(order)
+        BillService(self.session).follow(order, has_lines=has_lines)
 
 
 def _sold_as(product: Product) -> dict[str, Any]:

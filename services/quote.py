@@ -75,9 +75,9 @@ def _figures(checkout: Checkout, quoted: Quoted) -> dict[str, Any]:
         ],
         "total": total,
         "discount": checkout.discount,
-        "shipping": ZERO,
+        "shipping": quoted.outcome.shipping,
         "tax_included": ZERO,
         "taxes": [],
-        "to_pay": total - checkout.discount,
+        "to_pay": total - checkout.discount + quoted.outcome.shipping,
         "currency": quoted.currency,
     }

@@ -56,7 +56,7 @@ def _total_repair(row: Any) -> Repair:
         session.flush()
         # What was refunded beyond it is left for people to decide.
         with suppress(RefundExceedsPayment):
-            BillService(session).follow(order)
+            BillService(session).follow(order, has_lines=True)
 
     change = f"order {order_id}: total {row.total} -> {row.details}"
     return Repair(f"{change}, bill {row.bill_id}: total {row.bill_total} -> {row.to_pay:.2f}", apply)

@@ -27,6 +27,7 @@ from services.identity.audit import old_and_new, record_one
 from services.largest_remainder import spread
 from services.order import BILL_FIELDS, OrderService
 from services.product import ProductService
+from services.shipping_errors import ShippingNotRefundable
 
 _CENT = Decimal("0.01")
 _LINE = tuple(ReturnedLineRead.model_fields)
@@ -43,7 +44,7 @@ class ReturnService(BaseService[StoredReturn]):
         super().__init__(session, principal)
         self.bills = BillRepository(session)
 
-    @refuses(NotFound, Conflict, ReturnExceedsSale, AmountTooLarge)
+    @refuses(NotFound, Conflict, ReturnExceedsSale, ShippingNotRefundable, AmountTooLarge)
     def return_items(self, order_id: int, request: Return) -> dict[str, Any]:
         """The credit bill for the returned lines, as `CreditBillRead` has it."""
         order = OrderService(self.session).lock(order_id)
@@ -51,6 +52,8 @@ class ReturnService(BaseService[StoredReturn]):
             raise Conflict(f"Order {order_id} is {OrderStatus(order.status).name}: nothing of it can be returned")
         details = {detail.id_key: detail for detail in OrderDetailRepository(self.session).of_order(order_id)}
         returned = _quantities(request, details)
+        if request.refund_shipping:
+            _require_last(order_id, returned, details.values())
         self._take_back(returned, details, restock=request.restock)
         sale = self.bills.lock(order.bill_id)
         assert sale is not None, "an order's bill cannot be deleted"
@@ -59,7 +62,8 @@ class ReturnService(BaseService[StoredReturn]):
         order.returned_total += refund
         self.session.flush()
         record_one(self.session, order, audited)
-        credit_bill = BillService(self.session).credit(order, sale, refund, CreditReason.RETURNED)
+        shipping = sale.shipping if request.refund_shipping else ZERO
+        credit_bill = BillService(self.session).credit(order, sale, refund + shipping, CreditReason.RETURNED, shipping)
         lines = _lines(refund, returned, details, ShipmentRepository(self.session).out_of(order_id))
         return_id = self._keep(order_id, credit_bill.id_key, request, lines)
         shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS} | {"return_id": return_id}
@@ -100,6 +104,13 @@ def _quantities(request: Return, details: dict[int, OrderDetail]) -> Counter[int
         if quantity > returnable:
             raise ReturnExceedsSale(detail_id, quantity, returnable)
     return returned
+
+
+def _require_last(order_id: int, returned: Mapping[int, int], details: Iterable[OrderDetail]) -> None:
+    """Raise `ShippingNotRefundable` where pieces of the order stay with the client."""
+    kept = sum(detail.quantity - detail.returned_quantity - returned.get(detail.id_key, 0) for detail in details)
+    if kept:
+        raise ShippingNotRefundable(order_id, kept)
 
 
 def _refund(order: Order, sale: Bill, details: Iterable[OrderDetail]) -> Decimal:

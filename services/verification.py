@@ -66,10 +66,11 @@ INVARIANTS = (
         walked=("products",),
     ),
     Invariant(
-        "Totals of orders and bills are the sums of their details, and no detail has lost its order",
+        "Totals of orders and bills are the sums of their details and the shipping, and no detail has lost its order",
         ("orders with details", "order details"),
         lambda rows, limit, span: [
             *(_total_breach(row) for row in rows.broken_totals(limit, span)),
+            *(_shipping_breach(row) for row in rows.books.broken_shipping(limit, *span)),
             *(f"order detail {row.id_key}: there is no order {row.order_id}" for row in rows.lost_details(limit, span)),
         ],
         walked=("orders", "order_details"),
@@ -241,6 +242,10 @@ def _total_breach(row: Any) -> str:
         reasons.append(f"total {row.total}, but its details sum up to {row.details}")
     if row.bill_total != row.to_pay:
         reasons.append(f"bill {row.bill_id} has total {row.bill_total}, but {_money(row.to_pay)} is to be paid")
+    if row.bill_shipping != row.shipping:
+        reasons.append(
+            f"bill {row.bill_id} has shipping {row.bill_shipping}, but by its rate it is {_money(row.shipping)}"
+        )
     return f"order {row.id_key}: {'; '.join(reasons)}"
 
 
@@ -250,6 +255,12 @@ def _other_figures(row: Any) -> str:
         f": {row.to_pay} to pay and {row.net} net, not {row.total} and {row.bill_net}" if of_order != of_bill else ""
     )
     return f"order {row.id_key} says something else than its bill {row.bill_id}{shown}"
+
+
+def _shipping_breach(row: Any) -> str:
+    too_much = row.credited > row.shipping
+    reason = f"of which {row.credited} was given back" if too_much else "but the order has no lines"
+    return f"order {row.id_key}: bill {row.bill_id} has shipping {row.shipping}, {reason}"
 
 
 def _return_breach(row: Any) -> str:

@@ -18,7 +18,7 @@ from schemas.problem import (
     UnexpectedProblem,
 )
 from security.scopes import Scope
-from services import books_errors, errors, shipment_errors
+from services import books_errors, errors, shipment_errors, shipping_errors
 from services.errors import ShopError
 from services.identity import errors as identity
 from services.payment_errors import PaymentExceedsOpen
@@ -228,6 +228,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     shipment_errors.ShipmentExceedsOrder(3, 2, 1),
     shipment_errors.NothingToShip(7),
     shipment_errors.ShipmentDelivered(7),
+    shipping_errors.ShippingNotRefundable(7, 2),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

@@ -249,6 +249,8 @@ def what_orders_refuse(walk: Walk) -> None:
     walk.refused("POST", f"{one}/returns", "conflict", {"lines": [line]})
     walk.post(f"{one}/advance")
     walk.refused("POST", f"{one}/returns", "return_exceeds_sale", {"lines": [line | {"quantity": 3}]})
+    early = {"lines": [line], "refund_shipping": True}
+    walk.refused("POST", f"{one}/returns", "shipping_not_refundable", early)
     walk.post(f"{one}/returns", {"lines": [line]})
     walk.refused("POST", f"{one}/cancel", "conflict")
     walk.refused("DELETE", one, "conflict")

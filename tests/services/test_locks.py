@@ -99,6 +99,10 @@ def return_items(session: Session, placed: Placed) -> None:
     ReturnService(session).return_items(placed.order, Return.model_validate({"lines": lines}))
 
 
+def deliver_otherwise(session: Session, placed: Placed) -> None:
+    OrderService(session).update(placed.order, {"delivery_method": 2})
+
+
 def ship(session: Session, placed: Placed) -> dict[str, Any]:
     return ShipmentService(session).ship(placed.order, ShipmentCreate.model_validate({}))
 
@@ -137,6 +141,7 @@ FIRST, SECOND, OTHER = ("products", "first"), ("products", "second"), ("products
         (advance, [ORDER]),
         (ship, [ORDER]),
         (change_bill, [ORDER, BILL]),
+        (deliver_otherwise, [ORDER, BILL]),
     ],
 )
 def test_each_row_is_locked_once(
