@@ -154,7 +154,8 @@ class BaseController(EntityRoutes):
         await self.prepare(request, [values], [None])
 
         def work(session: Session) -> Reply:
-            return created(self.service(session, principal).create(dict(values)))
+            row = self.service(session, principal).create(dict(values))
+            return self.written(session, 201, row, self.location(row.id_key))
 
         keyed, principal = await keyed_request(request), principal_of(request)
         # With an Idempotency-Key the transaction also keeps the reply, and of a customer more is checked than the database
@@ -170,7 +171,7 @@ class BaseController(EntityRoutes):
 
         def work(session: Session) -> Reply:
             service = self.service(session, principal_of(request))
-            return row_reply(200, service.update(id_key, dict(changes), conditions), self.fields)
+            return self.written(session, 200, service.update(id_key, dict(changes), conditions))
 
         return await self.write(request, work)
 
@@ -190,6 +191,10 @@ class BaseController(EntityRoutes):
         self, request: Request, rows: Sequence[dict[str, Any]], row_ids: Sequence[int | None], *, in_bulk: bool = False
     ) -> None:
         """Change in the bodies of a write what must not take time of its transaction. New rows have no key yet."""
+
+    def written(self, session: Session, status: int, row: Any, location: str | None = None) -> Reply:
+        """The reply to the creation or change of a row, which a GET of the row would give as well."""
+        return row_reply(status, row, self.fields, location)
 
     def list_read(self, request: Request, query: ListQuery) -> AnyRead:
         """The read of the page for `query`."""

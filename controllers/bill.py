@@ -1,18 +1,59 @@
-"""Routes of bills."""
+"""Routes of bills, and of their lines."""
 
-from controllers.base import BaseController
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from controllers.base import BaseController, executor_of
 from controllers.nested_list import NestedList
-from schemas.bill import BillCreate, BillQuery, BillRead, BillUpdate, ClientBillsQuery
+from controllers.openapi.operation import list_of
+from controllers.policies import principal_of
+from controllers.reads import FreshRead
+from controllers.responses import as_dict, digest, reply, tagged_row
+from controllers.routing import ROW, RowId, parse_query
+from infrastructure.cache.rendered_response import RenderedResponse
+from schemas.bill import (
+    BillCreate,
+    BillLineRead,
+    BillQuery,
+    BillRead,
+    BillUpdate,
+    BillWithLinesRead,
+    ClientBillsQuery,
+    OneBillQuery,
+)
+from schemas.json_codec import json_body
 from security.policy import needs
 from services.bill import BillService
+from services.bill_line import BillLineService
 from services.client import ClientService
+from services.idempotency import Reply
+
+_LINES = [
+    {
+        "order_detail_id": 3,
+        "product_id": 1,
+        "name": "Desk lamp",
+        "sku": "LAMP-01",
+        "quantity": 2,
+        "price": 39.99,
+        "discount": 5.00,
+        "amount": 74.98,
+        "tax_rate": 0,
+    }
+]
 
 
 class BillController(BaseController):
     reads, writes = needs("bills:read", or_own=True), needs("bills:write")
     service = BillService
     create_schema, update_schema = BillCreate, BillUpdate
-    read_schema, query_schema = BillRead, BillQuery
+    read_schema, query_schema, whole_schema = BillRead, BillQuery, BillWithLinesRead
+    whole_example: ClassVar[Mapping[str, Any]] = {"bill_lines": _LINES}
     nested = NestedList(ClientService, "client_id", ClientBillsQuery)
     example = {
         "bill_number": "INV-2026-17",
@@ -31,3 +72,58 @@ class BillController(BaseController):
         "payment_status": "unpaid",
         "currency": "EUR",
     }
+
+    def routes(self) -> list[APIRoute]:
+        one = f"{self.path}/{ROW}"
+        return [
+            *(route for route in super().routes() if route.path != one or route.methods != {"GET"}),
+            self.route(
+                "GET",
+                one,
+                self.get_row,
+                "get_bill",
+                query=OneBillQuery,
+            ),
+            self.route(
+                "GET",
+                f"{one}/lines",
+                self.list_lines,
+                "get_bill_lines",
+                summary="Get the lines of a bill",
+                response_schema=list_of(BillLineRead),
+                example=_LINES,
+            ),
+        ]
+
+    async def get_row(self, request: Request, id_key: RowId) -> Response:
+        """The bill with its lines: those of its order, or those that it kept when the order was deleted.
+
+        A credit bill of a return has the lines that came back, any other one all lines of the bill that it answers.
+        """
+        query: OneBillQuery = parse_query(request, OneBillQuery)
+        bill_query = self.service.row_query(id_key, self.fields, self.service.visible_to(principal_of(request)))
+
+        def work(session: Session) -> RenderedResponse:
+            return self._rendered(session, bill_query(session), query)
+
+        return await self.respond(request, FreshRead(executor_of(request), work))
+
+    def written(self, session: Session, status: int, row: Any, location: str | None = None) -> Reply:
+        return reply(status, self._rendered(session, row), location)
+
+    def _rendered(self, session: Session, bill: Any, query: OneBillQuery | None = None) -> RenderedResponse:
+        whole = as_dict(bill, self.fields) | {"bill_lines": BillLineService(session).of_bill(bill)}
+        # The lines are those of other rows: the tag has a digest beside the version.
+        body = json_body(whole if query is None else query.shown(whole))
+        return tagged_row(body, bill.id_key, bill.updated_at)
+
+    async def list_lines(self, request: Request, id_key: RowId) -> Response:
+        """All of them, as they are on the bill."""
+        bill_query = self.service.row_query(id_key, self.fields, self.service.visible_to(principal_of(request)))
+
+        def work(session: Session) -> RenderedResponse:
+            lines = BillLineService(session).of_bill(bill_query(session))
+            body = json_body(lines)
+            return RenderedResponse(body, f'"{digest(body)}"', {"X-Total-Count": str(len(lines))})
+
+        return await self.respond(request, FreshRead(executor_of(request), work))

@@ -6,6 +6,7 @@ from models.api_key import ApiKey
 from models.audit_entry import AuditEntry
 from models.base import Base, Row
 from models.bill import Bill, BillCounter
+from models.bill_line import BillLine
 from models.category import Category
 from models.client import Client
 from models.daily_sales import DailySales
@@ -34,6 +35,7 @@ __all__ = [
     "Base",
     "Bill",
     "BillCounter",
+    "BillLine",
     "Category",
     "Client",
     "DailySales",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Date, FetchedValue, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.audited_fields import FOLLOWING
 from models.base import Base, Currency, Money, Row, known, list_index, not_nan, range_index, reference, unique_key
 from models.text_key import text_key
 
@@ -71,6 +72,8 @@ class Bill(Row):
     refunded: Mapped[Money] = mapped_column(server_default="0")
     # Whether the order that the bill settled was deleted, which leaves a document as it is for ever.
     order_deleted: Mapped[bool] = mapped_column(server_default=false())
+    # The country that such an order went to.
+    ship_to_country: Mapped[str | None] = mapped_column(String(2), info=FOLLOWING)
     shipping: Mapped[Money] = mapped_column(server_default="0")
     # What is in the total.
     tax: Mapped[Money] = mapped_column(server_default="0")

@@ -107,6 +107,15 @@ _RETURNED = text("""
     ORDER BY d.id_key LIMIT :limit
 """)
 
+# Bills of orders that were deleted before bills kept their lines have none.
+_KEPT_LINES = text("""
+    SELECT b.id_key, b.total - b.shipping AS to_pay, sum(l.quantity * l.price - l.discount) AS amounts
+    FROM bills b JOIN bill_lines l ON l.bill_id = b.id_key
+    WHERE b.id_key BETWEEN :first AND :last AND NOT EXISTS (SELECT FROM orders o WHERE o.bill_id = b.id_key)
+    GROUP BY b.id_key HAVING b.total - b.shipping <> sum(l.quantity * l.price - l.discount)
+    ORDER BY b.id_key LIMIT :limit
+""")
+
 # Of a detail no more has left than there is; what was counted here has left by the detail's own order.
 _SHIPPED = text("""
     SELECT d.id_key, d.quantity, sum(l.quantity) AS shipped,
@@ -184,6 +193,10 @@ class BooksRepository:
     def broken_returned_details(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Order details: `id_key, returned_quantity, quantity` (by the lines of returns, which is more)."""
         return self._rows(_RETURNED, limit, first, last)
+
+    def broken_kept_lines(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Bills whose order was deleted: `id_key, to_pay` (for the goods), `amounts` (the sum of the lines that they kept)."""
+        return self._rows(_KEPT_LINES, limit, first, last)
 
     def broken_shipments(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Order details: `id_key, quantity, shipped, stranger` (a shipment of another order with pieces of it)."""

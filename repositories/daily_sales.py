@@ -36,6 +36,17 @@ EVERY_DAY: Days = ("-infinity", "infinity")
 
 _FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))")
 
+
+def _lines(bill_id: str, order_id: str) -> str:
+    """The SQL of the lines of a bill: those of its order or, where that was deleted, those that the bill kept."""
+    columns = "product_id, quantity, price"
+    return f"""
+        SELECT id_key, {columns} FROM order_details WHERE order_id = {order_id}
+        UNION ALL
+        SELECT order_detail_id, {columns} FROM bill_lines WHERE bill_id = {bill_id} AND {order_id} IS NULL
+    """  # noqa: S608
+
+
 # What a bill shows as discount may be more than its goods cost. What it took off is what its total lacks; of a bill without
 # lines, whose total somebody has typed, it is what the bill says.
 #
@@ -44,25 +55,28 @@ _FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))"
 _SOLD = f"""
 WITH credit AS MATERIALIZED (
     SELECT credit.id_key, credit.date AS day, credit.payment_type, coalesce(credit.client_id, orders.client_id) AS client_id,
-        orders.ship_to ->> 'country' AS country, credit.total, credit.tax, credit.refunds_bill_id AS sale_id, credit.reason
-    FROM bills AS credit LEFT JOIN orders ON orders.bill_id = credit.refunds_bill_id
+        coalesce(orders.ship_to ->> 'country', sale.ship_to_country) AS country,
+        credit.total, credit.tax, credit.refunds_bill_id AS sale_id, credit.reason
+    FROM bills AS credit JOIN bills AS sale ON sale.id_key = credit.refunds_bill_id
+        LEFT JOIN orders ON orders.bill_id = sale.id_key
     WHERE credit.kind = '{BillKind.CREDIT}' AND credit.date = ANY (CAST(:days AS date[]))
 ), sale AS MATERIALIZED (
     SELECT bills.id_key, bills.date AS day, bills.payment_type, coalesce(bills.client_id, orders.client_id) AS client_id,
-        orders.ship_to ->> 'country' AS country, orders.id_key AS order_id, bills.total, bills.shipping, bills.tax,
+        coalesce(orders.ship_to ->> 'country', bills.ship_to_country) AS country, orders.id_key AS order_id,
+        bills.total, bills.shipping, bills.tax,
         goods.units, coalesce(goods.gross, bills.total + bills.discount - bills.shipping) AS gross,
         CASE WHEN goods.gross IS NULL THEN bills.discount ELSE goods.gross + bills.shipping - bills.total END AS discount,
         bills.date = ANY (CAST(:days AS date[])) AS is_counted
     FROM bills LEFT JOIN orders ON orders.bill_id = bills.id_key LEFT JOIN LATERAL (
-        SELECT sum(quantity * price) AS gross, sum(quantity) AS units FROM order_details WHERE order_id = orders.id_key
+        SELECT sum(quantity * price) AS gross, sum(quantity) AS units FROM ({_lines("bills.id_key", "orders.id_key")}) AS line
     ) AS goods ON true
     WHERE bills.kind = '{BillKind.SALE}' AND (bills.date = ANY (CAST(:days AS date[]))
-        OR bills.id_key = ANY (ARRAY (SELECT sale_id FROM credit WHERE reason = '{CreditReason.CANCELED}')))
+        OR bills.id_key = ANY (ARRAY (SELECT sale_id FROM credit WHERE reason <> '{CreditReason.RETURNED}')))
 ), spread AS MATERIALIZED (
     SELECT sale.id_key AS bill_id, sale.day, sale.is_counted, detail.id_key, detail.product_id, detail.quantity,
         detail.quantity * detail.price AS gross, sale.discount,
         share.cents - (share.rest < 0)::integer AS cents, share.rest + CASE WHEN share.rest < 0 THEN sale.gross ELSE 0 END AS rest
-    FROM sale JOIN order_details AS detail ON detail.order_id = sale.order_id CROSS JOIN LATERAL (
+    FROM sale CROSS JOIN LATERAL ({_lines("sale.id_key", "sale.order_id")}) AS detail CROSS JOIN LATERAL (
         SELECT div(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS cents,
             mod(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS rest
     ) AS share
@@ -77,7 +91,7 @@ WITH credit AS MATERIALIZED (
     FROM credit JOIN returns ON returns.credit_bill_id = credit.id_key JOIN return_lines AS item ON item.return_id = returns.id_key
     UNION ALL
     SELECT credit.id_key, credit.day, line.product_id, line.quantity, line.gross - line.discount
-    FROM credit JOIN line ON line.bill_id = credit.sale_id WHERE credit.reason = '{CreditReason.CANCELED}'
+    FROM credit JOIN line ON line.bill_id = credit.sale_id WHERE credit.reason <> '{CreditReason.RETURNED}'
 )"""  # noqa: S608  (no value is in it)
 
 _COLUMNS = "orders, units, returned_units, gross, discount, shipping, refunded, tax"

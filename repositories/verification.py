@@ -151,6 +151,20 @@ _PRICES = text("""
     ORDER BY p.id_key LIMIT :limit
 """)
 
+_RATINGS = text("""
+    WITH given AS (
+        SELECT product_id, count(*) AS reviews, sum(rating) AS ratings FROM reviews
+        WHERE product_id BETWEEN :first AND :last GROUP BY product_id
+    ), compared AS (
+        SELECT p.id_key, p.review_count, p.rating_sum, p.rating_average, coalesce(given.reviews, 0) AS reviews,
+            coalesce(given.ratings, 0) AS ratings, round(given.ratings / given.reviews, 2) AS average
+        FROM products p LEFT JOIN given ON given.product_id = p.id_key WHERE p.id_key BETWEEN :first AND :last
+    )
+    SELECT id_key, review_count, reviews, rating_average, average FROM compared
+    WHERE (review_count, rating_sum, rating_average) IS DISTINCT FROM (reviews, ratings, average)
+    ORDER BY id_key LIMIT :limit
+""")
+
 # What is older than the oldest event that is kept proves nothing. Nor does the hour after it, which may have been that of
 # an upgrade: workers of the release before tell nothing.
 _TOLD = text("""
@@ -192,6 +206,8 @@ _COUNTS = {
     "order details": text("SELECT count(*) FROM order_details"),
     "returns": text("SELECT count(*) FROM returns"),
     "shipments": text("SELECT count(*) FROM shipments"),
+    "reviews": text("SELECT count(*) FROM reviews"),
+    "kept bill lines": text("SELECT count(*) FROM bill_lines"),
     "numbered bills": text("SELECT count(*) FROM bills WHERE bill_number ~ '^(BILL|CREDIT)-[0-9]{4}-[0-9]{6,}$'"),
     "keys of checkouts": text(f"SELECT count(*) FROM ({_CHECKOUTS}) AS checkout"),  # noqa: S608  (no value is in it)
     "connections": text(
@@ -236,6 +252,10 @@ class VerificationRepository:
     def broken_prices(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
         """Products: `id_key, price, written` (the newest price of the history)."""
         return self._rows(_PRICES, limit, span)
+
+    def broken_ratings(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
+        """Products: `id_key, review_count, reviews` (how many there are), `rating_average, average` (of these)."""
+        return self._rows(_RATINGS, limit, span)
 
     def badly_told_orders(self, limit: int | None, span: Span = EVERYTHING) -> Rows:
         """Orders without exactly one event about their creation: `id_key, events`."""

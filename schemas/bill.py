@@ -8,9 +8,25 @@ from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.enumerations import BillKind, CreditReason, PaymentStatus, PaymentType
-from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Reference, ShopCurrency
+from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Percent, Quantity, Reference, ShopCurrency
 from schemas.query_types import QueryBillKinds, QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
+
+
+class BillLineRead(BaseModel):
+    """A line of a bill: as sold, with its share of the discount. On a credit bill, what it gives back of it."""
+
+    order_detail_id: Key = Field(description="The line of the order, which may have been deleted since")
+    product_id: Key
+    name: str = Field(max_length=200)
+    sku: str | None = Field(max_length=64)
+    quantity: Quantity
+    price: Money
+    discount: Money = Field(description="Its share of the discount; with two decimals")
+    amount: Money = Field(
+        description="`quantity` × `price` − `discount`, with two decimals; they sum up to the bill's total less its shipping"
+    )
+    tax_rate: Percent
 
 
 class BillCreate(Create):
@@ -23,6 +39,7 @@ class BillCreate(Create):
         "reason": CreditReason | None,
         **dict.fromkeys(("refunded", "shipping", "tax", "paid"), Money),
         "payment_status": PaymentStatus,
+        "bill_lines": list[dict[str, Any]],
     }
 
     bill_number: BillNumber = LEFT_OUT
@@ -55,6 +72,18 @@ class BillRead(Read):
     paid: Money = Field(description="The sum of its payments; with two decimals")
     payment_status: PaymentStatus
     currency: Currency
+
+
+class BillWithLinesRead(BillRead):
+    """A bill with its lines, which it keeps when its order is deleted."""
+
+    bill_lines: list[BillLineRead]
+
+
+class OneBillQuery(ListQuery):
+    """The query of one bill, which has lines beside its fields."""
+
+    row: ClassVar[type[BaseModel]] = BillWithLinesRead
 
 
 class ClientBillsQuery(ListQuery):

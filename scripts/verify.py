@@ -17,8 +17,9 @@ from infrastructure.cache.tags import Invalidation
 from scripts.cache_invalidation import invalidate_cache
 from scripts.database import EXIT_FINE, EXPECTED_ERRORS, report_error, shop_database
 from services.base import invalidation_of
+from services.invariants import SHOWN_BREACHES, Finding
 from services.repairs import Repair
-from services.verification import SHOWN_BREACHES, Finding, VerificationService
+from services.verification import VerificationService
 
 EXIT_BROKEN = 1
 

@@ -14,6 +14,7 @@ from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
+from services.bill_line import BillLineService
 from services.books_errors import ClientMismatch, DocumentFixed, RefundExceedsPayment
 from services.client import ClientService
 from services.declared_errors import refuses
@@ -25,7 +26,7 @@ from services.integrity import violations_of
 ZERO = Decimal("0.00")
 _CLIENT_NUMBER = "INV-2026-17"
 # What never changes of a document once its order has left PENDING.
-_FIXED = {"bill_number", "client_id", "date", "total", "discount"}
+_FIXED = {"bill_number", "client_id", "date", "total", "discount", "payment_type"}
 
 
 class BillService(BaseService[Bill]):
@@ -129,8 +130,12 @@ class BillService(BaseService[Bill]):
     def answer_deletion(self, order: Order) -> None:
         """Give back what is left of a document whose order was deleted; leave nothing to pay on any other bill."""
         bill = super().lock(order.bill_id)
-        if is_document(bill, order):
-            self.apply(bill, {"order_deleted": True})
+        is_kept = is_document(bill, order)
+        if is_kept or bill.refunded:
+            BillLineService(self.session).keep(bill.id_key)
+            country = None if order.ship_to is None else order.ship_to["country"]
+            self.apply(bill, {"order_deleted": is_kept, "ship_to_country": country})
+        if is_kept:
             is_canceled = order.status == OrderStatus.CANCELED
             self._credit_rest(order, bill, CreditReason.CANCELED if is_canceled else CreditReason.DELETED)
         elif bill.total != ZERO and not bill.refunded:

@@ -14,7 +14,8 @@ from jobs.attempt import Attempt
 from jobs.task import task
 from repositories.verification import Span
 from services.errors import Unavailable
-from services.verification import INVARIANTS, Invariant, VerificationService
+from services.invariants import Invariant
+from services.verification import INVARIANTS, VerificationService
 
 log = logging.getLogger("shop.jobs")
 

@@ -29,6 +29,8 @@ MONEY = {
     *(("shipping_rates", name) for name in ["price", "free_from"]),
     ("return_lines", "amount"),
     ("payments", "amount"),
+    ("bill_lines", "price"),
+    ("bill_lines", "discount"),
 }
 REFERENCES = {
     ("job_notes", "job_id", "procrastinate_jobs"),
@@ -49,6 +51,8 @@ REFERENCES = {
     ("shipment_lines", "order_detail_id", "order_details"),
     ("returns", "credit_bill_id", "bills"),
     ("payments", "bill_id", "bills"),
+    ("bill_lines", "bill_id", "bills"),
+    ("bill_lines", "product_id", "products"),
     ("return_lines", "return_id", "returns"),
     ("return_lines", "order_detail_id", "order_details"),
     ("return_lines", "product_id", "products"),
@@ -94,6 +98,8 @@ BROKEN_CHECKS = [
     *(f"UPDATE {table} SET {column} = 'NaN'" for table, column in sorted(MONEY)),
     "UPDATE reviews SET rating = 'NaN'",
     "UPDATE payments SET amount = 0",
+    "UPDATE bill_lines SET quantity = 0",
+    "UPDATE bill_lines SET tax_rate = 100.001",
     "UPDATE payments SET method = 'gold'",
     "UPDATE return_lines SET quantity = 0",
     "UPDATE shipment_lines SET quantity = 0",
@@ -118,6 +124,7 @@ TAKEN = [
     "INSERT INTO return_lines SELECT * FROM return_lines",
     "INSERT INTO shipping_rates (delivery_method, price) VALUES (3, 1)",
     "INSERT INTO shipping_rates (delivery_method, price, country) VALUES (3, 1, 'PT')",
+    "INSERT INTO bill_lines SELECT * FROM bill_lines",
 ]
 
 
@@ -132,6 +139,7 @@ def filled(servers: ServerUrls) -> Iterator[psycopg2.extensions.connection]:
     execute(url, "INSERT INTO return_lines VALUES (1, 1, 1, 1, 10)")
     execute(url, "INSERT INTO shipping_rates (delivery_method, country, price) VALUES (3, NULL, 5), (3, 'PT', 7)")
     execute(url, "INSERT INTO payments (bill_id, amount, method) VALUES (1, 1, 'cash')")
+    execute(url, "INSERT INTO bill_lines VALUES (1, 1, 1, 'Lamp', NULL, 1, 10, 0, 0)")
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     yield connection
     connection.close()
@@ -226,7 +234,7 @@ def test_unique_is_unique_in_the_database(filled: psycopg2.extensions.connection
 def test_a_clients_addresses_and_a_products_reviews_go_with_them(filled: psycopg2.extensions.connection) -> None:
     with filled.cursor() as cursor:
         cursor.execute(
-            "UPDATE bills SET client_id = NULL; DELETE FROM returns; DELETE FROM shipments; DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products"
+            "UPDATE bills SET client_id = NULL; DELETE FROM returns; DELETE FROM bill_lines; DELETE FROM shipments; DELETE FROM order_details; DELETE FROM orders; DELETE FROM clients; DELETE FROM products"
         )
         cursor.execute("SELECT (SELECT count(*) FROM addresses), (SELECT count(*) FROM reviews)")
         assert cursor.fetchone() == (0, 0)

@@ -70,6 +70,7 @@ OPERATIONS = {
     "advance_order": ("post", "/orders/{id_key}/advance"),
     "list_payments": ("get", "/payments"),
     "get_payment": ("get", "/payments/{id_key}"),
+    "get_bill_lines": ("get", "/bills/{id_key}/lines"),
     "list_bill_payments": ("get", "/bills/{id_key}/payments"),
     "pay_bill": ("post", "/bills/{id_key}/payments"),
     "list_shipments": ("get", "/shipments"),

@@ -128,6 +128,7 @@ DELETE /order_details/{id_key}            orders:write              412
 
 GET    /bills                             bills:read or own         200
 GET    /bills/{id_key}                    bills:read or own         200
+GET    /bills/{id_key}/lines              bills:read or own         200
 POST   /bills                             bills:write               201
 PUT    /bills/{id_key}                    bills:write               200
 PATCH  /bills/{id_key}                    bills:write               200

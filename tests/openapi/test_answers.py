@@ -110,6 +110,8 @@ def test_orders_move_on_and_come_back(http: httpx.Client) -> None:
     assert http.get(paid.headers["location"]).json() == paid.json()
     for path in ("/payments", f"/bills/{order['bill_id']}/payments"):
         assert http.get(path, params={"method": "transfer"}).json()
+    assert http.get(f"/bills/{order['bill_id']}/lines").json()
+    assert http.get(f"/bills/{NO_ROW}/lines").status_code == 404
     assert http.post(f"/bills/{NO_ROW}/payments", json={"amount": 1, "method": "cash"}).status_code == 404
     returned = f"/returns/{credit.json()['return_id']}"
     assert http.get(returned).json()["lines"][0]["amount"] == credit.json()["total"]
@@ -210,7 +212,9 @@ def test_lists_below_another_row(http: httpx.Client) -> None:
     ):
         key = BUILDERS[f"/{above}"](http)["id_key"]
         row = BUILDERS[f"/{name}"](http, **{field: key})
-        assert http.get(f"/{above}/{key}/{name}").json() == [row]
+        (listed,) = http.get(f"/{above}/{key}/{name}").json()
+        # A bill by itself has its lines, too.
+        assert listed == {name: row[name] for name in listed}
         assert http.get(f"/{above}/{NO_ROW}/{name}").status_code == 404
 
 

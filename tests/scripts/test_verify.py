@@ -236,6 +236,22 @@ DAMAGE = {
         "UPDATE orders SET address_id = (SELECT max(id_key) FROM addresses) WHERE id_key = 1",
         "order 1 was shipped, but keeps no copy of address 1",
     ),
+    "lines that do not make up their bill": (
+        17,
+        "INSERT INTO bills (bill_number, total, payment_type, order_deleted) VALUES ('GONE', 10, 'cash', true);"
+        "INSERT INTO bill_lines SELECT max(id_key), 1, 1, 'Lamp', NULL, 2, 5, 0.01, 0 FROM bills",
+        "the lines that it kept sum up to 9.99, but 10.00 is to be paid",
+    ),
+    "a rating that was lost": (
+        18,
+        "INSERT INTO reviews (rating, product_id) VALUES (4.5, 1), (4, 1); UPDATE products SET review_count = 1",
+        "product 1: 1 reviews with an average of 4.25, but there are 2 with 4.25",
+    ),
+    "an average that nobody gave": (
+        18,
+        "UPDATE products SET rating_average = 5 WHERE id_key = 2",
+        "product 2: 0 reviews",
+    ),
     "a key that is of no address": (6, "UPDATE clients SET email_key = 'x' WHERE id_key = 1", "the key of "),
 }
 
