@@ -24,7 +24,8 @@ from infrastructure.database.migrations import Schema, maintenance_connection, m
 from infrastructure.embedded.errors import EmbeddedServerError
 from infrastructure.embedded.postgres_server import PostgresServer
 from infrastructure.embedded.servers import data_folder, never
-from services.verification import Finding, VerificationService
+from services.invariants import Finding
+from services.verification import VerificationService
 
 log = logging.getLogger("shop.backup")
 
