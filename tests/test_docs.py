@@ -87,6 +87,13 @@ def defined_tests() -> set[str]:
     return {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
 
 
+@cache
+def alerts() -> dict[str, set[str]]:
+    """The names of Prometheus' alerts, which have the form of a class."""
+    rules = (PROJECT_ROOT / "deploy" / "observability" / "rules" / "shop.yaml").read_text()
+    return {name: set() for name in re.findall(r"- alert: (\w+)", rules)}
+
+
 def members_of(defined: ast.ClassDef) -> Iterator[str]:
     for node in ast.walk(defined):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -122,7 +129,7 @@ def exists(name: str, document: Path, line: str) -> bool:
     if TEST.fullmatch(name):
         return name in defined_tests()
     if CLASS.fullmatch(name) and document.parent.name != "adr":  # decisions also tell what a class was called
-        return name in classes()
+        return name in classes() | alerts()
     return True
 
 
