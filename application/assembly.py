@@ -40,6 +40,8 @@ from controllers.shipping_rate import ShippingRateController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
 from controllers.user import UserController
+from controllers.webhook_delivery import WebhookDeliveryController
+from controllers.webhook_endpoint import WebhookEndpointController
 from infrastructure.observability.route_templates import RouteTemplates
 from infrastructure.server.connection_guard import Closed
 from infrastructure.server.deferred_request import EarlyHandler
@@ -78,6 +80,8 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     ApiKeyController,
     AuditEntryController,
     JobController,
+    WebhookEndpointController,
+    WebhookDeliveryController,
 )
 
 BULK_BYTES = 16 * 1024 * 1024

@@ -158,6 +158,8 @@ class Settings(BaseModel):
 
     background_workers: Annotated[int, Field(ge=0, le=64)] = 1
     events_days: Annotated[float, Field(gt=0, le=4000)] = 30
+    webhooks_allow_insecure: Boolean = False
+    webhooks_allow_networks: Networks = ()
 
     cors_origins: Origins = ()
     cors_credentials: Boolean = False

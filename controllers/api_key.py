@@ -10,11 +10,8 @@ from starlette.responses import Response
 from controllers.base import BaseController, executor_of
 from controllers.idempotency import keyed_request
 from controllers.policies import principal_of
-from controllers.responses import as_dict, as_response, reply
-from infrastructure.cache.rendered_response import RenderedResponse
-from models.base import version
+from controllers.responses import as_response, secret_reply
 from schemas.api_key import ApiKeyCreate, ApiKeyQuery, ApiKeyRead, ApiKeyUpdate, NewApiKeyRead
-from schemas.json_codec import json_body
 from security.policy import needs
 from services.api_key import ApiKeyService
 from services.declared_errors import creation
@@ -59,10 +56,7 @@ class ApiKeyController(BaseController):
 
         def work(session: Session) -> Reply:
             row, secret = ApiKeyService(session, principal).issue(body.sent())
-            content = {**as_dict(row, self.fields), "secret": secret}
-            rendered = RenderedResponse(json_body(content), f'"{version(row.id_key, row.updated_at)}"')
-            shown = reply(201, rendered, self.location(row.id_key))
-            return Reply(201, shown.body, {**shown.headers, "Cache-Control": "no-store"}, kept=SecretShownOnce())
+            return secret_reply(201, row, self.fields, secret, self.location(row.id_key))
 
         # Whatever the client prefers: without the body the secret would be lost.
         return as_response(await executor_of(request).write(work, await keyed_request(request)))

@@ -94,12 +94,12 @@ class BaseController(EntityRoutes):
         ]
 
     def _nested_route(self, nested: NestedList) -> APIRoute:
-        parent, plural = singular_of(nested.parent), self.words(self.plural)
+        parent, name = singular_of(nested.parent), nested.name or self.plural
 
         async def list_below(request: Request, id_key: RowId) -> Response:
             """As the list of all, within those of this one."""
             query, principal = parse_query(request, nested.query), principal_of(request)
-            path = f"{self.prefix}/{nested.parent.resource}/{id_key}/{self.plural}"
+            path = f"{self.prefix}/{nested.parent.resource}/{id_key}/{name}"
             params = self.link_params(request, query)
 
             def work(session: Session) -> RenderedResponse:
@@ -111,10 +111,10 @@ class BaseController(EntityRoutes):
             return await self.respond(request, FreshRead(executor_of(request), work))
 
         return self.list_route(
-            f"{self.prefix}/{nested.parent.resource}/{ROW}/{self.plural}",
+            f"{self.prefix}/{nested.parent.resource}/{ROW}/{name}",
             list_below,
-            f"list_{parent}_{self.plural}",
-            f"List the {plural} of a {self.words(parent)}",
+            f"list_{parent}_{name}",
+            f"List the {self.words(name)} of a {self.words(parent)}",
             query=nested.query,
         )
 

@@ -17,3 +17,5 @@ class NestedList:
     parent: type[BaseService[Any]]
     field: str
     query: type[ListQuery]
+    # The last part of the path, where that is not the entity's own.
+    name: str | None = None

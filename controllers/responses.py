@@ -14,6 +14,7 @@ from schemas.base import ListQuery
 from schemas.json_codec import json_body
 from schemas.product import OF_REVIEWS
 from services.idempotency import Reply
+from services.identity.errors import SecretShownOnce
 
 
 def as_dict(row: Any, fields: Sequence[str]) -> dict[str, Any]:
@@ -62,6 +63,13 @@ def reply(status: int, rendered: RenderedResponse, location: str | None = None) 
     if location is not None:
         headers["Location"] = location
     return Reply(status, rendered.body, headers)
+
+
+def secret_reply(status: int, row: Any, fields: Sequence[str], secret: str, location: str | None = None) -> Reply:
+    """The reply with a row and its secret, which nothing keeps: a repeat by an `Idempotency-Key` is 409."""
+    content = {**as_dict(row, fields), "secret": secret}
+    shown = reply(status, RenderedResponse(json_body(content), f'"{version(row.id_key, row.updated_at)}"'), location)
+    return Reply(status, shown.body, {**shown.headers, "Cache-Control": "no-store"}, kept=SecretShownOnce())
 
 
 def as_response(reply: Reply) -> Response:

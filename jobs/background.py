@@ -18,6 +18,8 @@ from config.database import database_uri
 from config.redis_config import redis_uri
 from config.settings import Settings
 from events.news import News
+from events.webhook_try import WebhookTries
+from events.webhooks import Webhooks
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.publisher import NEWS
@@ -81,11 +83,15 @@ class BackgroundProcess:
         self._gateway = RedisGateway(redis_uri(settings), 4, prefix=settings.redis_prefix)
         secret = secret_of(database_uri(settings))
         self._cache = CacheService(self._gateway, settings.redis_cache_ttl, secret, CacheEpoch(), self._announce)
-        self._runner = JobRunner(self._database, Executor(self._database, self._cache, Metrics()))
+        executor = Executor(self._database, self._cache, Metrics())
+        self._runner = JobRunner(self._database, executor)
+        self._webhooks = Webhooks(self._database, executor, WebhookTries(settings))
         self._connector = ShopConnector(self._database.url)
         news = partial(News, redis_uri(settings), self._gateway.key(NEWS))
         self._schedules = Schedules(self._database, TASKS)
-        self._housekeeping = Housekeeping(self._database, self._schedules, news, self._connector.wake)
+        self._housekeeping = Housekeeping(
+            self._database, self._schedules, news, self._connector.wake, self._webhooks.wake
+        )
         self._app = self._library()
         self._has_trouble = False
 
@@ -95,7 +101,7 @@ class BackgroundProcess:
         await stopping.wait()
         self._runner.end()
         working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await asyncio.gather(working, self._webhooks.close(self._drain_seconds), return_exceptions=True)
         await self._connector.close_async()
         await self._cache.close()
         await self._gateway.close()
@@ -135,19 +141,19 @@ class BackgroundProcess:
                 install_signal_handlers=False,
             )
         )
-        keeping = asyncio.create_task(self._housekeeping.run())
+        beside = (self._housekeeping.run(), self._webhooks.run())
+        parts, first = {worker, *map(asyncio.create_task, beside)}, asyncio.FIRST_COMPLETED
         try:
-            both, first = {worker, keeping}, asyncio.FIRST_COMPLETED
-            done, _ = await asyncio.wait(both, timeout=_SETTLED_SECONDS, return_when=first)
+            done, _ = await asyncio.wait(parts, timeout=_SETTLED_SECONDS, return_when=first)
             if not done:
                 self._note_settled()
-                done, _ = await asyncio.wait(both, return_when=first)
+                done, _ = await asyncio.wait(parts, return_when=first)
             for task in done:
                 task.result()
         finally:
-            for task in (worker, keeping):
+            for task in parts:
                 task.cancel()
-            await asyncio.gather(worker, keeping, return_exceptions=True)
+            await asyncio.gather(*parts, return_exceptions=True)
             self._housekeeping.worker_id = None
 
     async def _wait_for_schema(self) -> None:

@@ -40,11 +40,18 @@ class Housekeeping:
     """What one background process does for the queue, for as long as it is the worker `worker_id`."""
 
     def __init__(
-        self, database: Database, schedules: Schedules, news: Callable[[], News], on_jobs: Callable[[], None]
+        self,
+        database: Database,
+        schedules: Schedules,
+        news: Callable[[], News],
+        on_jobs: Callable[[], None],
+        on_events: Callable[[], None],
     ) -> None:
         self._news = news
         self._metrics_folder = database.settings.metrics_dir
-        self._pool, self._schedules, self._on_jobs = database.write_pool, schedules, on_jobs
+        self._pool, self._schedules = database.write_pool, schedules
+        # Called when there may be new jobs, and when events may have got their places.
+        self._on_jobs, self._on_events = on_jobs, on_events
         self.worker_id: int | None = None
         self._sequencer = Sequencer(self._pool.execute)
         self._patterns, self._tasks = patterns_of(SUBSCRIPTIONS)
@@ -67,6 +74,7 @@ class Housekeeping:
                 reap_at = clock() + REAP_SECONDS
             if await self._schedules.fire() + await self.relay():
                 self._on_jobs()
+            self._on_events()
             # More of them may come meanwhile.
             await asyncio.sleep(_REST_SECONDS)
             await news.wait(TICK_SECONDS)

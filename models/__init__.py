@@ -26,6 +26,7 @@ from models.shipping_rate import ShippingRate
 from models.stock_movement import StockMovement
 from models.user import User
 from models.user_session import UserSession
+from models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AccountToken",
@@ -61,4 +62,6 @@ __all__ = [
     "StockMovement",
     "User",
     "UserSession",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

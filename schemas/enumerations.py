@@ -21,6 +21,7 @@ from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.payment import PaymentMethod as _PaymentMethod
 from models.stock_movement import StockReason as _StockReason
+from models.webhook import DeliveryStatus as _DeliveryStatus
 from schemas.field_types import as_integer, refusal
 from security.scopes import Role as _Role
 from security.scopes import Scope as _Scope
@@ -123,6 +124,7 @@ Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]
 JobStatus = Annotated[str, *_field_type(_JobStatus)]
 Language = Annotated[str, *_field_type(_Language)]
+DeliveryStatus = Annotated[str, *_field_type(_DeliveryStatus)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

@@ -19,9 +19,12 @@ from schemas.query_types import MAX_VALUES, QueryCount, QueryKey, QueryNumber
 
 _TYPES = tuple(kind.value for kind in EventType)
 _ANY = "*"
+NO_TYPES = f"must name some of {', '.join(_TYPES)}, or the beginning of a name, such as order.*"
 # In seconds.
 LONGEST_WAIT = 30
 _PATTERNS = (*sorted({f"{kind.partition('.')[0]}.*" for kind in _TYPES}), _ANY)
+# What may stand for types of events: names, beginnings, and * for all.
+TYPE_PATTERNS = (*_TYPES, *_PATTERNS)
 
 
 class EventRead(BaseModel):
@@ -58,7 +61,7 @@ def _types(value: Any) -> tuple[str, ...]:
         return ()
     found = {pattern: _matching(pattern) for pattern in patterns}
     if not all(found.values()):
-        raise refusal(f"must name some of {', '.join(_TYPES)}, or the beginning of a name, such as order.*")
+        raise refusal(NO_TYPES)
     return tuple(sorted({kind for kinds in found.values() for kind in kinds}))
 
 
@@ -79,7 +82,7 @@ _Types = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "string", "enum": [*_TYPES, *_PATTERNS]},
+            "items": {"type": "string", "enum": list(TYPE_PATTERNS)},
             "maxItems": MAX_VALUES,
             "description": "Only events of these types; order.* stands for all that begin so, and several may stand "
             "with commas between",

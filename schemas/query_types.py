@@ -16,6 +16,7 @@ from models.job import JobStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.payment import PaymentMethod
 from models.stock_movement import StockReason
+from models.webhook import DeliveryStatus
 from schemas.enumerations import member_parser, request_schema_of
 from schemas.field_types import as_country, refusal, without_nul
 from schemas.json_schema import MAX_KEY, text_schema
@@ -129,6 +130,7 @@ QueryPaymentMethods = Annotated[tuple[str, ...], _members(PaymentMethod), _enum_
 QueryBillKinds = Annotated[tuple[str, ...], _members(BillKind), _enum_schema(BillKind)]
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]
+QueryDeliveryStatuses = Annotated[tuple[str, ...], _members(DeliveryStatus), _enum_schema(DeliveryStatus)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
 
 

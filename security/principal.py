@@ -51,6 +51,11 @@ class Principal:
         return self.role is Role.CUSTOMER
 
     @property
+    def user_id(self) -> int | None:
+        """The key of the user; None for callers who are none."""
+        return self.id if self.kind is Kind.USER else None
+
+    @property
     def sees_inactive(self) -> bool:
         """Whether products that are not on sale are shown to the caller."""
         return not (self.kind is Kind.ANONYMOUS or self.is_customer)

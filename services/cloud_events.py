@@ -19,7 +19,7 @@ def cloud_event(row: Sequence[Any], source: str) -> bytes:
     """The event as JSON; `row` has the values of `FIELDS`, and `source` is the address of the shop.
 
     `subject` is the path of what the event is about, such as orders/7. Beside what the standard asks for stand its
-    extensions `sequence`, and `traceparent` where the event has one.
+    extensions `sequence` and `traceparent`, where the event has them.
     """
     event = dict(zip(FIELDS, row, strict=True))
     number = event["resource_id"]
@@ -31,8 +31,9 @@ def cloud_event(row: Sequence[Any], source: str) -> bytes:
         "subject": event["resource"] if number is None else f"{event['resource']}/{number}",
         "time": event["occurred_at"],
         "datacontenttype": "application/json",
-        "sequence": f"{event['sequence']:0{_SEQUENCE_DIGITS}}",
     }
+    if event["sequence"] is not None:
+        content["sequence"] = f"{event['sequence']:0{_SEQUENCE_DIGITS}}"
     if event["trace_parent"] is not None:
         content["traceparent"] = event["trace_parent"]
     return to_json({**content, "data": orjson.Fragment(event["data"])})

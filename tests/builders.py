@@ -229,6 +229,15 @@ def a_user() -> Body:
     }
 
 
+@builder("/webhook_endpoints", "WebhookEndpoint", changing="description", nullable="description", shown_once="secret")
+def a_webhook_endpoint() -> Body:
+    return {
+        "url": "https://hooks.example.com/shop",
+        "types": ["order.*", "stock.low"],
+        "description": unique("Warehouse"),
+    }
+
+
 @builder("/api_keys", "ApiKey", changing="name", nullable="expires_at", shown_once="secret")
 def an_api_key() -> Body:
     return {"name": unique("Reports"), "scopes": ["orders:read"], "expires_at": None}

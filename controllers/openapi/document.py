@@ -76,6 +76,8 @@ _TAGS = {
     "api_keys": "Keys of programs. A secret is shown once, when its key is made.",
     "events": "What happened, in the order in which readers get it.",
     "audit_entries": "Who did what. Nothing changes or removes an entry.",
+    "webhook_endpoints": "Where events are sent to, signed by Standard Webhooks.",
+    "webhook_deliveries": "Events on their way to endpoints, and what became of them.",
     "jobs": "What the background process has to do, and what failed for good. What is done is gone.",
     "health": "What operations poll. Never limited, never cached.",
     "service": "What the installation tells of itself: where things are, and what it has counted.",

@@ -22,6 +22,7 @@ from services import books_errors, errors, shipment_errors, shipping_errors
 from services.errors import ShopError
 from services.identity import errors as identity
 from services.payment_errors import PaymentExceedsOpen
+from services.webhook_errors import WebhookEndpointOff
 
 PROBLEM_JSON = "application/problem+json"
 # The member of an error response with its codes, until `name_problems` replaces it by the schema that lists them.
@@ -229,6 +230,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     shipment_errors.NothingToShip(7),
     shipment_errors.ShipmentDelivered(7),
     shipping_errors.ShippingNotRefundable(7, 2),
+    WebhookEndpointOff(7),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

@@ -62,6 +62,8 @@ REFERENCES = {
     ("user_sessions", "user_id", "users"),
     ("account_tokens", "user_id", "users"),
     ("outgoing_mails", "token_id", "account_tokens"),
+    ("webhook_endpoints", "user_id", "users"),
+    ("webhook_deliveries", "endpoint_id", "webhook_endpoints"),
 }
 INDEXED = {
     ("products", "name"),

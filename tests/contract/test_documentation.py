@@ -32,6 +32,7 @@ OPERATIONS = {
             ("users", "user", "/users"),
             ("api_keys", "api_key", "/api_keys"),
             ("shipping_rates", "shipping_rate", "/shipping_rates"),
+            ("webhook_endpoints", "webhook_endpoint", "/webhook_endpoints"),
         )
         for verb, name, method, path in (
             ("list", names, "get", path),
@@ -57,6 +58,13 @@ OPERATIONS = {
     "get_job": ("get", "/jobs/{id_key}"),
     "retry_job": ("post", "/jobs/{id_key}/retry"),
     "cancel_job": ("post", "/jobs/{id_key}/cancel"),
+    "rotate_webhook_secret": ("post", "/webhook_endpoints/{id_key}/rotate_secret"),
+    "redeliver_events": ("post", "/webhook_endpoints/{id_key}/redeliver"),
+    "test_webhook_endpoint": ("post", "/webhook_endpoints/{id_key}/test"),
+    "list_webhook_endpoint_deliveries": ("get", "/webhook_endpoints/{id_key}/deliveries"),
+    "list_webhook_deliveries": ("get", "/webhook_deliveries"),
+    "get_webhook_delivery": ("get", "/webhook_deliveries/{id_key}"),
+    "redeliver_event": ("post", "/webhook_deliveries/{id_key}/redeliver"),
     "get_sales_report": ("get", "/reports/sales"),
     "get_best_sellers_report": ("get", "/reports/best_sellers"),
     "get_clients_report": ("get", "/reports/clients"),
@@ -202,11 +210,14 @@ class TestOperation:
         # Returns are made by orders.
         is_by_its_parent = (method, path[-1]) == ("post", "returns")
         resource = path[-1] if is_below_a_row and not is_by_its_parent else path[1]
-        assert tag == ("health" if resource == "health_check" else resource)
+        is_delivery = resource == "webhook_endpoints" and path[-1] in ("deliveries", "test")
+        assert tag == {"health_check": "health"}.get(resource, "webhook_deliveries" if is_delivery else resource)
 
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:
         method, path = OPERATIONS[operation_id]
-        takes_body = method in ("post", "put", "patch") and not path.endswith(("/cancel", "/advance", "/retry"))
+        takes_body = method in ("post", "put", "patch") and not path.endswith(
+            ("/cancel", "/advance", "/retry", "/rotate_secret", "/test", "deliveries/{id_key}/redeliver")
+        )
         assert ("requestBody" in operation) == takes_body
         if takes_body:
             assert_shown(document, operation["requestBody"]["content"]["application/json"])
@@ -215,6 +226,9 @@ class TestOperation:
         (success,) = (status for status in operation["responses"] if status.startswith("2"))
         expected = {"delete": "204", "post": "200" if operation_id in {*self.CHANGES, "quote_checkout"} else "201"}
         method, path = OPERATIONS[operation_id]
+        if operation_id == "redeliver_events":
+            # It is done later.
+            expected["post"] = "202"
         assert success == ("204" if path.endswith("/bulk_delete") else expected.get(method, "200"))
         if success == "204":
             assert "content" not in operation["responses"][success]
@@ -223,8 +237,23 @@ class TestOperation:
             assert_shown(document, operation["responses"][success]["content"][media])
 
     # Nothing keeps such a row from being deleted.
-    NEVER_HELD = ("delete_address", "delete_review", "delete_api_key", "delete_shipping_rate")
-    CHANGES = ("cancel_order", "advance_order", "change_product_stock", "retry_job", "cancel_job")
+    NEVER_HELD = (
+        "delete_address",
+        "delete_review",
+        "delete_api_key",
+        "delete_shipping_rate",
+        "delete_webhook_endpoint",
+    )
+    CHANGES = (
+        "cancel_order",
+        "advance_order",
+        "change_product_stock",
+        "retry_job",
+        "cancel_job",
+        "rotate_webhook_secret",
+        "redeliver_event",
+        "redeliver_events",
+    )
 
     def test_tells_every_error_with_its_shape(self, document: Document, operation: Document, operation_id: str) -> None:
         for status in self.errors_of(operation_id):

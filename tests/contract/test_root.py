@@ -62,6 +62,7 @@ class TestIndex:
             "/shipments",
             "/audit_entries",
             "/jobs",
+            "/webhook_deliveries",
         }
         for name in ("docs", "redoc", "openapi", "health"):
             assert client.get(index[name]).status_code == 200

@@ -15,6 +15,7 @@ from tests.builders import (
     a_product,
     a_review,
     a_user,
+    a_webhook_endpoint,
     an_address,
     an_api_key,
     an_order,
@@ -44,6 +45,11 @@ def operations() -> list[str]:
 def shop(servers: ServerUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToldShop]:
     with told_shop(new_database(servers.database_url), tmp_path_factory.mktemp("routes")) as shop:
         yield shop
+
+
+def endpoint(shop: ToldShop) -> str:
+    """The path of a webhook endpoint."""
+    return at("/webhook_endpoints", a_webhook_endpoint(shop.http))
 
 
 def at(path: str, row: Any) -> str:
@@ -218,6 +224,15 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
     # What is shipped for how much, readers of events hear of by the orders.
     **of_resource("/shipping_rates", NOTHING, NOTHING, NOTHING),
     **of_resource("/api_keys", NOTHING, NOTHING, NOTHING),
+    # Nor is where events go one.
+    **of_resource("/webhook_endpoints", NOTHING, NOTHING, NOTHING),
+    "POST /webhook_endpoints/{id_key}/rotate_secret": (lambda shop: (f"{endpoint(shop)}/rotate_secret", None), NOTHING),
+    "POST /webhook_endpoints/{id_key}/redeliver": (lambda shop: (f"{endpoint(shop)}/redeliver", {"after": 0}), NOTHING),
+    "POST /webhook_endpoints/{id_key}/test": (lambda shop: (f"{endpoint(shop)}/test", None), NOTHING),
+    "POST /webhook_deliveries/{id_key}/redeliver": (
+        lambda shop: (f"{at('/webhook_deliveries', shop.http.post(f'{endpoint(shop)}/test').json())}/redeliver", None),
+        NOTHING,
+    ),
     # What becomes of jobs is of no interest to readers of events.
     "POST /jobs/{id_key}/retry": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/retry", None), NOTHING),
     "POST /jobs/{id_key}/cancel": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/cancel", None), NOTHING),

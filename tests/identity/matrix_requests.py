@@ -44,6 +44,7 @@ class Rows:
             "reviews": owner.review,
             "users": {"id_key": shop.user("staff").id, "full_name": None},
             "api_keys": {"id_key": shop.key("orders:read").id, "name": "test"},
+            **_webhooks(shop, shelf),
             "events": {"id": _event_of(shop, owner)},
             # What staff did to fill the shelf.
             "audit_entries": {"id_key": 1},
@@ -98,6 +99,8 @@ class Rows:
         return {name: row[name]}
 
 
+_ENDPOINT = {"url": "https://hooks.example.com/shop", "types": ["stock.low"], "description": "Matrix"}
+
 # A field of each resource that a change may set to what it is.
 _UNCHANGED = {
     "products": "name",
@@ -112,6 +115,7 @@ _UNCHANGED = {
     "reviews": "rating",
     "users": "full_name",
     "api_keys": "name",
+    "webhook_endpoints": "description",
 }
 
 
@@ -119,6 +123,13 @@ def _return_of(shelf: Shelf, owner: Customer) -> Row:
     order = shelf.placed(owner.caller)
     shelf.shipped(order)
     return shelf.returned(order)
+
+
+def _webhooks(shop: GuardedShop, shelf: Shelf) -> dict[str, Row]:
+    admin = shop.user("admin")
+    endpoint = shelf.made(admin, "/webhook_endpoints", **_ENDPOINT)
+    delivery = shelf.made(admin, f"/webhook_endpoints/{endpoint['id_key']}/test")
+    return {"webhook_endpoints": endpoint, "webhook_deliveries": delivery}
 
 
 def _event_of(shop: GuardedShop, owner: Customer) -> str:
@@ -214,5 +225,10 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /users/bulk_delete": lambda rows, kind: _NONE,
     # Of the only scope that a key for this call has: nobody grants more than they have.
     "POST /api_keys": lambda rows, kind: {"name": "Matrix", "scopes": ["keys:admin"]},
+    "POST /webhook_endpoints": lambda rows, kind: _ENDPOINT,
+    "POST /webhook_endpoints/{id_key}/rotate_secret": lambda rows, kind: None,
+    "POST /webhook_endpoints/{id_key}/redeliver": lambda rows, kind: {"after": 2**62},
+    "POST /webhook_endpoints/{id_key}/test": lambda rows, kind: None,
+    "POST /webhook_deliveries/{id_key}/redeliver": lambda rows, kind: None,
     "POST /bills": lambda rows, kind: {"total": 1, "payment_type": "cash", "bill_number": unique("MATRIX")},
 }

@@ -163,6 +163,20 @@ GET    /jobs/{id_key}                     jobs:admin                200
 POST   /jobs/{id_key}/retry               jobs:admin                200
 POST   /jobs/{id_key}/cancel              jobs:admin                409
 
+GET    /webhook_endpoints                 webhooks:write            200
+GET    /webhook_endpoints/{id_key}        webhooks:write            200
+POST   /webhook_endpoints                 webhooks:write            201
+PUT    /webhook_endpoints/{id_key}        webhooks:write            200
+PATCH  /webhook_endpoints/{id_key}        webhooks:write            200
+DELETE /webhook_endpoints/{id_key}        webhooks:write            412
+POST   /webhook_endpoints/{id_key}/rotate_secret  webhooks:write    200
+POST   /webhook_endpoints/{id_key}/redeliver      webhooks:write    202
+POST   /webhook_endpoints/{id_key}/test   webhooks:write            201
+GET    /webhook_endpoints/{id_key}/deliveries     webhooks:write    200
+GET    /webhook_deliveries                webhooks:write            200
+GET    /webhook_deliveries/{id_key}       webhooks:write            200
+POST   /webhook_deliveries/{id_key}/redeliver     webhooks:write    200
+
 GET    /reports/sales                     reports:read              200
 GET    /reports/best_sellers              reports:read              200
 GET    /reports/clients                   reports:read              200

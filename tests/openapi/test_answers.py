@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.builders import BUILDERS, Builder, a_client, a_product, unique
+from tests.builders import BUILDERS, Builder, a_client, a_product, a_webhook_endpoint, unique
 from tests.identity.accounts import LoggedIn, registration
 from tests.jobs.queue_rows import a_job
 from tests.openapi.documented import Document
@@ -285,6 +285,26 @@ def test_jobs(http: httpx.Client, database_url: str) -> None:
     assert http.get("/jobs", params={"status": "done"}).status_code == 422
 
 
+def test_webhooks(http: httpx.Client) -> None:
+    made = http.post("/webhook_endpoints", json=a_webhook_endpoint.body(http))
+    one = made.headers["location"]
+    assert http.post(f"{one}/rotate_secret").json()["secret"] != made.json()["secret"]
+    assert http.post(f"{one}/redeliver", json={"after": 0}).status_code == 202
+    delivery = http.post(f"{one}/test")
+    assert delivery.status_code == 201
+    for path in (f"{one}/deliveries", "/webhook_deliveries"):
+        assert http.get(path, params={"status": "pending", "sort": "-created_at"}).json()
+    assert http.get(delivery.headers["location"]).json()["type"] == "webhook.test"
+    assert http.post(f"{delivery.headers['location']}/redeliver").status_code == 200
+    assert http.patch(one, json={"active": False}).status_code == 200
+    for path in (f"{one}/test", f"{delivery.headers['location']}/redeliver"):
+        assert http.post(path).status_code == 409
+    for path in (f"/webhook_endpoints/{NO_ROW}/test", f"/webhook_deliveries/{NO_ROW}/redeliver"):
+        assert http.post(path).status_code == 404
+    assert http.post(f"{one}/redeliver", json={"after": -1}).status_code == 422
+    assert http.get(f"/webhook_endpoints/{NO_ROW}/deliveries").status_code == 404
+
+
 def test_accounts(http: httpx.Client, database_url: str) -> None:
     for path in ("/auth", ""):
         user = LoggedIn.new(http, database_url)
@@ -345,6 +365,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
         test_quotes,
         test_reports,
         test_lists_below_another_row,
+        test_webhooks,
     ):
         walk(http)
     for path in ("/products", "/clients", "/categories", "/users"):

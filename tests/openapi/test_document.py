@@ -31,6 +31,8 @@ FILTERS = {
     "api_keys": "name prefix",
     "audit_entries": "actor action resource resource_id at_from at_to",
     "jobs": "status task",
+    "webhook_endpoints": "active user_id",
+    "webhook_deliveries": "endpoint_id status",
 }
 TAGS = [
     "clients",
@@ -52,6 +54,8 @@ TAGS = [
     "api_keys",
     "events",
     "audit_entries",
+    "webhook_endpoints",
+    "webhook_deliveries",
     "jobs",
     "health",
     "service",
@@ -117,6 +121,7 @@ def test_every_operation_has_a_summary_one_tag_and_an_id_of_its_own(document: di
         ("order_details", "order_detail"),
         ("users", "user"),
         ("api_keys", "api_key"),
+        ("webhook_endpoints", "webhook_endpoint"),
     ],
 )
 def test_operation_ids_are_stable(document: dict[str, Any], plural: str, singular: str) -> None:
@@ -250,7 +255,7 @@ def test_times_keys_and_read_only_fields_have_types(document: dict[str, Any]) ->
             if field in ("created_at", "updated_at", "date", "timestamp"):
                 assert {kind["format"] for kind in kinds} <= {"date", "date-time"}, (name, field)
             # The client_id of OAuth 2.0 is the name of a program.
-            is_key = field not in ("request_id", "error_id") and (name, field) != ("Login", "client_id")
+            is_key = field not in ("request_id", "error_id", "event_id") and (name, field) != ("Login", "client_id")
             if field.endswith(("id_key", "_id")) and is_key:
                 assert [kind["format"] for kind in kinds] == ["int64"], (name, field)
 

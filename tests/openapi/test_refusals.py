@@ -19,6 +19,7 @@ from tests.builders import (
     a_product,
     a_shipping_rate,
     a_user,
+    a_webhook_endpoint,
     an_address,
     an_api_key,
     an_order,
@@ -124,6 +125,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_accounts_refuse(walk)
     what_users_and_keys_refuse(walk, database_url)
     what_jobs_refuse(walk, database_url)
+    what_webhooks_refuse(walk)
     declared = documented.declared()
     assert declared - documented.refused == unreachable(declared)
 
@@ -399,6 +401,26 @@ def what_users_and_keys_refuse(walk: Walk, database_url: str) -> None:
     body = an_api_key.body(walk.http)
     assert walk.http.post("/api_keys", json=body, headers=headers).status_code == 201
     walk.refused("POST", "/api_keys", "secret_shown_once", body, **headers)
+
+
+def what_webhooks_refuse(walk: Walk) -> None:
+    headers = {"Idempotency-Key": unique("key").replace(" ", "-")}
+    body = a_webhook_endpoint.body(walk.http)
+    made = walk.http.post("/webhook_endpoints", json=body, headers=headers)
+    walk.refused("POST", "/webhook_endpoints", "secret_shown_once", body, **headers)
+    one = made.headers["Location"]
+    headers = {"Idempotency-Key": unique("key").replace(" ", "-")}
+    assert walk.http.post(f"{one}/rotate_secret", headers=headers).status_code == 200
+    walk.refused("POST", f"{one}/rotate_secret", "secret_shown_once", None, **headers)
+    delivery = walk.http.post(f"{one}/test").headers["Location"]
+    walk.http.patch(one, json={"active": False})
+    walk.refused("POST", f"{one}/test", "webhook_endpoint_off")
+    walk.refused("POST", f"{one}/redeliver", "webhook_endpoint_off", {"after": 0})
+    walk.refused("POST", f"{delivery}/redeliver", "webhook_endpoint_off")
+    for call in ("rotate_secret", "test"):
+        walk.refused("POST", f"/webhook_endpoints/{NO_ROW}/{call}", "not_found")
+    walk.refused("POST", f"/webhook_endpoints/{NO_ROW}/redeliver", "not_found", {"after": 0})
+    walk.refused("POST", f"/webhook_deliveries/{NO_ROW}/redeliver", "not_found")
 
 
 def what_jobs_refuse(walk: Walk, database_url: str) -> None:

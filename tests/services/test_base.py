@@ -23,7 +23,7 @@ from tests.race.databases import WAITING, breaches, execute, new_database, rows_
 from tests.valkey import Valkey
 
 SERVICES = {controller.service.resource: controller.service for controller in CONTROLLERS}
-IN_STEPS = {"bills", "orders", "order_details", "api_keys", "users"}
+IN_STEPS = {"bills", "orders", "order_details", "api_keys", "users", "webhook_endpoints"}
 
 
 @pytest.fixture(scope="module")
