@@ -99,6 +99,9 @@ class CheckoutController(OrderController):
     async def checkout(self, request: Request, body: Any) -> Response:
         """Takes the goods from the stock at the shop's prices and numbers the bill. A refusal changes nothing.
 
+        To be paid are the lines, less the discount, with the shipping: the rate of the delivery method and of the country that the order
+        goes to. `expected_total` is with it.
+
         A customer may leave out `client_id`, and may not send `discount`, `bill_number` or `date`.
         """
         principal = principal_of(request)

@@ -32,7 +32,7 @@ class CheckoutLine(Body):
 
 
 class Checkout(Body):
-    """An order to be placed in one go. `expected_total` is what the client believes is to be paid."""
+    """An order to be placed in one go. `expected_total` is what the client believes is to be paid, with the shipping."""
 
     client_id: Reference = Field(description="Customers may leave it out: it is their own")
     delivery_method: DeliveryMethod
