@@ -8,7 +8,6 @@ import re
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -159,22 +158,12 @@ def _prefix(value: object) -> object:
     return text.rstrip("/")
 
 
-def _database_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    match = re.match(r"(postgres|postgresql|postgresql\+psycopg2)://", text)
-    if match is None:
-        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
-    return "postgresql+psycopg2://" + text[match.end() :]
-
-
-def _redis_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not re.match(r"(redis|rediss|unix)://", value.strip()):
-        raise ValueError("a URL such as redis://host:6379/0, rediss://… or unix:///path")
-    return value.strip()
+def _exchange(value: str) -> str:
+    name = value.strip()
+    # Those that begin so belong to the broker.
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,127}", name) or name.startswith("amq."):
+        raise ValueError("up to 127 letters, digits and - _ . :, not beginning with amq.")
+    return name
 
 
 def _secret_keys(value: object) -> object:
@@ -187,26 +176,6 @@ def _secret_keys(value: object) -> object:
             'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return items
-
-
-def _smtp_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        parts = urlsplit(value.strip())
-        is_usable = (
-            parts.scheme in ("smtp", "smtps")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and parts.path in ("", "/")
-            and not (parts.query or parts.fragment or (parts.password and not parts.username))
-            and not re.search(r"\s", value.strip())
-        )
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise ValueError("a URL such as smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465")
-    return value.strip()
 
 
 def _mail_from(value: object) -> object:
@@ -224,16 +193,6 @@ def _mail_from(value: object) -> object:
         is_usable = False
     if not is_usable or not address.addr_spec.isascii():
         raise ValueError("an e-mail address, such as shop@example.com or Shop <shop@example.com>")
-    return text
-
-
-def _shop_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = value.strip().rstrip("/")
-    parts = urlsplit(text)
-    if not (parts.scheme in ("http", "https") and parts.hostname) or parts.query or parts.fragment or "@" in text:
-        raise ValueError("the address of the shop as its customers have it, such as https://shop.example.com")
     return text
 
 
@@ -300,13 +259,10 @@ PathPrefix = Annotated[str, BeforeValidator(_prefix)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Contacts = Annotated[tuple[str, ...], BeforeValidator(_contacts)]
-DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
 RedisPrefix = Annotated[str, AfterValidator(_redis_prefix)]
-RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
+Exchange = Annotated[str, AfterValidator(_exchange)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
-SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
 MailFrom = Annotated[str, BeforeValidator(_mail_from)]
-ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
 Country = Annotated[str, BeforeValidator(_country)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 # How many calls within how many seconds.

@@ -26,7 +26,7 @@ from config.setting_types import (
     Contacts,
     Count,
     Country,
-    DatabaseUrl,
+    Exchange,
     Folder,
     Host,
     Lower,
@@ -38,16 +38,14 @@ from config.setting_types import (
     Port,
     Rate,
     RedisPrefix,
-    RedisUrl,
     Seconds,
     SecondsOrNone,
     SecretKeys,
-    ShopUrl,
-    SmtpUrl,
     TimeZone,
     Upper,
     WholeSeconds,
 )
+from config.url_types import DatabaseUrl, RabbitUrl, RedisUrl, ShopUrl, SmtpUrl
 from config.usable_cores import usable_cores
 
 __all__ = [
@@ -160,6 +158,8 @@ class Settings(BaseModel):
     events_days: Annotated[float, Field(gt=0, le=4000)] = 30
     webhooks_allow_insecure: Boolean = False
     webhooks_allow_networks: Networks = ()
+    rabbitmq_url: RabbitUrl | None = None
+    rabbitmq_exchange: Exchange = "order_events"
 
     cors_origins: Origins = ()
     cors_credentials: Boolean = False

@@ -55,4 +55,6 @@ def _rendered(metrics: Metrics, version: str, prefix: str, queue: QueueFigures |
     # Imported by the first scrape: a library of 20 ms and 1.3 MB that a shop without monitoring never needs.
     from infrastructure.observability.exposition import Facts, exposition
 
-    return exposition(metrics, Facts(version, prefix, None if queue is None else queue._asdict()))
+    figures = {} if queue is None else queue._asdict()
+    known = {name: number for name, number in figures.items() if number is not None}
+    return exposition(metrics, Facts(version, prefix, known or None))

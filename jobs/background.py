@@ -1,4 +1,4 @@
-"""The background process: a worker of procrastinate, the housekeeping beside it, and what both need.
+"""The background process: a worker of procrastinate, the housekeeping and the relay to the broker beside it, and what they need.
 
 It waits for a database that is away or not migrated yet, and begins again, under another number, after every failure.
 """
@@ -29,12 +29,14 @@ from infrastructure.database.connection_limit import background_threads
 from infrastructure.database.engine import Database
 from infrastructure.database.sqlstate import StatementRefused
 from infrastructure.observability.metrics import Metrics
+from jobs.broker_relay import BrokerRelay
 from jobs.connector import ShopConnector
 from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
 from jobs.runner import JobRunner
 from jobs.schedules import Schedules
 from jobs.task import TASKS, load_tasks
 from services.cache_service import CacheService
+from services.errors import Unavailable
 from services.executor import Executor
 
 log = logging.getLogger("shop.jobs")
@@ -92,6 +94,8 @@ class BackgroundProcess:
         self._housekeeping = Housekeeping(
             self._database, self._schedules, news, self._connector.wake, self._webhooks.wake
         )
+        url = settings.rabbitmq_url
+        self._relay = BrokerRelay(settings, url, executor, news) if url is not None else None
         self._app = self._library()
         self._has_trouble = False
 
@@ -128,7 +132,7 @@ class BackgroundProcess:
 
     async def _work_as_one(self) -> None:
         """Be one worker, until something is wrong."""
-        worker = asyncio.create_task(
+        worker: asyncio.Task[None] = asyncio.create_task(
             self._app.run_worker_async(
                 # Each task has a queue of its own: what this release does not know is left to those who do.
                 queues=list(TASKS),
@@ -143,6 +147,8 @@ class BackgroundProcess:
         )
         beside = (self._housekeeping.run(), self._webhooks.run())
         parts, first = {worker, *map(asyncio.create_task, beside)}, asyncio.FIRST_COMPLETED
+        if self._relay is not None:
+            parts.add(asyncio.create_task(self._relay.run()))
         try:
             done, _ = await asyncio.wait(parts, timeout=_SETTLED_SECONDS, return_when=first)
             if not done:
@@ -188,7 +194,7 @@ class BackgroundProcess:
 def _say_trouble(error: Exception) -> None:
     if isinstance(error, StatementRefused) and error.code is not None:
         log.warning("Jobs wait: PostgreSQL refuses a statement (SQLSTATE %s)", error.code)
-    elif isinstance(error, (*DATABASE_ERRORS, ConnectorException)):
+    elif isinstance(error, (*DATABASE_ERRORS, ConnectorException, Unavailable)):
         log.warning("Jobs wait: the database is away (%s)", str(error).partition("\n")[0])
     else:
         log.error("Jobs wait: the background process begins again and again", exc_info=error)

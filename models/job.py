@@ -7,6 +7,7 @@ The queue's own tables are the library's (migration 0018 makes them of its schem
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -90,9 +91,14 @@ class JobSchedule(Base):
 
 
 class EventRelay(Base):
-    """How far somebody has read the events: the last sequence of which jobs were made."""
+    """How far the events were passed on: the last sequence of which jobs were made, or which the broker has confirmed.
+
+    To the broker they are sent by one process at a time, the `holder` until `held_until` by the database's clock.
+    """
 
     __tablename__ = "event_relays"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     last_sequence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    holder: Mapped[UUID | None]
+    held_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

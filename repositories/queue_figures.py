@@ -19,19 +19,26 @@ FIGURES = Prepared(
                 SELECT id, scheduled_at FROM procrastinate_jobs WHERE status = 'todo' ORDER BY priority DESC, id LIMIT 1000
             ) AS job LEFT JOIN procrastinate_events AS event ON event.job_id = job.id AND event.type = 'deferred'
         ) AS queued),
-        (SELECT count(*) FROM (
-            SELECT FROM events WHERE sequence > (SELECT last_sequence FROM event_relays WHERE name = 'jobs') LIMIT {MOST}
-        ) AS counted)
-        + (SELECT count(*) FROM (SELECT FROM events WHERE sequence IS NULL LIMIT {MOST}) AS counted)
+        unread.number + behind.jobs, unread.number + behind.broker
+    FROM (
+        SELECT count(*) AS number FROM (SELECT FROM events WHERE sequence IS NULL LIMIT {MOST}) AS counted
+    ) AS unread, (
+        SELECT max(number) FILTER (WHERE name = 'jobs') AS jobs, max(number) FILTER (WHERE name = 'broker') AS broker
+        FROM event_relays CROSS JOIN LATERAL (
+            SELECT count(*) AS number
+            FROM (SELECT FROM events WHERE sequence > event_relays.last_sequence LIMIT {MOST}) AS counted
+        ) AS waiting
+    ) AS behind
     """,  # noqa: S608 (constants of this module)
 )
 
 
 class QueueFigures(NamedTuple):
-    """Jobs by what has become of them, the age in seconds of the oldest that is due, and events without jobs yet."""
+    """Jobs by what has become of them, the age in seconds of the oldest that is due, and events that wait for jobs, and for a broker."""
 
     queued: int
     running: int
     failed: int
     oldest_seconds: float
     events_not_relayed: int
+    events_not_sent: int | None

@@ -155,3 +155,5 @@ def _queue(figures: Mapping[str, float]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "shop_events_not_relayed", "Events of which no jobs were made yet", figures["events_not_relayed"]
     )
+    if (not_sent := figures.get("events_not_sent")) is not None:
+        yield GaugeMetricFamily("shop_events_not_sent", "Events that the broker has not confirmed yet", not_sent)

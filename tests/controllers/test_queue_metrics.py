@@ -78,3 +78,18 @@ def test_the_memory_of_a_background_process_is_known_to_its_workers(tmp_path: Pa
     assert memory > 1_000_000
     (tmp_path / "background.1").write_text("")
     assert background_memory(tmp_path) == [memory]
+
+
+def test_events_wait_for_the_broker_where_there_is_one(own_database: str, tmp_path: Path) -> None:
+    execute(
+        own_database, "INSERT INTO events (type, resource, data) SELECT 'a.b', 'a', '{}' FROM generate_series(1, 7)"
+    )
+    execute(
+        own_database,
+        "INSERT INTO events (type, resource, data, sequence) SELECT 'a.b', 'a', '{}', n FROM generate_series(1, 20) AS n",
+    )
+    execute(own_database, "UPDATE event_relays SET last_sequence = CASE name WHEN 'broker' THEN 12 ELSE 20 END")
+    with shop_in_thread(environment_of(own_database, None, tmp_path, RABBITMQ_URL="amqp://127.0.0.1:1")) as url:
+        found = gauges(url)
+    assert found["shop_events_not_sent"] == 15
+    assert found["shop_events_not_relayed"] == 7
