@@ -92,10 +92,10 @@ class BackgroundProcess:
         news = partial(News, redis_uri(settings), self._gateway.key(NEWS))
         self._schedules = Schedules(self._database, TASKS)
         self._housekeeping = Housekeeping(
-            self._database, self._schedules, news, self._connector.wake, self._webhooks.wake
+            self._database, self._schedules, news, self._connector.wake, self._wake_readers
         )
         url = settings.rabbitmq_url
-        self._relay = BrokerRelay(settings, url, executor, news) if url is not None else None
+        self._relay = BrokerRelay(settings, url, executor) if url is not None else None
         self._app = self._library()
         self._has_trouble = False
 
@@ -110,6 +110,11 @@ class BackgroundProcess:
         await self._cache.close()
         await self._gateway.close()
         self._database.close_pools()
+
+    def _wake_readers(self) -> None:
+        self._webhooks.wake()
+        if self._relay is not None:
+            self._relay.wake()
 
     async def _work(self) -> None:
         while True:

@@ -6,21 +6,20 @@ knows it by its id.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Never, TypeVar
 from uuid import uuid4
 
 from config.settings import Settings
-from events.news import News
-from events.reader import EventReader
 from infrastructure.broker.connection import BrokerUnavailable
 from infrastructure.broker.publisher import Letter, Publisher, publisher
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
 from repositories.broker_turn import END_TURN, NOTE_SENT, TAKE_TURN, TURN_SECONDS
 from services.cloud_events import CONTENT_TYPE, cloud_event
-from services.event import FIELDS, Selection
+from services.event import FIELDS, EventService, Selection
 from services.executor import Executor
+from services.identity.outgoing_mail import shop_address
 
 log = logging.getLogger("shop.broker")
 
@@ -30,7 +29,7 @@ PAGE = 500
 # So many are on their way at a time. They share the time that the broker has for its answer.
 WAVE = 100
 _PAUSE_SECONDS = 1.0
-_REST_SECONDS = 0.1
+_TICK_SECONDS = 1.0
 _NOTE_SECONDS = 1.0
 
 _ID, _TYPE, _RESOURCE, _RESOURCE_ID, _OCCURRED_AT, _SEQUENCE = (
@@ -39,38 +38,42 @@ _ID, _TYPE, _RESOURCE, _RESOURCE_ID, _OCCURRED_AT, _SEQUENCE = (
 
 
 class BrokerRelay:
-    """The relay of one background process, for one event loop. `news` makes what tells of commits."""
+    """The relay of one background process, for one event loop. It sends events that have their places already."""
 
-    def __init__(self, settings: Settings, url: str, executor: Executor, news: Callable[[], News]) -> None:
+    def __init__(self, settings: Settings, url: str, executor: Executor) -> None:
         self._url, self._exchange = url, settings.rabbitmq_exchange
-        self._source = settings.shop_url or "/"
-        self._pool = executor.database.write_pool
-        self._reader = EventReader(executor)
-        self._news = news
+        self._source = shop_address(settings)
+        self._pool, self._executor = executor.database.write_pool, executor
+        self._woken = asyncio.Event()
         self._holder = uuid4()
         self._is_ending = False
         self._has_trouble = False
 
+    def wake(self) -> None:
+        """Look at once: there may be new events."""
+        self._woken.set()
+
     async def run(self) -> Never:
         """Send events until cancelled; then what is on its way is confirmed first. Raises what is wrong with the database."""
         self._is_ending = False
-        async with self._news() as news:
-            while True:
-                try:
-                    async with publisher(self._url, self._exchange, "shop events") as sender:
-                        await self._send_on(sender, news)
-                except BrokerUnavailable as error:
-                    self._note_trouble(error)
-                await asyncio.sleep(_PAUSE_SECONDS)
+        while True:
+            try:
+                async with publisher(self._url, self._exchange, "shop events") as sender:
+                    await self._send_on(sender)
+            except BrokerUnavailable as error:
+                self._note_trouble(error)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _send_on(self, sender: Publisher, news: News) -> Never:
+    async def _send_on(self, sender: Publisher) -> Never:
         try:
             while True:
+                self._woken.clear()
                 while await self._whole(self._send_page(sender)):
                     pass
                 self._note_well()
-                await asyncio.sleep(_REST_SECONDS)
-                await news.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_SECONDS):
+                        await self._woken.wait()
         finally:
             with suppress(DatabaseUnavailable, StatementRefused):
                 await self._pool.execute(END_TURN, {"holder": self._holder})
@@ -87,12 +90,11 @@ class BrokerRelay:
 
     async def _send_page(self, sender: Publisher) -> bool:
         """Send the next events, if it is the turn of this process; whether there may be more."""
-        await self._reader.number()
         turn = {"holder": self._holder, "seconds": TURN_SECONDS}
         rows = await self._pool.execute(TAKE_TURN, turn)
         if not rows:
             return False
-        page = await self._reader.read_on(Selection(), rows[0][0], PAGE)
+        page = await self._executor.read(EventService.page(Selection(), rows[0][0], PAGE))
         clock = asyncio.get_running_loop().time
         noted_at = clock()
         for wave in waves(page.rows):
