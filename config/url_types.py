@@ -35,7 +35,8 @@ def _smtp_url(value: object) -> object:
             and bool(parts.hostname)
             and parts.port != 0
             and parts.path in ("", "/")
-            and not (parts.query or parts.fragment or (parts.password and not parts.username))
+            and parts.query in ("", "starttls=optional")
+            and not (parts.fragment or (parts.password and not parts.username))
             and not re.search(r"\s", value.strip())
         )
     except ValueError:

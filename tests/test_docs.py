@@ -23,9 +23,17 @@ DOCUMENTS = [
 PACKAGES = {file.parent.name for file in PROJECT_ROOT.glob("*/__init__.py")}
 PROGRAMS = {file.stem for file in PROJECT_ROOT.glob("*.py")}
 
-# Names that are no more, in the table that says where they went, and a folder that a running shop makes; names of
+# Names that are no more, in the table that says where they went, and folders that a running shop and a script make; names of
 # libraries and of PostgreSQL that the code does not use; and the entity that a guide invents.
-ABSENT = {"models.enums", "BaseControllerImpl", "BaseServiceImpl", "BaseRepositoryImpl", "CLAUDE.md", "logs/"}
+ABSENT = {
+    "models.enums",
+    "BaseControllerImpl",
+    "BaseServiceImpl",
+    "BaseRepositoryImpl",
+    "CLAUDE.md",
+    "logs/",
+    "secrets/",
+}
 FOREIGN = {"BackgroundTasks", "LogRecord", "ModuleNotFoundError", "LockNotAvailable", "QueryCanceled", "DiskFull"}
 INVENTED = re.compile("supplier", re.IGNORECASE)
 
@@ -119,6 +127,8 @@ def can_be_imported(dotted: str) -> bool:
 
 def exists(name: str, document: Path, line: str) -> bool:
     """Whether what a name means exists, as far as it has the form of a path, a module or a class of the project."""
+    if (PROJECT_ROOT / name).exists():
+        return True
     if FILE.fullmatch(name) or FOLDER.fullmatch(name):
         return is_there(name, document, line)
     first, _, rest = name.partition(".")

@@ -20,7 +20,10 @@ _PERMANENT = 500
 
 
 class SmtpServer:
-    """The server at a URL: smtps://, or smtp:// with STARTTLS, which only a server on this machine may lack."""
+    """The server at a URL: smtps://, or smtp:// with STARTTLS, which only a server on this machine may lack.
+
+    So may one whose URL ends with `?starttls=optional`, such as the mail catcher of a development network.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -29,7 +32,7 @@ class SmtpServer:
         self._user = unquote(parts.username) if parts.username else None
         self._password = unquote(parts.password or "") if self._user else None
         self._by_tls = parts.scheme == "smtps"
-        self._is_local = _is_loopback(self._host)
+        self._may_be_plain = _is_loopback(self._host) or bool(parts.query)
         self._tls: ssl.SSLContext | None = None
 
     async def deliver(self, message: EmailMessage) -> None:
@@ -46,7 +49,7 @@ class SmtpServer:
                     local_hostname=sender.domain,
                     timeout=_STEP_SECONDS,
                     use_tls=self._by_tls,
-                    start_tls=None if self._is_local or self._by_tls else True,
+                    start_tls=None if self._may_be_plain or self._by_tls else True,
                     tls_context=await self._tls_context(),
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -68,8 +71,8 @@ class SmtpServer:
         # Made when it is needed, and in a thread: the certificates of all authorities are read.
         if self._tls is None:
             tls = await asyncio.to_thread(ssl.create_default_context)
-            if self._is_local:
-                # Nobody is in between, and such a server has no certificate for the name of this machine.
+            if self._may_be_plain:
+                # Nobody is in between, and such a server has no certificate for its name.
                 tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             self._tls = tls
         return self._tls

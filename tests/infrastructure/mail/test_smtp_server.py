@@ -58,6 +58,12 @@ async def test_a_remote_server_gets_mails_encrypted_after_the_login(
     assert inbox.recipients == ["ana@example.com"]
 
 
+async def test_a_remote_server_may_lack_starttls_where_the_url_says_so() -> None:
+    with mail_server() as (port, inbox):
+        await SmtpServer(f"smtp://{REMOTE}:{port}?starttls=optional").deliver(a_mail())
+    assert inbox.encrypted == [False]
+
+
 async def test_a_remote_server_without_starttls_gets_nothing() -> None:
     with mail_server() as (port, inbox), pytest.raises(OSError, match="STARTTLS"):
         await SmtpServer(f"smtp://{REMOTE}:{port}").deliver(a_mail())
