@@ -41,7 +41,7 @@ class Behind(NamedTuple):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
-    files = ["-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"]
+    files = ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
     kind = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run(["openssl", "req", "-x509", *kind, *names, *files], check=True, capture_output=True)
@@ -71,7 +71,7 @@ def deployed_nginx(folder: Path, certificate: Path, upstreams: list[str]) -> Ite
         assert server in upstream
         servers = "".join(server.replace("127.0.0.1:8000", address) for address in upstreams)
         (folder / "upstream.conf").write_text(upstream.replace(server, servers))
-        command = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
+        command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
         assert tested.returncode == 0, tested.stderr
         process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=subprocess.DEVNULL)
@@ -129,7 +129,7 @@ def test_a_shop_is_behind_it(http: httpx.Client) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_it_speaks_http_2(behind: Behind, certificate: Path) -> None:
     form = ["--write-out", "%{http_version} %{http_code}", "--output", "/dev/null"]
-    options = ["--silent", "--http2", "--cacert", certificate / "fullchain.pem", "--max-time", "60"]
+    options = ["--silent", "--http2", "--cacert", str(certificate / "fullchain.pem"), "--max-time", "60"]
     shown = subprocess.run(
         ["curl", *options, *form, f"{behind.url}/categories"], capture_output=True, text=True, check=True
     )
