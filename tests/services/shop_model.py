@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from models.order import OrderStatus
+from models.order import DeliveryMethod, OrderStatus
 from tests.race.goods import Goods, exact
 from tests.tracing import untraced
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 ZERO = Decimal(0)
 MAX_MONEY = Decimal("9999999999.99")
+# The one shipping rate: by HOME_DELIVERY to the address that a machine has.
+SHIPPING, FREE_FROM = Decimal("4.90"), Decimal("20.00")
 OPEN = (OrderStatus.PENDING, OrderStatus.IN_PROGRESS)
 # What a refusal may be: its status, and how its text begins.
 Refusal = tuple[int, str]
@@ -65,7 +67,8 @@ class Detail:
 class Order:
     """An order with its bill; `total` and `to_pay` are what a client sent, until there are details.
 
-    `is_document` says that the server numbered the bill, or a checkout made it. `refunded` is what returns gave back.
+    `is_document` says that the server numbered the bill, or a checkout made it. `refunded` is what returns gave back for
+    goods, `shipping_refunded` for their delivery.
     """
 
     id_key: int
@@ -77,6 +80,9 @@ class Order:
     details: list[Detail] = field(default_factory=list)
     refunded: Decimal = ZERO
     is_document: bool = True
+    goes_to_address: bool = False
+    delivery_method: int = DeliveryMethod.HOME_DELIVERY
+    shipping_refunded: Decimal = ZERO
 
     @property
     def is_open(self) -> bool:
@@ -90,7 +96,7 @@ class Order:
     @property
     def given_back(self) -> Decimal:
         """The sum of the credit bills."""
-        return self.to_pay if self.status is OrderStatus.CANCELED else self.refunded
+        return self.to_pay if self.status is OrderStatus.CANCELED else self.refunded + self.shipping_refunded
 
     @property
     def has_returns(self) -> bool:
@@ -99,7 +105,12 @@ class Order:
     def settle(self) -> None:
         """Bring the totals to what the details say."""
         self.total = sum((detail.quantity * detail.price for detail in self.details), ZERO)
-        self.to_pay = max(ZERO, self.total - self.discount)
+        self.to_pay = max(ZERO, self.total - self.discount) + self.shipping
+
+    @property
+    def shipping(self) -> Decimal:
+        is_charged = self.goes_to_address and self.delivery_method == DeliveryMethod.HOME_DELIVERY and self.details
+        return SHIPPING if is_charged and max(ZERO, self.total - self.discount) < FREE_FROM else ZERO
 
     def give_back(self) -> None:
         for detail in self.details:

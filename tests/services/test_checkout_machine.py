@@ -9,10 +9,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from models.order import OrderStatus
-from tests.race.goods import exact, unique
+from models.order import DeliveryMethod, OrderStatus
+from tests.race.goods import exact, made, unique
 from tests.services.shop_model import (
+    FREE_FROM,
     MAX_MONEY,
+    SHIPPING,
     Detail,
     Order,
     Product,
@@ -39,8 +41,17 @@ class CheckoutMachine(ShopMachine):
         # What was sent under a key, and what the first answer was.
         self.kept: list[tuple[dict[str, str], str, dict[str, Any], httpx.Response]] = []
         self.credits: dict[int, Decimal] = {}
-        self.check_out([(0, 2), (1, 5)], Decimal("1.00"), "right", "none", True)
+        self.address = self._address()
+        self.check_out([(0, 2), (1, 5)], Decimal("1.00"), "right", "none", True, True)
         self.advance(0)
+
+    def _address(self) -> int:
+        """The address that the one shipping rate is for: in a country that nothing else is sent to."""
+        place = {"street": "1", "city": "2", "country": "ZW", "client_id": self.goods.client_id}
+        rate = {"delivery_method": 3, "country": "ZW", "price": float(SHIPPING), "free_from": float(FREE_FROM)}
+        assert self.send("POST", "/shipping_rates", rate).status_code in (201, 409)
+        key: int = made(self.send("POST", "/addresses", place))["id_key"]
+        return key
 
     @precondition(lambda self: len(self.orders) < 5)
     @rule(
@@ -49,13 +60,16 @@ class CheckoutMachine(ShopMachine):
         expected=statements,
         price=statements,
         keyed=st.booleans(),
+        sent=st.booleans(),
     )
     def check_out(
-        self, wanted: list[tuple[int, int]], discount: Decimal, expected: str, price: str, keyed: bool
+        self, wanted: list[tuple[int, int]], discount: Decimal, expected: str, price: str, keyed: bool, sent: bool
     ) -> None:
         chosen = [(self.one_of(self.products, pick), quantity) for pick, quantity in wanted]
         total = sum((product.price * quantity for product, quantity in chosen), Decimal(0))
         body = self.goods.cart(*((product.id_key, quantity) for product, quantity in chosen), discount=discount)
+        if sent:
+            body["address_id"] = self.address
         refusals = _against_checkout(chosen, total, discount)
         if price != "none":
             stated = chosen[0][0].price + (1 if price == "wrong" else 0)
@@ -63,27 +77,38 @@ class CheckoutMachine(ShopMachine):
         if price == "wrong":
             refusals.append((400, f"Price mismatch. Expected {chosen[0][0].price:.2f}, got {stated:.2f}"))
         if expected != "none":
-            to_pay = max(Decimal(0), total - discount)
+            goods = max(Decimal(0), total - discount)
+            to_pay = goods + (SHIPPING if sent and goods < FREE_FROM else 0)
             body["expected_total"] = min(MAX_MONEY, to_pay + (1 if expected == "wrong" else 0))
         if expected == "wrong":
             refusals.append((400, f"Total mismatch. Expected {to_pay:.2f}, got {body['expected_total']:.2f}"))
         headers = {"Idempotency-Key": unique("key")} if keyed else {}
         answer = self.send("POST", "/checkout", body, headers)
         if self.happened(answer, refusals, 201):
-            self._take(exact(answer), chosen, discount)
+            self._take(exact(answer), chosen, discount, sent)
         elif answer.json()["code"] == "insufficient_stock":
             assert answer.json()["errors"] == _short(chosen)
         if keyed:
             self.kept.append((headers, "/checkout", body, answer))
 
-    def _take(self, row: dict[str, Any], chosen: list[tuple[Product, int]], discount: Decimal) -> None:
-        order = Order(row["id_key"], row["bill_id"], discount, Decimal(0), Decimal(0))
+    def _take(self, row: dict[str, Any], chosen: list[tuple[Product, int]], discount: Decimal, sent: bool) -> None:
+        order = Order(row["id_key"], row["bill_id"], discount, Decimal(0), Decimal(0), goes_to_address=sent)
         for (product, quantity), shown in zip(chosen, row["order_details"], strict=True):
             product.stock -= quantity
             order.details.append(Detail(shown["id_key"], product, quantity, product.price))
         order.settle()
         self.orders.append(order)
-        assert (row["total"], row["bill"]["total"]) == (order.total, order.to_pay)
+        assert (row["total"], row["shipping"], row["bill"]["total"]) == (order.total, order.shipping, order.to_pay)
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks, delivery_method=st.sampled_from([DeliveryMethod.ON_HAND, DeliveryMethod.HOME_DELIVERY]))
+    def deliver_otherwise(self, pick: int, delivery_method: DeliveryMethod) -> None:
+        order = self.one_of(self.orders, pick)
+        is_fixed = order.delivery_method != delivery_method and order.status is not OrderStatus.PENDING
+        answer = self.send("PATCH", f"/orders/{order.id_key}", {"delivery_method": int(delivery_method)})
+        if self.happened(answer, [(409, "")] if is_fixed else []):
+            order.delivery_method = delivery_method
+            order.settle()
 
     @precondition(lambda self: self.kept)
     @rule(pick=picks)
@@ -109,9 +134,10 @@ class CheckoutMachine(ShopMachine):
         picked=st.lists(picks, min_size=1, max_size=2),
         quantity=st.integers(1, 2),
         restock=st.sampled_from([None, True, False]),
+        shipping=st.booleans(),
         keyed=st.booleans(),
     )
-    def return_items(self, picked: list[int], quantity: int, restock: bool | None, keyed: bool) -> None:
+    def return_items(self, picked: list[int], quantity: int, restock: bool | None, shipping: bool, keyed: bool) -> None:
         candidates = [order for order in self.orders if order.status in RETURNABLE] or self.orders
         order = self.one_of([order for order in candidates if order.details] or self.orders, picked[0])
         details = [self.one_of(order.details, pick) for pick in picked]
@@ -121,8 +147,13 @@ class CheckoutMachine(ShopMachine):
             refusals.append((409, ""))
         elif any(detail.returned + quantity * returned[detail.id_key] > detail.quantity for detail in details):
             refusals.append((400, ""))
+        elif shipping and any(
+            detail.returned + quantity * returned[detail.id_key] < detail.quantity for detail in order.details
+        ):
+            refusals.append((409, "The shipping of order"))
         body: dict[str, Any] = {
-            "lines": [{"order_detail_id": detail.id_key, "quantity": quantity} for detail in details]
+            "refund_shipping": shipping,
+            "lines": [{"order_detail_id": detail.id_key, "quantity": quantity} for detail in details],
         }
         if restock is not None:
             body["restock"] = restock
@@ -140,8 +171,10 @@ class CheckoutMachine(ShopMachine):
             assert {line["order_detail_id"]: line["quantity"] for line in row["lines"]} == {
                 key: quantity * times for key, times in returned.items()
             }
-            assert sum(line["amount"] for line in row["lines"]) == credit["total"]
-            assert credit["total"] == order.refund()
+            order.shipping_refunded = order.shipping if shipping else Decimal(0)
+            assert credit["shipping"] == order.shipping_refunded
+            assert sum(line["amount"] for line in row["lines"]) == credit["total"] - credit["shipping"]
+            assert credit["total"] - credit["shipping"] == order.refund()
             assert (credit["kind"], credit["refunds_bill_id"]) == ("credit", order.bill_id)
             assert answer.headers["Location"] == f"/bills/{credit['id_key']}"
             self.credits[credit["id_key"]] = credit["total"]
