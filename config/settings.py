@@ -153,6 +153,7 @@ class Settings(BaseModel):
 
     shop_country: Country = "ES"
     shop_timezone: TimeZone = "UTC"
+    pay_on_checkout: Boolean = False
 
     background_workers: Annotated[int, Field(ge=0, le=64)] = 1
     events_days: Annotated[float, Field(gt=0, le=4000)] = 30

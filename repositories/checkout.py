@@ -54,6 +54,8 @@ class NewOrder:
     client_id: int
     delivery_method: int
     payment_type: str
+    # Whether all of it is paid at once, in that way.
+    is_paid: bool = False
     discount: Decimal = Decimal(0)
     expected_total: Decimal | None = None
     bill_number: str | None = None
@@ -235,6 +237,7 @@ def _order_values(order: NewOrder) -> tuple[Any, ...]:
         order.discount,
         order.expected_total,
         order.payment_type,
+        order.is_paid,
         order.delivery_method,
         order.bill_number,
         order.date,

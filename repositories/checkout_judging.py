@@ -48,6 +48,8 @@ ORDER_COLUMNS: Final = {
     "discount": "numeric",
     "expected_total": "numeric",
     "payment_type": "text",
+    # Whether that is how it is paid at once.
+    "is_paid": "boolean",
     "delivery_method": "smallint",
     "bill_number": "text",
     "date": "timestamptz",

@@ -18,7 +18,8 @@ from schemas.order_detail import OrderDetailRead
 _FIGURES = "discount, shipping, tax_included, to_pay, refunded, net, paid, payment_status"
 WRITTEN = f""", sale AS MATERIALIZED (
     SELECT *, {next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount + shipping AS to_pay,
-        CASE WHEN total - discount + shipping = 0 THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
+        CASE WHEN is_paid THEN total - discount + shipping ELSE 0 END AS paid,
+        CASE WHEN is_paid OR total - discount + shipping = 0 THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
         CASE WHEN address_id IS NOT NULL THEN (
             SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
         ) END AS ship_to,
@@ -43,7 +44,7 @@ WRITTEN = f""", sale AS MATERIALIZED (
     INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to, {_FIGURES},
         shipping_price, shipping_free_from) OVERRIDING SYSTEM VALUE
     SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to,
-        discount, shipping, 0, to_pay, 0, to_pay, 0, payment_status, shipping_price, shipping_free_from
+        discount, shipping, 0, to_pay, 0, to_pay, paid, payment_status, shipping_price, shipping_free_from
     FROM sale
     RETURNING *
 ), counter AS (
@@ -52,16 +53,18 @@ WRITTEN = f""", sale AS MATERIALIZED (
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + excluded.last_number
     RETURNING year, last_number
 ), bills AS (
-    INSERT INTO bills (id_key, bill_number, discount, shipping, date, total, payment_type, client_id, payment_status)
+    INSERT INTO bills (id_key, bill_number, discount, shipping, date, total, payment_type, client_id, paid, payment_status)
     OVERRIDING SYSTEM VALUE
     SELECT bill_key,
         coalesce(bill_number, '{BillKind.SALE.prefix}-' || year || '-' || lpad(number, greatest(6, length(number)), '0')),
-        discount, shipping, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, payment_status
+        discount, shipping, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, paid, payment_status
     FROM (
         SELECT sale.*, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
         FROM sale LEFT JOIN counter ON true
     ) AS numbered
     RETURNING *
+), payment AS (
+    INSERT INTO payments (bill_id, amount, method) SELECT bill_key, paid, payment_type FROM sale WHERE paid > 0
 )"""  # noqa: S608
 _INSIDE = {"order_details": "'[', details, ']'", "bill": json_object(Bill, BillRead, is_near=True)}
 RENDERED = f""", detail_json AS MATERIALIZED (

@@ -22,6 +22,7 @@ from services.errors import Conflict, InvalidField, TotalMismatch
 from services.event_writing import tell_of_orders
 from services.identity.audit import old_and_new, record_one
 from services.integrity import violations_of
+from services.payment_errors import PaymentExceedsTotal
 
 ZERO = Decimal("0.00")
 _CLIENT_NUMBER = "INV-2026-17"
@@ -52,7 +53,7 @@ class BillService(BaseService[Bill]):
         else:
             require_client_number(number)
 
-    @refuses(Conflict, ClientMismatch, DocumentFixed, RefundExceedsPayment, TotalMismatch)
+    @refuses(Conflict, ClientMismatch, DocumentFixed, RefundExceedsPayment, PaymentExceedsTotal, TotalMismatch)
     def before_update(self, row: Bill, changes: dict[str, Any]) -> None:
         # An order may have taken the bill before it was locked; from then on, its details wait for the bill.
         order = self._order = self._order or OrderRepository(self.session).lock_of_bill(row.id_key)
@@ -68,7 +69,7 @@ class BillService(BaseService[Bill]):
             if changes.get("total", charged["total"]) != charged["total"]:
                 raise TotalMismatch(charged["total"], changes["total"])
             changes |= charged
-        _require_refunded(row, changes.get("total", row.total))
+        _require_settled(row, changes.get("total", row.total))
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
         """To change the bill of an order is to change the order."""
@@ -114,19 +115,20 @@ class BillService(BaseService[Bill]):
         if bill is not None and is_fixed(bill, order):
             raise DocumentFixed(bill.id_key)
 
-    @refuses(RefundExceedsPayment)
+    @refuses(RefundExceedsPayment, PaymentExceedsTotal)
     def follow(self, order: Order, *, has_lines: bool) -> None:
         """Set what the order's bill comes to by the order. Lock the order's products first."""
         bill = super().lock(order.bill_id)
         charged = _charged(order, bill.discount, has_lines=has_lines)
         if charged != {name: getattr(bill, name) for name in charged}:
-            _require_refunded(bill, charged["total"])
+            _require_settled(bill, charged["total"])
             self.apply(bill, charged)
 
     def answer_cancellation(self, order: Order) -> Any | None:
         """Give back what is left of the bill of the order, which was canceled: the credit bill, None if nothing was left."""
         return self._credit_rest(order, super().lock(order.bill_id), CreditReason.CANCELED)
 
+    @refuses(PaymentExceedsTotal)
     def answer_deletion(self, order: Order) -> None:
         """Give back what is left of a document whose order was deleted; leave nothing to pay on any other bill."""
         bill = super().lock(order.bill_id)
@@ -139,6 +141,7 @@ class BillService(BaseService[Bill]):
             is_canceled = order.status == OrderStatus.CANCELED
             self._credit_rest(order, bill, CreditReason.CANCELED if is_canceled else CreditReason.DELETED)
         elif bill.total != ZERO and not bill.refunded:
+            _require_settled(bill, ZERO)
             self.apply(bill, {"total": ZERO})
 
     def credit(self, order: Order, sale: Bill, amount: Decimal, reason: CreditReason, shipping: Decimal = ZERO) -> Any:
@@ -203,10 +206,12 @@ def _charged(order: Order, discount: Decimal, *, has_lines: bool) -> dict[str, D
     return {"shipping": shipping, "total": goods + shipping}
 
 
-def _require_refunded(bill: Bill, total: Decimal) -> None:
-    """Raise `RefundExceedsPayment` for a lower total of the locked bill than was given back of it."""
+def _require_settled(bill: Bill, total: Decimal) -> None:
+    """Raise for a lower total of the locked bill than was given back or paid of it: money goes back by credit bills alone."""
     if total < min(bill.refunded, bill.total):
         raise RefundExceedsPayment(bill.id_key, total, bill.refunded)
+    if total < min(bill.paid, bill.total):
+        raise PaymentExceedsTotal(bill.id_key, total, bill.paid)
 
 
 def require_client_number(number: str) -> None:

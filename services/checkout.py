@@ -108,6 +108,7 @@ def new_order(
         client_id=_key(checkout.client_id),
         delivery_method=checkout.delivery_method,
         payment_type=checkout.payment_type,
+        is_paid=get_settings().pay_on_checkout,
         discount=checkout.discount,
         expected_total=checkout.optional("expected_total"),
         bill_number=checkout.optional("bill_number"),

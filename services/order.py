@@ -21,6 +21,7 @@ from services.books_errors import ClientMismatch, DocumentFixed, OrderIsEmpty
 from services.client import ClientService
 from services.declared_errors import refuses
 from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, StatusConflict, TotalMismatch
+from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService
 from services.shipping_rate import ShippingRateService
 
@@ -90,6 +91,7 @@ class OrderService(BaseService[Order]):
         if "status" in changes:
             self._leave_for(row, OrderStatus(changes["status"]), has_details=has_details)
 
+    @refuses(PaymentExceedsTotal)
     def after_update(self, row: Order) -> None:
         bills = BillService(self.session)
         if self._is_shipped_anew:
@@ -100,7 +102,7 @@ class OrderService(BaseService[Order]):
             # Its bill, or the credit bill, has changed its figures.
             self.session.refresh(row)
 
-    @refuses(Conflict, AmountTooLarge)
+    @refuses(Conflict, AmountTooLarge, PaymentExceedsTotal)
     def before_delete(self, row: Order) -> None:
         if row.status == OrderStatus.DELIVERED:
             raise Conflict(f"Order {row.id_key} is DELIVERED and cannot be deleted")

@@ -27,6 +27,7 @@ from services.errors import (
     ProductNotAvailable,
 )
 from services.event_writing import tell_of_orders
+from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService, require_active, require_price, sale_price
 
 _CHANGES = (
@@ -34,6 +35,7 @@ _CHANGES = (
     Conflict,
     DocumentFixed,
     RefundExceedsPayment,
+    PaymentExceedsTotal,
     ProductNotAvailable,
     PriceMismatch,
     InsufficientStock,
@@ -112,7 +114,7 @@ class OrderDetailService(BaseService[OrderDetail]):
 
     # -- delete ------------------------------------------------------------------------------------
 
-    @refuses(Conflict, DocumentFixed, RefundExceedsPayment, AmountTooLarge)
+    @refuses(Conflict, DocumentFixed, RefundExceedsPayment, PaymentExceedsTotal, AmountTooLarge)
     def before_delete(self, row: OrderDetail) -> None:
         self._require_open(self._order, row.order_id)
         _require_not_returned(row)

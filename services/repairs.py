@@ -18,6 +18,7 @@ from repositories.verification import VerificationRepository
 from schemas.field_types import MAX_MONEY
 from services.bill import BillService
 from services.books_errors import RefundExceedsPayment
+from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService
 
 
@@ -54,8 +55,8 @@ def _total_repair(row: Any) -> Repair:
             return
         order.total = total
         session.flush()
-        # What was refunded beyond it is left for people to decide.
-        with suppress(RefundExceedsPayment):
+        # What was refunded or paid beyond it is left for people to decide.
+        with suppress(RefundExceedsPayment, PaymentExceedsTotal):
             BillService(session).follow(order, has_lines=True)
 
     change = f"order {order_id}: total {row.total} -> {row.details}"

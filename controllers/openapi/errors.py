@@ -21,7 +21,7 @@ from security.scopes import Scope
 from services import books_errors, errors, shipment_errors, shipping_errors
 from services.errors import ShopError
 from services.identity import errors as identity
-from services.payment_errors import PaymentExceedsOpen
+from services.payment_errors import PaymentExceedsOpen, PaymentExceedsTotal
 from services.webhook_errors import WebhookEndpointOff
 
 PROBLEM_JSON = "application/problem+json"
@@ -222,6 +222,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     errors.JobConflict(7, "running", "tried again"),
     errors.ProductHasSales(7),
     PaymentExceedsOpen(7, Decimal("80.00"), Decimal("74.98")),
+    PaymentExceedsTotal(7, Decimal("37.49"), Decimal("74.98")),
     books_errors.DocumentFixed(7),
     books_errors.RefundExceedsPayment(7, Decimal("2.00"), Decimal("5.00")),
     books_errors.ClientMismatch(7),

@@ -1,5 +1,7 @@
 """Payments: never more than is open, never more back than came in, and what bills and orders say of them."""
 
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import a_bill
+from config.settings import get_settings
+from tests.builders import a_bill, a_client, a_product, an_order
 from tests.contract.answers import assert_problem
 from tests.contract.test_money_on_orders import agreed, placed
 
@@ -135,3 +138,93 @@ def test_the_sum_of_payments_is_what_is_paid(client: httpx.Client, amounts: list
         assert row["payment_status"] == ("unpaid" if not booked else "paid" if booked == 60 else "partly_paid")
     rows = client.get(f"/bills/{bill}/payments").json()
     assert sum(Decimal(str(row["amount"])) for row in rows) == booked
+
+
+def test_no_total_falls_below_what_was_paid(client: httpx.Client) -> None:
+    """Money goes back by credit bills alone: who has paid cancels, or gives goods back."""
+    order = placed(client)
+    bill, (detail, *_) = f"/bills/{order['bill_id']}", order["order_details"]
+    assert paid(client, order["bill_id"], order["to_pay"]).status_code == 201
+    for method, path, body in (
+        ("PATCH", f"/order_details/{detail['id_key']}", {"quantity": 1}),
+        ("DELETE", f"/order_details/{detail['id_key']}", None),
+        ("PATCH", bill, {"discount": float(client.get(bill).json()["discount"]) + 1}),
+    ):
+        refused = assert_problem(client.request(method, path, json=body), 409)
+        assert refused["code"] == "payment_exceeds_total"
+    # More may be ordered, and what is not paid of it may be taken away again.
+    assert client.patch(f"/order_details/{detail['id_key']}", json={"quantity": 9}).status_code == 200
+    shown, _ = agreed(client, order["id_key"])
+    assert (shown["paid"], shown["payment_status"]) == (order["to_pay"], "partly_paid")
+    quantity = {"quantity": detail["quantity"]}
+    assert client.patch(f"/order_details/{detail['id_key']}", json=quantity).status_code == 200
+    assert client.post(f"/orders/{order['id_key']}/cancel").status_code == 200
+    (credit,) = client.get("/bills", params={"refunds_bill_id": order["bill_id"]}).json()
+    assert paid(client, credit["id_key"], order["to_pay"]).status_code == 201
+
+
+def test_a_bill_that_was_paid_keeps_its_order_until_that_is_canceled(client: httpx.Client) -> None:
+    bill = a_bill(client, total=20, discount=0)
+    assert paid(client, bill["id_key"], 5).status_code == 201
+    assert_problem(client.patch(f"/bills/{bill['id_key']}", json={"total": 4.99}), 409)
+    order = an_order(client, bill_id=bill["id_key"])
+    refused = assert_problem(client.delete(f"/orders/{order['id_key']}"), 409)
+    assert refused["code"] == "payment_exceeds_total"
+    assert client.post(f"/orders/{order['id_key']}/cancel").status_code == 200
+    assert client.delete(f"/orders/{order['id_key']}").status_code == 204
+
+
+@pytest.fixture
+def paying_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PAY_ON_CHECKOUT", "true")
+    get_settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    get_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("paying_at_once")
+@pytest.mark.parametrize("method", ["cash", "card"])
+def test_a_checkout_may_be_paid_at_once(client: httpx.Client, method: str) -> None:
+    order = placed(client, discount=2.5, payment_type=method)
+    assert (order["paid"], order["payment_status"]) == (27.5, "paid")
+    shown, _ = agreed(client, order["id_key"])
+    assert {name: order[name] for name in shown} == shown
+    (payment,) = client.get(f"/bills/{order['bill_id']}/payments").json()
+    assert (payment["amount"], payment["method"], payment["reference"]) == (27.5, method, None)
+    assert paid(client, order["bill_id"], 0.01).status_code == 409
+    assert client.post(f"/orders/{order['id_key']}/cancel").status_code == 200
+    (credit,) = client.get("/bills", params={"refunds_bill_id": order["bill_id"]}).json()
+    # The money is still to be given back.
+    assert (credit["total"], credit["payment_status"]) == (27.5, "unpaid")
+    assert paid(client, credit["id_key"], 27.5).status_code == 201
+
+
+@pytest.mark.usefixtures("paying_at_once")
+def test_nothing_is_booked_where_nothing_is_to_be_paid_or_nothing_is_sold(client: httpx.Client) -> None:
+    order = placed(client, discount=30)
+    assert (order["paid"], order["payment_status"]) == (0, "paid")
+    assert client.get(f"/bills/{order['bill_id']}/payments").json() == []
+    classic = an_order(client)
+    assert client.get(f"/bills/{classic['bill_id']}/payments").json() == []
+    before = client.get("/payments", params={"limit": 1}).headers["X-Total-Count"]
+    line = {"product_id": order["order_details"][0]["product_id"], "quantity": 10_000}
+    body = {"client_id": classic["client_id"], "lines": [line]}
+    for path in ("/checkout", "/checkout/quote"):
+        client.post(path, json={**body, "delivery_method": 1, "payment_type": "cash"})
+    assert client.get("/payments", params={"limit": 1}).headers["X-Total-Count"] == before
+
+
+@pytest.mark.usefixtures("paying_at_once")
+def test_a_key_pays_once(client: httpx.Client) -> None:
+    product = a_product(client, price=10)
+    body = {
+        "client_id": a_client(client)["id_key"],
+        "delivery_method": 1,
+        "payment_type": "card",
+        "lines": [{"product_id": product["id_key"], "quantity": 1}],
+    }
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first, again = (client.post("/checkout", json=body, headers=headers) for _ in range(2))
+    assert first.json() == again.json()
+    assert len(client.get(f"/bills/{first.json()['bill_id']}/payments").json()) == 1

@@ -118,6 +118,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_orders_refuse(walk)
     what_documents_refuse(walk)
     what_the_books_refuse(walk)
+    what_payments_refuse(walk)
     what_shipments_refuse(walk)
     what_lines_refuse(walk)
     what_checkout_refuses(walk)
@@ -302,6 +303,30 @@ def what_the_books_refuse(walk: Walk) -> None:
     detail = f"/order_details/{walk.http.post('/order_details', json=line | {'product_id': dear}).json()['id_key']}"
     walk.changes(detail, "refund_exceeds_payment", {"product_id": cheap})
     walk.refused("DELETE", detail, "refund_exceeds_payment")
+
+
+def what_payments_refuse(walk: Walk) -> None:
+    rate = a_shipping_rate(walk.http)
+    client = a_client(walk.http)["id_key"]
+    address = an_address(walk.http, client_id=client, country=rate["country"])["id_key"]
+    at = {"client_id": client, "address_id": address, "delivery_method": rate["delivery_method"]}
+    product = a_product(walk.http, price=10)
+    order = walk.post("/checkout", walk.order(product, **at))
+    walk.post(f"/bills/{order['bill_id']}/payments", {"amount": order["to_pay"], "method": "card"})
+    detail = f"/order_details/{order['order_details'][0]['id_key']}"
+    elsewhere = an_address(walk.http, client_id=client, country="AQ")["id_key"]
+    walk.changes(f"/orders/{order['id_key']}", "payment_exceeds_total", {"address_id": elsewhere})
+    walk.changes(detail, "payment_exceeds_total", {"quantity": 1})
+    walk.refused("DELETE", detail, "payment_exceeds_total")
+    walk.changes(f"/bills/{order['bill_id']}", "payment_exceeds_total", {"discount": 1})
+    # A bill of the client, paid before there is an order.
+    bill = a_bill(walk.http, total=20)
+    walk.post(f"/bills/{bill['id_key']}/payments", {"amount": 20, "method": "cash"})
+    settled = an_order(walk.http, bill_id=bill["id_key"])
+    line = {"order_id": settled["id_key"], "product_id": product["id_key"], "quantity": 1}
+    walk.refused("POST", "/order_details", "payment_exceeds_total", line)
+    walk.post("/order_details", line | {"quantity": 2})
+    walk.refused("DELETE", f"/orders/{settled['id_key']}", "payment_exceeds_total")
 
 
 def what_shipments_refuse(walk: Walk) -> None:
