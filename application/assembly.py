@@ -39,6 +39,7 @@ from controllers.shipment import ShipmentController
 from controllers.shipping_rate import ShippingRateController
 from controllers.site_root import add_site_root
 from controllers.static_routes import StaticRoutes
+from controllers.tax_class import TaxClassController
 from controllers.user import UserController
 from controllers.webhook_delivery import WebhookDeliveryController
 from controllers.webhook_endpoint import WebhookEndpointController
@@ -76,6 +77,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     ShippingRateController,
     AddressController,
     ReviewController,
+    TaxClassController,
     UserController,
     ApiKeyController,
     AuditEntryController,

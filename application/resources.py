@@ -175,7 +175,12 @@ class AppResources:
         if self.settings.outside_database_url is None:
             servers = stack.enter_context(running_servers(self.settings))
             migrate(servers.database_url)
-            settle_shop(servers.database_url, currency=self.settings.currency, time_zone=self.settings.shop_timezone)
+            settle_shop(
+                servers.database_url,
+                currency=self.settings.currency,
+                time_zone=self.settings.shop_timezone,
+                country=self.settings.shop_country,
+            )
 
     async def _announce_changes(self) -> None:
         """Have the workers of every launcher make their cached responses stale."""

@@ -13,4 +13,4 @@ class CategoryController(BulkController):
     create_schema, update_schema = CategoryCreate, CategoryUpdate
     cache_control = SHARED
     read_schema, query_schema = CategoryRead, CategoryQuery
-    example = {"name": "Lighting"}
+    example = {"name": "Lighting", "tax_class_id": None}

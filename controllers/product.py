@@ -81,6 +81,7 @@ class ProductController(BulkController):
         "price": 39.99,
         "stock": 25,
         "category_id": 1,
+        "tax_class_id": None,
         "image": "https://example.com/lamp.jpg",
         "active": True,
         "reorder_level": 5,

@@ -24,6 +24,7 @@ from models.review import Review
 from models.shipment import Shipment, ShipmentLine
 from models.shipping_rate import ShippingRate
 from models.stock_movement import StockMovement
+from models.tax_class import TaxClass
 from models.user import User
 from models.user_session import UserSession
 from models.webhook import WebhookDelivery, WebhookEndpoint
@@ -60,6 +61,7 @@ __all__ = [
     "ShipmentLine",
     "ShippingRate",
     "StockMovement",
+    "TaxClass",
     "User",
     "UserSession",
     "WebhookDelivery",

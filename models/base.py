@@ -114,6 +114,11 @@ def list_index(table: str, *columns: str, name: str = "") -> Index:
     return Index(name or f"ix_{table}_{columns[0]}", *columns, "id_key")
 
 
+def tax_class_index(table: str) -> Index:
+    """For whoever deletes a tax class, of the few rows that name one."""
+    return Index(f"ix_{table}_tax_class_id", "tax_class_id", postgresql_where=text("tax_class_id IS NOT NULL"))
+
+
 def list_indexes(table: Table) -> list[tuple[str, ...]]:
     """The columns before the key of each index for lists."""
     found = (tuple(index.columns.keys()) for index in table.indexes if len(index.columns) == len(index.expressions))

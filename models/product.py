@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.audited_fields import FOLLOWING
-from models.base import Currency, Money, Row, list_index, not_nan, range_index, reference, unique_key
+from models.base import Currency, Money, Row, list_index, not_nan, range_index, reference, tax_class_index, unique_key
 
 # The searched text: the words of name, sku and description, normalized by the SQL function `search_text`. With the
 # brackets that PostgreSQL adds, so that Alembic sees no difference.
@@ -44,6 +44,8 @@ class Product(Row):
     currency: Mapped[Currency]
     stock: Mapped[int] = mapped_column(BigInteger, server_default="0")
     category_id: Mapped[int] = mapped_column(reference("categories.id_key"))
+    # None for that of its category.
+    tax_class_id: Mapped[int | None] = mapped_column(reference("tax_classes.id_key"))
     image: Mapped[str | None] = mapped_column(String(500))
     active: Mapped[bool] = mapped_column(server_default=true())
     # When stock falls to it, or below, the product is to be ordered again, and an event says so.
@@ -79,6 +81,7 @@ class Product(Row):
         list_index("products", "stock_step"),
         list_index("products", "price"),
         list_index("products", "name"),
+        tax_class_index("products"),
         range_index("products", "cents", text("((price * 100)::bigint)")),
         unique_key("products", "sku"),
         Index(

@@ -53,7 +53,9 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
     def sortable(cls) -> tuple[str, ...]:
         """The columns that a list may be ordered by: the key, the time of creation and what is indexed."""
         table = cls.model.__table__
-        plain = (index for index in table.indexes if not index.dialect_options["postgresql"]["using"])
+        options = ((index, index.dialect_options["postgresql"]) for index in table.indexes)
+        # One of some rows only is none for a list of all.
+        plain = (index for index, option in options if not option["using"] and option["where"] is None)
         indexed = {
             column.name
             for index in plain

@@ -21,6 +21,7 @@ from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.payment import PaymentMethod as _PaymentMethod
 from models.stock_movement import StockReason as _StockReason
+from models.tax_class import VatCategory as _VatCategory
 from models.webhook import DeliveryStatus as _DeliveryStatus
 from schemas.field_types import as_integer, refusal
 from security.scopes import Role as _Role
@@ -84,7 +85,7 @@ def member_parser(members: Sequence[Enum], *, digits: bool = False) -> Callable[
     """A parser for the value of one of `members`; with `digits` also from a number written as text."""
     values = {member.value: member.value for member in members}
     texts = {member.name.lower(): member.value for member in members}
-    texts |= {str(value): value for value in values if digits or isinstance(value, str)}
+    texts |= {str(value).lower(): value for value in values if digits or isinstance(value, str)}
     message = f"must be one of {', '.join(_labels(members))}"
     return partial(_parse_member, values, texts, message)
 
@@ -120,6 +121,7 @@ BillKind = Annotated[str, *_field_type(_BillKind)]
 CreditReason = Annotated[str, *_field_type(_CreditReason)]
 SalesGroup = Annotated[str, *_field_type(_SalesGroup)]
 StockReason = Annotated[str, *_field_type(_StockReason)]
+VatCategory = Annotated[str, *_field_type(_VatCategory)]
 Role = Annotated[str, *_field_type(_Role)]
 Scope = Annotated[str, *_field_type(_Scope)]
 JobStatus = Annotated[str, *_field_type(_JobStatus)]

@@ -29,6 +29,7 @@ MAX_STOCK = 2**53 - 1
 _LONGEST_INTEGER = 400
 
 _CENT = Decimal("0.01")
+_THOUSANDTH = Decimal("0.001")
 # A local part without special rules; the group is the domain.
 _PLAIN_EMAIL = re.compile(r"(?=[^@]{1,64}@)[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@([A-Za-z0-9.-]+)", re.ASCII)
 _TELEPHONE = re.compile(r"\+?[1-9][0-9]{6,19}", re.ASCII)
@@ -227,6 +228,22 @@ Rating = Annotated[
     Field(ge=0, le=MAX_RATING),
     AfterValidator(_cents),
     decimal_schema(MAX_RATING, minimum=0),
+]
+
+
+def _thousandths(value: Decimal) -> Decimal:
+    thousandths = value.quantize(_THOUSANDTH)
+    if thousandths != value:
+        raise refusal("must have at most three decimals, such as 5.125")
+    return abs(thousandths)
+
+
+Rate = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, le=100),
+    AfterValidator(_thousandths),
+    WithJsonSchema({"type": "number", "format": "decimal", "minimum": 0, "maximum": 100}),
 ]
 
 

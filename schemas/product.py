@@ -38,6 +38,7 @@ _SEARCH = (
 
 _REORDER_LEVEL = "When stock falls to this level or below, the event `stock.low` says so; null for none"
 
+_TAX_CLASS = "How it is taxed; null for the tax class of its category, or else `standard`"
 
 # What its reviews say of a product: it changes its entity tag, and not its version.
 OF_REVIEWS: Mapping[str, Any] = {"rating_average": Stars | None, "review_count": Pieces}
@@ -54,6 +55,7 @@ class ProductCreate(Create):
     price: Price
     stock: Stock = 0
     category_id: Reference
+    tax_class_id: Reference | None = Field(default=None, description=_TAX_CLASS)
     image: OrNull[Url] = None
     active: Flag = True
     reorder_level: Stock | None = Field(default=None, description=_REORDER_LEVEL)
@@ -72,6 +74,7 @@ class ProductRead(Read):
     price: Money
     stock: Pieces
     category_id: Key
+    tax_class_id: Key | None = Field(description=_TAX_CLASS)
     image: str | None = Field(max_length=500)
     active: bool
     reorder_level: Pieces | None = Field(description=_REORDER_LEVEL)

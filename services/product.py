@@ -30,13 +30,14 @@ from services.errors import (
 )
 from services.event_writing import tell_of_reviews
 from services.identity.audit import record_one
+from services.tax_class import TaxClassService
 
 
 class ProductService(BulkService[Product]):
     thing, resource = "Product", "products"
     repository_type = ProductRepository
     defaults = {"stock": 0, "active": True}
-    references = {"category_id": CategoryService}
+    references = {"category_id": CategoryService, "tax_class_id": TaxClassService}
     caching = Caching()
     ledger_type = StockMovementRepository
     history_type = PriceChangeRepository

@@ -136,16 +136,24 @@ def an_address() -> Body:
     }
 
 
-@builder("/categories", "Category", changing="name")
+@builder("/tax_classes", "TaxClass", changing="name", defaulted="rates")
+def a_tax_class() -> Body:
+    return {
+        "name": unique("Reduced"),
+        "rates": [{"country": "ES", "rate": 10, "valid_from": "2012-09-01", "vat_category": "S"}],
+    }
+
+
+@builder("/categories", "Category", changing="name", nullable="tax_class_id")
 def a_category() -> Body:
-    return {"name": unique("Lighting")}
+    return {"name": unique("Lighting"), "tax_class_id": None}
 
 
 @builder(
     "/products",
     "Product",
     changing="name",
-    nullable="sku description image reorder_level",
+    nullable="sku description image reorder_level tax_class_id",
     defaulted="stock active currency",
 )
 def a_product() -> Body:
@@ -156,6 +164,7 @@ def a_product() -> Body:
         "price": 9.99,
         "stock": 100,
         "category_id": a_category,
+        "tax_class_id": None,
         "image": "https://example.com/lamp.jpg",
         "active": True,
         "reorder_level": 5,

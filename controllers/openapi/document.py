@@ -61,6 +61,7 @@ _TAGS = {
     "addresses": "Where clients live.",
     "categories": "The shelves of the catalog.",
     "products": "What is sold: the price now, the stock, and the ledger of every change of the stock.",
+    "tax_classes": "What is taxed alike, and the rates of each country. Taxes are included in prices.",
     "reviews": "What people say of a product.",
     "checkout": "The way to place an order: bill, order and details in one transaction.",
     "orders": "What a client bought. PENDING (1), IN_PROGRESS (2), DELIVERED (3), or CANCELED (4).",

@@ -20,10 +20,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
+from psycopg.types.json import set_json_loads
 
 from infrastructure.database.connection_options import SESSION_SETTINGS, connection_options
 from infrastructure.database.database_url import target_of
 from infrastructure.database.datetimes import read_far_datetimes
+from infrastructure.database.exact_json import read_json
 from infrastructure.database.host_order import host_order
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from infrastructure.database.refusal import name_if_full
@@ -90,6 +92,7 @@ class PreparedConnection:
     def __init__(self, connection: AsyncConnection[Row]) -> None:
         self._pgconn = connection.pgconn
         self.descriptor = self._pgconn.socket
+        set_json_loads(read_json, connection)
         self._transformer = Transformer(connection)
         with_far_datetimes = connection.cursor()
         read_far_datetimes(with_far_datetimes.adapters)

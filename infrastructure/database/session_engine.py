@@ -9,6 +9,7 @@ from sqlalchemy.engine import Dialect
 from config.settings import Settings
 from infrastructure.database.change_listener import NOTIFIES_CACHES
 from infrastructure.database.connection_options import connection_options
+from infrastructure.database.exact_json import read_json, write_json
 from infrastructure.database.host_order import host_order
 from infrastructure.database.refusal import name_if_full
 from infrastructure.database.sessions import answered_soon, set_up
@@ -35,6 +36,8 @@ def session_engine(url: str, settings: Settings) -> Engine:
         hide_parameters=True,
         query_cache_size=_COMPILED_STATEMENTS,
         connect_args=connection_options(url, "shop"),
+        json_deserializer=read_json,
+        json_serializer=write_json,
         # A question for each new connection that nobody needs.
         use_native_hstore=False,
     )

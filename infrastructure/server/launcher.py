@@ -273,6 +273,7 @@ class _Launch:
                     urls.database_url,
                     currency=self._settings.currency,
                     time_zone=self._settings.shop_timezone,
+                    country=self._settings.shop_country,
                     cancellation=cancellation,
                 )
 

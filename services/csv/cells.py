@@ -189,10 +189,12 @@ class KeyColumn(FieldColumn):
 class NameColumn:
     """A column that refers to rows by their names. `keys` are the keys of these rows by the form of their name."""
 
-    def __init__(self, title: str, field: str, keys: Mapping[str, int], form_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, title: str, field: str, keys: Mapping[str, int], form_of: Callable[[str], str], *, is_needed: bool = True
+    ) -> None:
         self.title = title
         self.names: tuple[str, ...] = (field,)
-        self._keys, self._form_of = keys, form_of
+        self._keys, self._form_of, self._is_needed = keys, form_of, is_needed
 
     def cells(self, texts: Sequence[str]) -> Cells:
         """The keys of the rows that the texts name."""
@@ -201,6 +203,8 @@ class NameColumn:
             row_id = self._keys.get(self._form_of(text))
             if row_id is not None:
                 found[text] = copy_cell(row_id)
+            elif text == _LEFT_OUT and not self._is_needed:
+                found[text] = copy_cell(None)
             else:
                 problems[text] = _MISSING if text == _LEFT_OUT else f"There is no {self.title} {text.strip()[:100]!r}"
         return [found.get(text, "") for text in texts], problems

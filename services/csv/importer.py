@@ -77,7 +77,9 @@ class CsvImport:
         if name in named:
             referenced = references[named[name]]
             field, form_of = next(iter(referenced.unique.items()))
-            return NameColumn(name, named[name], referenced.repository_type(self.session).keys_by(field), form_of)
+            keys = referenced.repository_type(self.session).keys_by(field)
+            is_needed = schema.model_fields[named[name]].is_required()
+            return NameColumn(name, named[name], keys, form_of, is_needed=is_needed)
         if name in references:
             return FieldColumn(schema, name, rule=key_of(references[name].thing), decimal=self._decimal)
         if f"{name}_key" in self.entity.table.c:

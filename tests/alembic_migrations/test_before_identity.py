@@ -42,7 +42,13 @@ OF_CLIENTS = ',"language":"en","notify":{.*?}'
 NEW_FIELDS = {
     "/clients": (OF_CLIENTS,),
     "/reviews": (',"client_id":null',),
-    "/products": (',"reorder_level":null', CURRENCY, ',"rating_average":[a-z0-9.]+,"review_count":[0-9]+'),
+    "/categories": (',"tax_class_id":null',),
+    "/products": (
+        ',"tax_class_id":null',
+        ',"reorder_level":null',
+        CURRENCY,
+        ',"rating_average":[a-z0-9.]+,"review_count":[0-9]+',
+    ),
     "/bills": OF_BILLS,
     "/orders": (OF_ORDERS, *OF_BILLS, OF_CLIENTS, ',"ship_to":null', *AS_SOLD),
     "/order_details": AS_SOLD,

@@ -13,7 +13,7 @@ from tests.race.databases import execute, new_database
 
 pytestmark = pytest.mark.integration
 
-ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "shipments", "payments", "shipping_rates"}
+ROWS = TABLES["0001"] - {"bill_counters"} | {"returns", "shipments", "payments", "shipping_rates", "tax_classes"}
 MONEY = {
     ("products", "price"),
     ("price_changes", "price"),
@@ -36,6 +36,8 @@ REFERENCES = {
     ("job_notes", "job_id", "procrastinate_jobs"),
     ("addresses", "client_id", "clients"),
     ("products", "category_id", "categories"),
+    ("products", "tax_class_id", "tax_classes"),
+    ("categories", "tax_class_id", "tax_classes"),
     ("reviews", "product_id", "products"),
     ("bills", "client_id", "clients"),
     ("bills", "refunds_bill_id", "bills"),

@@ -25,6 +25,7 @@ OPERATIONS = {
             ("addresses", "address", "/addresses"),
             ("categories", "category", "/categories"),
             ("products", "product", "/products"),
+            ("tax_classes", "tax_class", "/tax_classes"),
             ("reviews", "review", "/reviews"),
             ("bills", "bill", "/bills"),
             ("orders", "order", "/orders"),

@@ -218,6 +218,8 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
     # A bill without an order is nobody's purchase, and an address is shown in no event.
     **of_resource("/bills", NOTHING, NOTHING, NOTHING),
     **of_resource("/addresses", NOTHING, NOTHING, NOTHING),
+    # The settings of the shop: who has changed them is in the audit trail.
+    **of_resource("/tax_classes", NOTHING, NOTHING, NOTHING),
     # Of users only that they are new, and of keys nothing: who may do what is in the audit trail.
     **of_resource("/users", "user.registered", NOTHING, NOTHING),
     **of_many("/users", "user.registered", NOTHING, NOTHING),

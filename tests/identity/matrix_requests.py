@@ -6,7 +6,7 @@ Or one whose refusal comes only after the caller was let in, where a success wou
 from collections.abc import Callable
 from typing import Any
 
-from tests.builders import a_category, a_client, a_product, a_shipping_rate, unique
+from tests.builders import a_category, a_client, a_product, a_shipping_rate, a_tax_class, unique
 from tests.guarded_shop import GuardedShop
 from tests.identity.matrix_callers import OTHER, OWNER
 from tests.identity.operations import Operation
@@ -32,6 +32,8 @@ class Rows:
         self._by_resource: dict[str, Row] = {
             "products": shelf.product,
             "categories": shelf.category,
+            # `standard`, which is there from the beginning.
+            "tax_classes": {"id_key": 1, "name": "standard"},
             "clients": owner.client,
             "addresses": owner.address,
             "orders": owner.order,
@@ -105,6 +107,7 @@ _ENDPOINT = {"url": "https://hooks.example.com/shop", "types": ["stock.low"], "d
 _UNCHANGED = {
     "products": "name",
     "categories": "name",
+    "tax_classes": "name",
     "clients": "name",
     "addresses": "street",
     "orders": "delivery_method",
@@ -194,6 +197,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /categories/bulk": lambda rows, kind: [a_category.sample()],
     "PATCH /categories/bulk": lambda rows, kind: [{"id_key": rows.shelf.category["id_key"]}],
     "POST /categories/bulk_delete": lambda rows, kind: _NONE,
+    "POST /tax_classes": lambda rows, kind: a_tax_class.sample(),
     # There is one of this customer already.
     "POST /reviews": lambda rows, kind: {"rating": 1, "product_id": rows.shelf.product["id_key"]},
     "POST /clients": lambda rows, kind: a_client.sample(),

@@ -69,6 +69,13 @@ PUT    /shipping_rates/{id_key}           settings:write            200
 PATCH  /shipping_rates/{id_key}           settings:write            200
 DELETE /shipping_rates/{id_key}           settings:write            412
 
+GET    /tax_classes                       public                    200
+GET    /tax_classes/{id_key}              public                    200
+POST   /tax_classes                       settings:write            201
+PUT    /tax_classes/{id_key}              settings:write            200
+PATCH  /tax_classes/{id_key}              settings:write            200
+DELETE /tax_classes/{id_key}              settings:write            412
+
 GET    /reviews                           public                    200
 GET    /reviews/{id_key}                  public                    200
 POST   /reviews                           own                       409

@@ -26,6 +26,7 @@ def test_every_unique_key_is_about_a_field() -> None:
             "uq_shipping_rates_delivery_method": "country",
             "uq_shipping_rates_any_country": "delivery_method",
         },
+        "TaxClass": {"uq_tax_classes_name": "name", "uq_tax_classes_name_key": "name"},
         "User": {
             "uq_users_client_id": "client_id",
             "uq_users_username_key": "username",
@@ -41,5 +42,6 @@ def test_a_text_is_told_apart_by_one_form() -> None:
         "Category": (UniqueText("name", text_key, None),),
         "Client": (UniqueText("email", email_key, "email_key"),),
         "Product": (UniqueText("sku", text_key, None),),
+        "TaxClass": (UniqueText("name", text_key, None),),
         "User": (UniqueText("email", email_key, "email_key"), UniqueText("username", text_key, None)),
     }

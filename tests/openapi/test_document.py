@@ -19,6 +19,7 @@ FILTERS = {
     "addresses": "client_id city postcode country",
     "categories": "name",
     "products": "sku category_id min_price max_price in_stock low_stock stock_below active q",
+    "tax_classes": "name",
     "reviews": "product_id min_rating",
     "bills": "client_id payment_type kind refunds_bill_id bill_number date_from date_to",
     "orders": "client_id status delivery_method bill_id date_from date_to expand q",
@@ -39,6 +40,7 @@ TAGS = [
     "addresses",
     "categories",
     "products",
+    "tax_classes",
     "reviews",
     "checkout",
     "orders",
@@ -431,7 +433,7 @@ def errors_of_the_tree(error: type[ShopError]) -> Iterator[tuple[int, str]]:
 
 def test_codes_are_those_that_an_operation_can_really_have(documented: Document) -> None:
     declared = documented.declared()
-    assert ("create_category", 404, "not_found") not in declared
+    assert ("create_tax_class", 404, "not_found") not in declared
     assert ("delete_review", 409, "conflict") not in declared
     assert ("list_products", 403, "cross_origin") not in declared
     assert ("delete_product", 409, "product_has_sales") in declared

@@ -18,6 +18,7 @@ from tests.builders import (
     a_client,
     a_product,
     a_shipping_rate,
+    a_tax_class,
     a_user,
     a_webhook_endpoint,
     an_address,
@@ -194,6 +195,7 @@ def what_is_taken(walk: Walk) -> None:
         (a_client, "email"),
         (a_category, "name"),
         (a_product, "sku"),
+        (a_tax_class, "name"),
         (a_user, "username"),
         (a_bill, "bill_number"),
     ):
@@ -201,7 +203,7 @@ def what_is_taken(walk: Walk) -> None:
         body = resource.body(walk.http) | {field: taken[field]}
         walk.refused("POST", resource.path, "already_exists", body)
         walk.changes(f"{resource.path}/{other['id_key']}", "already_exists", {field: taken[field]})
-        if resource is not a_bill:
+        if resource not in (a_bill, a_tax_class):
             walk.refused("POST", f"{resource.path}/bulk", "already_exists", [body])
             walk.refused(
                 "PATCH", f"{resource.path}/bulk", "already_exists", [{"id_key": other["id_key"], field: taken[field]}]
@@ -229,6 +231,8 @@ def what_others_hold(walk: Walk) -> None:
     ):
         walk.refused("DELETE", f"{path}/{key}", code)
         walk.refused("POST", f"{path}/bulk_delete", code, [{"id_key": key}])
+    walk.refused("DELETE", "/tax_classes/1", "conflict")
+    walk.changes("/tax_classes/1", "conflict", {"name": unique("Standard")})
     bill = f"/bills/{order['bill_id']}"
     walk.refused("DELETE", bill, "conflict")
     walk.changes(bill, "conflict", {"bill_number": unique("INV")})

@@ -133,14 +133,14 @@ def test_rows_are_in_the_order_of_their_keys(database: str, tmp_path: Path, caps
     execute(database, "INSERT INTO categories (name) SELECT 'C' || n FROM generate_series(1, 12000) n")
     execute(database, "UPDATE categories SET name = 'changed' WHERE id_key = 5")
     lines = exported("categories", tmp_path / "categories.csv").decode().splitlines()
-    assert lines == ["name", *(f"C{n}" if n != 5 else "changed" for n in range(1, 12001))]
+    assert lines == ["name,tax_class", *(f"C{n}," if n != 5 else "changed," for n in range(1, 12001))]
     assert "12000 categories exported." in capsys.readouterr().err
 
 
 def test_a_name_that_ends_in_gz_is_compressed(database: str, tmp_path: Path) -> None:
     execute(database, "INSERT INTO categories (name) VALUES ('Tools')")
     path = tmp_path / "categories.csv.gz"
-    assert gzip.decompress(exported("categories", path)) == b"name\nTools\n"
+    assert gzip.decompress(exported("categories", path)) == b"name,tax_class\nTools,\n"
     execute(database, "DELETE FROM categories")
     assert imported("categories", path) == EXIT_FINE
 
@@ -172,8 +172,8 @@ def test_standard_output_and_a_reader_that_goes_away(database: str) -> None:
     command = [sys.executable, "-m", "scripts.export_csv", "categories", "-"]
     whole = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert whole.stdout.splitlines() == [
-        "name",
-        *(name for (name,) in rows_of(database, "SELECT name FROM categories")),
+        "name,tax_class",
+        *(f"{name}," for (name,) in rows_of(database, "SELECT name FROM categories")),
     ]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -190,6 +190,6 @@ def test_money_has_two_decimals(database: str, tmp_path: Path) -> None:
     execute(database, "INSERT INTO categories (name) VALUES ('Tools')")
     execute(database, "INSERT INTO products (name, price, category_id) VALUES ('Saw', %s, 1)", Decimal(5))
     assert exported("products", tmp_path / "p.csv").decode().splitlines() == [
-        "name,sku,description,price,stock,category,image,active,reorder_level,currency",
-        "Saw,,,5.00,0,Tools,,true,,EUR",
+        "name,sku,description,price,stock,category,tax_class,image,active,reorder_level,currency",
+        "Saw,,,5.00,0,Tools,,,true,,EUR",
     ]

@@ -499,3 +499,13 @@ def test_levels_prices_and_stock_alerts(database: str, write: Writer, tmp_path: 
     alerts = "SELECT type, resource_id FROM events WHERE type LIKE 'stock.%' ORDER BY position"
     assert rows_of(database, alerts) == [("stock.low", 1), ("stock.out", 2)]
     assert imported("products", write("sku,name,price,category,reorder_level\nD,Fork,1,Tools,-1\n")) == EXIT_REFUSED
+
+
+def test_tax_classes_are_named_or_left_out(write: Writer, database: str) -> None:
+    execute(database, "INSERT INTO tax_classes (name) VALUES ('Reduced')")
+    assert imported("categories", write("name,tax_class\nBooks, reduced \nPens,\n")) == EXIT_FINE
+    assert stored(database, "name, tax_class_id", "categories")[2:] == [("Books", 2), ("Pens", None)]
+    assert imported("categories", write("name,tax_class\nX,none\n")) == EXIT_REFUSED
+    assert imported("products", write("name,price,category,tax_class_id\nX,1,Books,3\n")) == EXIT_REFUSED
+    assert imported("products", write("name,price,category,tax_class\nX,1,Books,Standard\n")) == EXIT_FINE
+    assert stored(database, "tax_class_id", "products")[-1:] == [(1,)]

@@ -31,7 +31,7 @@ def migrated(servers: ServerUrls) -> str:
 
 
 def settle_currency(database: str, currency: str) -> None:
-    settle_shop(database, currency=currency, time_zone="UTC")
+    settle_shop(database, currency=currency, time_zone="UTC", country="ES")
 
 
 def currencies(database: str) -> tuple[str, ...]:

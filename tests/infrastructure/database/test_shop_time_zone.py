@@ -31,7 +31,7 @@ def migrated(servers: ServerUrls) -> str:
 
 
 def settle_time_zone(database: str, zone: str) -> None:
-    settle_shop(database, currency="EUR", time_zone=zone)
+    settle_shop(database, currency="EUR", time_zone=zone, country="ES")
 
 
 def test_it_dates_new_bills_at_once(migrated: str) -> None:
