@@ -43,7 +43,9 @@ _LINES = [
         "price": 39.99,
         "discount": 5.00,
         "amount": 74.98,
-        "tax_rate": 0,
+        "tax_rate": 21,
+        "vat_category": "S",
+        "tax_included": 13.01,
     }
 ]
 
@@ -67,7 +69,10 @@ class BillController(BaseController):
         "reason": None,
         "refunded": 0,
         "shipping": 0,
-        "tax": 0,
+        "tax": 13.01,
+        "taxes": [
+            {"country": "ES", "rate": 21, "vat_category": "S", "net": 61.97, "tax": 13.01, "gross": 74.98},
+        ],
         "paid": 0,
         "payment_status": "unpaid",
         "currency": "EUR",

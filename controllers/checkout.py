@@ -39,13 +39,25 @@ _QUOTE = {
     "client_id": 1,
     "delivery_method": 3,
     "payment_type": "card",
-    "lines": [{"product_id": 1, "name": "Desk lamp", "sku": "LAMP-01", "quantity": 2, "price": 39.99, "amount": 79.98}],
+    "lines": [
+        {
+            "product_id": 1,
+            "name": "Desk lamp",
+            "sku": "LAMP-01",
+            "quantity": 2,
+            "price": 39.99,
+            "amount": 79.98,
+            "tax_rate": 21,
+            "vat_category": "S",
+            "tax_included": 13.01,
+        }
+    ],
     "shortages": [{"product_id": 1, "requested": 2, "available": 1}],
     "total": 79.98,
     "discount": 5.00,
     "shipping": 0,
-    "tax_included": 0,
-    "taxes": [],
+    "tax_included": 13.01,
+    "taxes": [{"country": "ES", "rate": 21, "vat_category": "S", "net": 61.97, "tax": 13.01, "gross": 74.98}],
     "to_pay": 74.98,
     "currency": "EUR",
 }

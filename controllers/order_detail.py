@@ -17,7 +17,9 @@ class OrderDetailController(BaseController):
         "price": 39.99,
         "name": "Desk lamp",
         "sku": "LAMP-01",
-        "tax_rate": 0,
+        "tax_rate": 21,
+        "vat_category": "S",
+        "tax_included": 13.01,
         "order_id": 1,
         "product_id": 1,
     }

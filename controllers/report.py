@@ -24,6 +24,7 @@ from infrastructure.server.media_types import CSV, JSON
 from infrastructure.server.quality_values import prefers
 from middleware.conditional_response import conditional_response
 from schemas.base import Parameters
+from schemas.bill import BillTaxRead
 from schemas.json_codec import json_body
 from schemas.report import (
     BestSeller,
@@ -36,6 +37,8 @@ from schemas.report import (
     SalesRow,
     StockQuery,
     StockReport,
+    TaxesQuery,
+    TaxesReport,
     TopQuery,
 )
 from security.policy import needs
@@ -52,7 +55,7 @@ _SALES = {
     "shipping": 4.9,
     "refunded": 39.99,
     "net": 154.86,
-    "tax": 0,
+    "tax": 26.88,
 }
 _PERIOD = {"from": "2026-11-01", "to": "2026-11-30"}
 _MONEY = {name: _SALES[name] for name in ("gross", "discount", "refunded", "net")}
@@ -86,6 +89,13 @@ _EXAMPLES: Mapping[str, dict[str, Any]] = {
             }
         ],
     },
+    "taxes": {
+        **_PERIOD,
+        "rows": [
+            {"country": "ES", "rate": 21, "vat_category": "S", "net": 127.98, "tax": 26.88, "gross": 154.86},
+        ],
+        "totals": {"net": 127.98, "tax": 26.88, "gross": 154.86},
+    },
     "stock": {
         "rows": [
             {"category_id": 1, "name": "Lighting", "products": 1, "units": 25, "value": 999.75, "low": 0, "out": 0}
@@ -112,6 +122,9 @@ class ReportController:
             ),
             self._route(
                 "clients", service.clients, TopQuery, ClientsReport, ClientSales, "Who bought, and who came back"
+            ),
+            self._route(
+                "taxes", service.taxes, TaxesQuery, TaxesReport, BillTaxRead, "What is taxed, by country and rate"
             ),
             self._route(
                 "stock", service.stock, StockQuery, StockReport, CategoryStock, "What is in stock, and its value"

@@ -3,8 +3,9 @@
 import datetime as dt
 import re
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Date, FetchedValue, Integer, String, false, text
+from sqlalchemy import JSON, CheckConstraint, Date, FetchedValue, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.audited_fields import FOLLOWING
@@ -76,7 +77,12 @@ class Bill(Row):
     ship_to_country: Mapped[str | None] = mapped_column(String(2), info=FOLLOWING)
     shipping: Mapped[Money] = mapped_column(server_default="0")
     # What is in the total.
-    tax: Mapped[Money] = mapped_column(server_default="0")
+    tax: Mapped[Money] = mapped_column(server_default="0", server_onupdate=FetchedValue())
+    # Of each rate in it, objects with country, rate, vat_category, net, tax and gross. For a total that no lines account for a
+    # trigger writes them, at no rate.
+    taxes: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSON(none_as_null=True), server_onupdate=FetchedValue(), info=FOLLOWING
+    )
     # The sum of its payments.
     paid: Mapped[Money] = mapped_column(server_default="0")
     # A trigger writes it, unless a new bill has it.

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Numeric, Pri
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Money, not_nan, reference
+from models.tax_class import Category
 
 
 class BillLine(Base):
@@ -23,8 +24,11 @@ class BillLine(Base):
     price: Mapped[Money]
     # Its share of what the discount took off the bill.
     discount: Mapped[Money]
-    # In percent, included in the price.
+    # Included in the price.
     tax_rate: Mapped[Decimal] = mapped_column(Numeric(6, 3))
+    vat_category: Mapped[Category]
+    # The tax in what it costs after its share of the discount.
+    tax_included: Mapped[Money] = mapped_column(server_default="0")
 
     __table_args__ = (
         PrimaryKeyConstraint("bill_id", "order_detail_id"),
@@ -32,6 +36,7 @@ class BillLine(Base):
         CheckConstraint("price > 0", name="price_positive"),
         not_nan("price"),
         not_nan("discount"),
+        not_nan("tax_included"),
         # NaN is above all numbers.
         CheckConstraint("tax_rate BETWEEN 0 AND 100", name="tax_rate_known"),
         # For whoever deletes the product.

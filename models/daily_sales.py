@@ -25,6 +25,8 @@ class Dimension(StrEnum):
     COUNTRY = "country"
     CLIENT = "client"
     PRODUCT = "product"
+    # A country, a rate in it and its VAT category.
+    TAX = "tax"
 
 
 class SalesGroup(StrEnum):
@@ -41,7 +43,10 @@ class SalesGroup(StrEnum):
 
 
 class DailySales(Base):
-    """The sales of a day with one payment type, to one country or client, or of one product; without one the key is empty."""
+    """The sales of a day with one payment type, to one country or client, of one product, or at one rate of tax.
+
+    Without one the key is empty. Of a rate, gross and refunded are what bills and credit bills have at it.
+    """
 
     __tablename__ = "daily_sales"
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.audited_fields import FOLLOWING
 from models.base import Currency, Money, Row, known, list_index, not_nan, range_index, reference
 from models.bill import PaymentStatus
+from models.tax_class import Category, Rate
 
 
 class OrderStatus(IntEnum):
@@ -72,6 +73,9 @@ class Order(Row):
     net: Mapped[_OfBill]
     paid: Mapped[_OfBill]
     payment_status: Mapped[str] = mapped_column(String(11), FetchedValue(), server_onupdate=FetchedValue())
+    # At which its shipping is taxed.
+    shipping_tax_rate: Mapped[Rate]
+    shipping_vat_category: Mapped[Category]
     delivery_method: Mapped[int] = mapped_column(SmallInteger)
     status: Mapped[int] = mapped_column(SmallInteger, server_default=f"{OrderStatus.PENDING:d}")
     client_id: Mapped[int] = mapped_column(reference("clients.id_key"))
@@ -93,6 +97,7 @@ class Order(Row):
         known("delivery_method", DeliveryMethod),
         known("status", OrderStatus),
         known("payment_status", PaymentStatus),
+        CheckConstraint("shipping_tax_rate BETWEEN 0 AND 100", name="shipping_tax_rate_known"),
         CheckConstraint(
             "'NaN' NOT IN (discount, shipping, tax_included, to_pay, refunded, net, paid)", name="figures_are_numbers"
         ),

@@ -34,6 +34,8 @@ class ReturnLine(Base):
     product_id: Mapped[int] = mapped_column(reference("products.id_key"))
     quantity: Mapped[int] = mapped_column(Integer)
     amount: Mapped[Money]
+    # The tax in it.
+    tax_included: Mapped[Money] = mapped_column(server_default="0")
     # Of these pieces, those that a shipment had taken to the client; the others never left.
     shipped_quantity: Mapped[int] = mapped_column(Integer, server_default="0")
 
@@ -43,6 +45,7 @@ class ReturnLine(Base):
         CheckConstraint("shipped_quantity BETWEEN 0 AND quantity", name="shipped_within_quantity"),
         CheckConstraint("amount >= 0", name="amount_not_negative"),
         not_nan("amount"),
+        not_nan("tax_included"),
         # For whoever deletes what is referred to.
         Index("ix_return_lines_order_detail_id", "order_detail_id"),
         Index("ix_return_lines_product_id", "product_id"),

@@ -1,9 +1,10 @@
 """Tax classes: what is taxed alike, with the rates of each country since when they hold."""
 
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import String, text
+from sqlalchemy import Numeric, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,6 +27,13 @@ class VatCategory(StrEnum):
     CANARY_ISLANDS = "L"
     CEUTA_AND_MELILLA = "M"
     SPLIT_PAYMENT = "B"
+
+
+# Of what is taxed at no rate, because its class has none for the country.
+NO_CATEGORY = VatCategory.ZERO_RATED.value
+# Columns: a rate in percent, and its VAT category.
+Rate = Annotated[Decimal, mapped_column(Numeric(6, 3), server_default="0")]
+Category = Annotated[str, mapped_column(String(2), server_default=NO_CATEGORY)]
 
 
 class TaxClass(Row):

@@ -15,6 +15,7 @@ _SOLD: Sequence[Any] = (
     OrderDetail.sku,
     OrderDetail.price,
     OrderDetail.tax_rate,
+    OrderDetail.vat_category,
 )
 _KEPT = tuple(column for column in BillLine.__table__.c if column.name != "bill_id")
 
@@ -30,7 +31,7 @@ class BillLineRepository:
     def of_order(self, bill_id: int) -> Rows:
         """The lines of the order that the bill settles, each with the `total` and `shipping` of the bill."""
         found = (
-            select(*_SOLD, OrderDetail.quantity, Bill.total, Bill.shipping)
+            select(*_SOLD, OrderDetail.tax_included, OrderDetail.quantity, Bill.total, Bill.shipping)
             .join(Order, Order.id_key == OrderDetail.order_id)
             .join(Bill, Bill.id_key == Order.bill_id)
             .where(Order.bill_id == bill_id)
@@ -40,7 +41,7 @@ class BillLineRepository:
     def of_return(self, credit_bill_id: int) -> Rows:
         """The lines of the return that the credit bill is for, each with its `amount`."""
         found = (
-            select(*_SOLD, ReturnLine.quantity, ReturnLine.amount)
+            select(*_SOLD, ReturnLine.tax_included, ReturnLine.quantity, ReturnLine.amount)
             .join(OrderDetail, OrderDetail.id_key == ReturnLine.order_detail_id)
             .join(Return, Return.id_key == ReturnLine.return_id)
             .where(Return.credit_bill_id == credit_bill_id)

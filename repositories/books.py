@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.bill import BillKind
 from models.daily_sales import Dimension
 from models.order import DeliveryMethod, OrderStatus
+from repositories.taxes import TAX_LINE, TAX_ORDER, TAXED
 from schemas.json_schema import MAX_KEY
 
 _REFUNDS = text(f"""
@@ -126,6 +127,40 @@ _SHIPPED = text("""
     ORDER BY d.id_key LIMIT :limit
 """)
 
+# Where the country does not count: it may be the shop's, which is another one by now.
+_WITHOUT_COUNTRY = """regexp_replace({taxes}, '"country":"[A-Z]*",', '', 'g')"""
+_TAXED_ORDERS = text(f"""
+    WITH tax_order AS MATERIALIZED ({TAX_ORDER} WHERE orders.id_key BETWEEN :first AND :last),
+    tax_line AS MATERIALIZED ({TAX_LINE}) {TAXED}, compared AS (
+        SELECT order_key AS id_key, bill_id, bills.tax, taxed_order.tax AS of_lines, (
+                SELECT min(detail_key) FROM taxed_line JOIN order_details ON order_details.id_key = taxed_line.detail_key
+                WHERE taxed_line.order_key = tax_order.order_key AND order_details.tax_included <> taxed_line.tax
+            ) AS detail_id,
+            bills.total > 0 AND {_WITHOUT_COUNTRY.format(taxes="bills.taxes::text")}
+                <> {_WITHOUT_COUNTRY.format(taxes="taxed_order.taxes")} AS differs
+        FROM taxed_order JOIN tax_order USING (order_key) JOIN bills ON bills.id_key = tax_order.bill_id
+    )
+    SELECT id_key, bill_id, tax, of_lines, detail_id FROM compared WHERE tax <> of_lines OR detail_id IS NOT NULL OR differs
+    ORDER BY id_key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
+# What was given back as a whole was given back with all of its taxes.
+_TAXED_BILLS = text(f"""
+    WITH credited AS (
+        SELECT refunds_bill_id, sum(tax) AS tax FROM bills
+        WHERE refunds_bill_id BETWEEN :first AND :last GROUP BY refunds_bill_id
+    )
+    SELECT b.id_key, b.total, b.tax, shown.gross, shown.tax AS of_rates,
+        CASE WHEN b.refunded = b.total AND b.kind = '{BillKind.SALE}' THEN credited.tax END AS credited
+    FROM bills b CROSS JOIN LATERAL (
+        SELECT coalesce(sum(gross), 0) AS gross, coalesce(sum(tax), 0) AS tax, coalesce(bool_and(net + tax = gross), true) AS agree
+        FROM json_to_recordset(b.taxes) AS part (net numeric, tax numeric, gross numeric)
+    ) AS shown LEFT JOIN credited ON credited.refunds_bill_id = b.id_key
+    WHERE b.id_key BETWEEN :first AND :last AND (
+        b.total <> shown.gross OR b.tax <> shown.tax OR NOT shown.agree OR b.refunded = b.total AND b.tax <> credited.tax)
+    ORDER BY b.id_key LIMIT :limit
+""")  # noqa: S608  (no value is in it)
+
 _DIMENSIONS = ", ".join(f"('{dimension}')" for dimension in Dimension)
 # Days whose bills have just changed are computed within a minute, and prove nothing until then.
 _DAYS = text(f"""
@@ -201,6 +236,14 @@ class BooksRepository:
     def broken_shipments(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
         """Order details: `id_key, quantity, shipped, stranger` (a shipment of another order with pieces of it)."""
         return self._rows(_SHIPPED, limit, first, last)
+
+    def broken_taxes(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Orders: `id_key, bill_id, tax` (of the bill), `of_lines` (and shipping), `detail_id` (a line with another one, if any)."""
+        return self._rows(_TAXED_ORDERS, limit, first, last)
+
+    def broken_taxes_of_bills(self, limit: int | None, first: int = 1, last: int = MAX_KEY) -> Rows:
+        """Bills: `id_key, total, tax`, `gross` and `of_rates` (the sums of its rates), `credited` (the tax, if all was given back)."""
+        return self._rows(_TAXED_BILLS, limit, first, last)
 
     def broken_days(self, limit: int | None) -> Rows:
         """Days of reports: `day, dimension, billed` (what the bills add up to), `kept` (what reports say)."""

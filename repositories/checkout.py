@@ -18,6 +18,7 @@ from repositories.checkout_judging import LINE_COLUMNS, ORDER_COLUMNS, Verdict
 from repositories.checkout_statement import quote_text, statement_text
 from repositories.idempotency_key import lock_number
 from repositories.query.prepared import execute_prepared
+from repositories.taxes import Taxes
 
 _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUMNS)
 _WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
@@ -193,6 +194,9 @@ class QuotedLine:
     sku: str | None
     price: Decimal
     stock: int
+    tax_rate: Decimal
+    vat_category: str
+    tax_included: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,7 @@ class Quoted:
     outcome: Outcome
     lines: list[QuotedLine]
     currency: str
+    taxes: Taxes
 
 
 class CheckoutRepository:
@@ -218,11 +223,14 @@ class CheckoutRepository:
     def quote(self, order: PendingOrder) -> Quoted:
         """What would become of the order, whatever is in stock. It locks and writes nothing."""
         row = tuple(execute_prepared(self.connection, _QUOTING, placing([order])[1]).one())
-        judged, (lines, currency) = outcome(row[:-2]), row[-2:]
+        judged, (lines, currency, taxes) = outcome(row[:-3]), row[-3:]
         if judged.verdict != Verdict.PLACED:
-            return Quoted(judged, [], currency)
-        quoted = [QuotedLine(name, sku, Decimal(price), stock) for name, sku, price, stock in lines]
-        return Quoted(judged, quoted, currency)
+            return Quoted(judged, [], currency, [])
+        quoted = [
+            QuotedLine(name, sku, Decimal(price), stock, Decimal(rate), category, Decimal(tax))
+            for name, sku, price, stock, rate, category, tax in lines
+        ]
+        return Quoted(judged, quoted, currency, taxes)
 
 
 def _order_values(order: NewOrder) -> tuple[Any, ...]:

@@ -112,7 +112,10 @@ FOUND = f""", keyed AS MATERIALIZED (
         SELECT * FROM idempotency_keys WHERE idempotency_keys.key = asked.key LIMIT 1
     ) AS kept ON true WHERE asked.key IS NOT NULL
 )"""  # noqa: S608
-WANTED = "SELECT id_key, price, stock, active, name, sku FROM products WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))"
+WANTED = (
+    "SELECT id_key, price, stock, active, name, sku, tax_class_id, category_id FROM products"
+    " WHERE id_key = ANY (ARRAY (SELECT product_id FROM line))"
+)
 LOCKED = f""", product AS MATERIALIZED ({WANTED} ORDER BY id_key FOR NO KEY UPDATE)"""
 # The one product that the statement waits for comes first, so that it keeps no other from anybody meanwhile.
 _AWAITED = f"${1 + len(ORDER_COLUMNS) + len(LINE_COLUMNS)}::bigint"
@@ -142,7 +145,8 @@ _RATE = """SELECT price, free_from,
         ORDER BY country IS NULL LIMIT 1"""
 _TO_PAY = "summed.total - asked.discount + coalesce(rate.charged, 0)"
 JUDGED = f""", priced AS MATERIALIZED (
-    SELECT line.*, product.active, product.price, product.stock, product.name, product.sku, CASE
+    SELECT line.*, product.active, product.price, product.stock, product.name, product.sku, product.tax_class_id,
+        product.category_id, CASE
             WHEN product.active AND line.taken <= product.stock AND coalesce(line.offered = product.price, true) THEN NULL
             WHEN product.id_key IS NULL AND (SELECT true FROM products WHERE products.id_key = line.product_id)
                 THEN {Verdict.LOCKED:d}

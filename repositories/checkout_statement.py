@@ -21,6 +21,7 @@ from repositories.checkout_judging import (
     Verdict,
 )
 from repositories.checkout_writing import AUDITED, RENDERED, TOLD, WRITTEN
+from repositories.taxes import STANDARD_CLASS, TAXED, category_in, class_of_product, frozen, rate_in, rates_of
 
 _RETURNED = f"""
 SELECT verdict, order_key, coalesce(response.body, convert_from(verdict.body, 'UTF8')), etag, status, headers, total::text,
@@ -46,11 +47,31 @@ _NO_KEYS = """, keyed AS (
     SELECT NULL::bigint AS place, NULL::integer AS verdict, NULL::smallint AS status, NULL::jsonb AS headers,
         NULL::bytea AS body WHERE false
 )"""
+_TAX_OF_LINE = frozen(class_of_product("priced"), "quoted.country", "quoted.day")
+_TAX_OF_SHIPPING = frozen(STANDARD_CLASS, "quoted.country", "quoted.day")
+_TAXES = f""", quoted AS MATERIALIZED (
+    SELECT place, total, discount, shipping, (coalesce(date, now()) AT TIME ZONE shop_time_zone())::date AS day,
+        coalesce((SELECT country FROM addresses WHERE addresses.id_key = judged.address_id), shop_country) AS country
+    FROM judged WHERE verdict IS NULL
+), rates AS MATERIALIZED ({rates_of("ARRAY (SELECT country FROM quoted)")}
+), tax_order AS MATERIALIZED (
+    SELECT place AS order_key, country, total, discount, shipping, {rate_in("frozen")} AS shipping_tax_rate,
+        {category_in("frozen")} AS shipping_vat_category
+    FROM (SELECT quoted.*, {_TAX_OF_SHIPPING} AS frozen FROM quoted) AS found
+), tax_line AS MATERIALIZED (
+    SELECT place AS order_key, number AS detail_key, quantity * price AS gross, {rate_in("frozen")} AS tax_rate,
+        {category_in("frozen")} AS vat_category
+    FROM (
+        SELECT priced.*, {_TAX_OF_LINE} AS frozen FROM priced JOIN quoted USING (place)
+    ) AS found
+) {TAXED}"""  # noqa: S608
 _QUOTED = f"""
 SELECT coalesce(verdict, {Verdict.PLACED:d}), NULL, NULL, NULL, NULL, NULL, total::text, shipping::text,
     (SELECT jsonb_agg(jsonb_build_array(number, verdict, active, price::text, stock) ORDER BY number) FROM priced
         WHERE verdict IS NOT NULL),
-    (SELECT jsonb_agg(jsonb_build_array(name, sku, price::text, stock) ORDER BY number) FROM priced), shop_currency()
+    (SELECT jsonb_agg(jsonb_build_array(name, sku, price::text, stock, tax_rate::text, vat_category, tax::text) ORDER BY number)
+        FROM priced LEFT JOIN taxed_line ON taxed_line.detail_key = priced.number),
+    shop_currency(), (SELECT taxes FROM taxed_order)::json
 FROM judged
 """  # noqa: S608
 
@@ -58,4 +79,4 @@ FROM judged
 def quote_text() -> str:
     """The SQL that judges one order by the same rules, except that too little in stock breaks none."""
     judged = JUDGED.format(is_locked="false", of_lines=f"nullif(summed.verdict, {Verdict.SHORT:d})")
-    return "".join((ASKED, _NO_KEYS, f", product AS MATERIALIZED ({WANTED})", judged, _QUOTED))
+    return "".join((ASKED, _NO_KEYS, f", product AS MATERIALIZED ({WANTED})", judged, _TAXES, _QUOTED))

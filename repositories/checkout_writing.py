@@ -7,45 +7,73 @@ from models import Bill, Order, OrderDetail
 from models.base import next_version
 from models.bill import BillKind, PaymentStatus
 from models.stock_movement import StockReason
+from models.tax_class import NO_CATEGORY
 from repositories.address import SHIP_TO
 from repositories.checkout_judging import next_key
 from repositories.query.json_objects import json_object
+from repositories.taxes import (
+    IS_TAXED,
+    NO_RATE,
+    STANDARD_CLASS,
+    TAXED,
+    category_in,
+    class_of_product,
+    frozen,
+    rate_in,
+    rates_of,
+    untaxed,
+)
 from schemas.bill import BillRead
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 
 # Of the order's bill (see `models.order`).
 _FIGURES = "discount, shipping, tax_included, to_pay, refunded, net, paid, payment_status"
+_TAX_OF_LINE = frozen(class_of_product("wanted"), "sale.country", "sale.day")
+_TAX_OF_SHIPPING = frozen(STANDARD_CLASS, "sale.country", "sale.day")
 WRITTEN = f""", sale AS MATERIALIZED (
-    SELECT *, {next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount + shipping AS to_pay,
-        CASE WHEN is_paid THEN total - discount + shipping ELSE 0 END AS paid,
-        CASE WHEN is_paid OR total - discount + shipping = 0 THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
-        CASE WHEN address_id IS NOT NULL THEN (
-            SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
-        ) END AS ship_to,
-        count(*) FILTER (WHERE bill_number IS NULL) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) AS nth
-    FROM verdict WHERE order_key IS NOT NULL
+    SELECT *, coalesce(ship_to ->> 'country', shop_country) AS country, (moment AT TIME ZONE shop_time_zone())::date AS day FROM (
+        SELECT *, {next_key("bills")} AS bill_key, coalesce(date, now()) AS moment, total - discount + shipping AS to_pay,
+            CASE WHEN is_paid THEN total - discount + shipping ELSE 0 END AS paid,
+            CASE WHEN is_paid OR total - discount + shipping = 0 THEN '{PaymentStatus.PAID}' ELSE '{PaymentStatus.UNPAID}' END AS payment_status,
+            CASE WHEN address_id IS NOT NULL THEN (
+                SELECT {SHIP_TO} FROM addresses WHERE addresses.id_key = verdict.address_id
+            ) END AS ship_to,
+            count(*) FILTER (WHERE bill_number IS NULL) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) AS nth
+        FROM verdict WHERE order_key IS NOT NULL
+    ) AS sale
+), rates AS MATERIALIZED ({rates_of("ARRAY (SELECT country FROM sale)")}
 ), sold AS MATERIALIZED (
-    SELECT *, {next_key("order_details")} AS detail_key FROM (
-        SELECT sale.order_key, wanted.* FROM wanted JOIN sale USING (place) ORDER BY place, number
+    SELECT *, {next_key("order_details")} AS detail_key, {rate_in("frozen")} AS tax_rate, {category_in("frozen")} AS vat_category
+    FROM (
+        SELECT sale.order_key, wanted.*, {_TAX_OF_LINE} AS frozen FROM wanted JOIN sale USING (place) ORDER BY place, number
     ) AS ordered
-), taken AS (
+), tax_order AS MATERIALIZED (
+    SELECT order_key, country, total, discount, shipping, {rate_in("frozen")} AS shipping_tax_rate,
+        {category_in("frozen")} AS shipping_vat_category
+    FROM (SELECT sale.*, {_TAX_OF_SHIPPING} AS frozen FROM sale WHERE {IS_TAXED}) AS taxed
+), tax_line AS MATERIALIZED (
+    SELECT order_key, detail_key, quantity * price AS gross, tax_rate, vat_category FROM sold WHERE {IS_TAXED}
+) {TAXED}, taken AS (
     UPDATE products SET stock = products.stock - taken.quantity, updated_at = {next_version("products.updated_at")}
     FROM (SELECT product_id, sum(quantity) AS quantity FROM sold GROUP BY product_id) AS taken
     WHERE products.id_key = taken.product_id AND products.id_key = ANY (ARRAY (SELECT product_id FROM sold))
 ), order_details AS (
-    INSERT INTO order_details (id_key, quantity, price, name, sku, order_id, product_id) OVERRIDING SYSTEM VALUE
-    SELECT detail_key, quantity, price, name, sku, order_key, product_id FROM sold
+    INSERT INTO order_details (id_key, quantity, price, name, sku, order_id, product_id, tax_rate, vat_category, tax_included)
+        OVERRIDING SYSTEM VALUE
+    SELECT detail_key, quantity, price, name, sku, order_key, product_id, sold.tax_rate, sold.vat_category, coalesce(tax, 0)
+    FROM sold LEFT JOIN taxed_line USING (order_key, detail_key)
     RETURNING *
 ), ledger AS (
     INSERT INTO stock_movements (product_id, delta, reason, order_detail_id)
     SELECT product_id, -quantity, '{StockReason.SALE}', detail_key FROM sold
 ), orders AS (
     INSERT INTO orders (id_key, date, total, delivery_method, client_id, bill_id, address_id, ship_to, {_FIGURES},
-        shipping_price, shipping_free_from) OVERRIDING SYSTEM VALUE
-    SELECT order_key, moment, total, delivery_method, client_id, bill_key, address_id, ship_to,
-        discount, shipping, 0, to_pay, 0, to_pay, paid, payment_status, shipping_price, shipping_free_from
-    FROM sale
+        shipping_price, shipping_free_from, shipping_tax_rate, shipping_vat_category) OVERRIDING SYSTEM VALUE
+    SELECT order_key, moment, sale.total, delivery_method, client_id, bill_key, address_id, ship_to,
+        sale.discount, sale.shipping, coalesce(tax, 0), to_pay, 0, to_pay, paid, payment_status, shipping_price, shipping_free_from,
+        coalesce(shipping_tax_rate, {NO_RATE}), coalesce(shipping_vat_category, '{NO_CATEGORY}')
+    FROM sale LEFT JOIN tax_order USING (order_key) LEFT JOIN taxed_order USING (order_key)
     RETURNING *
 ), counter AS (
     INSERT INTO bill_counters AS c (kind, year, last_number)
@@ -53,14 +81,15 @@ WRITTEN = f""", sale AS MATERIALIZED (
     ON CONFLICT (kind, year) DO UPDATE SET last_number = c.last_number + excluded.last_number
     RETURNING year, last_number
 ), bills AS (
-    INSERT INTO bills (id_key, bill_number, discount, shipping, date, total, payment_type, client_id, paid, payment_status)
+    INSERT INTO bills (id_key, bill_number, discount, shipping, date, total, payment_type, client_id, paid, payment_status, tax, taxes)
     OVERRIDING SYSTEM VALUE
     SELECT bill_key,
         coalesce(bill_number, '{BillKind.SALE.prefix}-' || year || '-' || lpad(number, greatest(6, length(number)), '0')),
-        discount, shipping, (moment AT TIME ZONE shop_time_zone())::date, to_pay, payment_type, client_id, paid, payment_status
+        discount, shipping, day, to_pay, payment_type, client_id, paid, payment_status, coalesce(tax, 0),
+        coalesce(taxes, {untaxed("country", "to_pay")})::json
     FROM (
-        SELECT sale.*, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
-        FROM sale LEFT JOIN counter ON true
+        SELECT sale.*, tax, taxes, counter.year, (counter.last_number - max(nth) OVER () + nth)::text AS number
+        FROM sale LEFT JOIN counter ON true LEFT JOIN taxed_order USING (order_key)
     ) AS numbered
     RETURNING *
 ), payment AS (

@@ -39,7 +39,7 @@ _FORGET = text("DELETE FROM daily_sales WHERE day = ANY (CAST(:days AS date[]))"
 
 def _lines(bill_id: str, order_id: str) -> str:
     """The SQL of the lines of a bill: those of its order or, where that was deleted, those that the bill kept."""
-    columns = "product_id, quantity, price"
+    columns = "product_id, quantity, price, tax_included"
     return f"""
         SELECT id_key, {columns} FROM order_details WHERE order_id = {order_id}
         UNION ALL
@@ -56,14 +56,14 @@ _SOLD = f"""
 WITH credit AS MATERIALIZED (
     SELECT credit.id_key, credit.date AS day, credit.payment_type, coalesce(credit.client_id, orders.client_id) AS client_id,
         coalesce(orders.ship_to ->> 'country', sale.ship_to_country) AS country,
-        credit.total, credit.tax, credit.refunds_bill_id AS sale_id, credit.reason
+        credit.total, credit.tax, credit.taxes, credit.refunds_bill_id AS sale_id, credit.reason
     FROM bills AS credit JOIN bills AS sale ON sale.id_key = credit.refunds_bill_id
         LEFT JOIN orders ON orders.bill_id = sale.id_key
     WHERE credit.kind = '{BillKind.CREDIT}' AND credit.date = ANY (CAST(:days AS date[]))
 ), sale AS MATERIALIZED (
     SELECT bills.id_key, bills.date AS day, bills.payment_type, coalesce(bills.client_id, orders.client_id) AS client_id,
         coalesce(orders.ship_to ->> 'country', bills.ship_to_country) AS country, orders.id_key AS order_id,
-        bills.total, bills.shipping, bills.tax,
+        bills.total, bills.shipping, bills.tax, bills.taxes,
         goods.units, coalesce(goods.gross, bills.total + bills.discount - bills.shipping) AS gross,
         CASE WHEN goods.gross IS NULL THEN bills.discount ELSE goods.gross + bills.shipping - bills.total END AS discount,
         bills.date = ANY (CAST(:days AS date[])) AS is_counted
@@ -74,28 +74,33 @@ WITH credit AS MATERIALIZED (
         OR bills.id_key = ANY (ARRAY (SELECT sale_id FROM credit WHERE reason <> '{CreditReason.RETURNED}')))
 ), spread AS MATERIALIZED (
     SELECT sale.id_key AS bill_id, sale.day, sale.is_counted, detail.id_key, detail.product_id, detail.quantity,
-        detail.quantity * detail.price AS gross, sale.discount,
+        detail.tax_included AS tax, detail.quantity * detail.price AS gross, sale.discount,
         share.cents - (share.rest < 0)::integer AS cents, share.rest + CASE WHEN share.rest < 0 THEN sale.gross ELSE 0 END AS rest
     FROM sale CROSS JOIN LATERAL ({_lines("sale.id_key", "sale.order_id")}) AS detail CROSS JOIN LATERAL (
         SELECT div(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS cents,
             mod(sale.discount * 100 * detail.quantity * detail.price, sale.gross) AS rest
     ) AS share
 ), line AS MATERIALIZED (
-    SELECT bill_id, day, is_counted, product_id, quantity, gross, (cents + CASE
+    SELECT bill_id, day, is_counted, product_id, quantity, gross, tax, (cents + CASE
             WHEN row_number() OVER (PARTITION BY bill_id ORDER BY rest DESC, id_key)
                 <= discount * 100 - sum(cents) OVER (PARTITION BY bill_id) THEN 1 ELSE 0
         END) / 100 AS discount
     FROM spread
 ), returned AS MATERIALIZED (
-    SELECT credit.id_key AS credit_id, credit.day, item.product_id, item.quantity, item.amount
+    SELECT credit.id_key AS credit_id, credit.day, item.product_id, item.quantity, item.amount, item.tax_included AS tax
     FROM credit JOIN returns ON returns.credit_bill_id = credit.id_key JOIN return_lines AS item ON item.return_id = returns.id_key
     UNION ALL
-    SELECT credit.id_key, credit.day, line.product_id, line.quantity, line.gross - line.discount
+    SELECT credit.id_key, credit.day, line.product_id, line.quantity, line.gross - line.discount, line.tax
     FROM credit JOIN line ON line.bill_id = credit.sale_id WHERE credit.reason <> '{CreditReason.RETURNED}'
 )"""  # noqa: S608  (no value is in it)
 
 _COLUMNS = "orders, units, returned_units, gross, discount, shipping, refunded, tax"
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in _COLUMNS.split(", "))
+
+# What a bill has at each rate.
+_PARTS = """
+    SELECT concat_ws(' ', country, rate, vat_category) AS key, gross, tax
+    FROM json_to_recordset(taxes) AS part (country text, rate numeric(6, 3), vat_category text, gross numeric, tax numeric)"""
 
 # Beside its lines a bill has its shipping, and a credit bill what no line of a return accounts for: they are of no product.
 _ADD = text(f"""
@@ -109,17 +114,22 @@ _ADD = text(f"""
         FROM credit
     ), by_line AS MATERIALIZED (
         SELECT day, product_id, bill_id, quantity AS units, 0 AS returned_units, gross, discount, 0 AS shipping, 0 AS refunded,
-            0 AS tax
+            tax
         FROM line WHERE is_counted
-        UNION ALL SELECT day, product_id, NULL, 0, quantity, 0, 0, 0, amount, 0 FROM returned
+        UNION ALL SELECT day, product_id, NULL, 0, quantity, 0, 0, 0, amount, -tax FROM returned
         UNION ALL
         SELECT day, NULL, NULL::bigint, 0, 0,
-            CASE WHEN units IS NULL THEN gross ELSE 0 END, CASE WHEN units IS NULL THEN discount ELSE 0 END, shipping, 0, tax
+            CASE WHEN units IS NULL THEN gross ELSE 0 END, CASE WHEN units IS NULL THEN discount ELSE 0 END, shipping, 0,
+            tax - coalesce((SELECT sum(line.tax) FROM line WHERE line.bill_id = sale.id_key), 0)
         FROM sale WHERE is_counted
         UNION ALL
         SELECT day, NULL, NULL, 0, 0, 0, 0, 0,
-            total - coalesce((SELECT sum(amount) FROM returned WHERE credit_id = credit.id_key), 0), -tax
+            total - coalesce((SELECT sum(amount) FROM returned WHERE credit_id = credit.id_key), 0),
+            coalesce((SELECT sum(returned.tax) FROM returned WHERE credit_id = credit.id_key), 0) - tax
         FROM credit
+    ), by_rate AS MATERIALIZED (
+        SELECT day, part.key, part.gross, 0 AS refunded, part.tax FROM sale CROSS JOIN LATERAL ({_PARTS}) AS part WHERE is_counted
+        UNION ALL SELECT day, part.key, 0, part.gross, -part.tax FROM credit CROSS JOIN LATERAL ({_PARTS}) AS part
     )
     INSERT INTO daily_sales (dimension, day, key, {_COLUMNS})
     SELECT '{Dimension.PAYMENT_TYPE}', day, payment_type, {_SUMS} FROM by_bill GROUP BY day, payment_type
@@ -129,6 +139,7 @@ _ADD = text(f"""
         {_SUMS.removeprefix("sum(orders) AS orders, ")} FROM by_line GROUP BY day, product_id
     HAVING product_id IS NOT NULL
         OR sum(abs(gross) + abs(discount) + shipping + abs(refunded) + abs(tax)) > 0
+    UNION ALL SELECT '{Dimension.TAX}', day, key, 0, 0, 0, sum(gross), 0, 0, sum(refunded), sum(tax) FROM by_rate GROUP BY day, key
 """)  # noqa: S608  (no value is in it)
 
 

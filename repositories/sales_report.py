@@ -15,6 +15,7 @@ _SUMS = """coalesce(sum(orders), 0)::bigint AS orders, coalesce(sum(units), 0)::
     coalesce(sum(discount), 0.00) AS discount, coalesce(sum(shipping), 0.00) AS shipping, coalesce(sum(refunded), 0.00) AS refunded,
     coalesce(sum(gross - discount + shipping - refunded), 0.00) AS net, coalesce(sum(tax), 0.00) AS tax"""
 _DAYS = "day BETWEEN :first AND :last"
+_OF_ALL = {"net": "gross - tax", "tax": "tax", "gross": "gross"}
 _NAMES = {
     Dimension.PRODUCT: "SELECT name FROM products WHERE id_key = nullif(summed.key, '')::bigint",
     Dimension.CLIENT: "SELECT name || ' ' || lastname FROM clients WHERE id_key = nullif(summed.key, '')::bigint",
@@ -61,7 +62,7 @@ _OF_CATEGORIES = _statement(f"""
 """)  # noqa: S608  (no value is in it)
 _SALES = {
     **{group: _of_period(key) for group, key in _PERIODS.items()},
-    **{SalesGroup(dimension): _of_dimension(dimension) for dimension in Dimension},
+    **{SalesGroup(dimension): _of_dimension(dimension) for dimension in Dimension if dimension is not Dimension.TAX},
     SalesGroup.CATEGORY: _OF_CATEGORIES,
 }
 _TOTALS = _statement(f"SELECT {_SUMS} FROM daily_sales WHERE dimension = '{Dimension.PAYMENT_TYPE}' AND {_DAYS}")  # noqa: S608
@@ -92,6 +93,15 @@ _CLIENTS = _statement(f"""
         ) AS sold ORDER BY net DESC, client_id LIMIT :limit
     ) AS summed LEFT JOIN clients ON clients.id_key = summed.client_id
     ORDER BY net DESC, summed.client_id
+""")  # noqa: S608  (no value is in it)
+
+_TAXES = _statement(f"""
+    SELECT split_part(key, ' ', 1) AS country, split_part(key, ' ', 2)::numeric AS rate, split_part(key, ' ', 3) AS vat_category,
+        gross - tax AS net, tax, gross, {", ".join(f"sum({sum_}) OVER () AS all_{name}" for name, sum_ in _OF_ALL.items())}
+    FROM (
+        SELECT key, sum(gross - refunded) AS gross, sum(tax) AS tax FROM daily_sales
+        WHERE dimension = '{Dimension.TAX}' AND {_DAYS} GROUP BY key
+    ) AS summed ORDER BY country, rate DESC, vat_category LIMIT :limit
 """)  # noqa: S608  (no value is in it)
 
 _STOCK_SUMS = """count(*) AS products, coalesce(sum(stock), 0) AS units, coalesce(sum(stock * price), 0.00) AS value,
@@ -135,6 +145,13 @@ class SalesReportRepository:
         Each with how many of all of them bought for the first time, `new`, and how many had before, `returning`.
         """
         return self._rows(_CLIENTS, first, last, limit)
+
+    def taxes(self, first: date, last: date, limit: int) -> Sequence[Any]:
+        """What was sold and not given back at each rate, by the names of `schemas.bill.BillTaxRead`, by country.
+
+        Each with the sums of all of them, `all_net`, `all_tax` and `all_gross`.
+        """
+        return self._rows(_TAXES, first, last, limit)
 
     def stock(self) -> Sequence[Any]:
         """The stock of each category now, by the names of `schemas.report.CategoryStock`."""

@@ -7,8 +7,20 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
-from schemas.enumerations import BillKind, CreditReason, PaymentStatus, PaymentType
-from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Percent, Quantity, Reference, ShopCurrency
+from schemas.enumerations import BillKind, CreditReason, PaymentStatus, PaymentType, VatCategory
+from schemas.field_types import (
+    Amount,
+    BillNumber,
+    CountryCode,
+    Currency,
+    Key,
+    Money,
+    Percent,
+    Quantity,
+    Reference,
+    ShopCurrency,
+    Sum,
+)
 from schemas.query_types import QueryBillKinds, QueryFrom, QueryPaymentTypes, QueryReferences, QueryText, QueryTo
 from schemas.time_types import Date
 
@@ -27,6 +39,8 @@ class BillLineRead(BaseModel):
         description="`quantity` × `price` − `discount`, with two decimals; they sum up to the bill's total less its shipping"
     )
     tax_rate: Percent
+    vat_category: VatCategory
+    tax_included: Money = Field(description="The tax in `amount`; with two decimals")
 
 
 class BillCreate(Create):
@@ -38,6 +52,7 @@ class BillCreate(Create):
         "refunds_bill_id": Key | None,
         "reason": CreditReason | None,
         **dict.fromkeys(("refunded", "shipping", "tax", "paid"), Money),
+        "taxes": list[dict[str, Any]],
         "payment_status": PaymentStatus,
         "bill_lines": list[dict[str, Any]],
     }
@@ -52,6 +67,17 @@ class BillCreate(Create):
 
 
 BillUpdate = update_of(BillCreate)
+
+
+class BillTaxRead(BaseModel):
+    """What a bill, or some bills, have at one rate: `gross` is `net` and the `tax` on it."""
+
+    country: CountryCode
+    rate: Percent
+    vat_category: VatCategory
+    net: Sum
+    tax: Sum
+    gross: Sum
 
 
 class BillRead(Read):
@@ -69,6 +95,7 @@ class BillRead(Read):
     refunded: Money
     shipping: Money
     tax: Money = Field(description="What is in the total; with two decimals")
+    taxes: list[BillTaxRead] = Field(description="Its sums by rate; `gross` sums up to the total, `tax` to the tax")
     paid: Money = Field(description="The sum of its payments; with two decimals")
     payment_status: PaymentStatus
     currency: Currency

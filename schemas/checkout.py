@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from models.order import DeliveryMethod as _DeliveryMethod
 from schemas.base import LEFT_OUT, NO_MONEY, Body
-from schemas.bill import BillRead
-from schemas.enumerations import DeliveryMethod, PaymentType
+from schemas.bill import BillRead, BillTaxRead
+from schemas.enumerations import DeliveryMethod, PaymentType, VatCategory
 from schemas.error_limits import InChunks
-from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Pieces, Price, Quantity, Reference
+from schemas.field_types import Amount, BillNumber, Currency, Key, Money, Percent, Pieces, Price, Quantity, Reference
 from schemas.order import OrderRead
 from schemas.order_detail import OrderDetailRead
 from schemas.time_types import Moment
@@ -66,6 +66,9 @@ class QuotedLineRead(BaseModel):
     quantity: Pieces
     price: Money
     amount: Money
+    tax_rate: Percent
+    vat_category: VatCategory
+    tax_included: Money
 
 
 class ShortageRead(BaseModel):
@@ -88,7 +91,7 @@ class QuoteRead(BaseModel):
     discount: Money
     shipping: Money
     tax_included: Money
-    taxes: list[dict[str, Any]]
+    taxes: list[BillTaxRead]
     to_pay: Money
     currency: Currency
 

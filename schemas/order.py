@@ -10,8 +10,8 @@ from schemas.address import ShipTo
 from schemas.base import LEFT_OUT, NO_MONEY, READ_ONLY, Create, ListQuery, Read, update_of
 from schemas.bill import BillRead
 from schemas.client import ClientRead
-from schemas.enumerations import DeliveryMethod, OrderStatus, PaymentStatus
-from schemas.field_types import Amount, Currency, Key, Money, Reference, ShopCurrency
+from schemas.enumerations import DeliveryMethod, OrderStatus, PaymentStatus, VatCategory
+from schemas.field_types import Amount, Currency, Key, Money, Percent, Reference, ShopCurrency
 from schemas.order_detail import OrderDetailRead
 from schemas.query_types import (
     QueryDeliveryMethods,
@@ -39,6 +39,8 @@ class OrderCreate(Create):
         **READ_ONLY,
         **dict.fromkeys(_FIGURES, Money),
         "payment_status": PaymentStatus,
+        "shipping_tax_rate": Percent,
+        "shipping_vat_category": VatCategory,
         "ship_to": dict[str, Any] | None,
         "order_details": list[dict[str, Any]],
         "bill": dict[str, Any],
@@ -74,6 +76,8 @@ class OrderRead(Read):
     net: Money = Field(description="What is to be paid, less what was refunded; with two decimals")
     paid: Money = Field(description="The sum of the payments of its bill; with two decimals")
     payment_status: PaymentStatus
+    shipping_tax_rate: Percent
+    shipping_vat_category: VatCategory
     delivery_method: DeliveryMethod
     status: OrderStatus
     client_id: Key

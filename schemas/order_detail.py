@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from schemas.base import LEFT_OUT, READ_ONLY, Create, ListQuery, Read, update_of
+from schemas.enumerations import VatCategory
 from schemas.field_types import Key, Money, Percent, Pieces, Price, Quantity, Reference
 from schemas.query_types import QueryFrom, QueryReferences, QueryTo
 
@@ -19,6 +20,8 @@ class OrderDetailCreate(Create):
         "name": str,
         "sku": str | None,
         "tax_rate": Percent,
+        "vat_category": VatCategory,
+        "tax_included": Money,
     }
 
     quantity: Quantity
@@ -31,7 +34,7 @@ OrderDetailUpdate = update_of(OrderDetailCreate)
 
 
 class OrderDetailRead(Read):
-    """A line of an order. `price`, `name` and `sku` are the product's when it was sold, whatever became of it since."""
+    """A line of an order. `price`, `name`, `sku` and `tax_rate` are those of when it was sold, whatever became of them since."""
 
     quantity: Quantity
     returned_quantity: Pieces
@@ -39,6 +42,8 @@ class OrderDetailRead(Read):
     name: str = Field(max_length=200)
     sku: str | None = Field(max_length=64)
     tax_rate: Percent
+    vat_category: VatCategory
+    tax_included: Money = Field(description="The tax in what it costs after its share of the discount")
     order_id: Key
     product_id: Key
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from schemas.base import Parameters
+from schemas.bill import BillTaxRead
 from schemas.enumerations import SalesGroup
 from schemas.field_types import Count, Key, Sum
 from schemas.query_types import QueryCount
@@ -54,6 +55,12 @@ class TopQuery(_DaysQuery):
     """What a report of the best is about."""
 
     limit: QueryCount = _limit(10)
+
+
+class TaxesQuery(_DaysQuery):
+    """What a report of taxes is about."""
+
+    limit: QueryCount = _limit(1000)
 
 
 class StockQuery(Parameters):
@@ -159,6 +166,22 @@ ClientsReport = _report(
     new=(Count, ...),
     returning=(Count, ...),
     rows=(list[ClientSales], ...),
+)
+
+
+class TaxFigures(BaseModel):
+    """What was sold and not given back: `gross` is `net` and the `tax` on it."""
+
+    net: Sum
+    tax: Sum
+    gross: Sum
+
+
+TaxesReport = _report(
+    "TaxesReport",
+    "Bills less credit bills, by country and rate of tax. `totals` are of all of them, also of those that `limit` leaves out.",
+    rows=(list[BillTaxRead], ...),
+    totals=(TaxFigures, ...),
 )
 
 

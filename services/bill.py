@@ -12,6 +12,7 @@ from models.order import OrderStatus
 from repositories.bill import BillRepository
 from repositories.order import OrderRepository
 from repositories.order_detail import OrderDetailRepository
+from repositories.taxes import Taxes
 from security.principal import EVERYBODY, Principal
 from services.base import BaseService
 from services.bill_line import BillLineService
@@ -23,6 +24,7 @@ from services.event_writing import tell_of_orders
 from services.identity.audit import old_and_new, record_one
 from services.integrity import violations_of
 from services.payment_errors import PaymentExceedsTotal
+from services.taxes import TaxService, tax_of
 
 ZERO = Decimal("0.00")
 _CLIENT_NUMBER = "INV-2026-17"
@@ -70,6 +72,10 @@ class BillService(BaseService[Bill]):
                 raise TotalMismatch(charged["total"], changes["total"])
             changes |= charged
         _require_settled(row, changes.get("total", row.total))
+
+    def after_update(self, row: Bill) -> None:
+        if self._order is not None:
+            TaxService(self.session).settle(self._order)
 
     def tell_change(self, row: Any, old: Mapping[str, Any]) -> None:
         """To change the bill of an order is to change the order."""
@@ -144,8 +150,10 @@ class BillService(BaseService[Bill]):
             _require_settled(bill, ZERO)
             self.apply(bill, {"total": ZERO})
 
-    def credit(self, order: Order, sale: Bill, amount: Decimal, reason: CreditReason, shipping: Decimal = ZERO) -> Any:
-        """All columns of the new credit bill over `amount` of the locked bill, with so much of its shipping in it.
+    def credit(
+        self, order: Order, sale: Bill, amount: Decimal, taxes: Taxes, reason: CreditReason, shipping: Decimal = ZERO
+    ) -> Any:
+        """All columns of the new credit bill over `amount` of the locked bill, with its taxes and so much of its shipping in it.
 
         It takes the counter: call it last.
         """
@@ -157,6 +165,8 @@ class BillService(BaseService[Bill]):
             "kind": BillKind.CREDIT.value,
             "refunds_bill_id": sale.id_key,
             "reason": reason.value,
+            "tax": tax_of(taxes),
+            "taxes": taxes,
             "bill_number": BillRepository(self.session).next_number(BillKind.CREDIT),
         }
         with violations_of(values):
@@ -164,8 +174,11 @@ class BillService(BaseService[Bill]):
 
     def _credit_rest(self, order: Order, sale: Bill, reason: CreditReason) -> Any | None:
         rest = sale.total - sale.refunded
+        if rest <= ZERO:
+            return None
+        taxes = TaxService(self.session).of_rest(sale)
         # An order of which something came back is neither canceled nor deleted: no shipping was given back yet.
-        return self.credit(order, sale, rest, reason, min(sale.shipping, rest)) if rest > ZERO else None
+        return self.credit(order, sale, rest, taxes, reason, min(sale.shipping, rest))
 
     def _require_changeable(self, row: Bill, order: Order | None, changes: Mapping[str, Any]) -> None:
         if is_fixed(row, order) and _FIXED & changes.keys():

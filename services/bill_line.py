@@ -11,7 +11,17 @@ from repositories.bill_line import BillLineRepository, Rows
 from services.largest_remainder import spread
 
 _ZERO = Decimal("0.00")
-_KEPT = ("order_detail_id", "product_id", "name", "sku", "quantity", "price", "tax_rate")
+_KEPT = (
+    "order_detail_id",
+    "product_id",
+    "name",
+    "sku",
+    "quantity",
+    "price",
+    "tax_rate",
+    "vat_category",
+    "tax_included",
+)
 
 # Such credit bills answer the whole bill.
 _ANSWERED_WHOLE = (CreditReason.CANCELED, CreditReason.DELETED)

@@ -85,6 +85,15 @@ OF_BOOKS = (
         ],
         walked=("bills",),
     ),
+    Invariant(
+        "Taxes of orders, bills and credit bills agree with their lines and totals to the cent",
+        ("order details", "bills"),
+        lambda rows, limit, span: [
+            *(_tax_breach(row) for row in rows.books.broken_taxes(limit, *span)),
+            *(_bill_tax_breach(row) for row in rows.books.broken_taxes_of_bills(limit, *span)),
+        ],
+        walked=("orders", "bills"),
+    ),
 )
 
 
@@ -94,6 +103,17 @@ def _other_figures(row: Any) -> str:
         f": {row.to_pay} to pay and {row.net} net, not {row.total} and {row.bill_net}" if of_order != of_bill else ""
     )
     return f"order {row.id_key} says something else than its bill {row.bill_id}{shown}"
+
+
+def _tax_breach(row: Any) -> str:
+    line = "" if row.detail_id is None else f", and order detail {row.detail_id} has another one than its rate makes"
+    return f"order {row.id_key}: a tax of {_money(row.of_lines)}, but bill {row.bill_id} has {row.tax}{line}"
+
+
+def _bill_tax_breach(row: Any) -> str:
+    credited = "" if row.credited is None else f"; {row.credited} of the tax was given back"
+    shown = f"its rates sum up to {_money(row.gross)} with a tax of {_money(row.of_rates)}"
+    return f"bill {row.id_key}: {row.total} with a tax of {row.tax}, but {shown}{credited}"
 
 
 def _return_breach(row: Any) -> str:

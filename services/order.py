@@ -24,11 +24,14 @@ from services.errors import AmountTooLarge, Conflict, NotFound, RuleBroken, Stat
 from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService
 from services.shipping_rate import ShippingRateService
+from services.taxes import TaxService
 
 BILL_FIELDS = tuple(BillRead.model_fields)
 _FIXED_WITH_DETAILS = ("client_id", "bill_id")
 _FIXED_ON_ITS_WAY = (*_FIXED_WITH_DETAILS, "date", "delivery_method", "address_id")
 _DECIDE_SHIPPING = ("delivery_method", "address_id")
+# Where and when it is placed.
+_DECIDE_TAXES = ("date", "ship_to")
 
 
 class OrderService(BaseService[Order]):
@@ -39,7 +42,7 @@ class OrderService(BaseService[Order]):
     def __init__(self, session: Session, principal: Principal = EVERYBODY) -> None:
         super().__init__(session, principal)
         self.details = OrderDetailRepository(session)
-        self._is_canceled = self._is_shipped_anew = self._has_details = False
+        self._is_canceled = self._is_shipped_anew = self._is_taxed_anew = self._has_details = False
 
     @classmethod
     def happenings(cls, row: Order, old: Mapping[str, Any]) -> Iterable[Happening]:
@@ -85,6 +88,7 @@ class OrderService(BaseService[Order]):
                 changes.get("delivery_method", row.delivery_method), ship_to
             )
             self._is_shipped_anew = True
+        self._is_taxed_anew = not changes.keys().isdisjoint(_DECIDE_TAXES)
         if "bill_id" in changes or "client_id" in changes:
             self._lock_references(changes)
             BillService(self.session).be_taken(changes.get("bill_id", row.bill_id), client_id)
@@ -96,6 +100,10 @@ class OrderService(BaseService[Order]):
         bills = BillService(self.session)
         if self._is_shipped_anew:
             bills.follow(row, has_lines=self._has_details)
+        if self._is_taxed_anew:
+            TaxService(self.session).freeze(row)
+        elif self._is_shipped_anew:
+            TaxService(self.session).settle(row)
         if self._is_canceled:
             bills.answer_cancellation(row)
         if self._is_shipped_anew or self._is_canceled:

@@ -29,6 +29,7 @@ from services.errors import (
 from services.event_writing import tell_of_orders
 from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService, require_active, require_price, sale_price
+from services.taxes import TaxService, refresh_if
 
 _CHANGES = (
     NotFound,
@@ -53,6 +54,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         super().__init__(session, principal)
         self.orders = OrderRepository(session)
         self.products = ProductService(session)
+        self.taxes = TaxService(session)
         self._order: Order | None = None
 
     def lock(self, row_id: int) -> OrderDetail:
@@ -68,12 +70,14 @@ class OrderDetailService(BaseService[OrderDetail]):
         order = self._require_open(self.orders.lock(values["order_id"]), values["order_id"])
         product = self.products.lock_all([values["product_id"]])[values["product_id"]]
         values["price"] = sale_price(product, values.get("price"))
-        values |= _sold_as(product)
+        values |= _sold_as(product) | self.taxes.sold_at(order, product)
         first = not OrderDetailRepository(self.session).exist(order.id_key)
         total = _sum((ZERO if first else order.total), values["quantity"] * values["price"])
         row = super().create(values)
         self.products.move_stock(product, -row.quantity, StockReason.SALE, row.id_key)
         self._set_total(order, total)
+        if row.id_key in self.taxes.settle(order).lines:
+            row = self.row_query(row.id_key, tuple(row._fields))(self.session)
         tell_of_orders(self.session, [order.id_key])
         return row
 
@@ -91,7 +95,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         self._require_unshipped(order, row, target, quantity)
         if target != row.product_id:
             changes["price"] = sale_price(locked_products[target], changes.get("price"))
-            changes |= _sold_as(locked_products[target])
+            changes |= _sold_as(locked_products[target]) | self.taxes.sold_at(order, locked_products[target])
         elif "price" in changes:
             require_price(locked_products[target], changes["price"])
         price = changes.get("price", row.price)
@@ -112,6 +116,10 @@ class OrderDetailService(BaseService[OrderDetail]):
         reason = StockReason.SALE if more > 0 else StockReason.CANCEL
         self.products.move_stock(locked_products[target], -more, reason, row.id_key)
 
+    def after_update(self, row: OrderDetail) -> None:
+        order = self._require_open(self._order, row.order_id)
+        refresh_if(self.session, row, self.taxes.settle(order))
+
     # -- delete ------------------------------------------------------------------------------------
 
     @refuses(Conflict, DocumentFixed, RefundExceedsPayment, PaymentExceedsTotal, AmountTooLarge)
@@ -125,6 +133,7 @@ class OrderDetailService(BaseService[OrderDetail]):
         order = self._require_open(self._order, row.order_id)
         left = OrderDetailRepository(self.session).exist(order.id_key)
         self._set_total(order, order.total - row.quantity * row.price if left else ZERO, has_lines=left)
+        self.taxes.settle(order)
         tell_of_orders(self.session, [order.id_key])
 
     def _require_unshipped(self, order: Order, row: OrderDetail, product_id: int, quantity: int) -> None:

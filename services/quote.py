@@ -22,6 +22,9 @@ from services.errors import (
     RuleBroken,
     TotalMismatch,
 )
+from services.taxes import tax_of
+
+_TAXED = ("tax_rate", "vat_category", "tax_included")
 
 
 class QuoteService:
@@ -62,7 +65,9 @@ def _figures(checkout: Checkout, quoted: Quoted) -> dict[str, Any]:
         amount = asked.quantity * found.price
         total += amount
         line = {"product_id": asked.product_id, "name": found.name, "sku": found.sku, "quantity": asked.quantity}
-        lines.append({**line, "price": found.price, "amount": amount})
+        lines.append(
+            {**line, "price": found.price, "amount": amount, **{name: getattr(found, name) for name in _TAXED}}
+        )
     return {
         "client_id": checkout.client_id,
         "delivery_method": checkout.delivery_method,
@@ -76,8 +81,8 @@ def _figures(checkout: Checkout, quoted: Quoted) -> dict[str, Any]:
         "total": total,
         "discount": checkout.discount,
         "shipping": quoted.outcome.shipping,
-        "tax_included": ZERO,
-        "taxes": [],
+        "tax_included": tax_of(quoted.taxes),
+        "taxes": quoted.taxes,
         "to_pay": total - checkout.discount + quoted.outcome.shipping,
         "currency": quoted.currency,
     }

@@ -20,6 +20,7 @@ from services.bill import BillService
 from services.books_errors import RefundExceedsPayment
 from services.payment_errors import PaymentExceedsTotal
 from services.product import ProductService
+from services.taxes import TaxService
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def _total_repair(row: Any) -> Repair:
         # What was refunded or paid beyond it is left for people to decide.
         with suppress(RefundExceedsPayment, PaymentExceedsTotal):
             BillService(session).follow(order, has_lines=True)
+            TaxService(session).settle(order)
 
     change = f"order {order_id}: total {row.total} -> {row.details}"
     return Repair(f"{change}, bill {row.bill_id}: total {row.bill_total} -> {row.to_pay:.2f}", apply)

@@ -28,6 +28,7 @@ from services.largest_remainder import spread
 from services.order import BILL_FIELDS, OrderService
 from services.product import ProductService
 from services.shipping_errors import ShippingNotRefundable
+from services.taxes import TaxService
 
 _CENT = Decimal("0.01")
 _LINE = tuple(ReturnedLineRead.model_fields)
@@ -63,8 +64,12 @@ class ReturnService(BaseService[StoredReturn]):
         self.session.flush()
         record_one(self.session, order, audited)
         shipping = sale.shipping if request.refund_shipping else ZERO
-        credit_bill = BillService(self.session).credit(order, sale, refund + shipping, CreditReason.RETURNED, shipping)
+        taxed = TaxService(self.session).of_return(order, sale, returned, shipping)
+        credit_bill = BillService(self.session).credit(
+            order, sale, refund + shipping, taxed.taxes, CreditReason.RETURNED, shipping
+        )
         lines = _lines(refund, returned, details, ShipmentRepository(self.session).out_of(order_id))
+        lines = [{**line, "tax_included": taxed.lines[line["order_detail_id"]]} for line in lines]
         return_id = self._keep(order_id, credit_bill.id_key, request, lines)
         shown = {name: getattr(credit_bill, name) for name in BILL_FIELDS} | {"return_id": return_id}
         tell(self.session, OrderRepository.told, [Happening("order.returned", order_id, {"credit_bill": shown})])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from models.daily_sales import SalesGroup
 from repositories.daily_sales import EVERY_DAY, DailySalesRepository, Days
 from repositories.sales_report import SalesReportRepository
 from schemas.base import Parameters
+from schemas.bill import BillTaxRead
 from schemas.report import (
     BestSeller,
     CategoryStock,
@@ -19,9 +21,12 @@ from schemas.report import (
     SalesQuery,
     SalesRow,
     StockFigures,
+    TaxesQuery,
+    TaxFigures,
     TopQuery,
 )
 
+ZERO = Decimal("0.00")
 # So many days are computed by a transaction.
 DAYS_AT_ONCE = 31
 
@@ -64,6 +69,12 @@ class SalesReportService:
         found = self._reports.clients(*days, query.limit)
         new, returning = (found[0].new, found[0].returning) if found else (0, 0)
         return {**_period(days), "new": new, "returning": returning, "rows": _all_shown(found, ClientSales)}
+
+    def taxes(self, query: TaxesQuery, days: tuple[date, date]) -> dict[str, Any]:
+        """By the names of `schemas.report.TaxesReport`."""
+        found = self._reports.taxes(*days, query.limit)
+        sums = {name: getattr(found[0], f"all_{name}") if found else ZERO for name in TaxFigures.model_fields}
+        return {**_period(days), "rows": _all_shown(found, BillTaxRead), "totals": sums}
 
     def stock(self, query: Parameters, days: None) -> dict[str, Any]:
         """By the names of `schemas.report.StockReport`."""

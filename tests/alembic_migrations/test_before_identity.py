@@ -31,13 +31,13 @@ BODIES: dict[str, Any] = {
 MOMENT = "2026-01-02T03:04:05.678901Z"
 # What rows tell since then, such as who wrote a review. The tag of a list, or of an expanded order, has a digest of it.
 CURRENCY = ',"currency":"EUR"'
-AS_SOLD = (',"name":"Lamp","sku":null,"tax_rate":0.000',)
+AS_SOLD = (',"name":"Lamp","sku":null,"tax_rate":0.000,"vat_category":"Z","tax_included":0.00',)
 OF_BILLS = (
-    ',"reason":null,"refunded":0.00,"shipping":0.00,"tax":0.00,"paid":0.00,"payment_status":"[a-z_]+"',
+    ',"reason":null,"refunded":0.00,"shipping":0.00,"tax":0.00,"taxes":\\[.*?\\],"paid":0.00,"payment_status":"[a-z_]+"',
     CURRENCY,
     r',"bill_lines":\[.*?\]',
 )
-OF_ORDERS = ',"discount":[0-9.]+,"shipping":.*?,"payment_status":"[a-z_]+"'
+OF_ORDERS = ',"discount":[0-9.]+,"shipping":.*?,"payment_status":"[a-z_]+","shipping_tax_rate":0.000,"shipping_vat_category":"Z"'
 OF_CLIENTS = ',"language":"en","notify":{.*?}'
 NEW_FIELDS = {
     "/clients": (OF_CLIENTS,),

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 Row = dict[str, Any]
 DAY = "2033-07-07"
-SOLD = ("order_detail_id", "product_id", "name", "sku", "quantity", "price", "tax_rate")
+SOLD = ("order_detail_id", "product_id", "name", "sku", "quantity", "price", "tax_rate", "vat_category", "tax_included")
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,7 @@ OPERATIONS = {
     "get_sales_report": ("get", "/reports/sales"),
     "get_best_sellers_report": ("get", "/reports/best_sellers"),
     "get_clients_report": ("get", "/reports/clients"),
+    "get_taxes_report": ("get", "/reports/taxes"),
     "get_stock_report": ("get", "/reports/stock"),
     "list_events": ("get", "/events"),
     "stream_events": ("get", "/events/stream"),

@@ -187,6 +187,7 @@ POST   /webhook_deliveries/{id_key}/redeliver     webhooks:write    200
 GET    /reports/sales                     reports:read              200
 GET    /reports/best_sellers              reports:read              200
 GET    /reports/clients                   reports:read              200
+GET    /reports/taxes                     reports:read              200
 GET    /reports/stock                     reports:read              200
 """
 # Not in the OpenAPI document: the documentation itself, and what browsers and crawlers ask every site for.

@@ -186,7 +186,7 @@ def test_quotes(http: httpx.Client) -> None:
 
 def test_reports(http: httpx.Client) -> None:
     checkout(http)
-    for name in ("sales", "best_sellers", "clients", "stock"):
+    for name in ("sales", "best_sellers", "clients", "taxes", "stock"):
         shown = http.get(f"/reports/{name}")
         assert shown.json()["rows"]
         assert http.get(f"/reports/{name}", headers={"If-None-Match": shown.headers["etag"]}).status_code in (200, 304)

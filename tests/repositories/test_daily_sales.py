@@ -152,6 +152,7 @@ def test_every_group_adds_up_to_the_bills(session: Session, shop: list[Sale], on
         assert sum(row.refunded for row in rows) == totals.refunded, group
         assert sum(row.units for row in rows) == totals.units, group
         assert sum(row.returned_units for row in rows) == totals.returned_units, group
+    assert sum(row.gross for row in reports.taxes(*between, 100)) == totals.net
     for row in reports.sales(SalesGroup.PRODUCT, *between, 100):
         if row.key is not None:
             sold = sum(q * p for sale in placed for product, q, p in sale.lines if product == int(row.key))
@@ -160,7 +161,7 @@ def test_every_group_adds_up_to_the_bills(session: Session, shop: list[Sale], on
                 assert 0 <= row.discount <= row.gross
 
 
-@pytest.mark.parametrize("dimension", Dimension)
+@pytest.mark.parametrize("dimension", [one for one in Dimension if one is not Dimension.TAX])
 def test_a_discount_is_spread_by_largest_remainder(session: Session, dimension: Dimension) -> None:
     session.rollback()
     stored(session, 1, Sale(0, "card", 1, "ES", 100, 0, [(1, 1, 100), (2, 1, 100), (3, 1, 100)]))

@@ -32,6 +32,7 @@ def busy_shop(servers: ServerUrls, tmp_path_factory: pytest.TempPathFactory) -> 
     url = new_database(servers.database_url)
     environment = environment_of(url, None, tmp_path_factory.mktemp("busy"))
     with shop_in_thread(environment) as shop_url, httpx.Client(base_url=shop_url) as http:
+        assert http.patch("/tax_classes/1", json={"rates": [{"country": "ES", "rate": 21}]}).status_code == 200
         goods = Goods(http)
         lamp, chair = goods.product(stock=50, price=9.99), goods.product(stock=10, price=100)
         http.post(f"/products/{lamp}/stock", json={"delta": 5})
@@ -243,14 +244,34 @@ DAMAGE = {
         "the lines that it kept sum up to 9.99, but 10.00 is to be paid",
     ),
     "a rating that was lost": (
-        18,
+        19,
         "INSERT INTO reviews (rating, product_id) VALUES (4.5, 1), (4, 1); UPDATE products SET review_count = 1",
         "product 1: 1 reviews with an average of 4.25, but there are 2 with 4.25",
     ),
     "an average that nobody gave": (
-        18,
+        19,
         "UPDATE products SET rating_average = 5 WHERE id_key = 2",
         "product 2: 0 reviews",
+    ),
+    "a tax that its lines do not make": (
+        18,
+        "UPDATE order_details SET tax_included = tax_included + 0.01 WHERE order_id = 1",
+        "order 1: a tax of 21.69, but bill 1 has 21.69, and order detail 1 has another one than its rate makes",
+    ),
+    "a tax of other rates": (
+        18,
+        "UPDATE bills SET taxes = replace(taxes::text, '21.000', '20.000')::json WHERE id_key = 1",
+        "order 1: a tax of 21.69, but bill 1 has 21.69",
+    ),
+    "taxes that do not sum up": (
+        18,
+        "UPDATE bills SET taxes = '[]' WHERE reason = 'returned'",
+        "with a tax of 0.00",
+    ),
+    "a tax that was not given back": (
+        18,
+        'UPDATE bills SET tax = 0, taxes = \'[{"net": 19.98, "tax": 0, "gross": 19.98}]\' WHERE reason = \'canceled\'',
+        "0.00 of the tax was given back",
     ),
     "a key that is of no address": (6, "UPDATE clients SET email_key = 'x' WHERE id_key = 1", "the key of "),
 }

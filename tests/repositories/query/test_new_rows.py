@@ -117,7 +117,8 @@ def test_there_is_one_statement_whatever_is_left_out() -> None:
     category = CategoryRepository.adding({"name": "x"})
     assert category is not None
     assert re.fullmatch(
-        r"add_categories_\w{16} \(author_actor, author_request_id, author_trace_parent, name\)", str(category[0])
+        r"add_categories_\w{16} \(author_actor, author_request_id, author_trace_parent, name, tax_class_id\)",
+        str(category[0]),
     )
 
 
