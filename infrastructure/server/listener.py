@@ -4,6 +4,7 @@ import ctypes
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 from config.settings import Settings, SettingsError
 from infrastructure.server.startup_banner import web_address
@@ -56,9 +57,14 @@ def drop_new_connections(listener: socket.socket) -> None:
 
     Closing the socket resets all connections in its queue, and a busy queue is never empty. So new connections are
     dropped first, and the workers close the socket when the queue is empty. A client whose connection is dropped tries
-    again a second later, and is then refused. Only Linux has this; on other systems the last connections may be reset.
+    again a second later, and is then refused. Only Linux has this, and some kernels and sandboxes keep it from whoever is
+    not root: then the queue is made as short as can be, and the last connection may be reset.
     """
-    if sys.platform != "linux":
-        return
-    program = ctypes.create_string_buffer(_DROP_EVERYTHING, len(_DROP_EVERYTHING))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+    with suppress(OSError):
+        if sys.platform == "linux":
+            program = ctypes.create_string_buffer(_DROP_EVERYTHING, len(_DROP_EVERYTHING))
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+            return
+    with suppress(OSError):
+        if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.listen(0)
