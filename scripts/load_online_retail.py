@@ -2,7 +2,7 @@
 
     python -m scripts.load_online_retail FILE [--base-url URL] [--limit N] [--concurrency K]
 
-First categories, products and clients; then every invoice in one checkout, after setting the prices of its products
+First categories, products, and clients with an address in each country that they bought from; then every invoice in one checkout, after setting the prices of its products
 where the file has other ones; at last the returns of the credit notes.
 
 It may be interrupted at any moment and run again. Existing rows are read first, and found by their natural keys:
@@ -28,7 +28,7 @@ from scripts.credentials import credentials_for
 from scripts.online_retail_file import Invoice, SalesFile, SalesFileError, read_sales_file
 from scripts.online_retail_report import describe, reconcile
 from scripts.online_retail_returns import Matching, match_credit_notes
-from scripts.online_retail_selling import ListedProduct, Seller
+from scripts.online_retail_selling import ClientAt, ListedProduct, Seller
 from scripts.online_retail_stored import (
     Job,
     ReturnJob,
@@ -38,6 +38,9 @@ from scripts.online_retail_stored import (
     read_back,
     units_pending,
 )
+
+STREET = "Online Retail"
+"""The street of the addresses that stand for the countries of the file, which has no other part of an address."""
 
 PENDING, IN_PROGRESS = 1, 2
 """The statuses of an order that matter here: nothing can be returned from a PENDING one."""
@@ -66,12 +69,13 @@ class Importer:
         """Import what is missing, print the reconciliation, and say whether both sides agree."""
         products = await self._ensure_products()
         client_ids = await self._ensure_clients()
+        addresses = await self._ensure_addresses(client_ids)
         product_ids = {sku: int(row["id_key"]) for sku, row in products.items()}
         stored = await self._read_back()
         jobs = plan_jobs(self._invoices, stored, product_ids, client_ids)
         if jobs:
             await self._ensure_stock(jobs, products)
-            await self._sell_all(jobs, products)
+            await self._sell_all(jobs, products, addresses)
             stored = await self._read_back()
         return_jobs = plan_returns(self._matching.returns, stored)
         if return_jobs:
@@ -108,6 +112,23 @@ class Importer:
         clients = await self._api.ensure_rows("/clients", rows, "email")
         return {customer_id: clients[email]["id_key"] for customer_id, email in emails.items()}
 
+    async def _ensure_addresses(self, client_ids: Mapping[str, int]) -> dict[ClientAt, int]:
+        """The ids of the addresses: one for each country that a client has bought from."""
+        wanted = {(client_ids[invoice.customer_id], invoice.country) for invoice in self._invoices if invoice.country}
+        addresses: dict[ClientAt, int] = {}
+        async for row in self._api.pages("/addresses"):
+            if row["street"] == STREET and (row["client_id"], row["country"]) in wanted:
+                addresses.setdefault((row["client_id"], row["country"]), row["id_key"])
+
+        async def create(place: ClientAt) -> None:
+            client_id, country = place
+            body = {"client_id": client_id, "street": STREET, "city": country, "country": country}
+            row = await self._api.create_once("/addresses", body, f"online-retail-{client_id}-{country}")
+            addresses[place] = row["id_key"]
+
+        await self._run_jobs([place for place in sorted(wanted) if place not in addresses], create)
+        return addresses
+
     async def _ensure_stock(self, jobs: Sequence[Job], products: Mapping[str, Row]) -> None:
         """Receive what the stock lacks for the pending lines: nothing, unless an earlier run had a smaller limit."""
         for sku, units in units_pending(jobs).items():
@@ -116,12 +137,14 @@ class Importer:
                 path = f"/products/{products[sku]['id_key']}/stock"
                 await self._api.post(path, {"delta": missing, "reason": "receipt"})
 
-    async def _sell_all(self, jobs: Sequence[Job], products: Mapping[str, Row]) -> None:
+    async def _sell_all(
+        self, jobs: Sequence[Job], products: Mapping[str, Row], addresses: Mapping[ClientAt, int]
+    ) -> None:
         listed = {sku: ListedProduct(row["id_key"], Decimal(row["price"])) for sku, row in products.items()}
         lines = sum(len(invoice.lines) for invoice in self._invoices)
         done = lines - sum(len(job.pending) for job in jobs)
         with _progress(lines, done, "line") as progress:
-            await self._run_jobs(jobs, Seller(self._api, listed, progress.update).sell)
+            await self._run_jobs(jobs, Seller(self._api, listed, addresses, progress.update).sell)
 
     async def _book_returns(self, jobs: Sequence[ReturnJob]) -> None:
         returns = len(self._matching.returns)

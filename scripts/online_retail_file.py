@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.text_key import text_key
+from scripts.online_retail_countries import country_of
 
 ENCODING = "cp1252"
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
@@ -41,11 +42,15 @@ class SaleLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """One sale. `customer_id` is empty for a guest. The lines keep the order of the file."""
+    """One sale. `customer_id` is empty for a guest. The lines keep the order of the file.
+
+    `country` is the code of where it went to, None where the file does not say.
+    """
 
     number: str
     customer_id: str
     lines: tuple[SaleLine, ...]
+    country: str | None = None
 
 
 class SalePlace(NamedTuple):
@@ -169,6 +174,7 @@ class _Collected:
     """The lines parsed so far. The lines of an invoice need not be adjacent in the file."""
 
     customers: dict[str, str] = field(default_factory=dict)
+    countries: dict[str, str | None] = field(default_factory=dict)
     lines: dict[str, list[SaleLine]] = field(default_factory=dict)
     places: list[SalePlace] = field(default_factory=list)
     # The first spelling of each stock code: for the shop, all its spellings are one code.
@@ -195,6 +201,7 @@ class _Collected:
         if not number or not line.sku:
             raise SalesFileError("a sale needs an InvoiceNo and a StockCode")
         self._note_customer(row)
+        self.countries.setdefault(number, country_of(row["Country"]))
         lines = self.lines.setdefault(number, [])
         self.places.append(SalePlace(number, len(lines)))
         lines.append(line)
@@ -215,7 +222,8 @@ class _Collected:
     def result(self) -> SalesFile:
         return SalesFile(
             invoices=tuple(
-                Invoice(number, self.customers[number], tuple(lines)) for number, lines in self.lines.items()
+                Invoice(number, self.customers[number], tuple(lines), self.countries[number])
+                for number, lines in self.lines.items()
             ),
             places=tuple(self.places),
             credit_notes=tuple(

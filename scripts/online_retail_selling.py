@@ -15,6 +15,9 @@ from scripts.api_errors import Mismatch, Refused
 from scripts.online_retail_file import totals_of
 from scripts.online_retail_stored import Job, PendingLine
 
+# The key of a client, and the code of a country.
+ClientAt = tuple[int, str]
+
 HOME_DELIVERY = 3
 PAYMENT_TYPE = "card"
 PRICE_ATTEMPTS = 10
@@ -53,12 +56,22 @@ class ListedProduct:
 
 
 class Seller:
-    """Sells the pending lines of invoices at the file's prices. `products` has the products by stock code."""
+    """Sells the pending lines of invoices at the file's prices.
 
-    def __init__(self, api: ApiClient, products: Mapping[str, ListedProduct], sold: Callable[[int], object]) -> None:
+    `products` has the products by stock code, and `addresses` the addresses by the client and the country.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        products: Mapping[str, ListedProduct],
+        addresses: Mapping[ClientAt, int],
+        sold: Callable[[int], object],
+    ) -> None:
         """`sold` is called with the number of newly sold lines."""
         self._api = api
         self._products = products
+        self._addresses = addresses
         self._sold = sold
 
     async def sell(self, job: Job) -> None:
@@ -90,12 +103,16 @@ class Seller:
         ]
         return {
             "client_id": job.client_id,
+            "address_id": self._address_of(job),
             "bill_number": job.invoice.number,
             "delivery_method": HOME_DELIVERY,
             "payment_type": PAYMENT_TYPE,
             "expected_total": totals_of([job.invoice]).revenue,
             "lines": lines,
         }
+
+    def _address_of(self, job: Job) -> int | None:
+        return None if job.invoice.country is None else self._addresses[job.client_id, job.invoice.country]
 
     async def _sell_line_by_line(self, job: Job) -> None:
         order_id = await self._ensure_order(job)
@@ -123,6 +140,7 @@ class Seller:
             bill_id = job.stored.bill_id
         order: Row = {
             "client_id": job.client_id,
+            "address_id": self._address_of(job),
             "bill_id": bill_id,
             "delivery_method": HOME_DELIVERY,
             "total": total,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from scripts.online_retail_file import COLUMNS, ENCODING, Invoice, SaleLine
 
+# As the file names them, with their codes.
+COUNTRIES = {"United Kingdom": "GB", "EIRE": "IE", "Channel Islands": "JE", "Unspecified": None}
 PRODUCTS = 12
 PRICES = ("2.55", "2.10", "3.39", "0.42", "13541.33")
 
@@ -32,7 +34,7 @@ class Sample:
 def write_sample(folder: Path, invoices: int = 40) -> Sample:
     """Write a gzipped file of `invoices` sales, three credit notes and an adjustment.
 
-    Every product is sold by many invoices at changing prices, in some at two prices in one invoice; one stock
+    Every product is sold by many invoices at changing prices, in some at two prices in one invoice; one client buys from several countries; one stock
     code is written in two ways; every third invoice is a guest's. The first credit note stands behind the second
     invoice and gives back a part of it, the second gives nothing back, the last a part of the last sale to a
     client who is known.
@@ -50,6 +52,7 @@ def write_sample(folder: Path, invoices: int = 40) -> Sample:
                 line._replace(sku=line.sku.lower()) if line.sku == codes[0] and invoice != first else line,
                 "" if line.sku == codes[1] else f"Gift voucher £{line.sku}",
                 invoice.customer_id,
+                next(name for name, code in COUNTRIES.items() if code == invoice.country),
             )
             for line in invoice.lines
         ]
@@ -82,9 +85,11 @@ def _invoice(number: int, tag: str, codes: list[str]) -> Invoice:
         price = Decimal(PRICES[(product + number // 2 + place // 5) % len(PRICES)])
         lines.append(SaleLine(codes[product], 1 + (number * place) % 7, price))
     customer = "" if number % 3 == 2 else f"{tag}{number % 5}"
-    return Invoice(f"{tag}-{number}", customer, tuple(lines))
+    return Invoice(f"{tag}-{number}", customer, tuple(lines), list(COUNTRIES.values())[number % len(COUNTRIES)])
 
 
-def _row(number: str, line: SaleLine, description: str, customer: str) -> tuple[str, ...]:
+def _row(
+    number: str, line: SaleLine, description: str, customer: str, country: str = "United Kingdom"
+) -> tuple[str, ...]:
     spaced = f" {description} "
-    return number, line.sku, spaced, str(line.quantity), str(line.price), customer, "United Kingdom"
+    return number, line.sku, spaced, str(line.quantity), str(line.price), customer, country

@@ -1,5 +1,6 @@
 """The whole import against the running API: interrupted, repeated, extended, over a bad line, never doubled."""
 
+import datetime as dt
 import json
 import signal
 import subprocess
@@ -31,6 +32,7 @@ def assert_imported_once(base_url: str, sample: Sample) -> None:
         for invoice in sample.invoices:
             (bill,) = http.get("/bills", params={"bill_number": invoice.number}).json()
             (order,) = http.get("/orders", params={"bill_id": bill["id_key"]}).json()
+            assert (order["ship_to"] or {}).get("country") == invoice.country
             details = http.get("/order_details", params={"order_id": order["id_key"], "limit": 1000}).json()
             for product_id in {row["product_id"] for row in details}.difference(skus):
                 skus[product_id] = http.get(f"/products/{product_id}").json()["sku"]
@@ -125,6 +127,42 @@ def test_the_file_goes_in_and_is_reconciled(
             for place, line in enumerate(invoice.lines)
             if line.sku == sku
         )
+
+
+def by_country(base_url: str, first: dt.date) -> dict[str | None, Counter[str]]:
+    """What the report says of each country, in cents, from that day on."""
+    period: dict[str, str | int] = {"from": str(first), "to": str(first + dt.timedelta(2)), "limit": 1000}
+    rows = httpx.get(f"{base_url}/reports/sales", params={**period, "group": "country"}, trust_env=False).json()["rows"]
+    return {
+        row["key"]: Counter(
+            {name: int(money(row[name]) * 100) for name in ("orders", "units", "gross", "refunded", "net", "shipping")}
+        )
+        for row in rows
+    }
+
+
+@pytest.mark.integration
+def test_the_report_of_countries_is_the_files_to_the_penny(live_server: str, tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, invoices=12)
+    first = dt.datetime.now(dt.UTC).date()
+    before = by_country(live_server, first)
+    assert main([str(sample.path), "--base-url", live_server]) == EXIT_FINE
+    after = by_country(live_server, first)
+    wanted: dict[str | None, Counter[str]] = {}
+    for invoice in sample.invoices:
+        sold = wanted.setdefault(invoice.country, Counter())
+        refunded = sum(line.price * sample.returned[invoice.number, at] for at, line in enumerate(invoice.lines))
+        totals = totals_of([invoice])
+        cents = {"gross": totals.revenue, "refunded": refunded, "net": totals.revenue - refunded}
+        sold.update({name: int(amount * 100) for name, amount in cents.items()})
+        sold.update({"orders": 100, "units": 100 * totals.units})
+    assert set(wanted) == {"GB", "IE", "JE", None}
+    for country, figures in wanted.items():
+        more = after[country].copy()
+        more.subtract(before.get(country, Counter()))
+        assert {name: number for name, number in more.items() if number} == {
+            name: number for name, number in figures.items() if number
+        }
 
 
 @pytest.mark.integration

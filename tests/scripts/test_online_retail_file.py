@@ -138,3 +138,13 @@ def test_a_torn_zipped_file_is_refused(tmp_path: Path) -> None:
     sample.path.write_bytes(sample.path.read_bytes()[:-20])
     with pytest.raises(SalesFileError, match="not a whole gzip file"):
         read_sales_file(sample.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("EIRE", "IE"), ("Channel Islands", "JE"), ("Unspecified", None), ("", None), ("pt", "PT"), ("Atlantis", None)],
+)
+def test_countries_are_known_by_their_codes(name: str, code: str | None) -> None:
+    rows = f"{','.join(COLUMNS)}\n1,A,Lamp,1,2.50,,{name}\n"
+    (invoice,) = parse_sales(io.StringIO(rows)).invoices
+    assert invoice.country == code
