@@ -26,6 +26,7 @@ from controllers.event import EventController
 from controllers.health import HealthController
 from controllers.job import JobController
 from controllers.metrics import MetricsController
+from controllers.notification import NotificationController
 from controllers.openapi.docs_ui import add_docs_ui
 from controllers.order import OrderController
 from controllers.order_detail import OrderDetailController
@@ -84,6 +85,7 @@ CONTROLLERS: tuple[type[BaseController], ...] = (
     JobController,
     WebhookEndpointController,
     WebhookDeliveryController,
+    NotificationController,
 )
 
 BULK_BYTES = 16 * 1024 * 1024

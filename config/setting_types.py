@@ -196,6 +196,26 @@ def _mail_from(value: object) -> object:
     return text
 
 
+def _mail_addresses(value: object) -> object:
+    items = _items(value)
+    if isinstance(items, tuple):
+        for item in items:
+            try:
+                _mail_from(item)
+            except ValueError:
+                raise ValueError("e-mail addresses, separated by commas, such as ada@example.com") from None
+            if "<" in item:
+                raise ValueError("e-mail addresses without names, separated by commas, such as ada@example.com")
+    return items
+
+
+def _existing_folder(value: Path) -> Path:
+    folder = _folder(value)
+    if not folder.is_dir():
+        raise ValueError("the path of a folder that is there")
+    return folder
+
+
 def _time_zone(value: str) -> str:
     name = value.strip()
     try:
@@ -254,6 +274,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=1, le=_HIGHEST_PORT)]
 Count = Annotated[int, Field(ge=1, le=_LARGEST_COUNT)]
 Folder = Annotated[Path, AfterValidator(_folder)]
+ExistingFolder = Annotated[Path, AfterValidator(_existing_folder)]
 Host = Annotated[str, BeforeValidator(_host)]
 PathPrefix = Annotated[str, BeforeValidator(_prefix)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
@@ -262,6 +283,7 @@ Contacts = Annotated[tuple[str, ...], BeforeValidator(_contacts)]
 RedisPrefix = Annotated[str, AfterValidator(_redis_prefix)]
 Exchange = Annotated[str, AfterValidator(_exchange)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
+MailAddresses = Annotated[tuple[str, ...], BeforeValidator(_mail_addresses)]
 MailFrom = Annotated[str, BeforeValidator(_mail_from)]
 Country = Annotated[str, BeforeValidator(_country)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -27,9 +27,11 @@ from config.setting_types import (
     Count,
     Country,
     Exchange,
+    ExistingFolder,
     Folder,
     Host,
     Lower,
+    MailAddresses,
     MailFrom,
     Network,
     Networks,
@@ -45,7 +47,7 @@ from config.setting_types import (
     Upper,
     WholeSeconds,
 )
-from config.url_types import DatabaseUrl, RabbitUrl, RedisUrl, ShopUrl, SmtpUrl
+from config.url_types import AppriseUrl, DatabaseUrl, RabbitUrl, RedisUrl, ShopUrl, SmtpUrl
 from config.usable_cores import usable_cores
 
 __all__ = [
@@ -145,6 +147,12 @@ class Settings(BaseModel):
     smtp_url: SmtpUrl | None = None
     mail_from: MailFrom = "shop@localhost"
     shop_url: ShopUrl | None = None
+    shop_language: Lower[Literal["en", "es"]] = "en"
+    staff_mail: MailAddresses = ()
+    sms_url: AppriseUrl | None = None
+    push_url: AppriseUrl | None = None
+    notify_from: Lower[Literal["events", "amqp"]] = "events"
+    templates_dir: ExistingFolder | None = None
     rate_limit_calls_authenticated: Count = 1000
     rate_limit_login: Rate = (5, 60)
     rate_limit_login_address: Rate = (20, 60)
@@ -215,7 +223,7 @@ class Settings(BaseModel):
         return f"redis://{password}{host}:{self.redis_port}/{self.redis_db}"
 
 
-_PATHS = frozenset({"backup_dir", "data_dir", "log_dir", "metrics_dir"})
+_PATHS = frozenset({"backup_dir", "data_dir", "log_dir", "metrics_dir", "templates_dir"})
 
 
 def _is_unicode(text: str) -> bool:
@@ -283,7 +291,9 @@ def _error_line(error: ValidationError, environment: Mapping[str, str]) -> str:
     variable = str(problem["loc"][0]).upper()
     value = environment.get(variable, "")
     # What stands in a file is there in order not to be shown.
-    if "secret" in variable.lower() or environment.get(variable + SUFFIX):
+    # The services of Apprise have their keys anywhere in the URL.
+    is_secret = "secret" in variable.lower() or variable in ("SMS_URL", "PUSH_URL")
+    if is_secret or environment.get(variable + SUFFIX):
         value = "***"
     if "password" in variable.lower() or "url" in variable.lower():
         value = re.sub(r":(?!//).*@", ":***@", value)

@@ -76,8 +76,19 @@ def _shop_url(value: object) -> object:
     return text
 
 
+def _apprise_url(value: object) -> object:
+    """A URL of Apprise. Which services there are is known by it alone, which takes long to load."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/][^\s]*", text):
+        raise ValueError("a URL of Apprise, such as twilio://sid:token@+15550100/{recipient}")
+    return text
+
+
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
 RedisUrl = Annotated[str, BeforeValidator(_redis_url)]
 RabbitUrl = Annotated[str, BeforeValidator(_rabbitmq_url)]
 SmtpUrl = Annotated[str, BeforeValidator(_smtp_url)]
 ShopUrl = Annotated[str, BeforeValidator(_shop_url)]
+AppriseUrl = Annotated[str, BeforeValidator(_apprise_url)]

@@ -15,7 +15,7 @@ from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefus
 from infrastructure.observability.background_memory import note_memory
 from jobs.runner import failure_of, report
 from jobs.schedules import Schedules
-from jobs.subscriptions import SUBSCRIPTIONS, patterns_of
+from jobs.subscriptions import READERS, SUBSCRIPTIONS, patterns_of
 from jobs.task import DEFAULT_TRIES, TASKS
 from repositories.job_queue import FAIL, FORGET_WORKERS, HEARTBEAT, STALLED
 from repositories.job_sources import RELAY, RELAY_BATCH
@@ -55,6 +55,7 @@ class Housekeeping:
         self.worker_id: int | None = None
         self._sequencer = Sequencer(self._pool.execute)
         self._patterns, self._tasks = patterns_of(SUBSCRIPTIONS)
+        self._patterns_of_readers, self._readers = patterns_of(READERS)
 
     async def run(self) -> None:
         """Keep house until cancelled. Raises `WorkerIsForgotten`, and what is wrong with the database."""
@@ -89,7 +90,13 @@ class Housekeeping:
         while True:
             # Events have to have their places before they are read.
             await self._sequencer.run()
-            parameters = {"limit": RELAY_BATCH, "patterns": self._patterns, "tasks": self._tasks}
+            parameters = {
+                "limit": RELAY_BATCH,
+                "patterns": self._patterns,
+                "tasks": self._tasks,
+                "patterns_of_readers": self._patterns_of_readers,
+                "readers": self._readers,
+            }
             events, jobs = (await self._pool.execute(RELAY, parameters))[0]
             made += jobs or 0
             if events < RELAY_BATCH:

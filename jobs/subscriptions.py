@@ -6,6 +6,12 @@ from collections.abc import Iterable, Mapping
 # `sequence`. Every event makes one job of each task that has a fitting type.
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {}
 
+# Tasks that read the events themselves: however many fitting ones are relayed at once, they make one job, which gets the
+# sequences `after` and `until`, between which they are.
+READERS: dict[str, tuple[str, ...]] = {
+    "notify": ("order.created", "order.status_changed", "order.canceled", "order.returned", "stock.low"),
+}
+
 
 def patterns_of(subscriptions: Mapping[str, Iterable[str]]) -> tuple[list[str], list[str]]:
     """The regular expressions of SQL, and the tasks beside them: one for each task, so that an event makes one job of it."""

@@ -13,6 +13,7 @@ from models.daily_sales import DailySales
 from models.event import Event
 from models.idempotency_key import IdempotencyKey
 from models.job import EventRelay, Job, JobNote, JobSchedule
+from models.notification import Notification
 from models.order import Order
 from models.order_detail import OrderDetail
 from models.outgoing_mail import OutgoingMail
@@ -47,6 +48,7 @@ __all__ = [
     "Job",
     "JobNote",
     "JobSchedule",
+    "Notification",
     "Order",
     "OrderDetail",
     "OutgoingMail",

@@ -6,6 +6,8 @@ Both are single statements: the cursor, or the next time, moves in the transacti
 matter when a process dies, nor how many processes do this, and nothing is held between two statements by one that is frozen.
 """
 
+from sqlalchemy import text
+
 from infrastructure.database.prepared import Prepared
 
 RELAY_BATCH = 500
@@ -22,15 +24,19 @@ RELAY = Prepared(
         SELECT sequence, id, type FROM events WHERE sequence > (SELECT last_sequence FROM reader)
         ORDER BY sequence LIMIT $1::int
     ),
+    subscribed AS MATERIALIZED (
+        SELECT batch.sequence, task, jsonb_build_object('event_id', batch.id, 'sequence', batch.sequence) AS args
+        FROM batch JOIN unnest($2::text[], $3::text[]) AS subscription (pattern, task) ON batch.type ~ subscription.pattern
+        UNION ALL
+        SELECT max(batch.sequence), task,
+            jsonb_build_object('after', (SELECT last_sequence FROM reader), 'until', (SELECT max(sequence) FROM batch))
+        FROM batch JOIN unnest($4::text[], $5::text[]) AS reader (pattern, task) ON batch.type ~ reader.pattern GROUP BY task
+    ),
     wanted AS MATERIALIZED (
         SELECT array_agg(
-            ROW(
-                subscription.task, subscription.task, 0, NULL, NULL,
-                jsonb_build_object('event_id', batch.id, 'sequence', batch.sequence), NULL
-            )::procrastinate_job_to_defer_v1 ORDER BY batch.sequence, subscription.place
+            ROW(task, task, 0, NULL, NULL, args, NULL)::procrastinate_job_to_defer_v1 ORDER BY sequence, task
         ) AS jobs
-        FROM batch JOIN unnest($2::text[], $3::text[]) WITH ORDINALITY AS subscription (pattern, task, place)
-            ON batch.type ~ subscription.pattern
+        FROM subscribed
     ),
     moved AS (
         UPDATE event_relays SET last_sequence = (SELECT max(sequence) FROM batch)
@@ -38,7 +44,7 @@ RELAY = Prepared(
     )
     SELECT (SELECT count(*) FROM batch), cardinality(procrastinate_defer_jobs_v1(jobs)) FROM wanted
     """,
-    ("limit", "patterns", "tasks"),
+    ("limit", "patterns", "tasks", "patterns_of_readers", "readers"),
 )
 
 # A schedule that is new, or has changed, is due from now on.
@@ -64,6 +70,11 @@ FIRE = Prepared(
     ) FROM moved WHERE NOT EXISTS (SELECT FROM jobs WHERE jobs.task = moved.task AND jobs.status = 'queued')
     """,
     ("task", "due_at", "next_at"),
+)
+# One job more, in the transaction of a session.
+DEFER = text(
+    "SELECT procrastinate_defer_jobs_v1("
+    "ARRAY[ROW(:task, :task, 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])"
 )
 # Without a job: the clock of the database was far ahead when the time was set.
 SET_BACK = Prepared(

@@ -14,9 +14,12 @@ from models.bill import BillKind as _BillKind
 from models.bill import CreditReason as _CreditReason
 from models.bill import PaymentStatus as _PaymentStatus
 from models.bill import PaymentType as _PaymentType
+from models.client import Channel as _Channel
 from models.client import Language as _Language
 from models.daily_sales import SalesGroup as _SalesGroup
 from models.job import JobStatus as _JobStatus
+from models.notification import NotificationKind as _NotificationKind
+from models.notification import NotificationStatus as _NotificationStatus
 from models.order import DeliveryMethod as _DeliveryMethod
 from models.order import OrderStatus as _OrderStatus
 from models.payment import PaymentMethod as _PaymentMethod
@@ -127,6 +130,9 @@ Scope = Annotated[str, *_field_type(_Scope)]
 JobStatus = Annotated[str, *_field_type(_JobStatus)]
 Language = Annotated[str, *_field_type(_Language)]
 DeliveryStatus = Annotated[str, *_field_type(_DeliveryStatus)]
+Channel = Annotated[str, *_field_type(_Channel)]
+NotificationKind = Annotated[str, *_field_type(_NotificationKind)]
+NotificationStatus = Annotated[str, *_field_type(_NotificationStatus)]
 
 # The reasons that a client may name.
 _BY_HAND = (_StockReason.RECEIPT, _StockReason.EDIT)

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 
 from config.countries import COUNTRIES, COUNTRY_EXAMPLE
 from models.bill import BillKind, PaymentType
+from models.client import Channel
 from models.job import JobStatus
+from models.notification import NotificationKind, NotificationStatus
 from models.order import DeliveryMethod, OrderStatus
 from models.payment import PaymentMethod
 from models.stock_movement import StockReason
@@ -131,6 +133,9 @@ QueryBillKinds = Annotated[tuple[str, ...], _members(BillKind), _enum_schema(Bil
 QueryRoles = Annotated[tuple[str, ...], _members(Role), _enum_schema(Role)]
 QueryJobStatuses = Annotated[tuple[str, ...], _members(JobStatus), _enum_schema(JobStatus)]
 QueryDeliveryStatuses = Annotated[tuple[str, ...], _members(DeliveryStatus), _enum_schema(DeliveryStatus)]
+QueryChannels = Annotated[tuple[str, ...], _members(Channel), _enum_schema(Channel)]
+QueryNotificationKinds = Annotated[tuple[str, ...], _members(NotificationKind), _enum_schema(NotificationKind)]
+QueryNotificationStatuses = Annotated[tuple[str, ...], _members(NotificationStatus), _enum_schema(NotificationStatus)]
 QueryStockReasons = Annotated[tuple[str, ...], _members(StockReason), _enum_schema(StockReason)]
 
 

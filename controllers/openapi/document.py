@@ -79,6 +79,7 @@ _TAGS = {
     "audit_entries": "Who did what. Nothing changes or removes an entry.",
     "webhook_endpoints": "Where events are sent to, signed by Standard Webhooks.",
     "webhook_deliveries": "Events on their way to endpoints, and what became of them.",
+    "notifications": "What clients and staff are told by mail, SMS and push messages, and whether it has gone out.",
     "jobs": "What the background process has to do, and what failed for good. What is done is gone.",
     "health": "What operations poll. Never limited, never cached.",
     "service": "What the installation tells of itself: where things are, and what it has counted.",

@@ -21,6 +21,7 @@ from security.scopes import Scope
 from services import books_errors, errors, shipment_errors, shipping_errors
 from services.errors import ShopError
 from services.identity import errors as identity
+from services.notification_errors import NotificationUnwanted
 from services.payment_errors import PaymentExceedsOpen, PaymentExceedsTotal
 from services.webhook_errors import WebhookEndpointOff
 
@@ -232,6 +233,7 @@ _RULE_EXAMPLES: tuple[ShopError, ...] = (
     shipment_errors.ShipmentDelivered(7),
     shipping_errors.ShippingNotRefundable(7, 2),
     WebhookEndpointOff(7),
+    NotificationUnwanted(7, 1, "sms"),
     errors.RequestInProgress(),
     errors.PreconditionFailed("Product", 7, "not at the version that If-Match names"),
     errors.KeyReused(),

@@ -55,6 +55,9 @@ OPERATIONS = {
     },
     "list_audit_entries": ("get", "/audit_entries"),
     "get_audit_entry": ("get", "/audit_entries/{id_key}"),
+    "list_notifications": ("get", "/notifications"),
+    "get_notification": ("get", "/notifications/{id_key}"),
+    "resend_notification": ("post", "/notifications/{id_key}/resend"),
     "list_jobs": ("get", "/jobs"),
     "get_job": ("get", "/jobs/{id_key}"),
     "retry_job": ("post", "/jobs/{id_key}/retry"),
@@ -218,7 +221,7 @@ class TestOperation:
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:
         method, path = OPERATIONS[operation_id]
         takes_body = method in ("post", "put", "patch") and not path.endswith(
-            ("/cancel", "/advance", "/retry", "/rotate_secret", "/test", "deliveries/{id_key}/redeliver")
+            ("/cancel", "/advance", "/retry", "/rotate_secret", "/test", "}/resend", "deliveries/{id_key}/redeliver")
         )
         assert ("requestBody" in operation) == takes_body
         if takes_body:
@@ -252,6 +255,7 @@ class TestOperation:
         "change_product_stock",
         "retry_job",
         "cancel_job",
+        "resend_notification",
         "rotate_webhook_secret",
         "redeliver_event",
         "redeliver_events",

@@ -65,7 +65,16 @@ def test_health_and_documentation_are_not(root: httpx.Client, path: str) -> None
 
 def test_the_index_tells_where_the_resources_are(root: httpx.Client) -> None:
     paths = root.get("/").json()["resources"]
-    others = {"checkout", "returns", "shipments", "payments", "audit_entries", "jobs", "webhook_deliveries"}
+    others = {
+        "checkout",
+        "returns",
+        "shipments",
+        "payments",
+        "audit_entries",
+        "jobs",
+        "webhook_deliveries",
+        "notifications",
+    }
     assert set(paths) == {path.removeprefix("/") for path in BUILDERS} | others
     for path in paths.values():
         assert path.startswith(PREFIX)

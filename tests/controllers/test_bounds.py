@@ -69,6 +69,7 @@ OF_THE_SHOP = {
     "schemas.base._array_parameters",
     "infrastructure.observability.log_lines._second",
     "middleware.cache_control.about_caches",
+    "jobs.tasks.send_notifications._sender",
 }
 # What requests decide: a call with the number of a hostile value, and the bytes that all of them may take.
 OF_REQUESTS: dict[str, tuple[Callable[[int], object], int]] = {

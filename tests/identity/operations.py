@@ -165,6 +165,10 @@ GET    /events/{id}                       events:read or own        200
 GET    /audit_entries                     audit:read                200
 GET    /audit_entries/{id_key}            audit:read                200
 
+GET    /notifications                     notifications:read        200
+GET    /notifications/{id_key}            notifications:read        200
+POST   /notifications/{id_key}/resend     notifications:write       200
+
 GET    /jobs                              jobs:admin                200
 GET    /jobs/{id_key}                     jobs:admin                200
 POST   /jobs/{id_key}/retry               jobs:admin                200

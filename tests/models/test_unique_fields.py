@@ -18,6 +18,7 @@ def test_every_unique_key_is_about_a_field() -> None:
         "Bill": {"uq_bills_bill_number": "bill_number", "uq_bills_bill_number_key": "bill_number"},
         "Category": {"uq_categories_name": "name", "uq_categories_name_key": "name"},
         "Client": {"uq_clients_email": "email", "uq_clients_email_key": "email"},
+        "Notification": {"uq_notifications_event_id": "channel"},
         "Order": {"uq_orders_bill_id": "bill_id"},
         "Product": {"uq_products_sku": "sku", "uq_products_sku_key": "sku"},
         "Return": {"uq_returns_credit_bill_id": "credit_bill_id"},

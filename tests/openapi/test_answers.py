@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import BUILDERS, Builder, a_client, a_product, a_webhook_endpoint, unique
 from tests.identity.accounts import LoggedIn, registration
-from tests.jobs.queue_rows import a_job
+from tests.jobs.queue_rows import a_job, a_notification
 from tests.openapi.documented import Document
 from tests.race.databases import execute
 
@@ -305,6 +305,19 @@ def test_webhooks(http: httpx.Client) -> None:
     assert http.get(f"/webhook_endpoints/{NO_ROW}/deliveries").status_code == 404
 
 
+def test_notifications(http: httpx.Client, database_url: str) -> None:
+    client = a_client(http)
+    path = f"/notifications/{a_notification(database_url, client['id_key'])['id_key']}"
+    one = http.get(path).json()
+    found = http.get("/notifications", params={"client_id": client["id_key"], "status": "failed", "channel": "mail"})
+    assert found.json() == [one]
+    assert http.post(f"{path}/resend").json()["status"] == "queued"
+    assert http.patch(f"/clients/{client['id_key']}", json={"notify": {"mail": False}}).status_code == 200
+    assert http.post(f"{path}/resend").status_code == 409
+    assert http.get(f"/notifications/{NO_ROW}").status_code == 404
+    assert http.post(f"/notifications/{NO_ROW}/resend").status_code == 404
+
+
 def test_accounts(http: httpx.Client, database_url: str) -> None:
     for path in ("/auth", ""):
         user = LoggedIn.new(http, database_url)
@@ -373,6 +386,7 @@ def test_every_operation_was_seen_to_succeed(http: httpx.Client, documented: Doc
     test_audit_entries(http, database_url)
     test_events(http, database_url)
     test_jobs(http, database_url)
+    test_notifications(http, database_url)
     test_accounts(http, database_url)
     test_health(http)
     test_service(http)

@@ -28,7 +28,7 @@ from tests.builders import (
     unique,
 )
 from tests.identity.accounts import LoggedIn, registration
-from tests.jobs.queue_rows import a_job
+from tests.jobs.queue_rows import a_job, a_notification
 from tests.openapi.documented import CODES_OF_CALLERS, Document, Refusal
 from tests.race.databases import execute
 
@@ -128,6 +128,7 @@ def test_every_declared_code_is_answered(walk: Walk, documented: Document, datab
     what_users_and_keys_refuse(walk, database_url)
     what_jobs_refuse(walk, database_url)
     what_webhooks_refuse(walk)
+    what_notifications_refuse(walk, database_url)
     declared = documented.declared()
     assert declared - documented.refused == unreachable(declared)
 
@@ -450,6 +451,13 @@ def what_webhooks_refuse(walk: Walk) -> None:
         walk.refused("POST", f"/webhook_endpoints/{NO_ROW}/{call}", "not_found")
     walk.refused("POST", f"/webhook_endpoints/{NO_ROW}/redeliver", "not_found", {"after": 0})
     walk.refused("POST", f"/webhook_deliveries/{NO_ROW}/redeliver", "not_found")
+
+
+def what_notifications_refuse(walk: Walk, database_url: str) -> None:
+    client = a_client(walk.http, notify={"mail": False})["id_key"]
+    path = f"/notifications/{a_notification(database_url, client)['id_key']}/resend"
+    walk.refused("POST", path, "notification_unwanted")
+    walk.refused("POST", f"/notifications/{NO_ROW}/resend", "not_found")
 
 
 def what_jobs_refuse(walk: Walk, database_url: str) -> None:
