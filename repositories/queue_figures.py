@@ -23,7 +23,7 @@ FIGURES = Prepared(
     FROM (
         SELECT count(*) AS number FROM (SELECT FROM events WHERE sequence IS NULL LIMIT {MOST}) AS counted
     ) AS unread, (
-        SELECT max(number) FILTER (WHERE name = 'jobs') AS jobs, max(number) FILTER (WHERE name = 'broker') AS broker
+        SELECT max(number) FILTER (WHERE name IN ('jobs', 'webhooks')) AS jobs, max(number) FILTER (WHERE name = 'broker') AS broker
         FROM event_relays CROSS JOIN LATERAL (
             SELECT count(*) AS number
             FROM (SELECT FROM events WHERE sequence > event_relays.last_sequence LIMIT {MOST}) AS counted

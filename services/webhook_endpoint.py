@@ -109,6 +109,19 @@ class WebhookEndpointService(BaseService[WebhookEndpoint]):
             send_later(self.session, "webhook_endpoint_off", address, fields)
         return True
 
+    def renew_secrets(self, after: int, box: SecretBox) -> int | None:
+        """Have the next endpoint behind this key store its secrets under the present key; its key, or None if there is none."""
+        row = self._endpoints.next_locked(after)
+        if row is None:
+            return None
+        changes: dict[str, Any] = {"secret": box.renewed(row.secret)}
+        if self._endpoints.has_old_secret(row.id_key):
+            changes |= {"previous_secret": None, "previous_secret_until": None}
+        elif row.previous_secret is not None:
+            changes["previous_secret"] = box.renewed(row.previous_secret)
+        self.update_locked(row, changes)
+        return row.id_key
+
     def before_update(self, row: WebhookEndpoint, changes: dict[str, Any]) -> None:
         # A new beginning.
         if row.failing_since is not None and (changes.get("active") or "url" in changes):

@@ -59,11 +59,10 @@ class HttpClient:
             raise RequestFailed("no connection: the host is not known") from None
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        # A pool keeps nothing: the name is to be resolved for each request.
-        pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._tls, max_keepalive_connections=0, network_backend=_GuardedNetwork(self._guard)
-        )
-        async with pool, pool.stream("POST", url, headers=list(headers.items()), content=body) as response:
+        # Nothing is kept for another request: the name is to be resolved for each.
+        network = _GuardedNetwork(self._guard)
+        pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, max_keepalive_connections=0, network_backend=network)
+        async with network, pool, pool.stream("POST", url, headers=list(headers.items()), content=body) as response:
             read = 0
             async for chunk in response.aiter_stream():
                 read += len(chunk)
@@ -80,10 +79,21 @@ class HttpClient:
 
 
 class _GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connections to addresses that were checked, whatever the name leads to a moment later. TLS still asks for the name."""
+    """Connections to addresses that were checked, whatever the name leads to a moment later. TLS still asks for the name.
+
+    They are closed at the end of its block: the library leaves one open whose TLS handshake is cancelled.
+    """
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard, self._network = guard, httpcore.AnyIOBackend()
+        self._opened: list[httpcore.AsyncNetworkStream] = []
+
+    async def __aenter__(self) -> None:
+        """Nothing is opened yet."""
+
+    async def __aexit__(self, *_: object) -> None:
+        for stream in self._opened:
+            await stream.aclose()
 
     async def connect_tcp(
         self,
@@ -102,7 +112,9 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
         return await self._connect(last, port)
 
     async def _connect(self, address: str, port: int) -> httpcore.AsyncNetworkStream:
-        return await self._network.connect_tcp(address, port, _CONNECT_SECONDS)
+        stream = await self._network.connect_tcp(address, port, _CONNECT_SECONDS)
+        self._opened.append(stream)
+        return stream
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from security.secret_box import SecretBox, SecretUnreadable
+from security.secret_keys import KeyRing
 from tests.infrastructure.processes import wait_for
 from tests.jobs.processes import Background
 from tests.jobs.queue_rows import a_job
@@ -68,3 +70,38 @@ def test_jobs_that_were_canceled_long_ago_are_removed(work: Background) -> None:
     is_due(work, "purge_canceled_jobs")
     wait_for(lambda: old not in work.jobs(), "the clean-up")
     assert {new, failed} <= set(work.jobs())
+
+
+def test_webhook_deliveries_go_with_their_time_and_secrets_move_to_the_present_key(work: Background) -> None:
+    old, new = "old-key-" + "0" * 32, "new-key-" + "0" * 32
+    before, present = SecretBox(KeyRing([old]), "webhook secret"), SecretBox(KeyRing([new]), "webhook secret")
+    execute(
+        work.url,
+        "INSERT INTO webhook_endpoints (url, types, secret, previous_secret, previous_secret_until)"
+        " SELECT 'https://x.example', '{*}', %s, %s, now() + hours * interval '1 hour' FROM unnest(ARRAY[-1, 1]) AS hours",
+        before.encrypted("whsec_a"),
+        before.encrypted("whsec_b"),
+    )
+    execute(
+        work.url,
+        "INSERT INTO webhook_deliveries (endpoint_id, type, resource, created_at)"
+        " SELECT 1, 'stock.low', 'products', now() - days * interval '1 day' FROM unnest(ARRAY[31, 29]) AS days",
+    )
+    work.start(SECRET_KEYS=f"{new},{old}")
+    is_due(work, "purge_webhook_deliveries")
+    wait_for(lambda: len(rows_of(work.url, "SELECT 1 FROM webhook_deliveries")) == 1, "the clean-up")
+    is_due(work, "renew_webhook_secrets")
+    secrets = "SELECT secret, previous_secret FROM webhook_endpoints ORDER BY id_key"
+
+    def are_renewed() -> bool:
+        try:
+            for secret, _ in rows_of(work.url, secrets):
+                present.decrypted(bytes(secret))
+        except SecretUnreadable:
+            return False
+        return True
+
+    wait_for(are_renewed, "the secrets under the present key")
+    (_, gone), (secret, kept) = rows_of(work.url, secrets)
+    assert gone is None
+    assert (present.decrypted(bytes(secret)), present.decrypted(bytes(kept))) == ("whsec_a", "whsec_b")

@@ -62,3 +62,7 @@ def test_sequences_are_texts_in_their_order(smaller: int, larger: int) -> None:
     texts = [json.loads(rendered(sequence=number))["sequence"] for number in (smaller, larger)]
     assert texts == sorted(texts)
     assert [int(text) for text in texts] == [smaller, larger]
+
+
+def test_a_test_has_no_place_in_the_order() -> None:
+    assert "sequence" not in json.loads(rendered(sequence=None))
