@@ -16,7 +16,7 @@ from security.secret_box import SecretBox, SecretUnreadable
 from security.secret_keys import key_ring
 from security.webhook_signature import signed_headers
 from services.cloud_events import CONTENT_TYPE, cloud_event
-from services.identity.outgoing_mail import shop_address
+from services.mails.mail_message import shop_address
 from services.webhook_endpoint import WebhookTargets, secret_box
 
 # After each failure the pause until the next try, in seconds; after the one behind the last there is none.

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from config.settings import Settings
 from events.webhook_try import Claim, Outcome, WebhookTries
 from infrastructure.database.engine import Database
 from infrastructure.database.prepared import Parameters, Prepared, Row
@@ -39,8 +40,9 @@ _DATABASE_ERRORS = (DatabaseUnavailable, StatementRefused, OSError)
 class Webhooks:
     """Sends what is due, with the database of one background process."""
 
-    def __init__(self, database: Database, executor: Executor, tries: WebhookTries) -> None:
-        self._pool, self._executor, self._tries = database.write_pool, executor, tries
+    def __init__(self, database: Database, executor: Executor, settings: Settings) -> None:
+        self._pool, self._executor = database.write_pool, executor
+        self._settings, self._tries = settings, WebhookTries(settings)
         self._woken = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
 
@@ -120,9 +122,9 @@ class Webhooks:
         if not settled:
             log.info("Webhook delivery %d was taken over by another process", claim.delivery_id)
         elif outcome.is_gone:
-            await self._switch_off(claim.endpoint_id, "it says that it is gone (410)")
+            await self._switch_off(claim.endpoint_id, is_gone=True)
         elif settled[0][0]:
-            await self._switch_off(claim.endpoint_id, f"nothing has succeeded for {FAILING_DAYS} days")
+            await self._switch_off(claim.endpoint_id, is_gone=False)
 
     async def _settle(self, claim: Claim, outcome: Outcome, until: float) -> Sequence[Row]:
         """The row of the statement; none if the delivery is not this process's any more."""
@@ -142,14 +144,17 @@ class Webhooks:
                 await asyncio.sleep(_PAUSE_SECONDS)
         return []
 
-    async def _switch_off(self, endpoint_id: int, reason: str) -> None:
+    async def _switch_off(self, endpoint_id: int, *, is_gone: bool) -> None:
         """Where the database is away, the next failure does it."""
         try:
             with writing_as(_SYSTEM):
                 is_off = await self._executor.transact(
-                    lambda session: WebhookEndpointService(session).switch_off(endpoint_id, reason)
+                    lambda session: WebhookEndpointService(session).switch_off(
+                        endpoint_id, self._settings, is_gone=is_gone
+                    )
                 )
         except Unavailable:
             return
         if is_off:
+            reason = "it says that it is gone (410)" if is_gone else f"nothing has succeeded for {FAILING_DAYS} days"
             log.warning("Webhook endpoint %d is switched off: %s", endpoint_id, reason)

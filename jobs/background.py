@@ -18,7 +18,6 @@ from config.database import database_uri
 from config.redis_config import redis_uri
 from config.settings import Settings
 from events.news import News
-from events.webhook_try import WebhookTries
 from events.webhooks import Webhooks
 from infrastructure.cache.epoch import CacheEpoch
 from infrastructure.cache.gateway import RedisGateway
@@ -87,7 +86,7 @@ class BackgroundProcess:
         self._cache = CacheService(self._gateway, settings.redis_cache_ttl, secret, CacheEpoch(), self._announce)
         executor = Executor(self._database, self._cache, Metrics())
         self._runner = JobRunner(self._database, executor)
-        self._webhooks = Webhooks(self._database, executor, WebhookTries(settings))
+        self._webhooks = Webhooks(self._database, executor, settings)
         self._connector = ShopConnector(self._database.url)
         news = partial(News, redis_uri(settings), self._gateway.key(NEWS))
         self._schedules = Schedules(self._database, TASKS)

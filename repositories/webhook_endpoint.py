@@ -36,8 +36,6 @@ class WebhookEndpointRepository(BaseRepository[WebhookEndpoint]):
         relay = select(EventRelay.last_sequence).where(EventRelay.name == RELAY_NAME)
         return self.session.scalars(relay).one()
 
-    def owner_address(self, user_id: int) -> tuple[str, str] | None:
-        """The user name and the mail address of a user, if they can log in."""
-        owner = select(User.username, User.email).where(User.id_key == user_id, User.is_active)
-        row = self.session.execute(owner).one_or_none()
-        return None if row is None else (row.username, row.email)
+    def owner_address(self, user_id: int) -> str | None:
+        """The mail address of a user, if they can log in."""
+        return self.session.scalar(select(User.email).where(User.id_key == user_id, User.is_active))

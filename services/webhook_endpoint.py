@@ -9,6 +9,7 @@ import httpx
 from config.settings import Settings
 from infrastructure.http_client.address_guard import AddressGuard, as_address
 from models import WebhookEndpoint
+from models.notification import NotificationKind
 from repositories.webhook_endpoint import WebhookEndpointRepository
 from security.secret_box import SecretBox
 from security.secret_keys import KeyRing
@@ -16,7 +17,7 @@ from security.webhook_signature import new_secret
 from services.base import BaseService
 from services.declared_errors import refuses
 from services.errors import InvalidField, NotFound
-from services.identity.outgoing_mail import send_later
+from services.notifier import Notifier
 from services.webhook_errors import WebhookEndpointOff
 
 _PURPOSE = "webhook secret"
@@ -96,17 +97,20 @@ class WebhookEndpointService(BaseService[WebhookEndpoint]):
             raise WebhookEndpointOff(row_id)
         return row
 
-    def switch_off(self, row_id: int, reason: str) -> bool:
-        """Send nothing more to the endpoint, and tell its owner by mail why; whether it was on, and is there."""
+    def switch_off(self, row_id: int, settings: Settings, *, is_gone: bool) -> bool:
+        """Send nothing more to the endpoint, and tell its owner and staff by mail; whether it was on, and is there.
+
+        `is_gone` if it has said so itself; otherwise it has failed for too long.
+        """
         row = self.repository.lock(row_id)
         if row is None or not row.active:
             return False
         self.update_locked(row, {"active": False})
         owner = None if row.user_id is None else self._endpoints.owner_address(row.user_id)
-        if owner is not None:
-            username, address = owner
-            fields = {"username": username, "endpoint": str(row_id), "host": httpx.URL(row.url).host, "reason": reason}
-            send_later(self.session, "webhook_endpoint_off", address, fields)
+        notifier, fields = Notifier(self.session, settings), {"endpoint_id": row_id, "url": row.url, "gone": is_gone}
+        # Who is both gets one.
+        for recipients in ((), () if owner is None else (owner,)):
+            notifier.tell_staff(NotificationKind.WEBHOOK_ENDPOINT_OFF, row.version, fields, recipients)
         return True
 
     def renew_secrets(self, after: int, box: SecretBox) -> int | None:

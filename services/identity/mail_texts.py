@@ -106,15 +106,6 @@ If it was not you, you need not do anything: your password stays as it is.
         "/reset-password",
         "POST {prefix}/auth/password/reset",
     ),
-    "webhook_endpoint_off": Template(
-        "Your webhook endpoint was switched off",
-        """Hello {username},
-
-the shop does not send events to your webhook endpoint {endpoint} at {host} any more: {reason}.
-
-Once it works again, set it active, and ask for what was missed with POST /webhook_endpoints/{endpoint}/redeliver.
-""",
-    ),
     "address_taken": Template(
         "You already have an account",
         """Hello,
