@@ -1,8 +1,6 @@
 """Routes of reports: what was sold and to whom, and what is in stock. As JSON, or as CSV for a spreadsheet."""
 
-import csv
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Any
@@ -23,25 +21,10 @@ from infrastructure.cache.rendered_response import RenderedResponse
 from infrastructure.server.media_types import CSV, JSON
 from infrastructure.server.quality_values import prefers
 from middleware.conditional_response import conditional_response
-from schemas.base import Parameters
-from schemas.bill import BillTaxRead
 from schemas.json_codec import json_body
-from schemas.report import (
-    BestSeller,
-    BestSellersReport,
-    CategoryStock,
-    ClientSales,
-    ClientsReport,
-    SalesQuery,
-    SalesReport,
-    SalesRow,
-    StockQuery,
-    StockReport,
-    TaxesQuery,
-    TaxesReport,
-    TopQuery,
-)
+from schemas.report import BestSellersReport, ClientsReport, SalesReport, StockQuery, StockReport, TaxesReport
 from security.policy import needs
+from services.csv.reports import REPORTS, csv_lines
 from services.errors import Unavailable
 from services.sales_report import SalesReportService, are_pending, refresh, today
 
@@ -112,44 +95,26 @@ class ReportController:
         self._path = f"{prefix}/reports"
 
     def routes(self) -> list[APIRoute]:
-        service = SalesReportService
         return [
-            self._route(
-                "sales", service.sales, SalesQuery, SalesReport, SalesRow, "What was sold, by day or otherwise"
-            ),
-            self._route(
-                "best_sellers", service.best_sellers, TopQuery, BestSellersReport, BestSeller, "What was sold most"
-            ),
-            self._route(
-                "clients", service.clients, TopQuery, ClientsReport, ClientSales, "Who bought, and who came back"
-            ),
-            self._route(
-                "taxes", service.taxes, TaxesQuery, TaxesReport, BillTaxRead, "What is taxed, by country and rate"
-            ),
-            self._route(
-                "stock", service.stock, StockQuery, StockReport, CategoryStock, "What is in stock, and its value"
-            ),
+            self._route("sales", SalesReport, "What was sold, by day or otherwise"),
+            self._route("best_sellers", BestSellersReport, "What was sold most"),
+            self._route("clients", ClientsReport, "Who bought, and who came back"),
+            self._route("taxes", TaxesReport, "What is taxed, by country and rate"),
+            self._route("stock", StockReport, "What is in stock, and its value"),
         ]
 
-    def _route(
-        self,
-        name: str,
-        report: Callable[[SalesReportService, Any, Any], dict[str, Any]],
-        query: type[Parameters],
-        schema: type[BaseModel],
-        row: type[BaseModel],
-        summary: str,
-    ) -> APIRoute:
-        """A route that answers with what `report` of the service says; its rows are of the schema `row`."""
-        columns = tuple(row.model_fields)
+    def _route(self, name: str, schema: type[BaseModel], summary: str) -> APIRoute:
+        """A route that answers with the report of this name."""
+        report = REPORTS[name]
+        query, columns = report.query, report.columns
 
         async def get_report(request: Request) -> Response:
             """By the dates of the bills. With `Accept: text/csv` the rows come as CSV, with names in the first line."""
-            asked = parse_query(request, query)
+            asked: Any = parse_query(request, query)
             days = None if query is StockQuery else asked.days(await executor_of(request).read(today))
 
             def work(session: Session) -> dict[str, Any]:
-                return report(SalesReportService(session), asked, days)
+                return report.read(SalesReportService(session), asked, days)
 
             if days is not None:
                 await _bring_up_to_date(request, days)
@@ -193,11 +158,7 @@ async def _bring_up_to_date(request: Request, days: tuple[date, date]) -> None:
 
 
 def _csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([row[name] for name in columns] for row in rows)
-    return text.getvalue().encode()
+    return b"".join(csv_lines(rows, columns))
 
 
 def _csv_example(name: str, columns: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """`python -m scripts.export_csv`: a file that makes the same rows again, whatever they hold, or no file at all."""
 
+import csv
 import gzip
 import subprocess
 import sys
@@ -193,3 +194,40 @@ def test_money_has_two_decimals(database: str, tmp_path: Path) -> None:
         "name,sku,description,price,stock,category,tax_class,image,active,reorder_level,currency",
         "Saw,,,5.00,0,Tools,,,true,,EUR",
     ]
+
+
+_SOLD = """
+    INSERT INTO clients (name, lastname, email, email_key) VALUES ('=HYPERLINK(1)', 'L', 'a@x.org', 'a@x.org');
+    INSERT INTO bills (bill_number, total, payment_type, client_id, date) VALUES ('INV-1', 12.50, 'card', 1, '2031-05-05');
+"""
+
+
+@pytest.mark.parametrize("is_for_spreadsheets", [False, True])
+def test_reports_are_files(database: str, tmp_path: Path, is_for_spreadsheets: bool) -> None:
+    execute(database, _SOLD)
+    path, days = tmp_path / "report.csv", ["--from", "2031-05-05", "--to", "2031-05-05"]
+    flag = ["--for-spreadsheets"] if is_for_spreadsheets else []
+    assert main(["reports", str(path), *days, "--group", "client", *flag]) == EXIT_FINE
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert (row["key"], row["net"]) == ("1", "12.50")
+    assert row["name"] == ("'=HYPERLINK(1) L" if is_for_spreadsheets else "=HYPERLINK(1) L")
+    for name in ("best_sellers", "clients", "taxes"):
+        assert main(["reports", str(path), "--report", name, *days]) == EXIT_FINE
+    assert main(["reports", str(path), "--report", "stock"]) == EXIT_FINE
+    assert path.read_text().startswith("products,units,")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reports", "-", "--group", "color"],
+        ["reports", "-", "--from", "yesterday"],
+        ["reports", "-", "--limit", "0"],
+        ["reports", "-", "--report", "stock", "--group", "day"],
+        ["products", "-", "--group", "day"],
+    ],
+)
+def test_what_a_report_does_not_take_is_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == EXIT_CANNOT
