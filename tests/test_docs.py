@@ -34,7 +34,15 @@ ABSENT = {
     "logs/",
     "secrets/",
 }
-FOREIGN = {"BackgroundTasks", "LogRecord", "ModuleNotFoundError", "LockNotAvailable", "QueryCanceled", "DiskFull"}
+FOREIGN = {
+    "BackgroundTasks",
+    "LogRecord",
+    "ModuleNotFoundError",
+    "LockNotAvailable",
+    "QueryCanceled",
+    "DiskFull",
+    "LoadCredential",
+}
 INVENTED = re.compile("supplier", re.IGNORECASE)
 
 FILE = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|md|sh|toml|ini|lua|json)")
