@@ -191,6 +191,12 @@ class Settings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_queue_without_a_broker(self) -> "Settings":
+        if self.notify_from == "amqp" and self.rabbitmq_url is None:
+            raise ValueError("NOTIFY_FROM=amqp needs a broker: set RABBITMQ_URL, or NOTIFY_FROM=events")
+        return self
+
     @property
     def outside_database_url(self) -> str | None:
         """The URL of the outside PostgreSQL that the settings name, or None."""

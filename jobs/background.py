@@ -31,6 +31,7 @@ from infrastructure.observability.metrics import Metrics
 from jobs.broker_relay import BrokerRelay
 from jobs.connector import ShopConnector
 from jobs.housekeeping import DATABASE_ERRORS, Housekeeping, WorkerIsForgotten
+from jobs.order_notifications import OrderNotifications
 from jobs.runner import JobRunner
 from jobs.schedules import Schedules
 from jobs.task import TASKS, load_tasks
@@ -95,6 +96,9 @@ class BackgroundProcess:
         )
         url = settings.rabbitmq_url
         self._relay = BrokerRelay(settings, url, executor) if url is not None else None
+        self._notifications = (
+            OrderNotifications(settings, url, executor) if url is not None and settings.notify_from == "amqp" else None
+        )
         self._app = self._library()
         self._has_trouble = False
 
@@ -151,8 +155,9 @@ class BackgroundProcess:
         )
         beside = (self._housekeeping.run(), self._webhooks.run())
         parts, first = {worker, *map(asyncio.create_task, beside)}, asyncio.FIRST_COMPLETED
-        if self._relay is not None:
-            parts.add(asyncio.create_task(self._relay.run()))
+        for broker_part in (self._relay, self._notifications):
+            if broker_part is not None:
+                parts.add(asyncio.create_task(broker_part.run()))
         try:
             done, _ = await asyncio.wait(parts, timeout=_SETTLED_SECONDS, return_when=first)
             if not done:

@@ -15,6 +15,7 @@ from config.settings import Settings
 from infrastructure.broker.connection import BrokerUnavailable
 from infrastructure.broker.publisher import Letter, Publisher, publisher
 from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
+from jobs.order_notifications import ORDER_NOTIFICATIONS
 from repositories.broker_turn import END_TURN, NOTE_SENT, TAKE_TURN, TURN_SECONDS
 from services.cloud_events import CONTENT_TYPE, cloud_event
 from services.event import FIELDS, EventService, Selection
@@ -42,6 +43,8 @@ class BrokerRelay:
 
     def __init__(self, settings: Settings, url: str, executor: Executor) -> None:
         self._url, self._exchange = url, settings.rabbitmq_exchange
+        # They have to be there before the first message: the exchange keeps nothing.
+        self._subscriptions = [ORDER_NOTIFICATIONS] if settings.notify_from == "amqp" else []
         self._source = shop_address(settings)
         self._pool, self._executor = executor.database.write_pool, executor
         self._woken = asyncio.Event()
@@ -58,7 +61,7 @@ class BrokerRelay:
         self._is_ending = False
         while True:
             try:
-                async with publisher(self._url, self._exchange, "shop events") as sender:
+                async with publisher(self._url, self._exchange, "shop events", self._subscriptions) as sender:
                     await self._send_on(sender)
             except BrokerUnavailable as error:
                 self._note_trouble(error)

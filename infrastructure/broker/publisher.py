@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from aio_pika import DeliveryMode, ExchangeType, Message
+from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractExchange
 
 from infrastructure.broker.connection import ANSWER_SECONDS, broker_errors, connected
+from infrastructure.broker.topology import Subscription, declare_exchange, declare_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,18 @@ class Publisher:
 
 
 @asynccontextmanager
-async def publisher(url: str, exchange: str, name: str) -> AsyncIterator[Publisher]:
-    """A publisher to the durable topic exchange, which is declared. Raises `BrokerUnavailable`."""
+async def publisher(
+    url: str, exchange: str, name: str, subscriptions: Sequence[Subscription] = ()
+) -> AsyncIterator[Publisher]:
+    """A publisher to the durable topic exchange, which is declared, and queues of the shop's own for it.
+
+    Raises `BrokerUnavailable`.
+    """
     async with connected(url, name) as (connection, _):
         with broker_errors():
             async with asyncio.timeout(ANSWER_SECONDS):
                 channel = await connection.channel(publisher_confirms=True)
-                declared = await channel.declare_exchange(exchange, ExchangeType.TOPIC, durable=True)
+                declared = await declare_exchange(channel, exchange)
+                for subscription in subscriptions:
+                    await declare_queue(channel, declared, subscription)
         yield Publisher(declared)
