@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from application.resources import AppResources
+from config.release import RELEASE, build_of
 from config.settings import Settings
 from controllers.address import AddressController
 from controllers.api_key import ApiKeyController
@@ -97,7 +98,7 @@ def assemble(settings: Settings) -> FastAPI:
     resources = AppResources(settings)
     app = Shop(
         title="Shop",
-        version="1.0.0",
+        version=RELEASE,
         summary="Catalog, clients, orders and bills: exact, fast, instant.",
         contact=_contact(settings.security_contact),
         license_info={"name": "MIT", "identifier": "MIT"},
@@ -121,7 +122,7 @@ def assemble(settings: Settings) -> FastAPI:
     app.state.route_limits = resources.route_limits
     app.state.events = resources.events
     app.state.event_hub = resources.event_hub
-    app.state.health = HealthService(resources.database, resources.gateway)
+    app.state.health = HealthService(resources.database, resources.gateway, build_of(settings))
     app.router.routes.extend([*routes, *HealthController().routes()])
     documented = len(app.router.routes)
     if settings.docs:

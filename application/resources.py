@@ -13,6 +13,7 @@ from application.startup_report import report_start
 from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
+from config.release import build_of
 from config.settings import Settings
 from events.hub import EventHub
 from events.news import News
@@ -134,8 +135,8 @@ class AppResources:
             ]
             if self.metrics.number == 0:
                 # Only the first worker reports it.
-                url, auth = redis_uri(self.settings), self.settings.auth
-                jobs.append(report_start(self.database, self.gateway, url, needs_administrator=auth))
+                url, auth, build = redis_uri(self.settings), self.settings.auth, build_of(self.settings)
+                jobs.append(report_start(self.database, self.gateway, url, build, needs_administrator=auth))
             background = [asyncio.create_task(job) for job in jobs]
             try:
                 yield

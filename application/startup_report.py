@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+from dataclasses import asdict
 from urllib.parse import parse_qs, urlsplit
 
+from config.release import STARTED_AT, Build, host_name
 from infrastructure.cache.gateway import RedisGateway, RedisUnavailable
 from infrastructure.database.database_url import name_of
 from infrastructure.database.engine import Database
 from infrastructure.database.migrations import Schema, heads, named
 from infrastructure.database.prepared import Prepared
-from infrastructure.database.sqlstate import DatabaseUnavailable
+from infrastructure.database.sqlstate import DatabaseUnavailable, StatementRefused
+from repositories.release import NOTE_RELEASE
 from repositories.standing import ANY_ADMINISTRATOR
 
 log = logging.getLogger("shop.start")
@@ -19,9 +22,9 @@ _VERSION = Prepared("version", "SELECT current_setting('server_version')")
 
 
 async def report_start(
-    database: Database, gateway: RedisGateway, redis_url: str | None, *, needs_administrator: bool
+    database: Database, gateway: RedisGateway, redis_url: str | None, build: Build, *, needs_administrator: bool
 ) -> None:
-    """Log the report. The database is waited for."""
+    """Log the report, and note in the database who has started what. The database is waited for."""
     log.info("Redis: %s", await _redis(gateway, redis_url))
     version, schema = await _database(database)
     usage = {kind: pool.size for kind, pool in database.usage().items()}
@@ -34,6 +37,7 @@ async def report_start(
         usage["read_lanes"],
     )
     log.info("Migrations: at revision %s%s", schema.name, _difference(schema))
+    await _note(database, build, schema)
     if needs_administrator and await _lacks_administrator(database):
         log.warning(
             "There is no active administrator; this makes one: python -m scripts.users create-admin --email ADDRESS"
@@ -52,6 +56,15 @@ async def _database(database: Database) -> tuple[str, Schema]:
         except DatabaseUnavailable:
             pass
         await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _note(database: Database, build: Build, schema: Schema) -> None:
+    """Write the start down, if the database takes it now: the shop serves all the same."""
+    about = {"schema_revision": schema.name, "host": host_name()[:255], "started_at": STARTED_AT}
+    try:
+        await database.write_pool.execute(NOTE_RELEASE, {**asdict(build), **about})
+    except (DatabaseUnavailable, StatementRefused) as error:
+        log.debug("The start is not noted: %s", error)
 
 
 async def _lacks_administrator(database: Database) -> bool:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
 from config.currencies import Currency
 from config.setting_files import SUFFIX, UnusableFile, with_files_read
@@ -169,11 +169,15 @@ class Settings(BaseModel):
     webhooks_allow_networks: Networks = ()
     rabbitmq_url: RabbitUrl | None = None
     rabbitmq_exchange: Exchange = "order_events"
+    retention_years: Annotated[int, Field(ge=0, le=100)] = 10
 
     cors_origins: Origins = ()
     cors_credentials: Boolean = False
     security_contact: Contacts = ()
     max_body_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(1024 * 1024)
+
+    build_commit: Annotated[str, Field(pattern="^[0-9a-f]{7,64}$")] | None = None
+    build_time: AwareDatetime | None = None
 
     log_level: Upper[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]] = "INFO"
     log_format: Lower[Literal["text", "json"]] = Field(

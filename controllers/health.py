@@ -7,15 +7,16 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from config.release import RELEASE
 from controllers.openapi.errors import error_response
 from controllers.openapi.headers import EVERY_RESPONSE_HEADERS, header_references
 from controllers.openapi.operation import Responses, service_responses
 from controllers.policies import guard
 from controllers.responses import json_response
-from infrastructure.server.health_paths import LIVE, READY, REPORT
+from infrastructure.server.health_paths import LIVE, READY, REPORT, VERSION
 from infrastructure.server.media_types import JSON
 from middleware.errors import problem
-from schemas.health import Alive, HealthReport, Ready
+from schemas.health import Alive, HealthReport, Ready, Version
 from schemas.problem import CODES
 from security.policy import OPEN
 from services.health import HealthService
@@ -47,6 +48,12 @@ _EXAMPLE: dict[str, Any] = {
             "read_lanes": {"size": 4, "in_use": 0, "waiting": 0, "blocked": 0},
         },
     },
+}
+_VERSION_EXAMPLE = {
+    "release": RELEASE,
+    "commit": "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
+    "build_time": "2026-11-16T09:00:00Z",
+    "schema_revision": "0048",
 }
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -101,6 +108,13 @@ class HealthController:
             summary="Whether it can serve",
             responses=_responses("It can", Ready, {"status": "ready"}, _NOT_READY),
         )
+        router.add_api_route(
+            VERSION,
+            self.version,
+            operation_id="version",
+            summary="Which release runs",
+            responses=_responses("The release, and the schema that it has found", Version, _VERSION_EXAMPLE),
+        )
         return [guard(route, OPEN) for route in router.routes if isinstance(route, APIRoute)]
 
     async def report(self, request: Request) -> Response:
@@ -108,6 +122,10 @@ class HealthController:
         report = await _health(request).report(draining=request.app.state.resources.draining)
         down = report["checks"]["database"]["status"] == "down"
         return json_response(report, 503 if down else 200, _NO_STORE | ({"Retry-After": "1"} if down else {}))
+
+    async def version(self, request: Request) -> Response:
+        """The release, the commit and time of its build, as far as they are known, and the newest migration of the database."""
+        return json_response(await _health(request).version(), headers=_NO_STORE)
 
     async def live(self) -> Response:
         """Asks nothing of the database: a shop that lives without one is not to be restarted."""

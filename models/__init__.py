@@ -20,6 +20,7 @@ from models.outgoing_mail import OutgoingMail
 from models.payment import Payment
 from models.price_change import PriceChange
 from models.product import Product
+from models.release import Release
 from models.returns import Return, ReturnLine
 from models.review import Review
 from models.shipment import Shipment, ShipmentLine
@@ -55,6 +56,7 @@ __all__ = [
     "Payment",
     "PriceChange",
     "Product",
+    "Release",
     "Return",
     "ReturnLine",
     "Review",

@@ -91,6 +91,17 @@ class Ready(BaseModel):
     status: Literal["ready"]
 
 
+class Version(BaseModel):
+    """Which release runs."""
+
+    release: str
+    commit: Annotated[
+        str | None, Field(description="None of a copy without its repository, unless BUILD_COMMIT says it")
+    ]
+    build_time: Annotated[datetime | None, Field(description="As BUILD_TIME says")]
+    schema_revision: Annotated[str | None, Field(description="None while the database does not answer")]
+
+
 class HealthReport(BaseModel):
     """The state of the shop: the worst of its checks."""
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from config.release import Build
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.cache.single_flight import SingleFlight
 from infrastructure.database.engine import Database
@@ -25,7 +26,8 @@ _FROM_BEST_TO_WORST = ("healthy", "warning", "degraded", "critical")
 class HealthService:
     """Probes what one worker depends on. A probe that hangs is not started twice."""
 
-    def __init__(self, database: Database, gateway: RedisGateway) -> None:
+    def __init__(self, database: Database, gateway: RedisGateway, build: Build) -> None:
+        self._build = build
         self.database = database
         self.gateway = gateway
         self._probes = SingleFlight()
@@ -38,6 +40,12 @@ class HealthService:
         checks = {"database": database, "redis": redis, "db_pool": self._pool()}
         worst = max((check["health"] for check in checks.values()), key=_FROM_BEST_TO_WORST.index)
         return {"status": worst, "timestamp": _now(), "ready": not missing, "not_ready": missing, "checks": checks}
+
+    async def version(self) -> dict[str, Any]:
+        """The build that runs, and where the database stands among the migrations."""
+        state = await self._probe("ready", self.database.state)
+        schema = None if state is None else state[0]
+        return {**asdict(self._build), "schema_revision": None if schema is None else schema.name}
 
     async def not_ready(self, *, draining: bool) -> list[str]:
         """Why no request should be sent here; empty when the database responds, takes writes, and has every migration

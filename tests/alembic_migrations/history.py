@@ -78,6 +78,7 @@ TABLES["0044"] = TABLES["0043"] | {"tax_classes"}
 TABLES["0045"] = TABLES["0044"]
 TABLES["0046"] = TABLES["0045"]
 TABLES["0047"] = TABLES["0046"] | {"notifications"}
+TABLES["0048"] = TABLES["0047"] | {"releases"}
 
 # An open order of 3 and a canceled one of 2 of the first product, of which 7 are left; none of the second was ever sold.
 OLD_ROWS = """

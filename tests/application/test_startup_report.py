@@ -6,14 +6,18 @@ import logging
 import pytest
 
 from application.startup_report import report_start
+from config.release import Build, host_name
 from config.settings import read_settings
 from infrastructure.cache.gateway import RedisGateway
 from infrastructure.database.async_pool import READ_CONNECTIONS, WRITE_CONNECTIONS
 from infrastructure.database.engine import Database
+from infrastructure.database.migrations import heads, named
 from infrastructure.embedded.servers import ServerUrls
-from tests.race.databases import execute, new_database
+from tests.race.databases import execute, new_database, rows_of
 
 pytestmark = pytest.mark.integration
+
+BUILD = Build("1.2.3", "abcdef0123", None)
 
 
 def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | None) -> list[str]:
@@ -21,7 +25,7 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
 
     async def start() -> None:
         gateway = RedisGateway(redis_url, timeout=60)
-        await report_start(database, gateway, redis_url, needs_administrator=False)
+        await report_start(database, gateway, redis_url, BUILD, needs_administrator=False)
         await gateway.close()
         database.close_pools()
 
@@ -34,6 +38,14 @@ def said(caplog: pytest.LogCaptureFixture, database_url: str, redis_url: str | N
     lines = [record.getMessage() for record in caplog.records if record.name == "shop.start"]
     assert [line.partition(":")[0] for line in lines] == ["Redis", "Database", "Migrations"]
     return [line.partition(": ")[2] for line in lines]
+
+
+def test_a_start_is_noted_once(own_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        said(caplog, own_url, None)
+        caplog.clear()
+    kept = "SELECT release, commit, schema_revision, host, started_at <= now() FROM releases"
+    assert rows_of(own_url, kept) == [("1.2.3", "abcdef0123", named(heads()), host_name(), True)]
 
 
 def test_everything_is_there(servers: ServerUrls, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,7 +103,7 @@ def test_a_shop_without_an_administrator_says_how_to_make_one(
     database = Database(own_url, read_settings({}))
 
     async def start() -> None:
-        await report_start(database, RedisGateway(None), None, needs_administrator=True)
+        await report_start(database, RedisGateway(None), None, BUILD, needs_administrator=True)
         database.close_pools()
 
     with caplog.at_level(logging.WARNING, logger="shop.start"):

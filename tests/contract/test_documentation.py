@@ -107,7 +107,10 @@ OPERATIONS = {
     "health_check": ("get", "/health_check"),
     "health_live": ("get", "/health/live"),
     "health_ready": ("get", "/health/ready"),
+    "version": ("get", "/version"),
 }
+# Where the tag is not the first part of the path.
+_TAGS = {"health_check": "health", "version": "health"}
 ABOUT_ACCOUNTS = {
     **{
         f"{operation_id}{suffix}": (method, f"{prefix}{path}")
@@ -216,7 +219,7 @@ class TestOperation:
         is_by_its_parent = (method, path[-1]) == ("post", "returns")
         resource = path[-1] if is_below_a_row and not is_by_its_parent else path[1]
         is_delivery = resource == "webhook_endpoints" and path[-1] in ("deliveries", "test")
-        assert tag == {"health_check": "health"}.get(resource, "webhook_deliveries" if is_delivery else resource)
+        assert tag == _TAGS.get(resource, "webhook_deliveries" if is_delivery else resource)
 
     def test_shows_an_example_of_its_request(self, document: Document, operation: Document, operation_id: str) -> None:
         method, path = OPERATIONS[operation_id]
@@ -274,7 +277,7 @@ class TestOperation:
     def errors_of(self, operation_id: str) -> set[int]:
         """The statuses of the errors that the operation can give."""
         method, path = OPERATIONS[operation_id]
-        if path.startswith("/health"):
+        if path.startswith(("/health", "/version")):
             return {503} if operation_id == "health_ready" else set()
         errors = {422, 429, 500, 503}
         if "{" in path:

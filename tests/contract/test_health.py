@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infrastructure.database.migrations import heads, named
 from tests.contract.answers import assert_headers
 from tests.shop import environment_of, shop_in_thread
 
@@ -85,6 +86,16 @@ def test_live(client: httpx.Client) -> None:
 
 def test_ready(client: httpx.Client) -> None:
     assert client.get("/health/ready").status_code == 200
+
+
+def test_version(client: httpx.Client) -> None:
+    response = client.get("/version")
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    found = response.json()
+    assert found.keys() == {"release", "commit", "build_time", "schema_revision"}
+    assert found["release"] == client.get("/openapi.json").json()["info"]["version"]
+    assert found["schema_revision"] == named(heads())
 
 
 class TestWithoutRedis:

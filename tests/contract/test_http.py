@@ -81,6 +81,7 @@ class TestMethods:
             ("/health_check", {"GET", "HEAD"}),
             ("/health/live", {"GET", "HEAD"}),
             ("/health/ready", {"GET", "HEAD"}),
+            ("/version", {"GET", "HEAD"}),
             ("/", {"GET", "HEAD"}),
             ("/favicon.ico", {"GET", "HEAD"}),
             ("/robots.txt", {"GET", "HEAD"}),

@@ -18,6 +18,7 @@ OUTSIDE = [
     "/health_check",
     "/health/live",
     "/health/ready",
+    "/version",
     "/docs",
     "/redoc",
     "/openapi.json",
@@ -125,7 +126,7 @@ def test_shops_with_and_without_it_may_share_a_cache(client: httpx.Client, api: 
 def test_the_documentation_shows_it(root: httpx.Client) -> None:
     document = root.get("/openapi.json").json()
     for path in document["paths"]:
-        is_outside = path in ("/", "/metrics") or path.startswith("/health")
+        is_outside = path in ("/", "/metrics", "/version") or path.startswith("/health")
         assert path.startswith(f"{PREFIX}/") != is_outside
 
 

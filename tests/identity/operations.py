@@ -14,6 +14,7 @@ GET    /                                  open                      200
 GET    /health_check                      open                      200
 GET    /health/live                       open                      200
 GET    /health/ready                      open                      200
+GET    /version                           open                      200
 GET    /metrics                           metrics:read              200
 
 POST   /auth/register                     open                      422

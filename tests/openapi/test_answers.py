@@ -349,7 +349,7 @@ def test_accounts(http: httpx.Client, database_url: str) -> None:
 
 
 def test_health(http: httpx.Client) -> None:
-    for path in ("/health_check", "/health/live", "/health/ready"):
+    for path in ("/health_check", "/health/live", "/health/ready", "/version"):
         assert http.get(path).status_code == 200
 
 

@@ -290,7 +290,11 @@ def test_answers_document_the_headers_that_all_of_them_have(document: dict[str, 
         for status, answer in operation["responses"].items():
             headers = set(answer["headers"])
             assert {"X-Request-ID", "X-Response-Time", "Cache-Control"} <= headers, (method, path, status)
-            assert {"RateLimit", "X-RateLimit-Reset"} <= headers or path.startswith("/health"), (method, path, status)
+            assert {"RateLimit", "X-RateLimit-Reset"} <= headers or path.startswith(("/health", "/version")), (
+                method,
+                path,
+                status,
+            )
             assert "Retry-After" in headers or status not in ("429", "503"), (method, path, status)
 
 
