@@ -54,7 +54,7 @@ class PersonalDataService:
         client = clients.lock(self._client_id)
         erased = {"documents that need not be kept": self._rows.erase_documents(years)}
         # Mails are found by the address that is erased next.
-        for table in ("outgoing_mails", "account_tokens", "user_sessions"):
+        for table in ("notifications", "outgoing_mails", "account_tokens", "user_sessions"):
             erased[table] = self._rows.erase_rows(table)
         # Reviews are told of before they are nobody's, while the client is known by whom they are found.
         self._rows.erase_comments()
