@@ -28,8 +28,7 @@ from infrastructure.database.migrations import migrate
 from infrastructure.database.shop_settings import settle_shop
 from infrastructure.database.sqlstate import DatabaseUnavailable
 from infrastructure.embedded.servers import running_servers
-from infrastructure.mail.delivery import MailDelivery
-from infrastructure.mail.mail_folder import MailFolder, mail_folder
+from infrastructure.mail.way_out import mail_delivery
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.metric_families import (
     POOL_CONNECTIONS,
@@ -60,15 +59,6 @@ log = logging.getLogger("shop.lifecycle")
 
 RECORD_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
-
-
-def _mail_delivery(settings: Settings) -> MailDelivery:
-    if settings.smtp_url is not None:
-        # Most shops on a machine of a developer never load it.
-        from infrastructure.mail.smtp_server import SmtpServer
-
-        return SmtpServer(settings.smtp_url)
-    return MailFolder(mail_folder(settings))
 
 
 def _access_tokens(settings: Settings, key_ring: Callable[[], KeyRing]) -> AccessTokens:
@@ -109,7 +99,7 @@ class AppResources:
         self.access_tokens = cache(partial(_access_tokens, settings, self.key_ring))
         self.key_uses = KeyUses(self.database)
         self.authenticator = Authenticator(self.executor, self.access_tokens, self.key_uses.note)
-        self.mailer = Mailer(self.database, settings, self.key_ring, _mail_delivery(settings))
+        self.mailer = Mailer(self.database, settings, self.key_ring, mail_delivery(settings))
         heard = {CATALOG: self.cache.invalidate_all, MAILS: self.mailer.wake}
         self.change_listener = ChangeListener(self.database.url, heard, self.database.ping, {MAILS: ANY_DUE})
         self.passwords = PasswordThreads()

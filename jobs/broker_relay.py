@@ -20,7 +20,7 @@ from repositories.broker_turn import END_TURN, NOTE_SENT, TAKE_TURN, TURN_SECOND
 from services.cloud_events import CONTENT_TYPE, cloud_event
 from services.event import FIELDS, EventService, Selection
 from services.executor import Executor
-from services.identity.outgoing_mail import shop_address
+from services.mails.mail_message import shop_address
 
 log = logging.getLogger("shop.broker")
 

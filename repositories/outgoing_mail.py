@@ -8,7 +8,8 @@ from typing import Any, LiteralString
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from models import AccountToken, OutgoingMail
+from models import AccountToken, Client, OutgoingMail, User
+from models.text_key import email_key
 
 # The channel on which the workers are told, by the commit, that there is a mail.
 MAILS = "shop_mails"
@@ -26,7 +27,7 @@ _LIFETIME = text("interval '1 day'")
 class DueMail:
     """A mail that was taken. `token` is the row of its token; `is_old` if this is its last attempt.
 
-    `is_void` if its token has expired, so that nobody could use it.
+    `is_void` if its token has expired, so that nobody could use it. `language` is that of the client who the user is.
     """
 
     id_key: int
@@ -37,6 +38,7 @@ class DueMail:
     is_old: bool
     token: Any | None
     is_void: bool
+    language: str | None
 
 
 class OutgoingMailRepository:
@@ -83,12 +85,21 @@ class OutgoingMailRepository:
             return None
         token = None if row.token_id is None else self._token(row.token_id)
         is_void = row.token_id is not None and (token is None or token.is_expired)
-        return DueMail(*row[:6], token=token, is_void=is_void)
+        language = self._language(row.recipient, None if token is None else token.user_id)
+        return DueMail(*row[:6], token=token, is_void=is_void, language=language)
+
+    def _language(self, recipient: str, user_id: int | None) -> str | None:
+        """The language of the user of the token, or else of the one with the address."""
+        is_user = User.email_key == email_key(recipient) if user_id is None else User.id_key == user_id
+        return self._session.scalars(
+            select(Client.language).join(User, User.client_id == Client.id_key).where(is_user)
+        ).first()
 
     def _token(self, token_id: int) -> Any | None:
         return self._session.execute(
             select(
                 AccountToken.id_key,
+                AccountToken.user_id,
                 AccountToken.purpose,
                 AccountToken.secret_hash,
                 AccountToken.expires_at,

@@ -40,8 +40,8 @@ class NotificationSender:
         if due.channel == Channel.MAIL:
             content = self._templates.mail(due.kind, due.language, values)
             # A mail that is sent again by hand is another one: programs would drop the second with one id.
-            number = f"notification-{due.id_key}-{due.resends}"
-            await self._mail.deliver(mail_message(self._settings, due.recipient, number, due.queued_at, content))
+            name = f"notification-{due.id_key}-{due.resends}"
+            await self._mail.deliver(mail_message(self._settings, due.recipient, name, due.queued_at, content))
         elif Channel(due.channel) in self._short:
             title, text = self._templates.short(due.kind, due.language, values)
             await self._short[Channel(due.channel)].deliver(due.recipient, title, text)

@@ -55,6 +55,14 @@ class Inbox:
         return AuthResult(success=True)
 
 
+def text_of(mail: EmailMessage) -> str:
+    """What the mail says as text."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text: str = body.get_content()
+    return text
+
+
 @contextmanager
 def mail_server(
     port: int | None = None, *, tls: ssl.SSLContext | None = None, by_tls: bool = False, login: bool = False

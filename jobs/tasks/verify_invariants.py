@@ -7,14 +7,18 @@ statement of a request may, and nothing is held for long.
 import asyncio
 import logging
 from functools import partial
+from typing import Any
 
 from sqlalchemy.orm import Session
 
+from config.settings import get_settings
 from jobs.attempt import Attempt
 from jobs.task import task
+from models.notification import NotificationKind
 from repositories.verification import Span
 from services.errors import Unavailable
 from services.invariants import Invariant
+from services.notifier import Notifier
 from services.verification import INVARIANTS, VerificationService
 
 log = logging.getLogger("shop.jobs")
@@ -27,7 +31,11 @@ _SECOND_LOOK_SECONDS = 5.0
 
 @task(schedule="20 2 * * *", tries=3)
 async def verify_invariants(attempt: Attempt) -> None:
-    """Log one line at ERROR for each invariant that is broken: which one, by how many rows, and the first of them."""
+    """Log one line at ERROR for each invariant that is broken: which one, by how many rows, and the first of them.
+
+    Staff gets a mail with all of them.
+    """
+    broken: list[dict[str, Any]] = []
     for invariant in INVARIANTS:
         if attempt.is_to_end.is_set():
             return
@@ -42,6 +50,14 @@ async def verify_invariants(attempt: Attempt) -> None:
             continue
         if count:
             log.error("Broken by %d rows: %s. The first: %s", count, invariant.text, first)
+            broken.append({"text": invariant.text, "count": count, "first": first})
+    if broken:
+        await attempt.finish(partial(_tell_staff, job_id=attempt.job_id, broken=broken))
+
+
+def _tell_staff(session: Session, *, job_id: int, broken: list[dict[str, Any]]) -> None:
+    kind = NotificationKind.INVARIANTS_BROKEN
+    Notifier(session, get_settings()).tell_staff(kind, str(job_id), {"broken": broken})
 
 
 async def _walk(attempt: Attempt, invariant: Invariant) -> tuple[int, str]:

@@ -7,13 +7,10 @@ deletes it. One that dies in between leaves it to the others: a mail may be sent
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import default
 from functools import partial
 from typing import TypeVar
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -24,7 +21,9 @@ from infrastructure.mail.delivery import MailDelivery, MailRefused
 from repositories.outgoing_mail import DueMail, OutgoingMailRepository
 from security.account_token import stored_token
 from security.secret_keys import KeyRing
-from services.identity.mail_texts import MailToken, mail_text
+from services.identity.mail_texts import MailToken, token_values
+from services.mails.mail_message import mail_message, shop_address, shop_name
+from services.mails.templates import Templates
 
 log = logging.getLogger("shop.mail")
 
@@ -32,8 +31,6 @@ T = TypeVar("T")
 
 # So long a mail is one worker's: longer than every attempt to hand it over.
 _TAKEN_SECONDS = 120.0
-# Lines as long as they may be, so that a link stays readable in the file of a mail.
-_POLICY = default.clone(max_line_length=900)
 # A mail that is on its way when the worker ends has so much time left.
 _LAST_SECONDS = 3.0
 
@@ -43,7 +40,7 @@ def send_later(
 ) -> None:
     """Have a mail sent to `recipient` once the transaction of `session` is committed.
 
-    `template` is one of `services.identity.mail_texts`, and `values` what it names, such as the user name. The token is
+    `template` is one of `services.mails`, and `values` what it names, such as the user name. The token is
     the row of `account_tokens`, and a mail whose token is gone is not sent.
     """
     OutgoingMailRepository(session).add(template, recipient, values, token_id)
@@ -56,6 +53,7 @@ class Mailer:
         self, database: Database, settings: Settings, key_ring: Callable[[], KeyRing], delivery: MailDelivery
     ) -> None:
         self._database, self._settings, self._delivery = database, settings, delivery
+        self._templates = Templates(settings.templates_dir)
         # The keys are read when the first mail needs them.
         self._key_ring = key_ring
         self._woken = asyncio.Event()
@@ -123,41 +121,19 @@ class Mailer:
         await self._transact(lambda mails: mails.postpone(mail.id_key))
 
     def _message(self, mail: DueMail) -> EmailMessage:
-        """The mail. Raises `MailRefused` or `KeyError` for one that cannot be written."""
+        """The mail. Raises `MailRefused`, `KeyError` or errors of Jinja2 for one that cannot be written."""
         token = None
         if mail.token is not None:
             secret = stored_token(self._key_ring(), mail.token.purpose, mail.token.id_key, mail.token.secret_hash)
             if secret is None:
                 raise MailRefused("its token was made with another key of SECRET_KEYS")
             token = MailToken(secret, mail.token.expires_at)
-        settings = self._settings
-        subject, text = mail_text(mail.template, mail.fields, shop_address(settings), settings.api_prefix, token)
-        message = EmailMessage(_POLICY)
-        message["From"] = settings.mail_from
-        message["To"] = _address(mail.recipient)
-        message["Subject"] = subject
-        message["Date"] = mail.created_at
-        domain = message["From"].addresses[0].domain
-        message["Message-ID"] = f"<shop-{mail.id_key}-{int(mail.created_at.timestamp() * 1000):x}@{domain}>"
-        # Programs that answer mails leave this one alone (RFC 3834).
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text)
-        return message
+        settings, shop_url = self._settings, shop_address(self._settings)
+        values = {"shop_name": shop_name(settings), "shop_url": shop_url, **mail.fields}
+        values |= token_values(mail.template, shop_url, settings.api_prefix, token)
+        content = self._templates.mail(mail.template, mail.language or settings.shop_language, values)
+        return mail_message(settings, mail.recipient, f"shop-{mail.id_key}", mail.created_at, content)
 
     async def _transact(self, work: Callable[[OutgoingMailRepository], T]) -> T:
         transaction = partial(self._database.transact, lambda session: work(OutgoingMailRepository(session)))
         return await self._database.run(transaction)
-
-
-def shop_address(settings: Settings) -> str:
-    """The address of the shop for links: SHOP_URL, which the launcher sets to where it listens if nobody else has."""
-    return settings.shop_url or f"http://{settings.api_host or '127.0.0.1'}:{settings.api_port}"
-
-
-def _address(recipient: str) -> Address:
-    """The recipient, with the domain in its ASCII form. Raises `MailRefused` for what is no address."""
-    try:
-        checked = validate_email(recipient, check_deliverability=False, globally_deliverable=False)
-        return Address(username=checked.local_part, domain=checked.ascii_domain)
-    except (EmailNotValidError, ValueError):
-        raise MailRefused("the recipient is no e-mail address") from None

@@ -17,17 +17,15 @@ from services.mails.templates import Content
 _POLICY = default.clone(max_line_length=900)
 
 
-def mail_message(
-    settings: Settings, recipient: str, number: str, written_at: datetime, content: Content
-) -> EmailMessage:
-    """The mail with this number, byte by byte the same at every try. Raises `MailRefused` for what is no address."""
+def mail_message(settings: Settings, recipient: str, name: str, written_at: datetime, content: Content) -> EmailMessage:
+    """The mail with this name, byte by byte the same at every try. Raises `MailRefused` for what is no address."""
     message = EmailMessage(_POLICY)
     message["From"] = settings.mail_from
     message["To"] = _address(recipient)
     message["Subject"] = content.subject
     message["Date"] = written_at
     domain = _parsed(settings.mail_from).domain
-    message["Message-ID"] = f"<shop-{number}-{int(written_at.timestamp() * 1000):x}@{domain}>"
+    message["Message-ID"] = f"<{name}-{int(written_at.timestamp() * 1000):x}@{domain}>"
     # Programs that answer mails leave this one alone (RFC 3834).
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(content.text)

@@ -12,7 +12,7 @@ import pytest
 
 from infrastructure.embedded.servers import ServerUrls
 from tests.infrastructure.processes import wait_for
-from tests.mail_server import Inbox, mail_server
+from tests.mail_server import Inbox, mail_server, text_of
 from tests.race.databases import execute, new_database, rows_of
 from tests.shop import environment_of, reserved_port, shop_processes
 
@@ -36,7 +36,7 @@ def two_workers(url: str, folder: Path, smtp_port: int) -> Iterator[tuple[httpx.
 
 
 def token_in(inbox: Inbox, number: int) -> str:
-    match = re.search(r"https://shop\.example/verify-email\?token=([\w-]{43})\s", inbox.mails[number].get_content())
+    match = re.search(r"https://shop\.example/verify-email\?token=([\w-]{43})\s", text_of(inbox.mails[number]))
     assert match is not None
     return match[1]
 

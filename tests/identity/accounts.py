@@ -23,6 +23,7 @@ from security.account_token import account_token, token_hash
 from security.secret_keys import KeyRing, key_id
 from services.identity.sessions import REPLACED_SECONDS
 from tests.builders import unique
+from tests.mail_server import text_of
 from tests.race.databases import execute, rows_of
 from tests.shop import environment_of, shop_in_thread, shop_processes
 
@@ -172,7 +173,7 @@ class AccountShop:
 
     def token(self, recipient: str, subject: str) -> str:
         """The token of that mail."""
-        match = re.search(r"\?token=([\w-]+)", self.mail(recipient, subject).get_content())
+        match = re.search(r"\?token=([\w-]+)", text_of(self.mail(recipient, subject)))
         assert match is not None
         return match[1]
 

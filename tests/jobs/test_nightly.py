@@ -73,6 +73,10 @@ def test_each_broken_invariant_is_one_line(work: Background) -> None:
     assert "product 2: stock 6, but its ledger says 5" in errors[0]
     assert "Broken by 1 rows: Numbers" in errors[1]
     assert "product 3000: price 1.00, but its history says None" in errors[2]
+    # Staff is told of all of it by one mail.
+    ((kind, fields),) = rows_of(work.url, "SELECT kind, fields FROM notifications")
+    assert kind == "invariants_broken"
+    assert [one["count"] for one in fields["broken"]] == [1500, 1, 1]
 
 
 def filled(work: Background) -> None:

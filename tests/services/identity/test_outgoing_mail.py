@@ -28,7 +28,7 @@ from repositories.outgoing_mail import ANY_DUE, MAILS, OutgoingMailRepository
 from security.account_token import account_token, token_hash
 from security.secret_keys import KeyRing
 from services.identity.outgoing_mail import Mailer, send_later
-from tests.mail_server import mail_server
+from tests.mail_server import mail_server, text_of
 from tests.race.databases import execute, new_database, rows_of
 from tests.shop import reserved_port
 from tests.waiting import until
@@ -153,7 +153,7 @@ async def test_a_mail_is_a_whole_file_that_only_its_owner_reads(database: Databa
     assert mail["Date"].datetime.tzinfo is not None
     assert mail["Message-ID"].endswith("@localhost>")
     assert mail["Auto-Submitted"] == "auto-generated"
-    text = mail.get_content()
+    text = text_of(mail)
     assert "Hello ana," in text
     assert f"https://shop.example/verify-email?token={token}\n" in text
     assert f"\n  {token}\n" in text
@@ -168,7 +168,7 @@ async def test_mails_with_tokens_lead_to_their_page(database: Database, folder: 
     token = send_token(database, template)
     assert await mailer_of(database, MailFolder(folder)).send_next()
     (mail,) = mails_in(folder)
-    assert f"https://shop.example/{page}?token={token}" in mail.get_content()
+    assert f"https://shop.example/{page}?token={token}" in text_of(mail)
 
 
 @pytest.mark.parametrize("template", ["email_changed", "address_taken"])
@@ -176,7 +176,7 @@ async def test_the_others_have_no_token(database: Database, folder: Path, templa
     send(database, template=template)
     assert await mailer_of(database, MailFolder(folder)).send_next()
     (mail,) = mails_in(folder)
-    assert "token" not in mail.get_content()
+    assert "token" not in text_of(mail)
 
 
 async def test_what_is_rolled_back_is_not_sent(database: Database, url: str, folder: Path) -> None:
@@ -235,7 +235,7 @@ async def test_a_token_of_the_key_before_is_sent_and_one_of_no_key_is_not(
     token = send_token(database)
     rotated = KeyRing(["the-new-key-0123456789abcdef0123456789", "only-for-tests-0123456789abcdef0123456789"])
     assert await mailer_of(database, MailFolder(folder), rotated).send_next()
-    assert token in mails_in(folder)[0].get_content()
+    assert token in text_of(mails_in(folder)[0])
 
     execute(url, "DELETE FROM users")
     send_token(database)
@@ -353,13 +353,31 @@ async def test_no_recipient_brings_headers_along(database: Database, url: str, f
     assert waiting(url) == 0
 
 
+async def test_a_mail_is_in_the_language_of_the_client(database: Database, url: str, folder: Path) -> None:
+    """As text and as HTML; the token tells who the user is."""
+    send_token(database)
+    execute(
+        url,
+        "INSERT INTO clients (name, lastname, email, email_key, language) VALUES ('Ana', 'B', 'a@b.de', 'a@b.de', 'es');"
+        "UPDATE users SET client_id = (SELECT max(id_key) FROM clients)",
+    )
+    send(database, template="password_changed")
+    mailer = mailer_of(database, MailFolder(folder))
+    assert [await mailer.send_next(), await mailer.send_next()] == [True, True]
+    mails = mails_in(folder)
+    assert [mail["Subject"] for mail in mails] == ["Confirme su dirección de correo", "Su contraseña ha cambiado"]
+    html = mails[0].get_body(("html",))
+    assert html is not None
+    assert "Confirmar la dirección" in html.get_content()
+
+
 async def test_a_value_stays_within_the_text(database: Database, folder: Path) -> None:
     send(database, username="ana\r\nBcc: eve@example.org\r\n\r\n{token} \u00e4\u20ac")
     assert await mailer_of(database, MailFolder(folder), MAIL_FROM="Sh\u00f6p <shop@example.com>").send_next()
     (mail,) = mails_in(folder)
     assert mail["Bcc"] is None
     assert mail["From"].addresses[0].display_name == "Sh\u00f6p"
-    assert "{token} \u00e4\u20ac" in mail.get_content()
+    assert "{token} \u00e4\u20ac" in text_of(mail)
 
 
 async def test_addresses_of_all_scripts(database: Database) -> None:
@@ -383,4 +401,4 @@ async def test_a_mail_that_cannot_be_written_keeps_no_other_back(
     assert not await mailer.send_next()
     assert [mail["To"] for mail in mails_in(folder)] == ["berta@example.com"]
     assert waiting(url) == 1
-    assert "KeyError('of_a_newer_release')" in caplog.text
+    assert "of_a_newer_release.jinja" in caplog.text
