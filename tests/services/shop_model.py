@@ -4,7 +4,7 @@ The model knows the rules of the contract and nothing of the code: no session, n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
@@ -61,6 +61,18 @@ class Detail:
     quantity: int
     price: Decimal
     returned: int = 0
+    # Of these pieces, those that are shipped and did not come back.
+    out: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many pieces may still be shipped."""
+        return self.quantity - self.returned - self.out
+
+    def take_back(self, quantity: int) -> None:
+        """Goods come back, first those that were shipped."""
+        self.returned += quantity
+        self.out -= min(self.out, quantity)
 
 
 @dataclass
@@ -83,6 +95,10 @@ class Order:
     goes_to_address: bool = False
     delivery_method: int = DeliveryMethod.HOME_DELIVERY
     shipping_refunded: Decimal = ZERO
+    paid: Decimal = ZERO
+    # Those of its shipments that have not arrived.
+    on_way: list[int] = field(default_factory=list)
+    has_shipments: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -111,6 +127,14 @@ class Order:
     def shipping(self) -> Decimal:
         is_charged = self.goes_to_address and self.delivery_method == DeliveryMethod.HOME_DELIVERY and self.details
         return SHIPPING if is_charged and max(ZERO, self.total - self.discount) < FREE_FROM else ZERO
+
+    def against(self, **changes: Any) -> list[Refusal]:
+        """Why these changes are refused: they would take the bill below what was paid."""
+        changed = replace(self, **changes)
+        if changed.details:
+            changed.settle()
+        is_too_little = changed.to_pay < min(self.paid, self.to_pay)
+        return [(409, f"The total of bill {self.bill_id} cannot become")] if is_too_little else []
 
     def give_back(self) -> None:
         for detail in self.details:
@@ -251,7 +275,8 @@ class ShopMachine(RuleBasedStateMachine):
     @rule(pick=picks)
     def delete_order(self, pick: int) -> None:
         order = self.one_of(self.orders, pick)
-        refusals = [(409, "")] if order.status is OrderStatus.DELIVERED or order.has_returns else []
+        stays = order.status is OrderStatus.DELIVERED or order.has_returns or order.has_shipments
+        refusals = [(409, "")] if stays else []
         if self.happened(self.send("DELETE", f"/orders/{order.id_key}"), refusals, 204):
             if order.is_open:
                 order.give_back()
@@ -265,6 +290,7 @@ class ShopMachine(RuleBasedStateMachine):
     def change_discount(self, pick: int, discount: Decimal) -> None:
         order = self.one_of(self.orders, pick)
         refusals = [(409, "")] if discount != order.discount and not order.may_change else []
+        refusals += order.against(discount=discount)
         if self.happened(self.send("PUT", f"/bills/{order.bill_id}", {"discount": discount}), refusals):
             order.discount = discount
             if order.details:
@@ -309,7 +335,7 @@ def _seen(row: dict[str, Any]) -> object:
         for detail in row["order_details"]
     ]
     bill = row["bill"]
-    figures = bill["discount"], bill["total"], bill["refunded"]
+    figures = bill["discount"], bill["total"], bill["refunded"], bill["paid"]
     return row["id_key"], row["status"], row["total"], row["returned_total"], figures, details
 
 
@@ -318,7 +344,7 @@ def _kept(order: Order) -> object:
         (detail.id_key, detail.product.id_key, detail.quantity, detail.price, detail.returned)
         for detail in order.details
     ]
-    figures = order.discount, order.to_pay, order.given_back
+    figures = order.discount, order.to_pay, order.given_back, order.paid
     return order.id_key, order.status, order.total, order.refunded, figures, details
 
 

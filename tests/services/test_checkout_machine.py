@@ -1,6 +1,7 @@
 """Placing orders against a model: checkouts, their keys, cancellations, and returns with their credit bills."""
 
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -106,9 +107,47 @@ class CheckoutMachine(ShopMachine):
         order = self.one_of(self.orders, pick)
         is_fixed = order.delivery_method != delivery_method and order.status is not OrderStatus.PENDING
         answer = self.send("PATCH", f"/orders/{order.id_key}", {"delivery_method": int(delivery_method)})
-        if self.happened(answer, [(409, "")] if is_fixed else []):
+        refusals = [(409, "")] if is_fixed else order.against(delivery_method=delivery_method)
+        if self.happened(answer, refusals):
             order.delivery_method = delivery_method
             order.settle()
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks, amount=st.sampled_from([Decimal("0.01"), Decimal("5.00"), None, None]))
+    def pay(self, pick: int, amount: Decimal | None) -> None:
+        """All that is open where no amount is drawn."""
+        order = self.one_of(self.orders, pick)
+        unpaid = max(Decimal(0), order.to_pay - order.given_back - order.paid)
+        amount = amount or unpaid or Decimal("0.01")
+        answer = self.send("POST", f"/bills/{order.bill_id}/payments", {"amount": amount, "method": "cash"})
+        refusals = [(409, f"Cannot book {amount:.2f} for bill {order.bill_id}. At most {unpaid:.2f}")]
+        if self.happened(answer, refusals if amount > unpaid else [], 201):
+            order.paid += amount
+
+    @precondition(lambda self: self.orders)
+    @rule(pick=picks, part=st.booleans())
+    def ship(self, pick: int, part: bool) -> None:
+        """All that is left, or a piece of the first line of which something is."""
+        order = self.one_of(self.orders, pick)
+        left = [detail for detail in order.details if detail.left]
+        line = {"order_detail_id": left[0].id_key, "quantity": 1} if left and part else None
+        answer = self.send("POST", f"/orders/{order.id_key}/shipments", {} if line is None else {"lines": [line]})
+        if self.happened(answer, [] if order.is_open and left else [(409, "")], 201):
+            for detail in left[:1] if part else left:
+                detail.out += 1 if part else detail.left
+            order.has_shipments = True
+            order.on_way.append(answer.json()["id_key"])
+            order.status = OrderStatus.IN_PROGRESS
+
+    @precondition(lambda self: any(order.on_way for order in self.orders))
+    @rule(pick=picks)
+    def arrive(self, pick: int) -> None:
+        order = self.one_of([order for order in self.orders if order.on_way], pick)
+        arrived = {"delivered_at": "2100-01-01T00:00:00Z"}
+        self.happened(self.send("PATCH", f"/shipments/{order.on_way.pop()}", arrived), [])
+        is_all = not order.on_way and not any(detail.left for detail in order.details)
+        if is_all and order.status is OrderStatus.IN_PROGRESS:
+            order.status = OrderStatus.DELIVERED
 
     @precondition(lambda self: self.kept)
     @rule(pick=picks)
@@ -162,7 +201,7 @@ class CheckoutMachine(ShopMachine):
         answer = self.send("POST", path, body, headers)
         if self.happened(answer, refusals, 201):
             for detail in details:
-                detail.returned += quantity
+                detail.take_back(quantity)
                 detail.product.stock += 0 if restock is False else quantity
             credit = exact(answer)
             row = exact(self.http.get(f"/returns/{credit['return_id']}"))
@@ -201,6 +240,8 @@ class CheckoutMachine(ShopMachine):
             refusals.append((400, f"Insufficient stock for product {detail.product.id_key}. "))
         if order.total + more * detail.price > MAX_MONEY:
             refusals.append((400, "The sum is larger"))
+        changed = replace(detail, quantity=quantity)
+        refusals += order.against(details=[changed if other is detail else other for other in order.details])
         answer = self.send("PUT", f"/order_details/{detail.id_key}", {"quantity": quantity})
         if self.happened(answer, refusals if more else []):
             detail.product.stock -= more
