@@ -5,7 +5,7 @@
 Starts the production server on embedded servers, lets buyers compete for limited stock, with repeated keys, price
 changes, cancellations and returns, and (`--kill`) kills one worker by SIGKILL in the middle. Then every acknowledged
 order is compared with the database, and `scripts.verify` proves the invariants. With `--events` a reader follows
-`GET /events` meanwhile, `--kill` kills the background process too, and what was told is compared with what happened.
+`GET /events` meanwhile, receivers get webhooks and mails, `--kill` kills the background process too, and what was told is compared.
 Exits with 1 unless everything agrees.
 """
 
@@ -19,13 +19,14 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
 import uvloop
 
+from benchmarks import receivers
 from benchmarks.follower import EventsVerdict, Follower, judge_events
 from benchmarks.http_client import Connection, Response, percentile
 from benchmarks.production_shop import Shop, production_shop
@@ -216,14 +217,31 @@ def verified(shop: Shop) -> bool:
 
 def main() -> int:
     options = _options()
-    events = None
-    with production_shop(options.workers) as shop:
-        follower = Follower(shop.host, shop.port) if options.events else None
+    follower = events = None
+    verdicts: list[EventsVerdict | receivers.WebhooksVerdict | receivers.MailsVerdict] = []
+    with ExitStack() as stack:
+        settings: dict[str, str] = {}
+        if options.events:
+            hooks, (smtp_url, inbox) = (
+                stack.enter_context(receivers.receiver()),
+                stack.enter_context(receivers.mail_server()),
+            )
+            settings = {**receivers.SETTINGS, "SMTP_URL": smtp_url}
+        shop = stack.enter_context(production_shop(options.workers, None, **settings))
+        if options.events:
+            follower = Follower(shop.host, shop.port)
+            uvloop.run(receivers.send_to(shop, hooks.url))
         tally = uvloop.run(race(shop, options, follower))
         verdict = judge(shop, tally)
         if follower is not None:
             with _database(shop) as cursor:
                 events = judge_events(cursor, follower.told.events)
+                receivers.wait_until_sent(cursor)
+                verdicts = [
+                    events,
+                    receivers.judge_webhooks(cursor, hooks.events),
+                    receivers.judge_mails(cursor, inbox.mails),
+                ]
         sound = verified(shop)
     tally.seconds.sort()
     figures = {
@@ -243,9 +261,9 @@ def main() -> int:
         print(f"{name:20} {value}")
     print(", ".join(f"{name} {count}" for name, count in verdict.items()))
     faults = list(tally.contradictions)
-    if events is not None:
-        print(events)
-        faults += events.faults
+    for one in verdicts:
+        print(one)
+        faults += one.faults
     for fault in faults[:10]:
         print(fault)
     save("checkout", vars(options), figures)

@@ -44,23 +44,28 @@ class Webhooks:
         self._pool, self._executor = database.write_pool, executor
         self._settings, self._tries = settings, WebhookTries(settings)
         self._woken = asyncio.Event()
+        # Whether there may be more than what has become due.
+        self._has_news = True
         self._under_way: dict[asyncio.Task[None], Claim] = {}
 
     def wake(self) -> None:
         """Look at once: there may be new events."""
+        self._has_news = True
         self._woken.set()
 
     async def run(self) -> None:
         """Send until cancelled. Raises what is wrong with the database; what is under way goes on then."""
         while True:
             self._woken.clear()
-            await self._make_deliveries()
+            if self._has_news:
+                self._has_news = False
+                await self._make_deliveries()
             await self._send_due()
             try:
                 async with asyncio.timeout(_TICK_SECONDS):
                     await self._woken.wait()
             except TimeoutError:
-                continue
+                self._has_news = True
 
     async def close(self, seconds: float) -> None:
         """Let what is under way go on for so long, and give the rest to other processes."""

@@ -213,9 +213,9 @@ def test_410_switches_the_endpoint_off(hooks: Hooks) -> None:
         f"/webhook_endpoints/{endpoint['id_key']}/redeliver", json={"after": int(first["sequence"]) - 1}
     )
     assert again.status_code == 202
-    got = hooks.got(path, 4)
-    assert [one.event["sequence"] for one in got[1:]] == sorted(one.event["sequence"] for one in got[1:])
-    assert got[1].message_id == first["id"]
+    again_ids = [one.message_id for one in hooks.got(path, 4)[1:]]
+    assert len(set(again_ids)) == 3
+    assert first["id"] in again_ids
     assert len(hooks.settled(endpoint)) == 3
     replay = "SELECT replay_after, replay_until FROM webhook_endpoints WHERE id_key = %s"
     assert rows_of(hooks.work.url, replay, endpoint["id_key"]) == [(None, None)]
@@ -237,11 +237,15 @@ def test_who_fails_for_five_days_is_switched_off_and_the_owner_told(hooks: Hooks
     hooks.hurry(endpoint)
     wait_for(lambda: hooks.shown(endpoint)["active"] is False, "the endpoint to be off")
     folder = hooks.work.folder / "data" / "mail"
-    wait_for(lambda: folder.exists() and list(folder.glob("*.eml")), "the mail")
-    (mail,) = folder.glob("*.eml")
-    text = " ".join(mail.read_text().split())
-    assert "To: ada@example.com" in text
-    assert "because it has failed for five days" in text
+    of_owner = "To: ada@example.com"
+
+    def mails() -> list[str]:
+        """Those to the owner; staff gets some, too."""
+        return [text for one in folder.glob("*.eml") if of_owner in (text := one.read_text())]
+
+    wait_for(mails, "the mail")
+    (mail,) = mails()
+    assert "because it has failed for five days" in " ".join(mail.split())
     assert "is switched off: nothing has succeeded for 5 days" in hooks.work.log()
 
 
