@@ -301,3 +301,16 @@ def test_actions_of_foreign_keys_move_versions_too(filled: psycopg2.extensions.c
         cursor.execute("SELECT updated_at FROM orders WHERE id_key = 1 AND address_id IS NULL")
         assert cursor.fetchall() > before
     filled.rollback()
+
+
+def test_a_line_of_a_release_that_names_none_is_named_as_its_product(filled: psycopg2.extensions.connection) -> None:
+    with filled.cursor() as cursor:
+        cursor.execute("UPDATE products SET sku = 'LAMP-9' WHERE id_key = 1")
+        line = "INSERT INTO order_details (quantity, price, order_id, product_id{0}) VALUES (1, 1, 1, 1{1}) RETURNING name, sku"
+        cursor.execute("SELECT name, sku FROM products WHERE id_key = 1")
+        product = cursor.fetchone()
+        cursor.execute(line.format("", ""))
+        assert cursor.fetchone() == product
+        cursor.execute(line.format(", name", ", 'As sold'"))
+        assert cursor.fetchone() == ("As sold", None)
+    filled.rollback()
