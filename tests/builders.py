@@ -187,7 +187,7 @@ def a_review() -> Body:
     return {"rating": 4.5, "comment": "Sturdy foot", "product_id": a_product}
 
 
-@builder("/bills", "Bill", changing="total", nullable="client_id", defaulted="bill_number discount date currency")
+@builder("/bills", "Bill", changing="discount", nullable="client_id", defaulted="bill_number discount date currency")
 def a_bill() -> Body:
     return {
         "bill_number": unique("INV"),

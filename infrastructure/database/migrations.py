@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from config.settings import PROJECT_ROOT
 from infrastructure.database.connection_options import LONG_SILENCE_SECONDS, connection_options
+from infrastructure.database.exact_json import read_json, write_json
 from infrastructure.database.sessions import set_up
 from infrastructure.database.stoppable import Cancellation
 from infrastructure.database.suitability import UnsuitableDatabase, require_place
@@ -159,6 +160,8 @@ def maintenance_engine(database_url: str) -> Engine:
         database_url,
         poolclass=NullPool,
         connect_args=connection_options(database_url, "shop maintenance", LONG_SILENCE_SECONDS),
+        json_deserializer=read_json,
+        json_serializer=write_json,
     )
     # Before SQLAlchemy's own questions to a first connection.
     event.listen(engine, "connect", lambda connection, record: set_up(connection, _WITHOUT_TIMEOUTS), insert=True)

@@ -92,7 +92,7 @@ class TestCreate:
 
     def test_refuses_a_reference_that_points_nowhere(self, client: httpx.Client, resource: Builder) -> None:
         for name in resource.references:
-            thing = name.removesuffix("_id").capitalize()
+            thing = "".join(word.capitalize() for word in name.removesuffix("_id").split("_"))
             body = resource.body(client)
             before = count(client, resource)
             for nowhere in NOWHERE:
@@ -218,7 +218,7 @@ class TestChange:
         for name in resource.references:
             if (resource.thing, name) == ("OrderDetail", "order_id"):
                 continue  # It is fixed: see test_order_details.py.
-            thing = name.removesuffix("_id").capitalize()
+            thing = "".join(word.capitalize() for word in name.removesuffix("_id").split("_"))
             for nowhere in NOWHERE:
                 response = client.put(url_of(resource, row), json={name: nowhere})
                 assert_problem(response, 404, f"{thing} with id {nowhere} not found")

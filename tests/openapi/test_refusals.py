@@ -180,6 +180,7 @@ def what_is_not_there_or_has_changed(walk: Walk, documented: Document) -> None:
             walk.refused("POST", f"{bulk}_delete", "not_found", [{"id_key": NO_ROW}])
     walk.refused("GET", "/events/00000000-0000-7000-8000-000000000000", "not_found")
     walk.refused("POST", "/products/bulk", "not_found", [a_product.body(walk.http, category_id=NO_ROW)])
+    walk.refused("POST", "/categories/bulk", "not_found", [a_category.body(walk.http, tax_class_id=NO_ROW)])
     walk.refused("POST", "/users/bulk", "not_found", [a_user.body(walk.http, client_id=NO_ROW)])
     walk.refused("PATCH", "/users/bulk", "not_found", [{"id_key": a_user(walk.http)["id_key"], "client_id": NO_ROW}])
     walk.refused("POST", "/checkout", "not_found", walk.order({"id_key": NO_ROW}))
