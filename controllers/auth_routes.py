@@ -11,7 +11,7 @@ from controllers.openapi import operation
 from controllers.openapi.headers import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_CHANGE
 from controllers.routing import ShopRoute
 from infrastructure.server.media_types import FORM, JSON
-from middleware.request_context import forbid_storing
+from middleware.request_context import forbid_storing, hide_timing
 from schemas.base import Body, ListQuery
 from security.policy import Policy
 from services.errors import ShopError
@@ -28,6 +28,7 @@ class AccountRoute(ShopRoute):
 
         async def not_stored(scope: Scope, receive: Receive, send: Send) -> None:
             forbid_storing(scope)
+            hide_timing(scope)
             await inside(scope, receive, send)
 
         self.app = not_stored

@@ -2,7 +2,7 @@
 
 `middleware.edge` decides each response. The fast path writes it with the headers that the layers would add. What cannot
 be written in one piece (an error, a large body, a client that is slow) falls through to the layers with its response, and
-so does every request that the layers treat in another way: one with an Origin, or while the service is draining.
+so does every request that the layers treat in another way: one with an Origin, one that asks for its times, or while the service is draining.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.compression import VARY
 from middleware.conditional_response import LARGE_BYTES, ConditionalResponse
 from middleware.edge import Edge, EdgeState, keep_state
-from middleware.request_context import POLICY_LINES, RequestContext, RequestInfo
+from middleware.request_context import POLICY_LINES, TIMING, RequestContext, RequestInfo
 
 log = logging.getLogger("shop.fast_path")
 
@@ -48,7 +48,12 @@ class FastPath:
             return False
         route = self._edge.routes.find(scope, caller.principal.audience)
         # A root path is part of the paths of the scope, and would be taken for a target.
-        if route is None or scope["root_path"] or self._context.draining or memoize_on_headers(scope, _has_origin):
+        if (
+            route is None
+            or scope["root_path"]
+            or self._context.draining
+            or memoize_on_headers(scope, _is_for_the_layers)
+        ):
             return False
         info = self._context.begin(scope)
         self._batches.join()[0].append((request, self._edge.begin(scope, caller, route), info))
@@ -133,5 +138,5 @@ def _vary_line(names: Sequence[bytes]) -> bytes:
     return header_lines([(VARY[0], b", ".join(names))]) if names else b""
 
 
-def _has_origin(headers: Headers) -> bool:
-    return any(name == b"origin" for name, _ in headers)
+def _is_for_the_layers(headers: Headers) -> bool:
+    return any(name in (b"origin", TIMING) for name, _ in headers)

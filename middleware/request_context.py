@@ -11,6 +11,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import Network
+from infrastructure.observability import server_timing
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
@@ -38,6 +39,8 @@ _LINES = b"x-request-id: %b\r\nx-response-time: %.2f\r\n" + header_lines(_HEADER
 # For every response that has no policy of its own.
 POLICY_LINES = header_lines([_POLICY_OF_DATA])
 
+TIMING = b"server-timing"
+
 _INFO = "shop.request_info"
 _VERSION_BITS = 4 << 76 | 2 << 62
 _RANDOM_BITS = ~(0xF << 76 | 3 << 62)
@@ -58,6 +61,8 @@ class RequestInfo:
     trace_id: str | None = None
     traceparent: bytes = b""
     may_be_stored: bool = True
+    # The parts of its time, if it asks for them (see `infrastructure.observability.server_timing`).
+    timing: server_timing.Parts | None = None
     # The seconds in which it only waited for something to happen.
     waited: float = 0.0
 
@@ -116,6 +121,7 @@ class RequestContext:
             await send(message)
 
         tokens = request_id.set(info.identity), trace_id.set(info.trace_id)
+        timing = server_timing.parts.set(info.timing)
         self._metrics.begin_request()
         try:
             await self.app(scope, receive, send_with_headers)
@@ -124,6 +130,7 @@ class RequestContext:
             self.finish(scope, info, status, actor=actor_of(scope))
             request_id.reset(tokens[0])
             trace_id.reset(tokens[1])
+            server_timing.parts.reset(timing)
 
     # What the fast path takes from this layer, without calling it.
 
@@ -142,6 +149,7 @@ class RequestContext:
         if given.trace is not None:
             info.trace_id, info.traceparent = given.trace.trace_id, given.trace.traceparent().encode()
             scope["shop.trace_parent"] = given.trace.parent()
+        info.timing = {} if given.wants_timing else None
         scope["shop.client"] = info.client
         scope["shop.request_id"] = info.identity
         scope["shop.path"] = _path_as_sent(scope)
@@ -180,15 +188,20 @@ class RequestContext:
             self._access_log.note(*about, info.trace_id, route, actor)
 
     def _complete(self, headers: Iterable[tuple[bytes, bytes]], info: RequestInfo) -> list[tuple[bytes, bytes]]:
+        hit = None
         defaults = {_FOR_CACHES[0]: _FOR_CACHES, _POLICY_OF_DATA[0]: _POLICY_OF_DATA}
         for name, value in headers:
             if name in defaults:
                 del defaults[name]
             elif name == b"x-cache-hit":
-                self._metrics.count_read(hit=value == b"true")
+                hit = value == b"true"
+                self._metrics.count_read(hit=hit)
         if info.prefix:
             headers = with_prefix(headers, info.prefix)
         completed = [*headers, *defaults.values(), *parsed_lines(self.lines(info))]
+        if info.timing is not None:
+            seconds = time.perf_counter() - info.started
+            completed.append((TIMING, server_timing.header(info.timing, seconds, hit=hit)))
         if self.draining and _CLOSE not in completed:
             completed.append(_CLOSE)
         return completed
@@ -200,6 +213,13 @@ def forbid_storing(scope: Scope) -> None:
     # Copies of the scope share it. A layer that is tested by itself has none.
     if info is not None:
         info.may_be_stored = False
+
+
+def hide_timing(scope: Scope) -> None:
+    """Say nothing of what the request takes its time for: it would tell which accounts there are."""
+    info: RequestInfo | None = scope.get(_INFO)
+    if info is not None:
+        info.timing = None
 
 
 def note_waiting(scope: Scope, seconds: float) -> None:
@@ -218,6 +238,8 @@ class _HeaderInfo(NamedTuple):
     proxy_header: str | None
     # The prefix that a proxy has taken off the path, as it says.
     prefix: str
+    # Whether the response is to say what it has taken its time for.
+    wants_timing: bool
 
 
 def _header_info(headers: Headers) -> _HeaderInfo:
@@ -228,6 +250,7 @@ def _header_info(headers: Headers) -> _HeaderInfo:
         trace_of(headers) if b"traceparent" in names else None,
         next((shown for name, shown in PROXY_HEADERS.items() if name in names), None),
         forwarded_prefix(headers) if b"x-forwarded-prefix" in names else "",
+        TIMING in names,
     )
 
 
