@@ -62,6 +62,8 @@ COUNTS: ConnectionCounts = ConnectionCounts()
 TEMPLATES = RouteTemplates(("/products/{id_key}",))
 # What the shop itself calls with few values that no request decides, by module and name.
 OF_THE_SHOP = {
+    "config.release._checked_out",
+    "infrastructure.backup.programs._installed",
     "config.settings.get_settings",
     "infrastructure.database.host_order.host_order",
     "infrastructure.database.migrations._revisions",
