@@ -16,6 +16,7 @@ from tests.infrastructure.processes import wait_for
 from tests.jobs.processes import Background, background
 from tests.race.databases import execute, new_database, rows_of
 from tests.servers.broker_reader import BrokerReader
+from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.rabbitmq import RabbitMQ, needs_rabbitmq
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, needs_rabbitmq]
@@ -143,6 +144,35 @@ def test_e2_a_broker_that_is_away_delays_events_and_loses_none(
     reader.wait_for_all(ids(work))
     reader.require_order()
     assert process.poll() is None
+
+
+def test_e2_a_connection_that_is_cut_in_the_middle_of_a_publish_loses_nothing(
+    work: Background, reader: BrokerReader, broker: RabbitMQ
+) -> None:
+    execute(work.url, _EVENTS, 400)
+    with CuttingProxy(broker.address, first=3000, step=1777) as proxy:
+        process = work.start(RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        wait_for(lambda: proxy.cuts >= 8, "some cuts")
+        proxy.is_cutting = False
+        reader.wait_for_all(ids(work))
+    reader.require_order()
+    assert process.poll() is None
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+def test_e2_a_broker_that_is_away_for_a_minute_under_load(
+    work: Background, reader: BrokerReader, broker: RabbitMQ
+) -> None:
+    work.start()
+    with load(work):
+        wait_for(lambda: len(reader.events) > 100, "some events")
+        broker.stop()
+        time.sleep(60)
+        broker.start()
+        wait_for(lambda: "Events are sent to the broker again" in work.log(), "the relay to go on")
+    reader.wait_for_all(ids(work))
+    reader.require_order()
 
 
 def test_e2_killed_and_frozen_processes_lose_nothing_and_keep_the_order(work: Background, reader: BrokerReader) -> None:
