@@ -16,7 +16,7 @@ from infrastructure.database.connection_limit import connections_of_background, 
 pytestmark = pytest.mark.unit
 
 K8S = PROJECT_ROOT / "deploy" / "k8s"
-VERSIONS = ("1.30", "1.33", "1.37")
+VERSIONS = ("1.30", "1.37")
 # Of a group of their own, whose schemas no package has: what CloudNativePG's reference names.
 CLUSTER = {"instances", "imageName", "bootstrap", "storage", "postgresql", "resources", "affinity"}
 MANIFESTS = [path for path in sorted(K8S.rglob("*.yaml")) if path.name != "kustomization.yaml"]

@@ -129,6 +129,7 @@ def test_what_is_for_compilers_goes(requirements: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
+@pytest.mark.chaos
 def test_without_a_pip_one_that_is_gone_afterwards_installs(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False)
     (tmp_path / "none.lock").write_text("# nothing\n")

@@ -14,6 +14,7 @@ from tests.shop import environment_of
 
 @pytest.mark.integration
 @pytest.mark.slow
+@pytest.mark.chaos
 def test_the_heartbeat_is_that_of_the_event_loop(database_url: str, redis_url: str, tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     process = subprocess.Popen(
