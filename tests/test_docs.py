@@ -35,6 +35,7 @@ ABSENT = {
     "secrets/",
 }
 FOREIGN = {
+    "WebhookVerificationError",
     "BackgroundTasks",
     "LogRecord",
     "ModuleNotFoundError",
