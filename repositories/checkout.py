@@ -21,8 +21,15 @@ from repositories.query.prepared import execute_prepared
 from repositories.taxes import Taxes
 
 _PARAMETERS = tuple(ORDER_COLUMNS) + tuple(f"line_{name}" for name in LINE_COLUMNS)
-_WAITING = Prepared("place_orders", statement_text(skips_locked=False), _PARAMETERS)
-_SKIPPING = Prepared("place_free_orders", statement_text(skips_locked=True), (*_PARAMETERS, "awaited"))
+# By whether they compute taxes.
+_WAITING = {
+    taxed: Prepared(name, statement_text(skips_locked=False, taxed=taxed), _PARAMETERS)
+    for taxed, name in ((False, "place_orders"), (True, "place_taxed_orders"))
+}
+_SKIPPING = {
+    taxed: Prepared(name, statement_text(skips_locked=True, taxed=taxed), (*_PARAMETERS, "awaited"))
+    for taxed, name in ((False, "place_free_orders"), (True, "place_free_taxed_orders"))
+}
 _QUOTING = Prepared("quote_order", quote_text(), _PARAMETERS)
 
 # A row that somebody may have locked: its table, and its key.
@@ -154,20 +161,25 @@ class Outcome:
 
 
 def placing(
-    orders: Sequence[PendingOrder], *, skips_locked: bool = False, awaited: LockedRow | None = None
+    orders: Sequence[PendingOrder],
+    *,
+    skips_locked: bool = False,
+    awaited: LockedRow | None = None,
+    taxed: bool = True,
 ) -> tuple[Prepared, Parameters]:
     """The statement that places all of these orders, or says of each why not. It returns an `outcome` for each.
 
     Of orders with the same claim only one may be among them. With `skips_locked` it waits for no product, client
-    or address but the product `awaited`, and orders of those that somebody has locked are `LOCKED`.
+    or address but the product `awaited`, and orders of those that somebody has locked are `LOCKED`. Where nothing is taxed,
+    it may be one that is not `taxed`: orders are `TAXED` if they may be all the same.
     """
     columns = [_array(cells) for cells in zip(*(order.cells for order in orders), strict=True)]
     lines = ((str(place), *line) for place, order in enumerate(orders, 1) for line in order.lines)
     columns += [_array(cells) for cells in zip(*lines, strict=True)]
     parameters = dict(zip(_PARAMETERS, columns, strict=True))
     if skips_locked:
-        return _SKIPPING, {**parameters, "awaited": str(awaited[1] if awaited else 0)}
-    return _WAITING, parameters
+        return _SKIPPING[taxed], {**parameters, "awaited": str(awaited[1] if awaited else 0)}
+    return _WAITING[taxed], parameters
 
 
 def outcome(row: Row) -> Outcome:

@@ -30,6 +30,8 @@ class Verdict(IntEnum):
     DISCOUNT_TOO_LARGE = 41
     OTHER_TOTAL = 42
     NUMBER_TAKEN = 43
+    # It may be taxed, which a statement without taxes does not compute. It has to be placed again by one with them.
+    TAXED = 45
     # There may be enough for it, or not: that depends on orders before it in the group. It has to be placed again.
     UNDECIDED = 50
     PLACED = 60
@@ -169,6 +171,8 @@ JUDGED = f""", priced AS MATERIALIZED (
                 END FROM addresses WHERE addresses.id_key = asked.address_id)
         END, CASE
             WHEN {{is_locked}} THEN {Verdict.LOCKED:d}
+        END, CASE
+            WHEN {{may_be_taxed}} THEN {Verdict.TAXED:d}
         END, CASE
             WHEN greatest(summed.total, {_TO_PAY}) > {MAX_MONEY} THEN {Verdict.AMOUNT_TOO_LARGE:d}
             WHEN asked.discount > summed.total THEN {Verdict.DISCOUNT_TOO_LARGE:d}

@@ -20,9 +20,10 @@ from repositories.checkout_judging import (
     WANTED,
     Verdict,
 )
-from repositories.checkout_writing import AUDITED, RENDERED, TOLD, WRITTEN
+from repositories.checkout_writing import AUDITED, RENDERED, TOLD, written
 from repositories.taxes import STANDARD_CLASS, TAXED, category_in, class_of_product, frozen, rate_in, rates_of
 
+_HAS_RATES = "EXISTS (SELECT FROM tax_classes WHERE rates <> '[]')"
 _RETURNED = f"""
 SELECT verdict, order_key, coalesce(response.body, convert_from(verdict.body, 'UTF8')), etag, status, headers, total::text,
     shipping::text, CASE WHEN verdict BETWEEN {Verdict.LOCKED:d} AND {Verdict.SHORT:d} THEN (
@@ -32,14 +33,19 @@ FROM verdict LEFT JOIN response ON response.id_key = verdict.order_key ORDER BY 
 """  # noqa: S608
 
 
-def statement_text(*, skips_locked: bool) -> str:
+def statement_text(*, skips_locked: bool, taxed: bool) -> str:
     """The SQL; one that skips locked rows gives the orders that want them the verdict `LOCKED`.
 
-    That one has another parameter: the key of a product that it waits for all the same, or 0.
+    That one has another parameter: the key of a product that it waits for all the same, or 0. One that is not `taxed` costs a
+    fifth less, and gives all orders the verdict `TAXED` where any class has a rate.
     """
     locked = FREE_PRODUCTS + FREE_OWNERS if skips_locked else LOCKED
-    judged = JUDGED.format(is_locked=IS_LOCKED if skips_locked else "false", of_lines="summed.verdict")
-    return "".join((ASKED, FOUND, locked, judged, DECIDED, WRITTEN, RENDERED, TOLD, AUDITED, _RETURNED))
+    judged = JUDGED.format(
+        is_locked=IS_LOCKED if skips_locked else "false",
+        may_be_taxed="false" if taxed else _HAS_RATES,
+        of_lines="summed.verdict",
+    )
+    return "".join((ASKED, FOUND, locked, judged, DECIDED, written(taxed=taxed), RENDERED, TOLD, AUDITED, _RETURNED))
 
 
 # No key is looked for, no row is locked, and nothing is written. The columns of `_RETURNED`, then all lines and the currency.
@@ -78,5 +84,7 @@ FROM judged
 
 def quote_text() -> str:
     """The SQL that judges one order by the same rules, except that too little in stock breaks none."""
-    judged = JUDGED.format(is_locked="false", of_lines=f"nullif(summed.verdict, {Verdict.SHORT:d})")
+    judged = JUDGED.format(
+        is_locked="false", may_be_taxed="false", of_lines=f"nullif(summed.verdict, {Verdict.SHORT:d})"
+    )
     return "".join((ASKED, _NO_KEYS, f", product AS MATERIALIZED ({WANTED})", judged, _TAXES, _QUOTED))

@@ -43,6 +43,8 @@ class CheckoutGroups:
         self._executor, self._metrics = executor, metrics
         self._patience, self._lock_timeout = settings.db_pool_timeout, settings.db_lock_timeout
         self._main, self._aside = Lane(self._place), Lane(self._place_free_ones_and_wait)
+        # Whether any order may be taxed. As long as none was, they are placed by statements that compute no taxes.
+        self._taxed = False
         self._keys: set[str] = set()
         # Rows that somebody had locked when an order of them was set aside.
         self._locked: set[LockedRow] = set()
@@ -139,7 +141,7 @@ class CheckoutGroups:
         orders = [waiting.order for waiting in group]
         # Who has waited for the statement before has half of the time at least to wait for a connection.
         since = max(min(waiting.since for waiting in group), time.monotonic() - self._patience / 2)
-        statement, parameters = placing(orders, skips_locked=skips_locked, awaited=awaited)
+        statement, parameters = placing(orders, skips_locked=skips_locked, awaited=awaited, taxed=self._taxed)
         rows = await self._executor.send(statement, parameters, partial(_sold, orders), since)
         return [outcome(row) for row in rows]
 
@@ -158,7 +160,8 @@ class CheckoutGroups:
                 continue
             if self._locked and (result.verdict > Verdict.LOCKED or not skips_locked):
                 self._locked -= waiting.order.rows
-            if result.verdict == Verdict.UNDECIDED:
+            self._taxed = self._taxed or result.verdict == Verdict.TAXED
+            if result.verdict in (Verdict.UNDECIDED, Verdict.TAXED):
                 undecided.append(waiting)
             else:
                 done.append((waiting, result))

@@ -49,8 +49,9 @@ class Shelf:
         }
         return NewOrder(**(plain | more))
 
-    def place_all(self, *orders: NewOrder, skips_locked: bool = False) -> list[Outcome]:
-        statement, parameters = placing([PendingOrder(order) for order in orders], skips_locked=skips_locked)
+    def place_all(self, *orders: NewOrder, skips_locked: bool = False, taxed: bool = True) -> list[Outcome]:
+        pending = [PendingOrder(order) for order in orders]
+        statement, parameters = placing(pending, skips_locked=skips_locked, taxed=taxed)
         with self.connection.cursor() as cursor:
             if statement.name not in self.prepared:
                 cursor.execute(f"PREPARE {statement.name} AS {statement.text}")
@@ -382,3 +383,18 @@ def test_only_orders_with_an_author_are_audited(locked_products: Shelf) -> None:
 def test_what_postgresql_cannot_hold_is_an_error_of_its_own_order(locked_products: Shelf, text: str) -> None:
     with pytest.raises(ValueError, match=r"NUL|surrogates"):
         PendingOrder(locked_products.order((1, 1), bill_number=text))
+
+
+def test_a_statement_without_taxes_places_nothing_that_may_be_taxed(locked_products: Shelf) -> None:
+    order = locked_products.order((1, 1))
+    (placed,) = locked_products.place_all(order, taxed=False)
+    assert placed.verdict == PLACED
+    execute(
+        locked_products.url, """UPDATE tax_classes SET rates = '[{"country": "FR", "rate": 20, "vat_category": "S"}]'"""
+    )
+    try:
+        (left, refused) = locked_products.place_all(order, locked_products.order((3, 1)), taxed=False)
+        assert (left.verdict, refused.verdict) == (Verdict.TAXED, NOT_FOR_SALE)
+        assert (orders(locked_products), locked_products.place(order).verdict) == (1, PLACED)
+    finally:
+        execute(locked_products.url, "UPDATE tax_classes SET rates = '[]'")
