@@ -13,7 +13,7 @@ from application.startup_report import report_start
 from config.database import database_uri
 from config.logging_config import configure_logging, stop_logging
 from config.redis_config import redis_uri
-from config.release import build_of
+from config.release import RELEASE, build_of
 from config.settings import Settings
 from events.hub import EventHub
 from events.news import News
@@ -39,6 +39,7 @@ from infrastructure.observability.metric_families import (
     REDIS_SECONDS,
 )
 from infrastructure.observability.metrics import Metrics
+from infrastructure.observability.tracing import Tracer, tracer_of
 from infrastructure.server.file_limit import room_for_connections
 from repositories.outgoing_mail import ANY_DUE, MAILS
 from security.access_token import AccessTokens
@@ -104,6 +105,7 @@ class AppResources:
         self.change_listener = ChangeListener(self.database.url, heard, self.database.ping, {MAILS: ANY_DUE})
         self.passwords = PasswordThreads()
         self.access_log = AccessLog() if settings.access_log else None
+        self.tracer: Tracer | None = None
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -114,6 +116,7 @@ class AppResources:
         with ExitStack() as stack:
             stack.enter_context(self.metrics.shared(self.settings.metrics_dir))
             stack.enter_context(self.cache_epoch.shared(self.settings.metrics_dir))
+            self.tracer = stack.enter_context(tracer_of(self.settings, RELEASE))
             await asyncio.to_thread(self._attach_to_servers, stack)
             drain_on_sigterm(self, self.settings.drain_seconds)
             await self.cache.start()

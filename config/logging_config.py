@@ -2,7 +2,9 @@
 
 import logging
 
+from config.release import RELEASE
 from config.settings import Settings
+from infrastructure.observability.error_reports import report_errors, send_reports
 from infrastructure.observability.log_lines import ShopHandler, render_json, render_text
 from infrastructure.observability.log_output import LineWriter, LogFiles
 
@@ -37,6 +39,8 @@ def configure_logging(settings: Settings) -> None:
     root.addHandler(ShopHandler(LineWriter(render, files), options))
     root.setLevel(settings.log_level)
     _take_over_libraries(settings)
+    if settings.sentry_dsn is not None:
+        report_errors(settings.sentry_dsn, RELEASE)
     if problem is not None:
         log.warning("LOG_DIR %s cannot be written (%s): logging to standard output only", settings.log_dir, problem)
 
@@ -46,6 +50,7 @@ def stop_logging() -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, ShopHandler):
             handler.stop()
+    send_reports()
 
 
 def _remove_handlers(root: logging.Logger) -> None:

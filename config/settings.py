@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import AwareDatetime, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
 from config.currencies import Currency
+from config.observability_types import Collector, HeaderPairs, SentryDsn
 from config.setting_files import SUFFIX, UnusableFile, with_files_read
 from config.setting_types import (
     UNIX,
@@ -186,6 +187,11 @@ class Settings(BaseModel):
     access_log: Boolean = True
     log_dir: Folder = Path("logs")
     metrics_dir: Folder | None = None
+    sentry_dsn: SentryDsn | None = None
+    otel_exporter_otlp_endpoint: Collector | None = None
+    otel_exporter_otlp_headers: HeaderPairs = ()
+    otel_service_name: Annotated[str, Field(min_length=1, max_length=100)] = "shop"
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _no_credentials_for_any_origin(self) -> "Settings":

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from infrastructure.cache.batcher import Batcher, settled
 from infrastructure.observability.log_lines import request_id, trace_id
+from infrastructure.observability.tracing import current_span
 from infrastructure.server.deferred_request import DeferredRequest
 from infrastructure.server.header_lines import header_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
@@ -76,6 +77,7 @@ class FastPath:
         request_id.set(info.identity)
         if trace_id.get() is not info.trace_id:
             trace_id.set(info.trace_id)
+            current_span.set(info.span)
         response = self._edge.refusal(request.scope, state)
         assert state.caller is not None
         if response is None and not state.caller.stands():

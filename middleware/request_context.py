@@ -15,7 +15,9 @@ from infrastructure.observability import server_timing
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.log_lines import request_id, trace_id
 from infrastructure.observability.metrics import Metrics
+from infrastructure.observability.redaction import redact
 from infrastructure.observability.route_templates import RouteTemplates
+from infrastructure.observability.tracing import Span, Tracer, current_span
 from infrastructure.server.header_lines import header_lines, parsed_lines
 from infrastructure.server.request_heads import Headers, memoize_on_headers
 from middleware.cache_control import NO_STORE, PRIVATE
@@ -65,13 +67,18 @@ class RequestInfo:
     timing: server_timing.Parts | None = None
     # The seconds in which it only waited for something to happen.
     waited: float = 0.0
+    # Its span, if it is sampled.
+    span: Span | None = None
 
 
 class Service(Protocol):
-    """What this layer needs to know of the service: whether it is about to stop."""
+    """What this layer needs to know of the service: whether it is about to stop, and what begins spans, if anything does."""
 
     @property
     def draining(self) -> bool: ...
+
+    @property
+    def tracer(self) -> Tracer | None: ...
 
 
 class RequestContext:
@@ -122,11 +129,14 @@ class RequestContext:
 
         tokens = request_id.set(info.identity), trace_id.set(info.trace_id)
         timing = server_timing.parts.set(info.timing)
+        outer = None if info.span is None else current_span.set(info.span)
         self._metrics.begin_request()
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
             self._metrics.end_request()
+            if outer is not None:
+                current_span.reset(outer)
             self.finish(scope, info, status, actor=actor_of(scope))
             request_id.reset(tokens[0])
             trace_id.reset(tokens[1])
@@ -150,6 +160,8 @@ class RequestContext:
             info.trace_id, info.traceparent = given.trace.trace_id, given.trace.traceparent().encode()
             scope["shop.trace_parent"] = given.trace.parent()
         info.timing = {} if given.wants_timing else None
+        if self._service.tracer is not None:
+            self._begin_span(self._service.tracer, scope, info, given.trace)
         scope["shop.client"] = info.client
         scope["shop.request_id"] = info.identity
         scope["shop.path"] = _path_as_sent(scope)
@@ -157,6 +169,14 @@ class RequestContext:
             keep_prefix(scope, info.prefix)
             scope["shop.path"] = info.prefix + scope["shop.path"]
         return info
+
+    @staticmethod
+    def _begin_span(tracer: Tracer, scope: Scope, info: RequestInfo, trace: Trace | None) -> None:
+        info.span = tracer.begin("server", trace)
+        if info.span is not None:
+            info.trace_id = f"{info.span.trace_id:032x}"
+            scope["shop.trace_parent"] = info.span.traceparent()
+            info.traceparent = scope["shop.trace_parent"].encode()
 
     def _prefix(self, scope: Scope, given: "_HeaderInfo") -> str:
         prefix = take_off_root_path(scope) if scope.get("root_path") else ""
@@ -183,6 +203,8 @@ class RequestContext:
             self._metrics.count_read(hit=hit)
         route = self.routes.of(scope["path"])
         self._metrics.count_request(scope["method"], route, status, max(0.0, seconds - info.waited))
+        if info.span is not None:
+            _end_span(info.span, scope, route, status)
         if self._access_log is not None:
             about = (info.identity, scope["method"], scope["shop.path"], status, seconds * 1000, info.client)
             self._access_log.note(*about, info.trace_id, route, actor)
@@ -227,6 +249,21 @@ def note_waiting(scope: Scope, seconds: float) -> None:
     info: RequestInfo | None = scope.get(_INFO)
     if info is not None:
         info.waited += seconds
+
+
+def _end_span(span: Span, scope: Scope, route: str, status: int) -> None:
+    span.name = f"{scope['method']} {route}"
+    span.attributes.update(
+        {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "url.path": redact(scope["shop.path"]),
+            "http.response.status_code": status,
+            "client.address": scope["shop.client"],
+        }
+    )
+    span.is_error = status >= 500
+    span.end()
 
 
 class _HeaderInfo(NamedTuple):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from config.settings import get_settings
+from infrastructure.observability.tracing import span
 from repositories.base import is_key
 from repositories.checkout import BrokenLine, KeyToKeep, NewLine, NewOrder, Outcome, PendingOrder, PlacedOrder
 from repositories.checkout_judging import Verdict
@@ -80,7 +81,8 @@ class CheckoutService:
         """
         since = time.monotonic()
         try:
-            return await self._placed(checkout, new_order(checkout, principal, keyed, location), since)
+            with span("checkout", lines=len(checkout.lines)):
+                return await self._placed(checkout, new_order(checkout, principal, keyed, location), since)
         except ShopError as error:
             self._metrics.refused(error)
             raise

@@ -31,6 +31,7 @@ from infrastructure.database.sqlstate import OUT_OF_RANGE, DatabaseUnavailable, 
 from infrastructure.observability import server_timing
 from infrastructure.observability.metric_families import DATABASE_SECONDS
 from infrastructure.observability.metrics import Metrics
+from infrastructure.observability.tracing import span
 from repositories.author import set_author
 from repositories.query.bound_query import Query
 from services.base import INVALIDATION
@@ -85,7 +86,8 @@ class Executor:
         steps = query.bind(self.database.engine)
         try:
             statement, parameters = next(steps).as_sent()
-            rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent, since=since)
+            with span("read", "client", db__system__name="postgresql", db__query__summary=statement.name):
+                rows = await self.database.read_pool.run(statement, parameters, on_sent=on_sent, since=since)
             self._observe("read", seconds=time.monotonic() - since)
             if rows is not None:
                 steps.send(rows)
@@ -152,7 +154,8 @@ class Executor:
         """
         started = time.monotonic()
         try:
-            return await self.database.write_pool.execute(statement, parameters, since=since)
+            with span("write", "client", db__system__name="postgresql", db__query__summary=statement.name):
+                return await self.database.write_pool.execute(statement, parameters, since=since)
         except StatementRefused:
             raise
         except Exception as error:
@@ -229,7 +232,7 @@ class Executor:
     async def _run(self, work: Callable[[], T], since: float) -> T:
         started = time.monotonic()
         try:
-            with _service_errors():
+            with _service_errors(), span("transaction", "client", db__system__name="postgresql"):
                 return await self.database.run(work, since)
         finally:
             self._observe("transaction", seconds=time.monotonic() - started)

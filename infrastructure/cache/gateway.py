@@ -30,6 +30,7 @@ from redis.exceptions import (
 
 from infrastructure.cache.batcher import Batcher
 from infrastructure.cache.connection import Argument, packed, pool_of, reply_on
+from infrastructure.observability.tracing import span
 
 log = logging.getLogger("shop.redis")
 
@@ -197,7 +198,8 @@ class RedisGateway:
         timer = exchange.get_loop().call_later(self._timeout, _give_up, exchange, _LAST_TURNS)
         started = time.monotonic()
         try:
-            replies = await self._converse(commands)
+            with span("redis", "client", db__system__name="redis", db__operation__batch__size=len(commands)):
+                replies = await self._converse(commands)
         except asyncio.CancelledError:
             raise self._failed(RedisError(f"no reply within {self._timeout * 1000:.0f} ms")) from None
         except (RedisError, OSError) as error:

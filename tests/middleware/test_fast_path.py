@@ -94,6 +94,7 @@ class Thing:
 
 class Service:
     draining = False
+    tracer = None
 
 
 class SmallShop:

@@ -16,6 +16,7 @@ TRUSTED = (ip_network("10.0.0.0/8"),)
 
 class Service:
     draining = False
+    tracer = None
 
 
 @pytest.mark.parametrize(

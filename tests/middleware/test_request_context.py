@@ -25,6 +25,7 @@ def anyio_backend() -> str:
 @dataclass
 class Service:
     draining: bool = False
+    tracer = None
 
 
 async def answer(app: RequestContext, path: str = "/products", **headers: str) -> httpx.Response:

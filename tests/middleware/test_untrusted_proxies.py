@@ -17,6 +17,7 @@ TRUSTED = (ip_network("10.0.0.0/8"),)
 
 class Service:
     draining = False
+    tracer = None
 
 
 def request(peer: str | None, *names: str) -> Scope:
