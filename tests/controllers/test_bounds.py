@@ -137,6 +137,7 @@ def most_of(name: str) -> int:
     return int(cache.cache_info().maxsize)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("name", OF_REQUESTS)
 def test_a_cache_of_a_function_stays_within_its_bound(name: str) -> None:
     call, most = OF_REQUESTS[name]
@@ -159,6 +160,7 @@ def hostile_blocks() -> Iterator[list[tuple[bytes, bytes]]]:
         yield [(b"host", b"a"), (b"user-agent", mark.rjust(1900, b"x"))]
 
 
+@pytest.mark.chaos
 def test_heads_stay_within_their_bound() -> None:
     heads = RequestHeads(learn_every=1)
     with growth() as grown:
@@ -176,6 +178,7 @@ def test_heads_stay_within_their_bound() -> None:
         assert grown() < 10 * MEBIBYTE
 
 
+@pytest.mark.chaos
 def test_targets_stay_within_their_bound() -> None:
     known = RouteCache()
     with growth() as grown:
@@ -186,6 +189,7 @@ def test_targets_stay_within_their_bound() -> None:
         assert grown() < 28 * MEBIBYTE
 
 
+@pytest.mark.chaos
 def test_sizes_of_lists_stay_within_their_bound() -> None:
     lists = CountedLists()
     with growth() as grown:
@@ -210,6 +214,7 @@ def hostile_shapes(count: int) -> Iterator[ListShape]:
         yield ListShape(shown, chosen, decisive(tuple(sort)))
 
 
+@pytest.mark.chaos
 def test_statements_stay_within_their_bound() -> None:
     with growth() as grown:
         for shape in hostile_shapes(120):
@@ -219,6 +224,7 @@ def test_statements_stay_within_their_bound() -> None:
     assert len(statement_cache._statements) <= 256
 
 
+@pytest.mark.chaos
 def test_compiled_statements_stay_within_their_bound() -> None:
     engine: Any = Database("postgresql+psycopg2://", read_settings({})).engine
     with growth() as grown:

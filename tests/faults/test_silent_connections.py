@@ -101,6 +101,8 @@ def test_f1_a_frozen_server_is_noticed_in_time_by_every_request(tmp_path: Path, 
             wait_for(lambda: connections_in_use(goods.http) == 0, "the connections to be given back")
 
 
+# Only once: the others have a quick test in this file, and these take a time that passes in both runs.
+@pytest.mark.timed
 @pytest.mark.parametrize("method", ["GET", "LIST", "PATCH", "CHECKOUT"])
 def test_f4_connections_that_died_without_a_word_are_replaced(
     database: str, tmp_path: Path, method: str, bounds: Bounds

@@ -37,7 +37,7 @@ def read_only(writable: Path | None, shared_memory: str) -> list[str]:
 
 
 # Without shared memory only a database that was made so works.
-@pytest.mark.parametrize("shared_memory", ["rw", "ro"])
+@pytest.mark.parametrize("shared_memory", ["rw", pytest.param("ro", marks=pytest.mark.chaos)])
 def test_only_the_data_folder_can_be_written(empty_dir: Path, shared_memory: str) -> None:
     empty_dir.mkdir(exist_ok=True)
     shop = Shop("main.py", empty_dir, under=read_only(empty_dir, shared_memory)).until_it_answers()
@@ -62,7 +62,16 @@ def test_nothing_can_be_written_and_the_servers_are_embedded(empty_dir: Path) ->
     assert "Traceback" not in shop.output
 
 
-@pytest.mark.parametrize("program", ["-m alembic current", "-m scripts.verify", "-c import\tmain;main.app"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "-m scripts.verify",
+        *(
+            pytest.param(program, marks=pytest.mark.chaos)
+            for program in ("-m alembic current", "-c import\tmain;main.app")
+        ),
+    ],
+)
 def test_programs_beside_the_shop(program: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("REDIS_ENABLED", "false")
