@@ -11,7 +11,7 @@ from tests.guarded_shop import GuardedShop
 from tests.identity.matrix_callers import OTHER, OWNER
 from tests.identity.operations import Operation
 from tests.identity.shelf import Customer, Row, Shelf
-from tests.jobs.queue_rows import a_job
+from tests.jobs.queue_rows import a_job, a_notification
 from tests.race.databases import rows_of
 
 # Of no row.
@@ -51,6 +51,7 @@ class Rows:
             # What staff did to fill the shelf.
             "audit_entries": {"id_key": 1},
             "jobs": a_job(shop.database_url),
+            "notifications": a_notification(shop.database_url, owner.client["id_key"]),
         }
 
     def bill(self) -> int:
@@ -211,6 +212,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     # Canceled already: this is repeated without effect, and it does not go on.
     "POST /orders/{id_key}/cancel": lambda rows, kind: None,
     "POST /orders/{id_key}/advance": lambda rows, kind: None,
+    "POST /notifications/{id_key}/resend": lambda rows, kind: None,
     "POST /jobs/{id_key}/retry": lambda rows, kind: None,
     "POST /jobs/{id_key}/cancel": lambda rows, kind: None,
     "POST /orders/{id_key}/returns": lambda rows, kind: {"lines": [{"order_detail_id": UNKNOWN, "quantity": 1}]},
