@@ -6,7 +6,7 @@ the database has all of the backup or is as it was before, whatever breaks on th
 
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import copyfileobj
@@ -64,7 +64,20 @@ BEGIN
 END
 $$;
 """
+# A function with a setting of an extension can be made only where the library of that extension is loaded, which is by its use.
+_LOAD = """
+DO $$
+DECLARE
+    used regproc;
+BEGIN
+    FOR used IN SELECT oid FROM pg_proc WHERE proname = 'show_limit' LOOP
+        EXECUTE format('SELECT %s()', used);
+    END LOOP;
+END
+$$;
+"""
 # What the owner of a database may not change, or what is there already.
+_EXTENSION = " EXTENSION - "
 _LEFT_OUT = (" SCHEMA - ", " COMMENT - EXTENSION ", " COMMENT - SCHEMA ", " ACL - SCHEMA ", " DATABASE PROPERTIES ")
 
 
@@ -79,36 +92,34 @@ def restore(url: str, archive: Path, server_major: int) -> None:
     programs = programs_for(server_major)
     where, environment = connection_words(url)
     with tempfile.TemporaryDirectory() as folder:
-        contents = _contents(programs, archive, Path(folder), environment)
-        _replay(programs, archive, contents, where, environment)
+        extensions, others = _contents(programs, archive, Path(folder), environment)
+        reading = [programs.path("pg_restore"), "--no-owner", "--no-privileges", "--file=-", str(archive)]
+        first = _CLEAR.encode() + _said([*reading, f"--use-list={extensions}"], environment) + _LOAD.encode()
+        _replay(programs, first, [*reading, f"--use-list={others}"], where, environment)
 
 
-def _contents(programs: Programs, archive: Path, folder: Path, environment: Mapping[str, str]) -> Path:
-    """A file with the parts of the archive that are to be restored."""
-    listed = subprocess.run(  # noqa: S603 (nothing foreign)
-        [programs.path("pg_restore"), "--list", str(archive)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode != 0:
-        raise BackupError(complaint("pg_restore", listed.stderr))
-    lines = [line for line in listed.stdout.splitlines() if not any(part in line for part in _LEFT_OUT)]
-    contents = folder / "contents"
-    contents.write_text("\n".join(lines) + "\n")
-    return contents
+def _contents(programs: Programs, archive: Path, folder: Path, environment: Mapping[str, str]) -> tuple[Path, Path]:
+    """Two files with the parts of the archive that are to be restored: extensions, and what may need them."""
+    listed = _said([programs.path("pg_restore"), "--list", str(archive)], environment).decode().splitlines()
+    wanted = [line for line in listed if not line.startswith(";") and not any(part in line for part in _LEFT_OUT)]
+    files = folder / "extensions", folder / "others"
+    for file, is_extension in zip(files, (True, False), strict=True):
+        file.write_text("".join(f"{line}\n" for line in wanted if (_EXTENSION in line) is is_extension))
+    return files
 
 
-def _replay(programs: Programs, archive: Path, contents: Path, where: str, environment: Mapping[str, str]) -> None:
-    reading = [
-        programs.path("pg_restore"),
-        "--no-owner",
-        "--no-privileges",
-        f"--use-list={contents}",
-        "--file=-",
-        str(archive),
-    ]
+def _said(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """What pg_restore writes."""
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603 (nothing foreign)
+    if done.returncode != 0:
+        raise BackupError(complaint("pg_restore", done.stderr.decode(errors="replace")))
+    return done.stdout
+
+
+def _replay(
+    programs: Programs, first: bytes, reading: Sequence[str], where: str, environment: Mapping[str, str]
+) -> None:
+    """Execute the SQL that comes first, and that which pg_restore makes."""
     executing = [programs.path("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
     with (
         tempfile.TemporaryFile("w+") as said,
@@ -123,7 +134,7 @@ def _replay(programs: Programs, archive: Path, contents: Path, where: str, envir
         subprocess.Popen(reading, env=environment, stdout=subprocess.PIPE, stderr=told) as source,  # noqa: S603 (nothing foreign)
     ):
         try:
-            _feed(database.stdin, source)
+            _feed(database.stdin, first, source)
         except BrokenPipeError:
             # psql has ended, and says why.
             _drop(database.stdin)
@@ -136,11 +147,11 @@ def _replay(programs: Programs, archive: Path, contents: Path, where: str, envir
         _require(source.wait() == 0, "pg_restore", told)
 
 
-def _feed(database: IO[bytes] | None, source: subprocess.Popen[bytes]) -> None:
+def _feed(database: IO[bytes] | None, first: bytes, source: subprocess.Popen[bytes]) -> None:
     """Give psql the whole transaction; its end only if the source has come to its own."""
     assert database is not None
     assert source.stdout is not None
-    database.write(_CLEAR.encode())
+    database.write(first)
     copyfileobj(source.stdout, database)
     if source.wait() == 0:
         database.write(b"\nCOMMIT;\n")
