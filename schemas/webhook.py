@@ -52,7 +52,7 @@ WebhookUrl = Annotated[
     StringConstraints(strict=True, strip_whitespace=True, max_length=_LONGEST_URL),
     AfterValidator(without_nul),
     AfterValidator(_url),
-    WithJsonSchema({"type": "string", "format": "uri", "maxLength": _LONGEST_URL}),
+    WithJsonSchema({"type": "string", "format": "uri", "minLength": 1, "maxLength": _LONGEST_URL}),
 ]
 _TypePattern = Annotated[
     str, BeforeValidator(_type_pattern), WithJsonSchema({"type": "string", "enum": list(TYPE_PATTERNS)})

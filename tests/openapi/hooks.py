@@ -23,6 +23,7 @@ _ROWS = 5
 _RUN = secrets.token_hex(4)
 _numbers = itertools.count()
 _URL_OR_NOTHING = r"^(https?://[a-z]{1,20}\.example(/[a-z]{0,100})?)?$"
+_SECURE_URL = r"^https://[a-z]{1,20}\.example(/[a-z]{0,100})?$"
 _DECIMALS = ("price", "total", "discount", "expected_total", "rating")
 _BEYOND_OPENAPI = (
     b"after cannot be combined with skip or sort",
@@ -74,7 +75,8 @@ def _understand_more(value: Any) -> None:
             del value["format"]
         if value.get("format") == "uri":
             del value["format"]
-            value["pattern"] = _URL_OR_NOTHING
+            # Where one has to be, it is that of a webhook.
+            value["pattern"] = _SECURE_URL if value.get("minLength") else _URL_OR_NOTHING
         for item in value.values():
             _understand_more(item)
     elif isinstance(value, list):
