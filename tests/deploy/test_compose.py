@@ -203,9 +203,9 @@ def test_the_script_makes_every_secret_once(secrets: Path) -> None:
 @pytest.mark.unit
 def test_the_shop_takes_its_secrets_from_the_files(secrets: Path) -> None:
     environment = {
-        variable: value.replace("/run/secrets/", f"{secrets}/")
+        variable: str(value).replace("/run/secrets/", f"{secrets}/")
         for variable, value in services(PRODUCTION)["api"]["environment"].items()
-        if value is not None  # one that Compose hands over from its own environment
+        if value is not None
     }
     settings = read_settings(environment)
     password = (secrets / "postgres_password").read_text().strip()
