@@ -1,5 +1,6 @@
 """The commands of docs/security.md, run one block after the other as they stand there, beside a shop at work."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from config.settings import PROJECT_ROOT
 from infrastructure.embedded.packaged_programs import packaged_program
 from infrastructure.embedded.servers import ServerUrls
+from tests.builders import a_client
 from tests.guarded_shop import Caller, GuardedShop, guarded_shop
 from tests.race.databases import new_database, rows_of
 
@@ -48,19 +50,22 @@ def the_block(part: str) -> str:
     return block
 
 
-def run(shop: GuardedShop, block: str, **variables: str) -> str:
-    """What the block prints. `psql` takes the URL without the driver that SQLAlchemy names."""
+def run(
+    shop: GuardedShop, block: str, *, folder: Path = PROJECT_ROOT, answers: str = f"{PASSWORD}\n" * 2, **variables: str
+) -> str:
+    """What the block prints in this folder. `psql` takes the URL without the driver that SQLAlchemy names."""
     finished = subprocess.run(
         ["bash", "-c", STRICT + block],
-        cwd=PROJECT_ROOT,
+        cwd=folder,
         env={
             **os.environ,
             "DATABASE_URL": shop.database_url.replace("+psycopg2", ""),
             "REDIS_ENABLED": "false",
+            "PYTHONPATH": str(PROJECT_ROOT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{PSQL}",
             **variables,
         },
-        input=f"{PASSWORD}\n" * 2,
+        input=answers,
         capture_output=True,
         text=True,
         check=False,
@@ -109,7 +114,28 @@ def test_after_a_restored_backup_nobody_is_logged_in(shop: GuardedShop) -> None:
     assert shop(user, "GET", "/users").status_code == 401
 
 
+def test_the_personal_data_of_a_client_are_theirs(shop: GuardedShop, tmp_path: Path) -> None:
+    staff = shop.user("staff")
+    body = a_client.sample()
+    while (client := shop(staff, "POST", "/clients", json=body).json())["id_key"] < 7:
+        body = a_client.sample()
+    assert (client["id_key"], client["email"]) == (7, body["email"])
+    erased = run(shop, the_block("personal_data"), folder=tmp_path, answers="y\n")
+    assert "The personal data of client 7 are erased" in erased
+    exported = json.loads((tmp_path / "client-7").read_bytes())
+    assert [row["email"] for row in exported["clients"]] == [body["email"]]
+    assert rows_of(shop.database_url, "SELECT 1 FROM clients WHERE email = %s", body["email"]) == []
+
+
 def test_no_block_is_left_out() -> None:
-    known = ("create-admin", "set-role", "actor=key:3", "revoke-sessions", "secrets.token_urlsafe", "psql")
+    known = (
+        "create-admin",
+        "set-role",
+        "actor=key:3",
+        "revoke-sessions",
+        "secrets.token_urlsafe",
+        "psql",
+        "personal_data",
+    )
     assert all(any(part in block for part in known) for block in blocks())
     assert len(blocks()) == len(known)

@@ -62,6 +62,7 @@ class TestIndex:
             "/shipments",
             "/audit_entries",
             "/jobs",
+            "/notifications",
             "/webhook_deliveries",
         }
         for name in ("docs", "redoc", "openapi", "health"):

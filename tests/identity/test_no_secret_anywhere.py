@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +25,7 @@ import redis
 
 from config.settings import PROJECT_ROOT
 from infrastructure.embedded.servers import ServerUrls
+from tests.mail_server import text_of
 from tests.race.databases import execute, new_database, rows_of
 from tests.shop import environment_of, shop_processes
 
@@ -177,10 +180,10 @@ def mailed(folder: Path, subject: str) -> str:
     deadline = time.monotonic() + 60
     while True:
         for path in folder.glob("*.eml"):
-            mail = message_from_bytes(path.read_bytes())
+            mail = message_from_bytes(path.read_bytes(), policy=default)
+            assert isinstance(mail, EmailMessage)
             if subject in mail["Subject"]:
-                text = str(mail.get_payload())
-                return text.partition("?token=")[2].split()[0]
+                return text_of(mail).partition("?token=")[2].split()[0]
         assert time.monotonic() < deadline, f"no mail: {subject}"
         time.sleep(0.05)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import a_shipping_rate
 from tests.guarded_shop import Caller, GuardedShop
 from tests.identity.shelf import Shelf
 
@@ -43,7 +44,9 @@ def caller(shop: GuardedShop) -> Caller:
     shelf = Shelf(shop)
     shelf.take_back(shelf.a_customer())
     shop.key("orders:read")
-    return shop.user("admin")
+    admin = shop.user("admin")
+    shelf.made(admin, "/shipping_rates", **a_shipping_rate.sample())
+    return admin
 
 
 @pytest.fixture(scope="module")

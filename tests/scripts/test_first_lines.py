@@ -28,6 +28,9 @@ ARGUMENTS = {
     "import_csv": ["categories", "/nonexistent"],
     "load_demo": ["--base-url", SHOP],
     "load_online_retail": ["/nonexistent", "--base-url", SHOP],
+    "personal_data": ["export", "--client", "1"],
+    # It asks a deployment from outside, where there is no database.
+    "smoke": ["--base-url", SHOP],
     "users": ["list"],
 }
 
