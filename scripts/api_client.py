@@ -19,7 +19,15 @@ import httpx
 
 from models.text_key import email_key, text_key
 from schemas.json_codec import to_json
-from scripts.api_errors import EXIT_INTERRUPTED, ApiUnreachable, Mismatch, RateLimited, Refused, ScriptError
+from scripts.api_errors import (
+    EXIT_INTERRUPTED,
+    ApiUnreachable,
+    Mismatch,
+    RateLimited,
+    Refused,
+    ScriptError,
+    shown_address,
+)
 
 Row = dict[str, Any]
 
@@ -72,7 +80,7 @@ class ApiClient:
                 base_url=base_url, limits=limits, timeout=timeout, headers=headers, trust_env=False
             )
         except httpx.InvalidURL as error:
-            raise ApiUnreachable(f"{base_url!r} is not an address: {error}") from None
+            raise ApiUnreachable(f"{shown_address(base_url)!r} is not an address: {error}") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,7 +95,7 @@ class ApiClient:
         try:
             _parse(await self._send("GET", "/categories", params={"limit": 1}))
         except _NoResponse as error:
-            raise ApiUnreachable(f"No shop answers at {self.base_url} ({error})") from None
+            raise ApiUnreachable(f"No shop answers at {shown_address(self.base_url)} ({error})") from None
 
     async def get(self, path: str, **params: str | int) -> Any:
         """The JSON at `path`: a row, or a list of rows."""
@@ -189,7 +197,7 @@ class ApiClient:
                 pause = max(pause, error.pause)
                 if time.monotonic() + pause > deadline:
                     raise ApiUnreachable(
-                        f"The API at {self.base_url} gave no answer to {method} {path} "
+                        f"The API at {shown_address(self.base_url)} gave no answer to {method} {path} "
                         f"for {self._retry_seconds:.0f} s ({error}); run this again to go on"
                     ) from None
             await asyncio.sleep(pause)
@@ -266,9 +274,7 @@ def run_script(work: Callable[[], Coroutine[Any, Any, int]], errors: TextIO) -> 
 
 def name_shop(base_url: str) -> None:
     """Print which shop this is, without a password: the first line of each script that calls one."""
-    credentials, at, address = base_url.rpartition("@")
-    scheme = credentials.partition("//")[0]
-    print(f"Shop: {f'{scheme}//' if at else ''}{address}", flush=True)
+    print(f"Shop: {shown_address(base_url)}", flush=True)
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

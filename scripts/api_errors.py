@@ -10,6 +10,13 @@ ScriptError                 a script cannot go on; its text is one line for the 
 EXIT_FINE, EXIT_MISMATCH, EXIT_CANNOT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
+def shown_address(base_url: str) -> str:
+    """The address of a shop as people may read it: without a name and a password before the host."""
+    credentials, at, address = base_url.rpartition("@")
+    scheme, slashes, _ = credentials.rpartition("//")
+    return f"{scheme}{slashes}{address}" if at else base_url
+
+
 def rate_limited(has_credentials: bool) -> str:
     """Why the API answers 429, and the setting that helps. Callers with credentials are limited wherever they are."""
     if has_credentials:

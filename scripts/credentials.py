@@ -21,7 +21,7 @@ from config.settings import SettingsError, get_settings
 from infrastructure.database.migrations import maintenance_engine
 from infrastructure.embedded.servers import embedded_urls
 from models.api_key import ApiKey
-from scripts.api_errors import ScriptError
+from scripts.api_errors import ScriptError, shown_address
 from security.credentials import KEY_MARK
 from security.scopes import ALL_SCOPES
 
@@ -38,7 +38,8 @@ class CredentialsNeeded(ScriptError):
 
     def __init__(self, base_url: str) -> None:
         super().__init__(
-            f"The shop at {base_url} asks who calls: set {TOKEN} to an access token, or {API_KEY} to an API key"
+            f"The shop at {shown_address(base_url)} asks who calls: "
+            f"set {TOKEN} to an access token, or {API_KEY} to an API key"
         )
 
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from scripts.api_client import name_shop
-from scripts.api_errors import EXIT_CANNOT, EXIT_FINE, EXIT_MISMATCH, ScriptError
+from scripts.api_errors import EXIT_CANNOT, EXIT_FINE, EXIT_MISMATCH, ScriptError, shown_address
 from scripts.credentials import credentials_for
 
 PASSED, FAILED, SKIPPED = "ok", "FAILED", "skipped"
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--read-only", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
     if urlsplit(options.base_url).scheme not in ("http", "https"):
-        parser.error(f"--base-url {options.base_url!r} is no http:// or https:// address")
+        parser.error(f"--base-url {shown_address(options.base_url)!r} is no http:// or https:// address")
     name_shop(options.base_url)
     with ExitStack() as stack:
         try:
@@ -261,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             socket.create_connection(test.address, _TIMEOUT_SECONDS).close()
         except OSError as error:
-            print(f"Stopped: nothing answers at {test.site}: {error}", file=sys.stderr)
+            print(f"Stopped: nothing answers at {shown_address(test.site)}: {error}", file=sys.stderr)
             return EXIT_CANNOT
         fine = show(test.results())
     print("All is well" if fine else "Something is wrong")

@@ -65,6 +65,8 @@ def test_patience_ends_with_one_line() -> None:
 def test_nobody_at_the_address_is_said_at_once() -> None:
     with pytest.raises(ApiUnreachable, match=r"No shop answers at http://127\.0\.0\.1:1 "):
         asyncio.run(_check("http://127.0.0.1:1"))
+    with pytest.raises(ApiUnreachable, match=r"No shop answers at http://127\.0\.0\.1:1 "):
+        asyncio.run(_check("http://ada:secret-word@127.0.0.1:1"))
     with pytest.raises(ApiUnreachable, match="is not an address"):
         asyncio.run(_check("http://127.0.0.1:eighty"))
 

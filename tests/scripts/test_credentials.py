@@ -58,10 +58,11 @@ class TestGiven:
         monkeypatch.setattr("scripts.credentials.get_settings", lambda: nowhere)
         with (
             serving(lambda _: Answer(401, b"{}")) as url,
-            pytest.raises(CredentialsNeeded, match="SHOP_API_KEY"),
-            credentials_for(url),
+            pytest.raises(CredentialsNeeded, match="SHOP_API_KEY") as needed,
+            credentials_for(url.replace("//", "//ada:secret-word@")),
         ):
             pass
+        assert str(needed.value).startswith(f"The shop at {url} asks who calls")
 
 
 @pytest.mark.integration

@@ -147,8 +147,10 @@ def test_certificates_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--base-url", "http://127.0.0.1:1"]) == EXIT_CANNOT
-    assert "nothing answers" in capsys.readouterr().err
+    assert main(["--base-url", "http://ada:secret-word@127.0.0.1:1"]) == EXIT_CANNOT
+    shown = capsys.readouterr()
+    assert "nothing answers at http://127.0.0.1:1:" in shown.err
+    assert "secret-word" not in shown.out + shown.err
 
 
 @pytest.mark.parametrize("url", ["shop.example.com", "ftp://shop.example.com"])
