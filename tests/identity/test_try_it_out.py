@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.builders import a_shipping_rate
 from tests.guarded_shop import Caller, GuardedShop
+from tests.identity.matrix_requests import Rows
 from tests.identity.shelf import Shelf
 
 pytestmark = pytest.mark.integration
@@ -40,13 +40,11 @@ def request_of(path: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any
 
 @pytest.fixture(scope="module")
 def caller(shop: GuardedShop) -> Caller:
-    """An administrator, beside one row of each kind."""
+    """An administrator, beside rows of each kind. The first customer has all that a path about the first row can show."""
     shelf = Shelf(shop)
     shelf.take_back(shelf.a_customer())
-    shop.key("orders:read")
-    admin = shop.user("admin")
-    shelf.made(admin, "/shipping_rates", **a_shipping_rate.sample())
-    return admin
+    Rows(shop, shelf, shelf.a_customer())
+    return shop.user("admin")
 
 
 @pytest.fixture(scope="module")
