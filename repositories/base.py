@@ -116,8 +116,8 @@ class BaseRepository(ListQueries, ChangedRows, Generic[M]):
         return self.session.execute(row_statement(type(self), author.is_audited), parameters).one()
 
     def keys_by(self, field: str) -> dict[str, int]:
-        """The keys of all rows by the form of their unique `field`."""
-        stored = self.session.execute(select(self.forms[field], self.model.id_key))
+        """The keys of all rows by their unique `field`, as it is written."""
+        stored = self.session.execute(select(self.model.__table__.c[field], self.model.id_key))
         return {row[0]: row[1] for row in stored}
 
     def delete(self, row: M) -> None:

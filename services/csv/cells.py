@@ -187,14 +187,18 @@ class KeyColumn(FieldColumn):
 
 
 class NameColumn:
-    """A column that refers to rows by their names. `keys` are the keys of these rows by the form of their name."""
+    """A column that refers to rows by their names, in any writing. `keys` are the keys of these rows by their name.
+
+    The forms of both sides are computed here: PostgreSQL may know another version of Unicode.
+    """
 
     def __init__(
         self, title: str, field: str, keys: Mapping[str, int], form_of: Callable[[str], str], *, is_needed: bool = True
     ) -> None:
         self.title = title
         self.names: tuple[str, ...] = (field,)
-        self._keys, self._form_of, self._is_needed = keys, form_of, is_needed
+        self._keys = {form_of(name): row_id for name, row_id in keys.items()}
+        self._form_of, self._is_needed = form_of, is_needed
 
     def cells(self, texts: Sequence[str]) -> Cells:
         """The keys of the rows that the texts name."""
