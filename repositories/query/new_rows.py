@@ -38,9 +38,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import result_tuple
 from sqlalchemy.schema import CreateTable
 
+from infrastructure.database.exact_json import write_json
 from infrastructure.database.prepared import Parameters, Prepared, Row
 from repositories.audit_trail import entries_of_new
 from repositories.author import NOBODY, Author
@@ -54,8 +56,10 @@ _PLACE = "place"
 TRANSACTION = "added_by"
 # The database writes columns with these defaults itself: they are generated, or a trigger writes them.
 _OF_THE_DATABASE = (Computed, FetchedValue)
+# They are sent as texts.
+_DOCUMENTS = {JSON, JSONB}
 # Types that the driver converts. Other types need the conversions of a session.
-_TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text}
+_TYPES_OF_THE_DRIVER = {BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Text, *_DOCUMENTS}
 
 
 class NewRows:
@@ -77,7 +81,11 @@ class NewRows:
         None where a column has a type that the driver does not convert.
         """
         statement = _prepared_row_statement(cls, author.is_audited)
-        return None if statement is None else (statement, parameters_of(cls.model.__table__, values, author))
+        if statement is None:
+            return None
+        table = cls.model.__table__
+        documents = {name: write_json(values[name]) for name in _documents(table) if values.get(name) is not None}
+        return statement, parameters_of(table, {**values, **documents}, author)
 
     @classmethod
     def added(cls, row: Row) -> Any:
@@ -161,6 +169,11 @@ def _written(table: Table) -> list[Column[Any]]:
 @memoized
 def _names(table: Table) -> list[str]:
     return [one.name for one in _written(table)]
+
+
+@memoized
+def _documents(table: Table) -> list[str]:
+    return [one.name for one in _written(table) if type(one.type) in _DOCUMENTS]
 
 
 def _value(table: Table, one: Column[Any]) -> ColumnElement[Any]:

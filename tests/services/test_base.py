@@ -89,6 +89,29 @@ def test_both_ways_answer_the_same(http: httpx.Client) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/clients", {"notify": {"sms": False}}),
+        ("/clients", {}),
+        ("/tax_classes", {"rates": [{"country": "ES", "rate": 0.125}, {"country": "PT", "rate": 100}]}),
+        ("/tax_classes", {"rates": []}),
+        ("/tax_classes", {}),
+    ],
+)
+def test_documents_are_stored_the_same_in_both_ways(http: httpx.Client, path: str, given: dict[str, Any]) -> None:
+    documents = {"notify", "rates"}
+    rows = []
+    for headers in ({}, a_key()):
+        body = {name: value for name, value in BUILDERS[path].body(http).items() if name not in documents}
+        answer = http.post(path, json=body | given, headers=headers)
+        assert answer.status_code == 201
+        assert http.get(answer.headers["Location"]).content == answer.content
+        rows.append({name: value for name, value in answer.json().items() if name in documents})
+    assert rows[0] == rows[1] != {}
+
+
+@pytest.mark.integration
 def test_whoever_waits_for_a_locked_reference_gives_the_lane_up(database: str, http: httpx.Client) -> None:
     """It waits in a thread; others go on meanwhile."""
     body = a_product.body(http)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy import JSON, DefaultClause
+from sqlalchemy import ARRAY, DefaultClause, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from infrastructure.database.migrations import maintenance_engine
@@ -130,12 +130,12 @@ def test_values_that_have_to_be_converted_are_left_to_sessions() -> None:
     class Note(Foreign):
         __tablename__ = "notes"
         id_key: Mapped[int] = mapped_column(primary_key=True)
-        content: Mapped[Any] = mapped_column(JSON)
+        words: Mapped[Any] = mapped_column(ARRAY(Text))
 
     class Notes(NewRows):
         model = Note
 
-    assert Notes.adding({"content": {}}) is None
+    assert Notes.adding({"words": []}) is None
 
 
 @pytest.mark.unit
