@@ -1,5 +1,6 @@
 """The repositories of all resources, and what they ask PostgreSQL."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,6 +58,15 @@ def searching(url: str) -> Iterator[Session]:
             yield session
     finally:
         engine.dispose()
+
+
+Plan = dict[str, Any]
+
+
+def plan_in(explained: list[dict[str, Any]]) -> Plan:
+    """The plan in what EXPLAIN (FORMAT JSON) answers, with plain numbers, so that a test can show it as JSON."""
+    plan: Plan = json.loads(json.dumps(explained[0]["Plan"], default=float))
+    return plan
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from infrastructure.embedded.servers import ServerUrls
 from repositories.event_reading import Selection, event_query, newest_query, page_query
 from repositories.query.bound_query import Query
 from tests.race.databases import execution_of, session_on_rows
+from tests.repositories.statements import Plan, plan_in
 
 pytestmark = pytest.mark.integration
 
@@ -40,7 +41,6 @@ SELECTIONS = [
     Selection(resource_id=7, client_id=7),
     Selection(("order.returned",), resource_id=7, client_id=7),
 ]
-Plan = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,7 @@ def plan_of(session: Session, query: Query[Any]) -> Plan:
     connection.exec_driver_sql("DEALLOCATE ALL")
     connection.exec_driver_sql(f"PREPARE {statement.name} AS {statement.text.replace('%', '%%')}")
     explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {execution_of(statement)}"
-    plan: Plan = connection.exec_driver_sql(explained, dict(parameters)).scalar_one()[0]["Plan"]
-    return plan
+    return plan_in(connection.exec_driver_sql(explained, dict(parameters)).scalar_one())
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:

@@ -19,11 +19,9 @@ from repositories.product import ProductRepository, StockMovementRepository
 from repositories.query.filters import OWNER, PUBLIC
 from repositories.review import ReviewRepository
 from schemas.base import IN_SUFFIX, ListQuery
-from tests.repositories.statements import OF_RESOURCES, Query, Repository, statements_of
+from tests.repositories.statements import OF_RESOURCES, Plan, Query, Repository, plan_in, statements_of
 
 pytestmark = pytest.mark.integration
-
-Plan = dict[str, Any]
 
 FIELDS = ("id_key", "created_at")
 # A list may be merged from so many walks of an index (see `repositories.query.merged_lists`).
@@ -126,7 +124,7 @@ def plans_of(session: Session, read: Callable[[], object], options: str = "") ->
         session.connection().exec_driver_sql(f"EXPLAIN ({options}FORMAT JSON) {statement}", parameters).scalar_one()
         for statement, parameters in statements
     ]
-    return [found[0]["Plan"] for found in explained]
+    return [plan_in(found) for found in explained]
 
 
 def plan_of(session: Session, repository: Repository, query: ListQuery) -> Plan:

@@ -90,7 +90,7 @@ def test_the_pool_walks_along_the_keys(session: Session, repository: Repository,
     for bindable in (repository.rows_query(query, ("id_key",)), repository.row_query(7, ("id_key",))):
         bound = next(bindable.bind(session.get_bind().engine))
         (plan,) = rows_on_pool(session, bound, before="EXPLAIN (FORMAT JSON) ")[0]
-        text = json.dumps(plan)
+        text = json.dumps(plan, default=float)
         assert f"pk_{repository.model.__tablename__}" in text
         assert "Sort" not in text
         assert "Seq Scan" not in text
