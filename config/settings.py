@@ -123,7 +123,7 @@ class Settings(BaseModel):
     timeout_body: Seconds = 10.0
     min_body_rate: Count = 1000
     limit_concurrency: Count = 1000
-    limit_connections_per_address: Count = 200
+    max_connections_per_address: Count = 200
     limit_event_streams: Annotated[int, Field(ge=0, le=100_000)] = 100
     limit_event_waits: Annotated[int, Field(ge=0, le=100_000)] = 100
     limit_max_requests: Count | None = None

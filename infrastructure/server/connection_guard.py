@@ -50,7 +50,7 @@ class Closed(Enum):
 _MESSAGES = {
     Closed.TOO_MANY: (
         logging.WARNING,
-        "Connections: %d refused, beyond LIMIT_CONNECTIONS_PER_ADDRESS, the last from %s",
+        "Connections: %d refused, beyond MAX_CONNECTIONS_PER_ADDRESS, the last from %s",
     ),
     Closed.CROWDED_OUT: (
         logging.WARNING,
@@ -213,7 +213,7 @@ def guard_of(settings: Settings) -> ConnectionGuard:
         head_seconds=settings.timeout_head,
         body_seconds=settings.timeout_body,
         body_rate=settings.min_body_rate,
-        per_address=settings.limit_connections_per_address,
+        per_address=settings.max_connections_per_address,
         uncounted=(*settings.trusted_proxies, *(settings.rate_limit_exempt or ())),
     )
     # One worker more while one that has served enough requests is relieved.

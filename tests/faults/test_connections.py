@@ -98,7 +98,7 @@ def test_f20_an_address_has_so_many_connections_over_all_workers(database_url: s
         database_url,
         None,
         tmp_path,
-        LIMIT_CONNECTIONS_PER_ADDRESS=str(PER_ADDRESS),
+        MAX_CONNECTIONS_PER_ADDRESS=str(PER_ADDRESS),
         RATE_LIMIT_EXEMPT="",
         TIMEOUT_HEAD="60",
     )
@@ -116,4 +116,4 @@ def test_f20_an_address_has_so_many_connections_over_all_workers(database_url: s
             assert time.monotonic() < deadline, "the address is kept out"
         assert counted(url, 'shop_connections_closed_total{reason="too_many"}') >= 3 * PER_ADDRESS
     lines = (tmp_path / "logs" / "app.log").read_text().splitlines()
-    assert 1 <= len([line for line in lines if "LIMIT_CONNECTIONS_PER_ADDRESS" in line]) <= 4
+    assert 1 <= len([line for line in lines if "MAX_CONNECTIONS_PER_ADDRESS" in line]) <= 4

@@ -265,7 +265,7 @@ async def test_a_flood_is_one_line_a_minute(guarded: Guarded, caplog: pytest.Log
     for _ in range(PER_ADDRESS + 1000):
         guarded.connect()
     assert [record.getMessage() for record in records_of(caplog, "shop.connections")] == [
-        "Connections: 1 refused, beyond LIMIT_CONNECTIONS_PER_ADDRESS, the last from 203.0.113.9"
+        "Connections: 1 refused, beyond MAX_CONNECTIONS_PER_ADDRESS, the last from 203.0.113.9"
     ]
     await guarded.clock.pass_by(60)
     assert records_of(caplog, "shop.connections")[-1].getMessage().startswith("Connections: 999 refused, ")
