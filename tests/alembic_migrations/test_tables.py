@@ -69,6 +69,7 @@ REFERENCES = {
     ("outgoing_mails", "token_id", "account_tokens"),
     ("webhook_endpoints", "user_id", "users"),
     ("webhook_deliveries", "endpoint_id", "webhook_endpoints"),
+    ("notifications", "client_id", "clients"),
 }
 INDEXED = {
     ("products", "name"),

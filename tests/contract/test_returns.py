@@ -86,6 +86,10 @@ def test_a_return_is_kept_with_its_reason_and_its_lines(client: httpx.Client, go
         listed = client.get(path, params={"order_id": order["id_key"]} if path == "/returns" else None)
         assert (exact(listed), listed.headers["X-Total-Count"]) == ([plain], "1")
     bill = exact(client.get(f"/bills/{credit['id_key']}"))
+    assert [(line["quantity"], line["amount"]) for line in bill.pop("bill_lines")] == [
+        (2, Decimal("17.37")),
+        (1, Decimal("86.96")),
+    ]
     assert {**bill, "return_id": credit["return_id"]} == credit
 
 

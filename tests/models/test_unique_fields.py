@@ -21,6 +21,7 @@ def test_every_unique_key_is_about_a_field() -> None:
         "Notification": {"uq_notifications_event_id": "channel"},
         "Order": {"uq_orders_bill_id": "bill_id"},
         "Product": {"uq_products_sku": "sku", "uq_products_sku_key": "sku"},
+        "Release": {"uq_releases_host": "started_at"},
         "Return": {"uq_returns_credit_bill_id": "credit_bill_id"},
         "Review": {"uq_reviews_client_id": "product_id"},
         "ShippingRate": {

@@ -65,7 +65,7 @@ def test_no_cell_for_spreadsheets_is_a_formula(
 ) -> None:
     add_clients(database, [*CELLS])
     header, *rows = cells_of(exported("clients", tmp_path / "safe.csv", SAFE))
-    assert header == ["name", "lastname", "email", "telephone"]
+    assert header == ["name", "lastname", "email", "telephone", "language", "notify"]
     assert [(row[0], row[3]) for row in rows] == [(cell, "'+4912345678") for cell in CELLS.values()]
     before = rows_of(database, "SELECT * FROM clients ORDER BY id_key")
     for options in ((SAFE,), ()):
