@@ -23,7 +23,7 @@ from tests.builders import (
     unique,
 )
 from tests.identity.accounts import PASSWORD, LoggedIn, registration
-from tests.jobs.queue_rows import a_job
+from tests.jobs.queue_rows import a_job, a_notification
 from tests.race.databases import execute, new_database
 from tests.told_shop import ToldShop, told_shop
 
@@ -161,6 +161,11 @@ def last_parcel(shop: ToldShop) -> Call:
     return parcel(shop)[0], {"delivered_at": "2100-01-01"}
 
 
+def failed_notification(shop: ToldShop) -> Call:
+    row = a_notification(shop.database_url, a_client(shop.http)["id_key"])
+    return f"{at('/notifications', row)}/resend", None
+
+
 def product_with_review(shop: ToldShop) -> Call:
     return at("/products", {"id_key": a_review(shop.http)["product_id"]}), None
 
@@ -235,6 +240,7 @@ TOLD: dict[str, tuple[Callable[[ToldShop], Call], str]] = {
         lambda shop: (f"{at('/webhook_deliveries', shop.http.post(f'{endpoint(shop)}/test').json())}/redeliver", None),
         NOTHING,
     ),
+    "POST /notifications/{id_key}/resend": (failed_notification, NOTHING),
     # What becomes of jobs is of no interest to readers of events.
     "POST /jobs/{id_key}/retry": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/retry", None), NOTHING),
     "POST /jobs/{id_key}/cancel": (lambda shop: (f"{at('/jobs', a_job(shop.database_url))}/cancel", None), NOTHING),
