@@ -1,7 +1,6 @@
 """Routes of bills, and of their lines."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -13,7 +12,7 @@ from controllers.nested_list import NestedList
 from controllers.openapi.operation import list_of
 from controllers.policies import principal_of
 from controllers.reads import FreshRead
-from controllers.responses import as_dict, digest, reply, tagged_row
+from controllers.responses import as_dict, digest, rendered_fields, rendered_row, reply, tagged_row
 from controllers.routing import ROW, RowId, parse_query
 from infrastructure.cache.rendered_response import RenderedResponse
 from schemas.bill import (
@@ -24,7 +23,6 @@ from schemas.bill import (
     BillUpdate,
     BillWithLinesRead,
     ClientBillsQuery,
-    OneBillQuery,
 )
 from schemas.json_codec import json_body
 from security.policy import needs
@@ -54,8 +52,7 @@ class BillController(BaseController):
     reads, writes = needs("bills:read", or_own=True), needs("bills:write")
     service = BillService
     create_schema, update_schema = BillCreate, BillUpdate
-    read_schema, query_schema, whole_schema = BillRead, BillQuery, BillWithLinesRead
-    whole_example: ClassVar[Mapping[str, Any]] = {"bill_lines": _LINES}
+    read_schema, query_schema = BillRead, BillQuery
     nested = NestedList(ClientService, "client_id", ClientBillsQuery)
     example = {
         "bill_number": "INV-2026-17",
@@ -87,7 +84,9 @@ class BillController(BaseController):
                 one,
                 self.get_row,
                 "get_bill",
-                query=OneBillQuery,
+                query=BillQuery,
+                response_schema=BillWithLinesRead,
+                example=self.row_example() | {"bill_lines": _LINES},
             ),
             self.route(
                 "GET",
@@ -101,11 +100,12 @@ class BillController(BaseController):
         ]
 
     async def get_row(self, request: Request, id_key: RowId) -> Response:
-        """The bill with its lines: those of its order, or those that it kept when the order was deleted.
+        """The bill, also with its lines where it has any: those of its order, or those that it kept when the order was deleted.
 
-        A credit bill of a return has the lines that came back, any other one all lines of the bill that it answers.
+        A credit bill of a return has the lines that came back, any other one all lines of the bill that it answers. With
+        `fields` only these are shown, and no lines.
         """
-        query: OneBillQuery = parse_query(request, OneBillQuery)
+        query: BillQuery = parse_query(request, BillQuery)
         bill_query = self.service.row_query(id_key, self.fields, self.service.visible_to(principal_of(request)))
 
         def work(session: Session) -> RenderedResponse:
@@ -116,11 +116,15 @@ class BillController(BaseController):
     def written(self, session: Session, status: int, row: Any, location: str | None = None) -> Reply:
         return reply(status, self._rendered(session, row), location)
 
-    def _rendered(self, session: Session, bill: Any, query: OneBillQuery | None = None) -> RenderedResponse:
-        whole = as_dict(bill, self.fields) | {"bill_lines": BillLineService(session).of_bill(bill)}
+    def _rendered(self, session: Session, bill: Any, query: BillQuery | None = None) -> RenderedResponse:
+        row = as_dict(bill, self.fields)
+        if query is not None and query.fields:
+            return rendered_fields(row, query)
+        lines = BillLineService(session).of_bill(bill)
+        if not lines:
+            return rendered_row(bill, self.fields)
         # The lines are those of other rows: the tag has a digest beside the version.
-        body = json_body(whole if query is None else query.shown(whole))
-        return tagged_row(body, bill.id_key, bill.updated_at)
+        return tagged_row(json_body(row | {"bill_lines": lines}), bill.id_key, bill.updated_at)
 
     async def list_lines(self, request: Request, id_key: RowId) -> Response:
         """All of them, as they are on the bill."""

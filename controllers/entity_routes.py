@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from controllers.openapi import operation
@@ -35,9 +34,6 @@ class EntityRoutes:
     shown_schema: ClassVar[type[Read] | None] = None
     # The example of requests and responses in the documentation.
     example: ClassVar[dict[str, Any]]
-    # The schema of a row by itself, if it has more than the rows of lists, and the example of what that is.
-    whole_schema: ClassVar[type[Read] | None] = None
-    whole_example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, prefix: str = "") -> None:
         self._require_owner()
@@ -74,7 +70,7 @@ class EntityRoutes:
         """
         asked = policy or self._policy_of(method)
         status = status or {"POST": 201, "DELETE": 204}.get(method, 200)
-        shown = None if status == 204 else response_schema or self.whole_schema or self.read_schema
+        shown = None if status == 204 else response_schema or self.read_schema
 
         def openapi_options() -> dict[str, Any]:
             extra = self._request_extra(method, path, body, body_example, query, returns_body=shown is not None)
@@ -83,7 +79,7 @@ class EntityRoutes:
                     method,
                     status,
                     shown,
-                    example or {**self.row_example(), **self.whole_example},
+                    example or self.row_example(),
                     row_in_path="{" in path,
                     refusals=refusals,
                     cached=cached,

@@ -104,13 +104,7 @@ class BillRead(Read):
 class BillWithLinesRead(BillRead):
     """A bill with its lines, which it keeps when its order is deleted."""
 
-    bill_lines: list[BillLineRead]
-
-
-class OneBillQuery(ListQuery):
-    """The query of one bill, which has lines beside its fields."""
-
-    row: ClassVar[type[BaseModel]] = BillWithLinesRead
+    bill_lines: list[BillLineRead] = Field(default=[], description="Left out where there are none")
 
 
 class ClientBillsQuery(ListQuery):

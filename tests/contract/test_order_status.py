@@ -170,7 +170,10 @@ class TestReturns:
         for change in ({"total": 1}, {"discount": 1}, {"payment_type": "cash"}, {"client_id": None}):
             assert_problem(client.put(url, json=change), 409)
         assert_problem(client.delete(url), 409)
-        assert client.put(url, json=credit).json() == credit
+        # By itself it has its lines, too.
+        whole = client.get(url).json()
+        assert (whole, len(whole["bill_lines"])) == (credit | {"bill_lines": whole["bill_lines"]}, 1)
+        assert client.put(url, json=whole).json() == whole
 
 
 class TestAddress:
