@@ -28,7 +28,8 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.growth_data import Size, fill
+from benchmarks.growth_data import Size
+from benchmarks.growth_filling import fill
 from benchmarks.growth_requests import TARGETS, Case, cases, checkout_body
 from benchmarks.http_client import Connection
 from benchmarks.production_shop import Shop, production_shop

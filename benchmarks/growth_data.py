@@ -1,4 +1,4 @@
-"""Data for `benchmarks.growth`: fills an empty shop of any size by COPY, with every index in place and every invariant kept.
+"""Data for `benchmarks.growth`: the rows of a shop of any size, which keep every invariant.
 
 Each value has the same share of rows in a small shop and in a large one. As in a real shop, the number of words in the
 names of products, of cities and of names of people grows. Times grow with the keys, as for real orders: the newest
@@ -7,25 +7,17 @@ orders are still open.
 
 import json
 import random
-import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import psycopg2
+from decimal import ROUND_HALF_UP, Decimal
 
 CATEGORIES = 20
 PENDING, IN_PROGRESS, DELIVERED, CANCELED = 1, 2, 3, 4
+_COUNTRY = "ES"
 _HISTORY = timedelta(days=3 * 365)
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
-_CHUNK = 2**16
-
-# The rows satisfy the foreign keys; to check each again would take half of the time.
-_SETTINGS = """
-    SET session_replication_role = replica; SET synchronous_commit = off; SET maintenance_work_mem = '256MB';
-    SET statement_timeout = 0
-"""
 
 
 def word(number: int) -> str:
@@ -89,6 +81,12 @@ class Line:
         return "refunded" if self.status == CANCELED else "unpaid"
 
     @property
+    def taxes(self) -> str:
+        """What its bill shows of them: no class has a rate."""
+        part = f'"net":{self.total},"tax":0.00,"gross":{self.total}'
+        return f'[{{"country":"{_COUNTRY}","rate":0.000,"vat_category":"Z",{part}}}]'
+
+    @property
     def figures(self) -> str:
         """The values of `_FIGURES`, as the triggers write them that do not run here."""
         net = _money(0) if self.status == CANCELED else self.total
@@ -97,6 +95,13 @@ class Line:
 
 def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
+
+
+def _figures_of(ratings: Sequence[Decimal]) -> str:
+    """How many ratings a product has, their sum, and their average."""
+    total = sum(ratings, Decimal(0))
+    average = (total / len(ratings)).quantize(Decimal("0.01"), ROUND_HALF_UP) if ratings else r"\N"
+    return f"{len(ratings)}\t{total}\t{average}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Trade:
         """Each table with its filled columns, in the order of filling."""
         yield "categories (name)", (f"Category {n}" for n in range(1, self.size.categories + 1))
         yield (
-            "products (name, sku, description, price, stock, category_id, active, created_at, updated_at)",
+            "products (name, sku, description, price, stock, category_id, active, review_count, rating_sum, rating_average, created_at, updated_at)",
             self._products(),
         )
         yield "price_changes (product_id, price, valid_from)", self._prices()
@@ -119,11 +124,11 @@ class Trade:
         yield "addresses (street, number, city, client_id, created_at, updated_at)", self._addresses()
         yield "reviews (rating, comment, product_id, created_at, updated_at)", self._reviews()
         yield (
-            "bills (bill_number, date, total, payment_type, client_id, refunded, payment_status, created_at, updated_at)",
+            "bills (bill_number, date, total, payment_type, client_id, refunded, payment_status, taxes, created_at, updated_at)",
             self._bills(),
         )
         yield (
-            "bills (bill_number, date, total, payment_type, client_id, kind, refunds_bill_id, reason, payment_status, created_at, updated_at)",
+            "bills (bill_number, date, total, payment_type, client_id, kind, refunds_bill_id, reason, payment_status, taxes, created_at, updated_at)",
             self._credit_bills(),
         )
         # As the triggers note them that do not run here: reports are made of these days.
@@ -173,11 +178,12 @@ class Trade:
     def _products(self) -> Iterator[str]:
         words = [word(number) for number in range(self.size.words)]
         description = "A thing that many people want. " * 5
+        ratings = self._ratings()
         for n in range(1, self.size.products + 1):
             name = " ".join(words[int(self.size.words * self.dice.random() ** 2)] for _ in range(3)).title()
             moment = self._moment(n, self.size.products)
             values = f"{_money(self._cents(n))}\t{self._stock(n)}\t{1 + n % self.size.categories}\t{n % 50 != 3}"
-            yield f"{name}\tSKU-{n}\t{description}\t{values}\t{moment}\t{moment}"
+            yield f"{name}\tSKU-{n}\t{description}\t{values}\t{_figures_of(ratings[n])}\t{moment}\t{moment}"
 
     def _prices(self) -> Iterator[str]:
         """The first price of each, as the trigger writes it that does not run here."""
@@ -198,14 +204,28 @@ class Trade:
 
     def _reviews(self) -> Iterator[str]:
         for n in range(1, self.size.reviews + 1):
-            rating, moment = 5 if n % 40 == 0 else n % 10 * 0.5, self._moment(n, self.size.reviews)
-            yield f"{rating}\tJust as described.\t{1 + n * 7919 % self.size.products}\t{moment}\t{moment}"
+            moment = self._moment(n, self.size.reviews)
+            yield f"{self._rating(n)}\tJust as described.\t{self._reviewed(n)}\t{moment}\t{moment}"
+
+    def _rating(self, review: int) -> Decimal:
+        return Decimal(5) if review % 40 == 0 else review % 10 * Decimal("0.5")
+
+    def _reviewed(self, review: int) -> int:
+        """The key of the product that a review is about."""
+        return 1 + review * 7919 % self.size.products
+
+    def _ratings(self) -> Mapping[int, Sequence[Decimal]]:
+        """The ratings of each product, by its key, because the triggers that count them do not run here."""
+        found: defaultdict[int, list[Decimal]] = defaultdict(list)
+        for review in range(1, self.size.reviews + 1):
+            found[self._reviewed(review)].append(self._rating(review))
+        return found
 
     def _bills(self) -> Iterator[str]:
         for line in self._lines():
             moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
             number = f"BILL-{self.now.year}-{line.number:06}"
-            figures = f"{line.refunded}\t{line.payment_status}"
+            figures = f"{line.refunded}\t{line.payment_status}\t{line.taxes}"
             yield f"{number}\t{moment[:10]}\t{line.total}\t{method}\t{line.client}\t{figures}\t{moment}\t{moment}"
 
     def _credit_bills(self) -> Iterator[str]:
@@ -213,7 +233,7 @@ class Trade:
         for n, line in enumerate(canceled, start=1):
             moment, method = self._moment(line.number, self.size.orders), "card" if line.number % 3 else "cash"
             amounts = f"{moment[:10]}\t{line.total}\t{method}\t{line.client}\tcredit\t{line.number}\tcanceled\tunpaid"
-            yield f"CREDIT-{self.now.year}-{n:06}\t{amounts}\t{moment}\t{moment}"
+            yield f"CREDIT-{self.now.year}-{n:06}\t{amounts}\t{line.taxes}\t{moment}\t{moment}"
 
     def _orders(self) -> Iterator[str]:
         for line in self._lines():
@@ -225,7 +245,7 @@ class Trade:
         """What an order keeps of the address of its client."""
         street, city = f"Street {client * 31 % self.size.clients}", f"City {client % max(5, self.size.clients // 20)}"
         place = {"recipient": None, "street": street, "number": f"{client % 100}", "city": city, "postcode": None}
-        return json.dumps({**place, "region": None, "country": "ES", "telephone": None})
+        return json.dumps({**place, "region": None, "country": _COUNTRY, "telephone": None})
 
     def _details(self) -> Iterator[str]:
         for line in self._lines():
@@ -248,47 +268,3 @@ class Trade:
             yield f"{line.product}\t{-line.quantity}\tsale\t{line.number}\t{moment}"
             if line.status == CANCELED:
                 yield f"{line.product}\t{line.quantity}\tcancel\t{line.number}\t{moment}"
-
-
-class RowStream:
-    """Rows as a file for psycopg2's COPY, without all of them in memory."""
-
-    def __init__(self, rows: Iterable[str]) -> None:
-        self._rows = iter(rows)
-
-    def read(self, size: int) -> str:
-        """The next rows, about `size` characters of them; nothing at the end."""
-        found: list[str] = []
-        length = 0
-        for row in self._rows:
-            found.append(row)
-            length += len(row) + 1
-            if length >= size:
-                break
-        return "".join(f"{row}\n" for row in found)
-
-
-def fill(database_url: str, size: Size) -> None:
-    """Fill the shop, unless it holds clients already; says how long each step took."""
-    connection = psycopg2.connect(database_url.replace("+psycopg2", ""))
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM clients)")
-            if cursor.fetchone() == (True,):
-                return
-            _copy_all(cursor, size)
-    finally:
-        connection.close()
-
-
-def _copy_all(cursor: Any, size: Size) -> None:
-    cursor.execute(_SETTINGS)
-    for table, rows in Trade(size).tables():
-        started = time.monotonic()
-        cursor.copy_expert(f"COPY {table} FROM STDIN", RowStream(rows), _CHUNK)
-        print(f"  {table.partition(' ')[0]:16}{time.monotonic() - started:6.1f} s", flush=True)
-    started = time.monotonic()
-    for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
-        cursor.execute(statement)
-    print(f"  {'statistics':16}{time.monotonic() - started:6.1f} s", flush=True)

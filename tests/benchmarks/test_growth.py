@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from benchmarks.growth import LARGE, Row, line, scaled
-from benchmarks.growth_data import RowStream, Size, fill, word
+from benchmarks.growth_data import Size, word
+from benchmarks.growth_filling import RowStream, fill
 from benchmarks.growth_requests import TARGETS, cases, checkout_body
 from config.settings import PROJECT_ROOT
 from infrastructure.embedded.servers import ServerUrls
