@@ -13,7 +13,7 @@ from schemas.base import READ_ONLY, Body, Create, ListQuery, Read, update_of
 from schemas.enumerations import DeliveryStatus
 from schemas.event import NO_TYPES, TYPE_PATTERNS
 from schemas.field_types import Flag, Key, OrNull, Text500, as_integer, refusal, without_nul
-from schemas.json_schema import MAX_KEY, integer_schema
+from schemas.json_schema import integer_schema
 from schemas.query_types import QueryDeliveryStatuses, QueryFlag, QueryReferences
 from security.webhook_signature import SECRET_PATTERN
 
@@ -57,6 +57,9 @@ WebhookUrl = Annotated[
 _TypePattern = Annotated[
     str, BeforeValidator(_type_pattern), WithJsonSchema({"type": "string", "enum": list(TYPE_PATTERNS)})
 ]
+
+# The largest that every reader of JSON takes as it is; no shop has so many events.
+_MAX_SEQUENCE = 2**53 - 1
 
 
 class WebhookEndpointCreate(Create):
@@ -117,7 +120,7 @@ class WebhookRedelivery(Body):
     """From where on events are sent again."""
 
     after: Annotated[
-        int, BeforeValidator(as_integer), Field(strict=True, ge=0, le=MAX_KEY), integer_schema(0, MAX_KEY)
+        int, BeforeValidator(as_integer), Field(strict=True, ge=0, le=_MAX_SEQUENCE), integer_schema(0, _MAX_SEQUENCE)
     ] = Field(description="The `sequence` behind which events are sent again; 0 for all that are kept")
 
 

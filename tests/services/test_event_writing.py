@@ -160,6 +160,8 @@ def test_goods_that_come_back(shop: ToldShop) -> None:
     credit_bill = shop.shown(f"/bills/{answer.json()['id_key']}") | {"return_id": answer.json()["return_id"]}
     event = shop.the_one()
     assert (event["type"], event["resource_id"]) == ("order.returned", order["id_key"])
+    # Its lines are those of the return, which has a resource of its own.
+    del credit_bill["bill_lines"]
     assert event["data"] == {**shop.order(order["id_key"]), "credit_bill": credit_bill}
 
 
