@@ -35,6 +35,7 @@ _BEYOND_OPENAPI = (
     b"must not be the name, the e-mail address or the shop's name",
     b"is the customer who writes the review, and stays",
     b"of which the rate must be",
+    b"has two rates of",
 )
 
 
@@ -134,7 +135,7 @@ def filter_failure(context: HookContext, failure: Failure, case: Case[Any], resp
 
     It cannot say of parameters that `after` does not go with `skip` or `sort`. And that a bill's number must not look
     like one of the server's would take a lookahead in a pattern, which not every reader of patterns has. Nor can it say that
-    an author must be who asks, or that a category of VAT goes with its rate.
+    an author must be who asks, or which rates of a tax class go together.
     """
     if isinstance(failure, AcceptedNegativeData):
         return not _has_a_blank(case.body) and not _has_an_empty_value(response)
