@@ -233,7 +233,7 @@ _BODIES: dict[str, Callable[[Rows, str], Body]] = {
     "POST /api_keys": lambda rows, kind: {"name": "Matrix", "scopes": ["keys:admin"]},
     "POST /webhook_endpoints": lambda rows, kind: _ENDPOINT,
     "POST /webhook_endpoints/{id_key}/rotate_secret": lambda rows, kind: None,
-    "POST /webhook_endpoints/{id_key}/redeliver": lambda rows, kind: {"after": 2**62},
+    "POST /webhook_endpoints/{id_key}/redeliver": lambda rows, kind: {"after": 2**53 - 1},
     "POST /webhook_endpoints/{id_key}/test": lambda rows, kind: None,
     "POST /webhook_deliveries/{id_key}/redeliver": lambda rows, kind: None,
     "POST /bills": lambda rows, kind: {"total": 1, "payment_type": "cash", "bill_number": unique("MATRIX")},
