@@ -5,10 +5,9 @@ import gzip
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from config.settings import PROJECT_ROOT
 from tests.builders import a_client, a_product
+from tests.http_receiver import http_receiver
 from tests.infrastructure.processes import wait_for
 from tests.shop import environment_of, shop_in_thread
 
@@ -42,30 +42,16 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
     """The URL of a collector that takes OTLP by HTTP, and the spans that it was sent."""
     spans: list[Span] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            assert self.headers["x-tenant"] == "a shop"
-            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-            for resource in parsed(body).resource_spans:
-                about = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
-                assert about["service.name"] == "lamps"
-                spans.extend(span for scope in resource.scope_spans for span in scope.spans)
-            self.send_response(200)
-            self.end_headers()
+    def take(path: str, headers: Message, body: bytes) -> None:
+        assert path == "/v1/traces"
+        assert headers["x-tenant"] == "a shop"
+        for resource in parsed(gzip.decompress(body)).resource_spans:
+            about = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+            assert about["service.name"] == "lamps"
+            spans.extend(span for scope in resource.scope_spans for span in scope.spans)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", spans
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_receiver(take) as port:
+        yield f"http://127.0.0.1:{port}", spans
 
 
 @contextmanager

@@ -5,15 +5,15 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 
 import pytest
 
 from config.settings import PROJECT_ROOT
+from tests.http_receiver import http_receiver
 
 pytestmark = pytest.mark.unit
 
@@ -42,28 +42,14 @@ def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A DSN, and the events that were sent to it."""
     events: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            # An envelope: its header, then a header and a payload for each item.
-            events.append(json.loads(body.split(b"\n")[2]) | {"path": self.path})
-            self.send_response(200)
-            self.end_headers()
+    def take(path: str, headers: Message, body: bytes) -> None:
+        if headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        # An envelope: its header, then a header and a payload for each item.
+        events.append(json.loads(body.split(b"\n")[2]) | {"path": path})
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://key@127.0.0.1:{server.server_port}/7", events
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_receiver(take) as port:
+        yield f"http://key@127.0.0.1:{port}/7", events
 
 
 def run(*arguments: str) -> str:
